@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: as the system says it (no space, read-only, no such folder).
     """
-    handle, name = tempfile.mkstemp(prefix=f"{PART_PREFIX}{path.name}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f"{PART_PREFIX}{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    part.open("xb").close()
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
         os.replace(part, path)
         _sync_folder(path.parent)
     finally:
@@ -44,12 +42,6 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:
