@@ -1,0 +1,1 @@
+"""Molecules and numbers about them: the one package that knows RDKit."""
