@@ -144,7 +144,7 @@ def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
 
 
 def _canonical(raw: object, mend: bool) -> Standardized:
-    """Read, mend where asked, write; again until nothing changes: what RDKit writes it may write otherwise next time."""
+    """Read, mend where asked, write; again until nothing changes: what RDKit wrote it may write otherwise."""
     reason = guard(raw)
     if reason:
         return Standardized(None, reason)
