@@ -1,0 +1,41 @@
+# make design   set up once, run the main job, say where the results are (more: ARGS="lead.toml --out DIR")
+# make test     set up once, then everything that make check does
+# make check    format, lint, types, tests
+# make bench    molecules per second on this machine
+#
+# Needs Python 3.11 or newer with pip; another interpreter: make design PYTHON=/path/to/python3.11
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: design test check bench setup
+.DEFAULT_GOAL := design
+
+design: $(READY)
+	@$(BIN)/molvae design $(ARGS)
+
+test: $(READY) check
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest --cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
+
+bench: $(READY)
+	$(BIN)/python benchmarks/throughput.py
+
+setup: $(READY)
+
+# The stamp is written last: an interrupted set-up is done again, a finished one is not, until what it read changes.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "molvae needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) from constraints.txt; this takes a few minutes, once."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
