@@ -1,0 +1,41 @@
+"""The narrow place: hidden vectors to points."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from molvae.autoencoder.trace import Latent
+
+_LOGVAR_RANGE = (-12.0, 4.0)  # keeps exp() finite while weights are still random
+
+
+class LinearBottleneck(nn.Module):
+    """The code is a linear map of the hidden vector, and the decoder reads it as it is."""
+
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.code = nn.Linear(n_in, n_latent)
+
+    def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
+        """Points (B, D) of hidden vectors (B, n_in)."""
+        code = self.code(hidden).float()
+        return Latent(code, code)
+
+
+class GaussianBottleneck(nn.Module):
+    """A normal distribution a molecule: the code is its mean, the decoder reads a draw (reparameterized).
+
+    Source: Kingma and Welling 2014, arXiv 1312.6114, equation 10.
+    """
+
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.code = nn.Linear(n_in, n_latent)
+        self.logvar = nn.Linear(n_in, n_latent)
+        nn.init.constant_(self.logvar.bias, -4.0)  # starts as a nearly exact autoencoder
+
+    def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
+        """Points, and draws around them, (B, D) of hidden vectors (B, n_in)."""
+        code = self.code(hidden).float()
+        logvar = self.logvar(hidden).float().clamp(*_LOGVAR_RANGE)
+        noise = torch.randn(code.shape, generator=generator, device=code.device)
+        return Latent(code, code + noise * torch.exp(0.5 * logvar), logvar)

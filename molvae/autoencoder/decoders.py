@@ -1,0 +1,83 @@
+"""Points to arrays: token by token, told how noisy the point is."""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import embedding, linear, silu
+
+from molvae.autoencoder.gru import GatedRecurrence
+from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
+
+_NOISE_FEATURES = 8
+
+
+class GruDecoder(nn.Module):
+    """A GRU that reads the point at every step, beside the token before; its output is tied to its token embedding.
+
+    The noise level t in [0, 1] says how the point was made: cos(pi t / 2) z + sin(pi t / 2) N(0, I). At 0 the decoder
+    may trust its point, at 1 it is a language model of the corpus.
+    """
+
+    def __init__(self, spec: FeatureSpec, n_latent: int, n_hidden: int) -> None:
+        super().__init__()
+        self.length = spec.length
+        self.embedding = nn.Embedding(spec.width, n_hidden)
+        nn.init.normal_(self.embedding.weight, std=n_hidden**-0.5)
+        self.input = nn.Linear(n_hidden, 3 * n_hidden)
+        self.context = nn.Linear(n_latent + _NOISE_FEATURES, n_hidden)
+        self.context_gates = nn.Linear(n_hidden, 3 * n_hidden)
+        self.start = nn.Linear(n_hidden, n_hidden)
+        self.recurrence = GatedRecurrence(n_hidden)
+        self.output_bias = nn.Parameter(torch.zeros(spec.width))
+
+    def forward(self, z: Tensor, noise: Tensor, x: Tensor) -> Tensor:
+        """Logits (B, L, V) of each token given the point (B, D), its noise (B,) and the true tokens before it."""
+        context_gates, start = self._read_point(z, noise)
+        before = torch.cat([torch.full_like(x[:, :1], BEGIN), x[:, :-1]], dim=1)  # (B, L)
+        gates = embedding(before.t(), self._token_gates()) + context_gates  # (L, B, 3H)
+        return self._logits(self.recurrence(gates, start)).transpose(0, 1)  # (B, L, V)
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+        """Token rows (B, L) int64, closed by END and filled up with PAD; L is the longest that was written.
+
+        temperature 0 takes the most probable token at each step; above, tokens are drawn. A row that finds no END in
+        the decoder's length is left open. Finished rows leave the batch, so a step costs what the open rows cost.
+        """
+        written = torch.full((len(z), self.length), PAD, device=z.device)
+        context_gates, state = self._read_point(z, noise)
+        token_gates = self._token_gates()
+        rows = torch.arange(len(z), device=z.device)
+        token = torch.full_like(rows, BEGIN)
+        for place in range(self.length):
+            state = self.recurrence.step(token_gates[token] + context_gates, state)
+            logits = self._logits(state).float()
+            logits[:, [PAD, BEGIN, MASK]] = -torch.inf
+            token = _choose(logits, temperature, generator)
+            written[rows, place] = token
+            open_rows = token != END
+            if not open_rows.all():
+                rows, token, state, context_gates = (t[open_rows] for t in (rows, token, state, context_gates))
+            if len(rows) == 0:
+                return written[:, : place + 1]
+        return written
+
+    def _read_point(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        levels = noise[:, None] * torch.arange(1, _NOISE_FEATURES // 2 + 1, device=z.device) * (math.pi / 2)
+        context = silu(self.context(torch.cat([z, levels.sin(), levels.cos()], dim=1)))
+        return self.context_gates(context), self.start(context)
+
+    def _token_gates(self) -> Tensor:
+        return self.input(self.embedding.weight)
+
+    def _logits(self, state: Tensor) -> Tensor:
+        return linear(state, self.embedding.weight, self.output_bias)
+
+
+def _choose(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+    """One token a row: the most probable, or a draw (Gumbel's trick, which needs no normalization)."""
+    if temperature == 0:
+        return logits.argmax(1)
+    gumbel = -torch.empty_like(logits).exponential_(generator=generator).log()
+    return (logits / temperature + gumbel).argmax(1)

@@ -1,0 +1,84 @@
+"""The autoencoder: a composition of corruption, encoder, bottleneck and decoder, never subclassed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from molvae.autoencoder.corruption import Corruption
+from molvae.autoencoder.reconstruction import token_nats
+from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
+from molvae.autoencoder.trace import Batch, Latent, Trace
+
+
+class Autoencoder(nn.Module):
+    """Molecules to points and back.
+
+    `forward` is stochastic (it corrupts and samples, from the generator it is given); `encode` and greedy `decode` are
+    not. No part asks whether it is in training.
+    """
+
+    encoder: Any
+    bottleneck: Any
+    decoder: Any
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        encoder: nn.Module,
+        bottleneck: nn.Module,
+        decoder: nn.Module,
+        regularizers: Mapping[str, Regularizer],
+        property_head: PropertyHead | None,
+        is_noise_told: bool,
+    ) -> None:
+        super().__init__()
+        self.corruption = corruption
+        self.encoder = encoder
+        self.bottleneck = bottleneck
+        self.decoder = decoder
+        self.regularizers = dict(regularizers)
+        self.property_head = property_head
+        self.is_noise_told = is_noise_told
+
+    def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
+        """The stochastic path: corrupt, encode, sample, decode; and decode a noised point where noise is told."""
+        corrupted = self.corruption(batch, generator)
+        latent: Latent = self.bottleneck(self.encoder(corrupted.view), generator)
+        exact = torch.zeros(len(batch.x), device=latent.sample.device)
+        if not self.is_noise_told:
+            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, batch.x))
+        level = torch.rand(exact.shape, generator=generator, device=exact.device)
+        points = torch.cat([latent.sample, noised(latent.sample, level, generator)])
+        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([batch.x, batch.x]))
+        return Trace(batch, corrupted, latent, *outputs.chunk(2))
+
+    def terms(self, trace: Trace) -> dict[str, Tensor]:
+        """Name -> (B,), unweighted, in nats; weights belong to the trainer."""
+        x, scored = trace.batch.x, trace.corrupted.scored
+        terms = {"reconstruction": token_nats(trace.output, x, scored)}
+        if trace.noised_output is not None:
+            terms["noised_reconstruction"] = token_nats(trace.noised_output, x, scored)
+        terms |= {name: regularizer(self, trace) for name, regularizer in self.regularizers.items()}
+        if self.property_head is not None:
+            terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)
+        return terms
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (B, D), deterministic, of features as the encoder reads them."""
+        code: Tensor = self.bottleneck.code(self.encoder(x))
+        return code.float()
+
+    def decode(
+        self, z: Tensor, noise: float = 0.0, temperature: float = 0.0, generator: Generator | None = None
+    ) -> Tensor:
+        """Features of points (B, D); greedy and exact unless asked.
+
+        noise: the level in [0, 1] at which the points are noised before they are read, and which the decoder is told.
+        """
+        level = torch.full((len(z),), noise, device=z.device)
+        points = noised(z, level, generator) if noise else z
+        written: Tensor = self.decoder.generate(points, level, temperature, generator)
+        return written

@@ -1,0 +1,223 @@
+"""SMILES as short rows of token ids, by byte-pair encoding over atoms and bonds, and back.
+
+A molecule of the MOSES set has 35 atoms, bonds, brackets and ring digits on average but only 8 pair-encoded tokens,
+and an autoregressive step costs the same for either. No merge can split an atom: every symbol of several characters
+(Cl, [nH], %10) is mapped to one character first.
+
+Source: Gage 1994; Sennrich et al. 2016, doi 10.18653/v1/P16-1162; SMILES pair encoding, doi 10.1021/acs.jcim.0c01127.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from molvae.errors import CodecError, InputError
+from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
+from molvae.features.featurizer import Features
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes are what runs side by side
+
+FILE_NAME = "vocabulary.json"
+SPECIALS = {"<pad>": PAD, "<begin>": BEGIN, "<end>": END, "<mask>": MASK}
+_LONG_SYMBOL = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d")
+_FIRST_PRIVATE = 0xE000  # long symbols become characters of Unicode's private use area
+
+
+@dataclass(frozen=True)
+class TokenFeaturizer:
+    """Canonical SMILES to token ids and back.
+
+    symbols: the atoms, bonds, brackets and ring digits of the corpus.
+    merges: pairs of token texts, in the order in which they were learnt.
+    length: the most tokens a molecule may have, the closing END counted.
+    """
+
+    symbols: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...]
+    length: int
+
+    @classmethod
+    def from_corpus(cls, smiles: Iterable[str], vocabulary_size: int = 500, length: int | None = None) -> Self:
+        """A vocabulary of at most `vocabulary_size` tokens (specials counted), learnt from canonical SMILES.
+
+        length: the most tokens of a molecule; None takes the longest of the corpus.
+
+        Raises:
+            InputError: the corpus is empty, or has more symbols than the vocabulary has places.
+        """
+        from tokenizers import Tokenizer, models, trainers
+
+        corpus = list(smiles)
+        symbols = tuple(sorted({symbol for text in corpus for symbol in split_symbols(text)}))
+        if not symbols:
+            raise InputError("vocabulary: expected at least one molecule to learn from, got none")
+        least = len(SPECIALS) + len(symbols)
+        if vocabulary_size < least:
+            raise InputError(
+                f"vocabulary_size {vocabulary_size}: this corpus needs at least {least} tokens, one a symbol"
+            )
+        characters = _characters(symbols)
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size - len(SPECIALS),
+            initial_alphabet=sorted(characters.values()),
+            show_progress=False,
+            min_frequency=2,
+        )
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.train_from_iterator((_shorten(text, characters) for text in corpus), trainer)
+        plain = {character: symbol for symbol, character in characters.items()}
+        merges = tuple(
+            (_lengthen(left, plain), _lengthen(right, plain))
+            for left, right in json.loads(tokenizer.to_str())["model"]["merges"]
+        )
+        if length is None:
+            draft = cls(symbols, merges, 2**15)
+            length = max(len(ids) for ids in draft._ids(corpus)) + 1
+        return cls(symbols, merges, length)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """Token ids below the vocabulary's size, in rows of `length`."""
+        return FeatureSpec("tokens", len(self.token_texts), self.length)
+
+    @cached_property
+    def token_texts(self) -> tuple[str, ...]:
+        """The text of every token, by id; the specials are empty."""
+        return ("",) * len(SPECIALS) + self.symbols + tuple(left + right for left, right in self.merges)
+
+    def encode(self, smiles: Sequence[str]) -> Features:
+        """Token ids (n, length) uint16, closed by END and filled up with PAD.
+
+        A molecule with a symbol outside the vocabulary, or with too many tokens, is not ok, and its reason names it.
+        """
+        n = len(smiles)
+        reason: list[str | None] = [self._unknown(text) for text in smiles]
+        readable = [row for row in range(n) if reason[row] is None]
+        x = np.full((n, self.length), PAD, np.uint16)
+        for row, ids in zip(readable, self._ids([smiles[row] for row in readable]), strict=True):
+            if len(ids) >= self.length:
+                reason[row] = f"{len(ids)} tokens long; the codec reads at most {self.length - 1}"
+                continue
+            x[row, : len(ids)] = ids
+            x[row, len(ids)] = END
+        return Features(x, np.array([r is None for r in reason], bool), reason)
+
+    def decode(self, x: np.ndarray) -> list[str]:
+        """The text of each row (n, any length) up to its END, as written: not yet a molecule."""
+        texts = self.token_texts
+        ends = np.where((x == END).any(1), (x == END).argmax(1), x.shape[1])
+        return ["".join([texts[i] for i in row[:end]]) for row, end in zip(x.tolist(), ends.tolist(), strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write `vocabulary.json` into the folder."""
+        content = {
+            "version": 1,
+            "notation": "smiles",
+            "length": self.length,
+            "symbols": self.symbols,
+            "merges": self.merges,
+        }
+        (folder / FILE_NAME).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The featurizer that was saved in the folder.
+
+        Raises:
+            CodecError: the file is missing, damaged or of another version.
+        """
+        path = folder / FILE_NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["version"] != 1:
+                raise CodecError(f"{path}: vocabulary version {content['version']}; this release reads version 1")
+            merges = tuple((str(left), str(right)) for left, right in content["merges"])
+            return cls(tuple(content["symbols"]), merges, int(content["length"]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CodecError):
+                raise
+            raise CodecError(f"{path}: not a readable vocabulary ({error})") from None
+
+    @cached_property
+    def _symbol_characters(self) -> dict[str, str]:
+        return _characters(self.symbols)
+
+    @cached_property
+    def _alphabet(self) -> frozenset[str]:
+        return frozenset(self._symbol_characters.values())
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer, models
+
+        characters = self._symbol_characters
+        ids = {_shorten(text, characters): i for i, text in enumerate(self.token_texts) if text}
+        merges = [(_shorten(left, characters), _shorten(right, characters)) for left, right in self.merges]
+        return Tokenizer(models.BPE(vocab={**SPECIALS, **ids}, merges=merges))
+
+    def _ids(self, smiles: Sequence[str]) -> list[list[int]]:
+        shortened = [_shorten(text, self._symbol_characters) for text in smiles]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(shortened)]
+
+    def _unknown(self, text: str) -> str | None:
+        """Why a text cannot be written in this vocabulary, naming every symbol that is missing; None if it can."""
+        shortened = _LONG_SYMBOL.sub(lambda match: self._symbol_characters.get(match[0], "\0"), text)
+        if self._alphabet.issuperset(shortened):
+            return None
+        missing = dict.fromkeys(symbol for symbol in split_symbols(text) if symbol not in self._symbol_characters)
+        return "not in the codec's vocabulary: " + ", ".join(describe_symbol(symbol) for symbol in missing)
+
+
+def split_symbols(smiles: str) -> list[str]:
+    """The atoms, bonds, brackets and ring digits of a SMILES text.
+
+    Example:
+        >>> split_symbols("[nH]1cc(Cl)cc1")
+        ['[nH]', '1', 'c', 'c', '(', 'Cl', ')', 'c', 'c', '1']
+    """
+    return re.findall(r"\[[^\]]*\]|Br|Cl|%\d\d|.", smiles)
+
+
+def describe_symbol(symbol: str) -> str:
+    """A SMILES symbol in a chemist's words.
+
+    Example:
+        >>> describe_symbol("[C@@H]"), describe_symbol("[O-]"), describe_symbol("[Si]")
+        ('stereo centre [C@@H]', 'charged atom [O-]', 'atom [Si]')
+    """
+    if "@" in symbol:
+        return f"stereo centre {symbol}"
+    if symbol in "/\\":
+        return f"double-bond stereo {symbol}"
+    if symbol == ".":
+        return "a second fragment (.)"
+    if symbol.startswith("["):
+        kind = "isotope" if symbol[1:2].isdigit() else "charged atom" if re.search(r"[+-]", symbol) else "atom"
+        return f"{kind} {symbol}"
+    if symbol[0].isalpha():
+        return f"atom {symbol}"
+    if symbol[0] == "%" or symbol.isdigit():
+        return f"ring closure {symbol}"
+    return f"bond {symbol}"
+
+
+def _characters(symbols: Sequence[str]) -> dict[str, str]:
+    """Symbol -> one character: itself, or one of the private use area where it is longer."""
+    long = [symbol for symbol in symbols if len(symbol) > 1]
+    private = {symbol: chr(_FIRST_PRIVATE + i) for i, symbol in enumerate(long)}
+    return {symbol: private.get(symbol, symbol) for symbol in symbols}
+
+
+def _shorten(text: str, characters: dict[str, str]) -> str:
+    return _LONG_SYMBOL.sub(lambda match: characters[match[0]], text)
+
+
+def _lengthen(text: str, plain: dict[str, str]) -> str:
+    return "".join(plain[character] for character in text)

@@ -1,0 +1,39 @@
+"""What a training run is asked to do: one TOML file, one frozen object."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from molvae.autoencoder.recipes import ModelSettings
+from molvae.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """How a model is trained. Weights are per term of `Autoencoder.terms`; a term that is not named weighs 1.
+
+    Fractions (warmup, decay_from, weight_warmup) are of the whole run.
+    """
+
+    seed: int = 0
+    n_molecules: int = Field(5_000_000, ge=1, description="molecules shown in all")
+    batch_size: int = Field(512, ge=1)
+    learning_rate: float = Field(1.4e-3, gt=0)
+    warmup: float = Field(0.01, ge=0, le=1)
+    decay_from: float = Field(0.4, ge=0, le=1, description="where the learning rate begins to fall to zero")
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_norm: float = Field(1.0, gt=0)
+    weights: dict[str, float] = Field(default_factory=lambda: {"noised_reconstruction": 0.4, "kl": 0.1})
+    weight_warmup: dict[str, float] = Field(default_factory=lambda: {"kl": 0.1})
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    n_processes: int = Field(0, ge=0, description="data-parallel processes on CPU; 0 takes one a core")
+    n_held_out: int = Field(5_000, ge=0, description="molecules kept out of training, for validation")
+    evaluate_every: int = Field(250_000, ge=1, description="molecules between two validations and checkpoints")
+    patience: int = Field(8, ge=1, description="validations without a better one before training stops early")
+
+
+class TrainConfig(Settings):
+    """The whole of a training configuration file."""
+
+    name: str = "codec"
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()

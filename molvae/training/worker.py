@@ -1,0 +1,26 @@
+"""A training process beside the first one; started by parallel.ranks, never by a person."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from molvae.features.store import FeatureStore
+from molvae.training import parallel
+from molvae.training.config import TrainConfig
+from molvae.training.trainer import CONFIG_NAME, fit
+
+
+def main(task: dict) -> None:
+    """Train as one rank, on the settings that the first process wrote down; silent, and stopped by the first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work = Path(task["work"])
+    rank = parallel.Rank(task["rank"], task["n"])
+    config = TrainConfig.from_toml(work / CONFIG_NAME)
+    parallel.join(task["store"], rank)
+    for _ in fit(config, FeatureStore.open(Path(task["features"])), work, rank):
+        pass
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
