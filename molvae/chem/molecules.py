@@ -97,6 +97,16 @@ def parse(smiles: str) -> Chem.Mol:
     return mol
 
 
+def to_smiles(molecule: object) -> object:
+    """The SMILES of an RDKit molecule; anything else as it is, for guard() to judge.
+
+    Example:
+        >>> to_smiles(Chem.MolFromSmiles("OCC"))
+        'CCO'
+    """
+    return Chem.MolToSmiles(molecule) if isinstance(molecule, Chem.Mol) else molecule
+
+
 def flatten(smiles: str) -> str:
     """The same molecule without stereo, canonical.
 
@@ -277,6 +287,8 @@ def _mend(mol: Chem.Mol, text: str) -> tuple[str, list[str]]:
         stripped = dict.fromkeys(part for part in parts if part not in kept and _neutralize(part) not in kept)
         if stripped:
             warnings.append(f"salt or solvent stripped: {', '.join(stripped)}")
+        if "." not in after and sum(part not in stripped for part in parts) > 1:
+            warnings.append("copies of one molecule taken as one")
     if not set(after.split(".")) <= set(before.split(".")):
         has_charge = any(atom.GetFormalCharge() for atom in Chem.MolFromSmiles(before, _UNSANITIZED).GetAtoms())
         warnings.append("charges neutralized" if has_charge else "groups written in their usual form")
@@ -303,7 +315,10 @@ def _neutralize(text: str) -> str:
 def _write_sulfoxides(mol: Chem.Mol) -> Chem.Mol:
     """[S+][O-] as S=O, the way every text of the fast path has it; the chirality of the sulfur is kept."""
     mol = Chem.RWMol(mol)
-    for sulfur, oxygen in mol.GetSubstructMatches(_CHARGED_SULFOXIDE):
+    matches = mol.GetSubstructMatches(_CHARGED_SULFOXIDE)
+    if matches:
+        Chem.Kekulize(mol, clearAromaticFlags=True)  # RDKit may have taken a ring with [S+] in it for aromatic
+    for sulfur, oxygen in matches:
         for index, step in ((sulfur, -1), (oxygen, 1)):
             atom = mol.GetAtomWithIdx(index)
             atom.SetFormalCharge(atom.GetFormalCharge() + step)
@@ -331,7 +346,7 @@ _HARMLESS = re.compile(
     r"|\[(?:B|C|N|O|F|Si|P|S|Cl|As|Se|Br|I|b|c|n|o|p|s|se)@{0,2}(?:H\d?)?\]"
 )
 _IMIDIC_ACID = Chem.MolFromSmarts("[C]([OH1;D1])=;!@[N;H0,H1]")
-_CHARGED_SULFOXIDE = Chem.MolFromSmarts("[$([S;+1;D3]),$([S;+2;D4](-[O-;D1])-[O-;D1])]-[O;-1;D1]")
+_CHARGED_SULFOXIDE = Chem.MolFromSmarts("[$([#16;+1;D3]),$([#16;+2;D4](-[O-;D1])-[O-;D1])]-[O;-1;D1]")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
 _WORDS = frozenset(
     ("NON", "NOS", "SOS", "CNS", "PBS", "FBS", "PCB", "CON", "CFC", "POS", "SOON", "NOON", "BOSS", "COIN")

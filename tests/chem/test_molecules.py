@@ -1,0 +1,246 @@
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+
+from molvae.chem import molecules
+from molvae.chem.molecules import canonicalize, guard, standardize
+from molvae.errors import InputError
+
+
+@pytest.mark.parametrize("raw", ["CCO", " CCO\n", "\u00a0CCO", "[Na+].[Cl-]", "C/C=C\\C", "C" * 1000])
+def test_guard_lets_ordinary_text_through(raw):
+    assert guard(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "part"),
+    [
+        (None, "empty", "no SMILES"),
+        (float("nan"), "empty", "no SMILES"),
+        (pd.NA, "empty", "no SMILES"),
+        ("", "empty", "no SMILES"),
+        (" \t ", "empty", "no SMILES"),
+        (3.5, "not text", "3.5"),
+        (np.int64(7), "not text", "7"),
+        (b"CCO", "not text", "CCO"),
+        ("C\u0421", "foreign character", "U+0421 (cyrillic capital letter es) at place 2"),
+        ("\u039fCC", "foreign character", "U+039F (greek capital letter omicron) at place 1"),
+        ("CC\u200b", "foreign character", "zero width space"),
+        ("C\x00C", "foreign character", "U+0000"),
+        ("C\u2212C", "foreign character", "minus sign"),
+        ("CCO CCN", "white space inside", "CCO CCN"),
+        ("CCO\tCCN", "white space inside", "U+0009"),
+        ("CCO\u00a0CCN", "white space inside", "no-break space"),
+        ("C" * 1001, "too long", "1,001 characters, at most 1,000"),
+        ("C" * 100_000, "too long", "100,000"),
+        ("InChI=1S/CH4/h1H4", "an InChI", "SMILES is expected"),
+    ],
+)
+def test_guard_refuses_in_words(raw, kind, part):
+    reason = guard(raw)
+    assert reason is not None
+    assert reason.split(":")[0] == kind
+    assert part in reason
+    assert len(reason) < 200
+    assert standardize(raw).smiles is None
+    assert standardize(raw).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        ("C1CC", "not a SMILES"),
+        ("hello", "not a SMILES"),
+        ("3.5", "not a SMILES"),
+        ("C>>C", "not a SMILES"),
+        ("=CF1", "not a SMILES"),
+        ("CN(C)(C)C", "impossible valence"),
+        ("c1cccc1", "not aromatic"),
+        ("c1ccccc1c", "not aromatic"),
+        ("[H][H]", "no heavy atom"),
+        ("[2H]", "no heavy atom"),
+        ("C" * 300, "too large"),
+        ("*CC", "an open place"),
+        ("[1*]CC", "an open place"),
+        ("[#0]CC", "an open place"),
+        ("C~C", "an open bond"),
+        ("C:C", "an open bond"),
+    ],
+)
+def test_what_is_no_molecule_has_a_reason(raw, kind):
+    for read in (standardize, canonicalize):
+        result = read(raw)
+        assert result.smiles is None
+        assert result.reason.split(":")[0] == kind
+
+
+def test_a_reason_names_the_atom():
+    assert standardize("CCN(C)(C)C").reason == "impossible valence: atom 3 (N) has too many bonds"
+
+
+@pytest.mark.parametrize(
+    ("raw", "smiles", "warning"),
+    [
+        ("OCC", "CCO", None),
+        ("  OCC ", "CCO", None),
+        ("C(=O)(O)c1ccccc1", "O=C(O)c1ccccc1", None),
+        ("N[C@@H](C)C(=O)O", "C[C@H](N)C(=O)O", None),
+        ("CC[NH3+].[Cl-]", "CCN", "salt or solvent stripped: Cl; charges neutralized"),
+        ("CCCCc1ccccc1.O", "CCCCc1ccccc1", "salt or solvent stripped: O"),
+        ("CCCC(=O)[O-].[K+]", "CCCC(=O)O", "salt or solvent stripped: [K+]; charges neutralized"),
+        ("CC(=O)[O-].[Na+]", "CC(=O)O", "salt or solvent stripped: [Na+]; charges neutralized"),
+        ("CCCCN.CCCCN", "CCCCN", "copies of one molecule taken as one"),
+        ("[NH3+]CC(=O)[O-]", "NCC(=O)O", "charges neutralized"),
+        ("C[N+](C)(C)CCCC.[Br-]", "CCCC[N+](C)(C)C", "salt or solvent stripped: [Br-]"),
+        ("CC(O)=N", "CC(N)=O", "groups written in their usual form"),
+        ("[13CH3]CO", "CCO", "isotope labels removed"),
+        ("[2H]C([2H])([2H])OC", "COC", "isotope labels removed"),
+        ("[CH3:1][CH2:3][OH:2]", "CCO", "atom numbers removed"),
+        ("c1ccccc1N(=O)=O", "O=[N+]([O-])c1ccccc1", None),
+        ("C[n+]1ccccc1", "C[n+]1ccccc1", None),
+        ("[O-][n+]1ccccc1", "[O-][n+]1ccccc1", None),
+    ],
+)
+def test_standardize(raw, smiles, warning):
+    assert standardize(raw) == (smiles, None, warning)
+    assert standardize(smiles) == (smiles, None, None)  # nothing is left to do, so nothing to warn of
+
+
+def test_several_molecules_in_a_row_are_refused_with_their_names():
+    result = standardize("CCCCCCN.c1ccc2ccccc2c1")
+    assert result.smiles is None
+    assert result.reason.startswith("several molecules: ")
+    assert "CCCCCCN" in result.reason
+
+
+def test_salt_alone_is_no_molecule():
+    assert standardize("[Na+].[Cl-]").reason.startswith("several molecules: ")
+
+
+def test_metals_are_kept_as_written_and_said():
+    result = standardize("N[Pt](N)(Cl)Cl")
+    assert "Pt" in result.smiles
+    assert result.warning.startswith("metal")
+
+
+@pytest.mark.parametrize("raw", ["CCS(C)=O", "C[S+]([O-])CC", "CC[S+2]([O-])([O-])C", "CCS(C)(=O)=O"])
+def test_sulfur_oxides_are_written_with_double_bonds(raw):
+    smiles = standardize(raw).smiles
+    assert smiles in ("CCS(C)=O", "CCS(C)(=O)=O")
+    assert "S+" not in standardize(raw + ".Cl").smiles
+    assert standardize(raw + ".Cl").smiles == smiles
+
+
+def test_a_chiral_sulfoxide_keeps_its_configuration_through_the_long_way():
+    short = standardize("CC[S@](=O)c1ccccc1").smiles
+    assert "@" in short
+    assert standardize("CC[S@](=O)c1ccccc1.Cl").smiles == short
+    charged = Chem.MolToSmiles(Chem.MolFromSmiles("CC[S@+]([O-])c1ccccc1"))
+    assert standardize(charged).smiles == short
+    assert standardize("CC[S@@](=O)c1ccccc1").smiles != short
+
+
+def test_a_ring_with_a_charged_sulfoxide_is_not_left_aromatic():
+    open_form = standardize("O=C1N(C)S(=O)c2ccccc21").smiles
+    assert standardize("O=c1c2ccccc2[s+]([O-])n1C").smiles == open_form
+    assert standardize("O=C1N(C)S(=O)c2ccccc21.Cl").smiles == open_form
+
+
+@pytest.mark.parametrize("word", ["NO", "CO", "SN", "IN", "N", "F", "NON"])
+def test_a_word_that_reads_as_a_molecule_is_kept_with_a_warning(word):
+    result = standardize(word)
+    assert result.smiles is not None
+    assert result.warning.startswith("read as the molecule ")
+    assert result.warning.endswith(f"is it the word {word}?")
+
+
+@pytest.mark.parametrize("raw", ["CC", "CCO", "C=O", "c1ccccc1", "CBr"])
+def test_ordinary_small_molecules_are_no_words(raw):
+    assert standardize(raw).warning is None
+
+
+def test_canonicalize_leaves_charges_and_salts():
+    assert canonicalize("[NH3+]CC.[Cl-]").smiles == "CC[NH3+].[Cl-]"
+    assert canonicalize("OCC") == ("CCO", None, None)
+
+
+def test_parse_and_flatten():
+    assert molecules.parse("CCO").GetNumAtoms() == 3
+    assert molecules.flatten("C/C=C/[C@H](F)Cl") == "CC=CC(F)Cl"
+    assert molecules.count_heavy_atoms("CC(=O)O") == 4
+    for function in (molecules.parse, molecules.flatten, molecules.count_heavy_atoms):
+        with pytest.raises(InputError, match="expected a canonical SMILES"):
+            function("C1CC")
+    with pytest.raises(InputError, match="too long"):
+        molecules.parse("C" * 5000)
+
+
+def test_smarts():
+    pattern = molecules.parse_smarts(" c1ccncc1 ")
+    assert molecules.is_substructure(pattern, molecules.parse("Cc1ccncc1"))
+    assert not molecules.is_substructure(pattern, molecules.parse("Cc1ccccc1"))
+    chiral = molecules.parse_smarts("C[C@H](N)C(=O)O")
+    assert molecules.is_substructure(chiral, molecules.parse("C[C@H](N)C(=O)O"))
+    assert not molecules.is_substructure(chiral, molecules.parse("C[C@@H](N)C(=O)O"))
+    for bad in ("", "c1ccc(", "C" * 2000, "C C", "\u0421C"):
+        with pytest.raises(InputError, match="SMARTS"):
+            molecules.parse_smarts(bad)
+
+
+DRUGS = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "CN1CCC[C@H]1c1cccnc1",
+    "C[S@](=O)c1ccc(/C=C2\\C(C)=C(CC(=O)O)c3cc(F)ccc32)cc1",
+    "C[N+]1(C)CCC(OC(=O)C(O)(c2ccccc2)c2ccccc2)C1",
+    "O=[N+]([O-])c1ccc([N-]C(=O)C)cc1",
+    "N=C(N)N[C@@H](CC(=O)[O-])c1ccc[nH+]c1",
+    "OC(=NC)c1ccccc1",
+    "[O-][N+]1(C)CCCCC1",
+    "CN=[N+]=[N-]",
+]
+COMPANIONS = ["", ".Cl", ".[Na+]", ".O", ".OC(=O)C(O)C(O)C(=O)O", ".[2H]O[2H]", ".O=S(=O)(O)O"]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(DRUGS), st.sampled_from(COMPANIONS), st.integers(0, 2**31 - 1))
+def test_any_way_to_write_a_molecule_gives_one_text_which_is_stable(drug, companion, seed):
+    """The order of atoms in the text must not matter, and a second call must change nothing."""
+    mol = Chem.MolFromSmiles(drug + companion)
+    order = list(range(mol.GetNumAtoms()))
+    random.Random(seed).shuffle(order)
+    shuffled = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
+    result = standardize(shuffled)
+    assert result.reason is None
+    assert result.smiles == standardize(drug).smiles
+    assert standardize(result.smiles).smiles == result.smiles
+    assert canonicalize(result.smiles).smiles == result.smiles
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text(alphabet="CNOSPFIBrlcnos()[]=#@+-/\\123%.HH*:~ \u0421\x00", max_size=30))
+def test_no_text_raises_and_every_text_is_answered(text):
+    result = standardize(text)
+    assert (result.smiles is None) == (result.reason is not None)
+    if result.smiles is not None:
+        assert standardize(result.smiles).smiles == result.smiles
+
+
+def test_nothing_is_printed(capfd):
+    for raw in ("C1CC", "c1cccc1", "CN(C)(C)C", "[13CH3]N.Cl", "C[S+]([O-])C"):
+        standardize(raw)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_short_way_is_what_the_long_way_gives():
+    """On bundled-like molecules: parse and write, against the whole ChEMBL pipeline."""
+    from chembl_structure_pipeline import get_parent_mol, standardize_mol
+
+    for raw in [*DRUGS, "CC1CC(=O)Nc2ccccc2N1", "O=C1CN(C(=O)c2ccco2)CCN1", "CCOC(=O)c1sc(N)nc1C"]:
+        parent, _ = get_parent_mol(standardize_mol(Chem.MolFromSmiles(raw)))
+        long = standardize(Chem.MolToSmiles(parent)).smiles
+        assert standardize(raw).smiles == long
