@@ -1,0 +1,1 @@
+"""How good a molecule is: properties as desirabilities, and one score from several of them."""

@@ -1,0 +1,219 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molvae.chem.fingerprints import tanimoto
+from molvae.chem.properties import PROPERTIES, compute
+from molvae.errors import InputError
+from molvae.scoring.objective import Objective, ObjectiveSettings
+
+PHENETOLE, ETHANOL, ACETAL, NITRO = "CCOc1ccccc1", "CCO", "CCC=O", "O=[N+]([O-])c1ccccc1"
+MOLECULES = [PHENETOLE, ETHANOL, ACETAL, NITRO, "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"]
+QED = {"property": "qed", "shape": "higher", "low": 0, "high": 1}
+LOGP = {"property": "logp", "shape": "window", "low": 1, "high": 3, "soft": 1}
+
+
+def objective(combine="geometric_mean", **terms):
+    return Objective(ObjectiveSettings.from_dict({"terms": terms, "combine": combine}, "campaign.toml"))
+
+
+def test_one_row_per_molecule_in_order_with_values_scores_and_the_score():
+    table = objective(qed=QED, fat=LOGP)(MOLECULES)
+    assert list(table) == ["value_qed", "score_qed", "value_fat", "score_fat", "score"]
+    assert table.index.tolist() == list(range(5))
+    expected = compute(MOLECULES, ["qed", "logp"])
+    np.testing.assert_array_equal(table["value_qed"], expected["qed"])
+    np.testing.assert_array_equal(table["value_fat"], expected["logp"])
+    np.testing.assert_array_equal(table["score_qed"], table["value_qed"])
+
+
+def test_no_molecules_give_an_empty_table():
+    table = objective(qed=QED, core={"property": "substructure", "smarts": "c"})([])
+    assert len(table) == 0
+    assert list(table) == ["value_qed", "score_qed", "value_core", "score_core", "score"]
+
+
+def test_the_geometric_mean_weighs_and_lets_no_zero_pass():
+    table = objective(qed=QED | {"weight": 3}, fat=LOGP)(MOLECULES)
+    expected = (table["score_qed"] ** 3 * table["score_fat"]) ** 0.25
+    np.testing.assert_allclose(table["score"], expected)
+    assert table["score_fat"][1] == table["score"][1] == 0  # ethanol: logP -0.001
+
+
+def test_the_arithmetic_mean_lets_the_good_outweigh_the_bad():
+    table = objective("arithmetic_mean", qed=QED | {"weight": 3}, fat=LOGP)(MOLECULES)
+    np.testing.assert_allclose(table["score"], 0.75 * table["score_qed"] + 0.25 * table["score_fat"])
+    assert table["score"][1] > 0
+
+
+def test_perfect_terms_make_a_perfect_score():
+    easy = {"property": "heavy_atoms", "shape": "higher", "low": 0, "high": 1}
+    for combine in ("geometric_mean", "arithmetic_mean"):
+        assert objective(combine, a=easy, b=easy, c=easy | {"weight": 0.1})(MOLECULES)["score"].tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize("combine", ["geometric_mean", "arithmetic_mean"])
+def test_a_failed_term_fails_the_score_and_is_never_averaged_away(combine, monkeypatch):
+    def fails_on_nitro(mol):
+        return math.nan if mol.GetNumHeavyAtoms() == 9 and mol.GetAtomWithIdx(1).GetFormalCharge() else 1.0
+
+    broken = PROPERTIES["tpsa"].__class__("tpsa", fails_on_nitro, "", (0, 1), "")
+    monkeypatch.setitem(PROPERTIES, "tpsa", broken)
+    tpsa = {"property": "tpsa", "shape": "higher", "low": 0, "high": 1}
+    zero = {"property": "rings", "shape": "higher", "low": 98, "high": 99}
+    for others in ({}, {"qed": QED}, {"zero": zero}):
+        table = objective(combine, tpsa=tpsa, **others)(MOLECULES)
+        assert table["score"].isna().tolist() == [False, False, False, True, False]
+        assert table["value_tpsa"].isna().tolist() == [False, False, False, True, False]
+    table = objective(combine, tpsa=tpsa | {"weight": 0}, qed=QED)(MOLECULES)  # shown, but not counted
+    assert table["score"].notna().all()
+
+
+def test_a_text_that_is_no_molecule_is_a_row_of_nan():
+    every = {
+        "qed": QED,
+        "near": {"property": "similarity", "to": ETHANOL},
+        "core": {"property": "substructure", "smarts": "c"},
+        "alerts": {"property": "alerts"},
+    }
+    table = objective(**every)([ETHANOL, "C1CC", "", ETHANOL])
+    assert table.loc[[1, 2]].isna().all(axis=None)
+    pd.testing.assert_series_equal(table.loc[0], table.loc[3], check_names=False)
+    assert table.loc[0].notna().all()
+
+
+def test_similarity_is_that_to_the_nearest_of_the_leads():
+    near = {"property": "similarity", "to": [PHENETOLE, "OCC"]}
+    value = objective(near=near)(MOLECULES)["value_near"]
+    expected = np.maximum(tanimoto(PHENETOLE, MOLECULES), tanimoto(ETHANOL, MOLECULES))
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    assert value[:2].tolist() == [1.0, 1.0]
+    wider = objective(near=near | {"radius": 3, "to": PHENETOLE})(MOLECULES)["value_near"]
+    assert wider[4] < tanimoto(PHENETOLE, MOLECULES)[4]
+
+
+def test_similarity_can_be_kept_above_a_floor():
+    keep = {"property": "similarity", "to": PHENETOLE, "shape": "higher", "low": 0.2, "high": 0.4}
+    assert objective(keep=keep)(MOLECULES)["score"].tolist()[:2] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("combine", ["geometric_mean", "arithmetic_mean"])
+def test_a_substructure_is_a_condition_and_not_a_share(combine):
+    ring = {"property": "substructure", "smarts": "c1ccccc1"}
+    nitro = {"property": "substructure", "smarts": "[N+](=O)[O-]", "wanted": False}
+    table = objective(combine, qed=QED, ring=ring, nitro=nitro)(MOLECULES)
+    assert table["value_ring"].tolist() == [1, 0, 0, 1, 1]
+    assert table["score_ring"].tolist() == [1, 0, 0, 1, 1]
+    assert table["value_nitro"].tolist() == [0, 0, 0, 1, 0]
+    assert table["score_nitro"].tolist() == [1, 1, 1, 0, 1]
+    np.testing.assert_allclose(table["score"], table["score_qed"] * [1, 0, 0, 0, 1])
+    assert objective(combine, ring=ring, nitro=nitro)(MOLECULES)["score"].tolist() == [1, 0, 0, 0, 1]
+
+
+def test_alerts_are_counted_over_the_chosen_catalogs():
+    table = objective(alerts={"property": "alerts"})([PHENETOLE, ACETAL])
+    assert table["value_alerts"].tolist() == [0, 1]  # BRENK: aldehyde
+    assert table["score_alerts"].tolist() == [1.0, 0.5]
+    assert objective(alerts={"property": "alerts", "catalogs": ["PAINS"]})([ACETAL])["value_alerts"].tolist() == [0]
+
+
+@pytest.mark.parametrize("name", sorted(PROPERTIES))
+def test_every_property_can_be_a_term_over_its_usual_range(name):
+    term = {"property": name} if name == "alerts" else {"property": name, "shape": "window"}
+    settings = ObjectiveSettings.from_dict({"terms": {"it": term}}, "campaign.toml").terms["it"]
+    if name != "alerts":
+        assert (settings.low, settings.high) == PROPERTIES[name].usual
+    table = objective(it=term)(MOLECULES)
+    assert table["score"].between(0, 1).all()
+
+
+def test_two_terms_may_look_at_the_same_property():
+    table = objective(not_too_greasy=LOGP, polar=LOGP | {"low": -2, "high": 0})(MOLECULES)
+    np.testing.assert_array_equal(table["value_not_too_greasy"], table["value_polar"])
+    assert table["score_polar"][1] == 1
+
+
+def test_chunks_and_repetitions_give_the_same_numbers_bit_for_bit():
+    scorer = objective(qed=QED, fat=LOGP | {"weight": 0.3}, near={"property": "similarity", "to": PHENETOLE})
+    whole = scorer(MOLECULES)
+    pd.testing.assert_frame_equal(scorer(MOLECULES), whole, check_exact=True)
+    chunks = pd.concat([scorer(MOLECULES[:2]), scorer(MOLECULES[2:])], ignore_index=True)
+    pd.testing.assert_frame_equal(chunks, whole, check_exact=True)
+
+
+def test_the_saved_settings_say_everything_and_read_back_the_same(tmp_path):
+    settings = ObjectiveSettings.from_dict(
+        {
+            "terms": {
+                "sa": {"property": "sa_score", "shape": "lower"},
+                "alerts": {"property": "alerts"},
+                "near": {"property": "similarity", "to": PHENETOLE},
+                "core": {"property": "substructure", "smarts": "c1ccccc1"},
+                "potency": {"property": "weight", "shape": "lower", "low": 1, "high": 1e3, "scale": "log", "power": 2},
+            }
+        },
+        "campaign.toml",
+    )
+    path = tmp_path / "objective.toml"
+    path.write_text(settings.to_toml())
+    assert ObjectiveSettings.from_toml(path) == settings
+    assert settings.terms["alerts"].catalogs == ("PAINS", "BRENK")
+    assert "soft" not in settings.to_toml()
+
+
+@pytest.mark.parametrize(
+    ("term", "problem"),
+    [
+        ({"property": "logP", "shape": "higher"}, r"\[terms.it\] property: unknown property; did you mean logp\?"),
+        ({"property": "zzz", "shape": "higher"}, r"property: unknown property; known properties: alerts, aromatic"),
+        ({"property": "qed"}, r"\[terms.it\] shape: this key is needed"),
+        ({"property": "qed", "shape": "highr"}, r"shape: input should be 'higher', 'lower' or 'window'"),
+        ({"property": "qed", "shape": "higher", "low": 0.2}, r"\[terms.it\] high: this key is needed"),
+        ({"property": "qed", "shape": "higher", "low": 2, "high": 1}, r"high: expected at least low \(2.0\)"),
+        ({"property": "qed", "shape": "higher", "low": math.nan, "high": 1}, r"low: input should be a finite number"),
+        ({"property": "qed", "shape": "higher", "to": "C"}, r"to: not a key of qed; its keys: high, low, power"),
+        ({"property": "qed", "shape": "higher", "power": 0}, r"power: input should be greater than 0"),
+        (LOGP | {"soft": -1}, r"soft: input should be greater than or equal to 0"),
+        (LOGP | {"low": 0, "scale": "log"}, r"scale: the log scale needs a low above 0"),
+        (QED | {"weight": math.nan}, r"\[terms.it\] weight: input should be a finite number"),
+        (QED | {"weight": math.inf}, r"\[terms.it\] weight: input should be a finite number"),
+        (QED | {"weight": -1}, r"\[terms.it\] weight: input should be greater than or equal to 0"),
+        (QED | {"weight": 0}, r"terms: every weight is 0 \(it.weight\); set one above 0"),
+        (QED | {"wieght": 1}, r"\[terms.it\] wieght: unknown key; did you mean weight\?"),
+        ({"property": "similarity"}, r"\[terms.it\] to: this key is needed"),
+        ({"property": "similarity", "to": "C1CC"}, r"to: not a SMILES: C1CC"),
+        ({"property": "similarity", "to": []}, r"to: expected at least one SMILES"),
+        ({"property": "similarity", "to": ["CC", "C(C)(C)(C)(C)C"]}, r"to: impossible valence: atom 1"),
+        ({"property": "similarity", "to": "CC", "radius": -1}, r"radius: input should be greater than or equal to 0"),
+        ({"property": "substructure"}, r"\[terms.it\] smarts: this key is needed"),
+        ({"property": "substructure", "smarts": "c1cc"}, r"smarts: cannot be used: SMARTS 'c1cc'"),
+        ({"property": "substructure", "smarts": "C", "shape": "higher"}, r"shape: not a key of substructure"),
+        ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: a substructure is a condition"),
+        ({"property": "alerts", "catalogs": ["PAIN"]}, r"catalogs: unknown catalog; did you mean PAINS\?"),
+        ({"property": "alerts", "catalogs": []}, r"catalogs: expected at least one of BRENK"),
+        (3, r"\[terms\] it: input should be a valid dictionary"),
+    ],
+)
+def test_a_term_that_makes_no_sense_is_refused_by_its_key(term, problem):
+    with pytest.raises(InputError, match=rf"^campaign.toml .*{problem}"):
+        objective(it=term)
+
+
+def test_an_objective_that_makes_no_sense_is_refused():
+    for data, problem in (
+        ({}, "campaign.toml terms: this key is needed"),
+        ({"terms": {}}, "terms: an objective needs at least one term"),
+        ({"terms": {"my term": QED}}, "terms: my term: a term's name may hold letters"),
+        ({"terms": {"qed": QED}, "combine": "mean"}, "combine: input should be 'geometric_mean' or 'arithmetic_mean'"),
+        ({"terms": {"qed": QED}, "combin": "x"}, r"combin: unknown key; did you mean combine\?"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            ObjectiveSettings.from_dict(data, "campaign.toml")
+
+
+def test_settings_cannot_be_changed_afterwards():
+    settings = objective(qed=QED).settings
+    with pytest.raises(ValueError, match="frozen"):
+        settings.terms["qed"].weight = 3
