@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,9 +18,10 @@ from safetensors.torch import save as save_tensors
 from molvae.autoencoder import Autoencoder, ModelSettings, build
 from molvae.bundled import bundled, bundled_codecs
 from molvae.errors import CodecError, InputError
-from molvae.feature_spec import END, FeatureSpec
+from molvae.feature_spec import END, PAD, FeatureSpec
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
+from molvae.files import PART_PREFIX, sha256_of
 from molvae.latent.prior import PRIORS, GaussianPrior
 from molvae.seeds import generator, integer_seed
 from molvae.settings import Settings
@@ -70,7 +70,8 @@ class Decoded:
 class Codec:
     """Molecules to points and back, with the prior that says where molecules lie.
 
-    card: what is told of it (training data, licence, metrics).
+    card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
+        `training_file` is the bundled file that holds its training set.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 
@@ -186,40 +187,38 @@ class Codec:
             InputError: the folder exists and is not empty.
         """
         folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder}: exists and is not empty; name a new folder for the codec")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            self.featurizer.save(draft)
-            weights = {name: value.half().contiguous() for name, value in self.model.state_dict().items()}
-            (draft / WEIGHTS_NAME).write_bytes(save_tensors(weights))
-            prior = {
-                name: torch.from_numpy(np.ascontiguousarray(a, np.float32)) for name, a in self.prior.arrays().items()
-            }
-            (draft / PRIOR_NAME).write_bytes(save_tensors(prior))
-            (draft / CARD_NAME).write_text(write_card(self), encoding="utf-8")
-            files = {path.name: _sha256(path.read_bytes()) for path in sorted(draft.iterdir())}
-            spec = self.featurizer.spec
-            content = {
-                "version": VERSION,
-                "name": self.name,
-                "model": self.settings.model_dump(),
-                "spec": {"kind": spec.kind, "width": spec.width, "length": spec.length},
-                "property_names": self.card.get("property_names", []),
-                "prior": "gaussian",
-                "sampling": self.sampling.model_dump(),
-                "card": self.card,
-                "files": files,
-            }
-            content["sha256"] = _content_sha256(content)
-            (draft / CODEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            draft.chmod(0o755)
-            draft.replace(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder.parent) as draft:
+                self._write(Path(draft, folder.name))
+                Path(draft, folder.name).replace(folder)
         except OSError as error:
             raise InputError(f"{folder}: the codec could not be written there ({error.strerror})") from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir()
+        self.featurizer.save(folder)
+        weights = {name: value.half().contiguous() for name, value in self.model.state_dict().items()}
+        (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
+        prior = {name: torch.from_numpy(array.astype(np.float32)) for name, array in self.prior.arrays().items()}
+        (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
+        (folder / CARD_NAME).write_text(write_card(self), encoding="utf-8")
+        head = self.model.property_head
+        content: dict[str, Any] = {
+            "version": VERSION,
+            "name": self.name,
+            "model": self.settings.model_dump(),
+            "spec": asdict(self.featurizer.spec),
+            "n_properties": head.linear.out_features if head else 0,
+            "prior": "gaussian",
+            "sampling": self.sampling.model_dump(),
+            "card": self.card,
+            "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+        }
+        content["sha256"] = _content_sha256(content)
+        (folder / CODEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -232,7 +231,7 @@ class Codec:
         contents = {name: _checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
         try:
             settings = ModelSettings.from_dict(content["model"], f"{folder / CODEC_NAME} [model]")
-            model = build(settings, FeatureSpec(**content["spec"]), len(content["property_names"]))
+            model = build(settings, FeatureSpec(**content["spec"]), content["n_properties"])
             weights = load_tensors(contents[WEIGHTS_NAME])
             model.load_state_dict({name: value.float() for name, value in weights.items()})
             prior = {name: value.double().numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
@@ -278,16 +277,17 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
 
 def encode_features(model: Autoencoder, x: np.ndarray) -> np.ndarray:
     """Codes (n, D) float32 of token rows (n, L); rows of like length go together, none pays for a longer one's PAD."""
-    lengths = (x != 0).sum(1)
+    if not len(x):
+        return np.empty((0, model.bottleneck.code.out_features), np.float32)
+    lengths = (x != PAD).sum(1)
     order = np.argsort(lengths, kind="stable")
     codes = []
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
         tokens = x[rows, : lengths[rows[-1]]].astype(np.int64)
         codes.append(model.encode(torch.from_numpy(tokens)).numpy())
-    z = np.empty((len(x), codes[0].shape[1] if codes else 0), np.float32)
-    if codes:
-        z[order] = np.concatenate(codes)
+    z = np.empty((len(x), codes[0].shape[1]), np.float32)
+    z[order] = np.concatenate(codes)
     return z
 
 

@@ -1,15 +1,15 @@
 """The state of a training run on disk, from which it goes on exactly; in pieces that travel well."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from molvae.errors import InputError
+from molvae.files import sha256_of, write_text
 
 _STATE_NAME = "state.json"
 _PIECE_BYTES = 15_000_000
@@ -29,11 +29,9 @@ def save_checkpoint(
     digests = {}
     for i, piece in enumerate(_pieces(_flat_state(model, optimizer))):
         path = target / f"state-{i}.safetensors"
-        save_file(piece, path)
-        digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    draft = target / "state.draft"
-    draft.write_text(json.dumps({"step": step, "facts": facts, "files": digests}, indent=1), encoding="utf-8")
-    draft.replace(target / _STATE_NAME)
+        path.write_bytes(save(piece))
+        digests[path.name] = sha256_of(path)
+    write_text(target / _STATE_NAME, json.dumps({"step": step, "facts": facts, "files": digests}, indent=1) + "\n")
     for other in folder.glob("step-*"):
         if other != target:
             shutil.rmtree(other)
@@ -54,7 +52,7 @@ def load_checkpoint(
     state: dict[str, Tensor] = {}
     for name, digest in content["files"].items():
         path = whole[-1] / name
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if sha256_of(path) != digest:
             raise InputError(f"{path}: changed since it was written (sha256 differs); start this training again")
         state |= load_file(path)
     parameters = dict(model.named_parameters())

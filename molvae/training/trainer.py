@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from molvae.autoencoder import Autoencoder, build
@@ -20,6 +20,7 @@ from molvae.autoencoder.trace import Batch
 from molvae.errors import InputError, MolvaeError
 from molvae.feature_spec import PAD
 from molvae.features.store import FeatureStore
+from molvae.files import replacing, write_text
 from molvae.seeds import integer_seed
 from molvae.training import parallel
 from molvae.training.batches import BatchPlan, held_out_rows
@@ -218,8 +219,8 @@ def _open_work(config: TrainConfig, work: Path, resume: bool, start: Autoencoder
         raise InputError(f"{work}: holds a training run already; go on with --resume, or name another folder")
     work.mkdir(parents=True, exist_ok=True)
     if start is not None:
-        save_file({name: value.contiguous() for name, value in start.state_dict().items()}, work / START_NAME)
-    path.write_text(config.to_toml(), encoding="utf-8")
+        _write_weights(work / START_NAME, start)
+    write_text(path, config.to_toml())
     return config
 
 
@@ -233,19 +234,22 @@ def _keep(
     optimizer: torch.optim.Optimizer,
 ) -> None:
     if is_best:
-        draft = work / f"{BEST_NAME}.draft"
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, draft)
-        draft.replace(work / BEST_NAME)
+        _write_weights(work / BEST_NAME, model)
     with (work / LOG_NAME).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     save_checkpoint(work, step, facts, model, optimizer)
+
+
+def _write_weights(path: Path, model: Autoencoder) -> None:
+    with replacing(path) as part:
+        part.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
 
 
 def _rewind_log(work: Path, step: int) -> None:
     """Drop the entries of steps that the checkpoint has not seen: they will be made, and written, again."""
     path = work / LOG_NAME
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
 
 
 def _last_entry(work: Path, stop_reason: str) -> dict[str, Any]:

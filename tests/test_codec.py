@@ -1,0 +1,211 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from rdkit import Chem
+
+import molvae
+from molvae.autoencoder import ModelSettings, build
+from molvae.bundled import bundled, bundled_codecs
+from molvae.codec import Codec, SamplingSettings, fit_prior
+from molvae.errors import CodecError, InputError
+from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
+from molvae.latent import GaussianPrior
+
+DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return molvae.load_codec()
+
+
+@pytest.fixture
+def small():
+    """A codec with random weights."""
+    featurizer = TokenFeaturizer.from_corpus(DRUGS, 30)
+    settings = ModelSettings(n_latent=3, encoder_embedding=4, encoder_hidden=4, decoder_hidden=8)
+    torch.manual_seed(0)
+    model = build(settings, featurizer.spec, 2)
+    prior = GaussianPrior(np.zeros(3), np.eye(3))
+    card = {"licence": "MIT", "property_names": ["logp", "qed"], "metrics": {"exact": 0.5}}
+    return Codec("small", featurizer, model, settings, prior, SamplingSettings(), card)
+
+
+def test_drugs_come_back_from_their_points(codec):
+    encoding = codec.encode(DRUGS)
+    assert encoding.z.shape == (3, codec.n_latent)
+    assert encoding.z.dtype == np.float32
+    assert encoding.ok.all()
+    decoded = codec.decode(encoding.z)
+    assert [molecule.smiles for molecule in decoded] == [Chem.CanonSmiles(text) for text in DRUGS]
+
+
+def test_series_molecules_and_one_text_are_read_alike(codec):
+    expected = codec.encode(DRUGS).z
+    mols = [Chem.MolFromSmiles(text) for text in DRUGS]
+    for molecules in (pd.Series(DRUGS, index=[7, 8, 9]), mols, np.array(DRUGS), (text for text in DRUGS)):
+        np.testing.assert_allclose(codec.encode(molecules).z, expected, atol=1e-5)
+    np.testing.assert_allclose(codec.encode(DRUGS[0]).z, expected[:1], atol=1e-5)
+
+
+def test_a_molecule_is_one_point_however_it_is_written(codec):
+    z = codec.encode(["OCC", "CCO", "C(O)C", " CCO "]).z
+    assert np.ptp(z, axis=0).max() < 1e-5
+
+
+def test_what_cannot_be_read_is_a_row_with_a_reason(codec):
+    rows = ["CCO", "not a molecule", None, float("nan"), "", "C[N+](C)(C)C", "C[Si](C)(C)C", "C[C@H](N)C(=O)O", 3]
+    encoding = codec.encode(rows)
+    assert encoding.ok.tolist() == [True] + [False] * 8
+    assert np.isnan(encoding.z[1:]).all()
+    assert np.isfinite(encoding.z[0]).all()
+    assert all(encoding.reason[1:])
+    assert "charged atom [N+]" in encoding.reason[5]
+    assert "atom [Si]" in encoding.reason[6]
+    assert "flatten=True" in encoding.reason[7]
+
+
+def test_stereo_is_dropped_only_when_asked_and_then_said(codec):
+    encoding = codec.encode(["C[C@H](N)C(=O)O", "CCO"], flatten=True)
+    assert encoding.ok.all()
+    assert encoding.smiles[0] == "CC(N)C(=O)O"
+    assert encoding.note == ["stereo dropped", None]
+
+
+def test_a_salt_is_stripped_and_said(codec):
+    encoding = codec.encode(["CCN.Cl"])
+    assert encoding.smiles == ["CCN"]
+    assert "stripped" in encoding.note[0]
+
+
+def test_nothing_in_nothing_out(codec):
+    assert codec.encode([]).z.shape == (0, codec.n_latent)
+    assert codec.decode(np.empty((0, codec.n_latent))) == []
+    assert codec.sample(0) == []
+
+
+def test_bad_points_are_reasons_and_bad_shapes_are_refused(codec):
+    z = codec.draw(3)
+    z[1, 0] = np.nan
+    decoded = codec.decode(z)
+    assert decoded[1].smiles is None
+    assert "NaN" in decoded[1].reason
+    assert decoded[0].text
+    with pytest.raises(InputError, match=r"\(n, 64\), got \(2, 3\)"):
+        codec.decode(np.zeros((2, 3)))
+    with pytest.raises(InputError, match="array of numbers"):
+        codec.decode([["a"] * 64])
+    with pytest.raises(InputError, match="noise"):
+        codec.decode(z, noise=2.0)
+    with pytest.raises(InputError, match="temperature"):
+        codec.decode(z, temperature=float("nan"))
+
+
+def test_several_molecules_lie_around_one_point(codec):
+    z = np.repeat(codec.encode(DRUGS[:1]).z, 40, axis=0)
+    near = {molecule.smiles for molecule in codec.decode(z, noise=0.3, temperature=0.7, seed=1)}
+    far = {molecule.smiles for molecule in codec.decode(z, noise=0.8, temperature=0.7, seed=1)}
+    assert len(far) > len(near) >= 1
+    assert codec.decode(z, noise=0.8, temperature=0.7, seed=1) == codec.decode(z, noise=0.8, temperature=0.7, seed=1)
+
+
+def test_samples_are_valid_distinct_and_the_same_for_the_same_seed(codec):
+    drawn = codec.sample(300, seed=5)
+    smiles = [molecule.smiles for molecule in drawn if molecule.smiles]
+    assert len(drawn) == 300
+    assert len(smiles) >= 0.97 * 300
+    assert len(set(smiles)) >= 0.97 * len(smiles)
+    assert all(Chem.CanonSmiles(text) == text for text in smiles)
+    assert codec.sample(300, seed=5) == drawn
+    assert codec.sample(300, seed=6) != drawn
+
+
+def test_more_tries_leave_fewer_invalid(codec):
+    counts = [sum(m.smiles is None for m in codec.sample(400, seed=1, tries=tries)) for tries in (1, 3)]
+    assert counts[0] > counts[1]
+    with pytest.raises(InputError, match="tries"):
+        codec.sample(1, tries=0)
+    with pytest.raises(InputError, match="n: expected"):
+        codec.sample(-1)
+
+
+def test_lipophilicity_can_be_read_off_the_points(codec):
+    from sklearn.linear_model import Ridge
+
+    from molvae.chem.properties import compute
+
+    sample = pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"][:1000]
+    encoding = codec.encode(sample)
+    logp = compute(list(sample), ["logp"])["logp"].to_numpy()
+    z, logp = encoding.z[encoding.ok], logp[encoding.ok]
+    assert Ridge(1.0).fit(z[:400], logp[:400]).score(z[400:], logp[400:]) > 0.5
+
+
+def test_the_training_set_is_known(codec):
+    smiles = codec.training_smiles()
+    assert len(smiles) == 1_584_663
+    assert smiles[0] == "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1"
+
+
+def test_saving_and_loading_change_nothing_but_rounding(small, tmp_path):
+    small.save(tmp_path / "codec")
+    loaded = molvae.load_codec(tmp_path / "codec")
+    np.testing.assert_allclose(loaded.encode(DRUGS).z, small.encode(DRUGS).z, atol=1e-2)
+    np.testing.assert_allclose(loaded.draw(5), small.draw(5), atol=1e-6)
+    assert (loaded.name, loaded.card, loaded.settings) == (small.name, small.card, small.settings)
+    assert loaded.training_smiles() is None
+    loaded.save(tmp_path / "again")
+    assert molvae.load_codec(tmp_path / "again").sha256 == loaded.sha256
+    assert "exact 0.5" in (tmp_path / "again" / "README.md").read_text()
+
+
+def test_a_codec_is_not_written_over_anything(small, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "file"):
+        with pytest.raises(InputError, match="exists"):
+            small.save(folder)
+    small.save(tmp_path / "new" / "deep")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["deep"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "prior.safetensors", "vocabulary.json", "codec.json", "README.md"])
+@pytest.mark.parametrize("damage", ["change", "truncate", "remove"])
+def test_a_damaged_codec_is_refused(small, tmp_path, name, damage):
+    small.save(tmp_path / "codec")
+    path = tmp_path / "codec" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    if damage != "remove":
+        path.write_bytes(data if damage == "change" else data[: len(data) // 2])
+    with pytest.raises(CodecError, match="codec"):
+        molvae.load_codec(tmp_path / "codec")
+
+
+def test_a_codec_of_another_version_is_refused(small, tmp_path):
+    small.save(tmp_path / "codec")
+    path = tmp_path / "codec" / "codec.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
+    with pytest.raises(CodecError, match="version 99; this release reads version 1"):
+        molvae.load_codec(tmp_path / "codec")
+
+
+def test_what_is_no_codec_is_told(tmp_path):
+    assert bundled_codecs() == ["moses"]
+    assert molvae.load_codec("moses").name == "moses"
+    with pytest.raises(CodecError, match="bundled: moses"):
+        molvae.load_codec("mosse")
+    with pytest.raises(CodecError, match="no codec here"):
+        molvae.load_codec(tmp_path)
+
+
+def test_the_prior_follows_the_features(small, tmp_path):
+    features = small.featurizer.encode(DRUGS * 20)
+    with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
+        writer.write(features.x)
+    prior = fit_prior(small.model, FeatureStore.open(tmp_path))
+    np.testing.assert_allclose(prior.mean, small.encode(DRUGS).z.mean(0), atol=1e-4)

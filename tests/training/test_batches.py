@@ -1,0 +1,49 @@
+import numpy as np
+
+from molvae.training.batches import BatchPlan, held_out_rows
+
+LENGTHS = np.random.default_rng(0).integers(3, 20, 1000)
+
+
+def test_an_epoch_shows_every_row_once_but_for_a_rest():
+    plan = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    rows = np.concatenate([plan.batch(step) for step in range(33)])
+    assert len(set(rows.tolist())) == len(rows) == 990
+
+
+def test_epochs_differ_and_leave_out_other_rows():
+    plan = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    first, second = [{int(row) for step in range(a, a + 33) for row in plan.batch(step)} for a in (0, 33)]
+    assert first != second
+    assert first | second == set(range(1000))
+
+
+def test_rows_of_like_length_stand_together():
+    plan = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    spans = [np.ptp(LENGTHS[plan.batch(step)]) for step in range(33)]
+    assert np.mean(spans) < 2
+
+
+def test_batches_do_not_come_in_the_order_of_length():
+    plan = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    means = np.array([LENGTHS[plan.batch(step)].mean() for step in range(33)])
+    assert 5 < (np.diff(means) > 0).sum() < 28
+
+
+def test_any_step_can_be_asked_first():
+    plan = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    in_order = [plan.batch(step) for step in range(70)]
+    again = BatchPlan(np.arange(1000), LENGTHS, 30, seed=0)
+    for step in (69, 3, 40):
+        np.testing.assert_array_equal(again.batch(step), in_order[step])
+
+
+def test_few_rows_make_one_smaller_batch():
+    assert sorted(BatchPlan(np.arange(5), LENGTHS, 30, seed=0).batch(4)) == [0, 1, 2, 3, 4]
+
+
+def test_held_out_rows_are_kept_apart():
+    train, held_out = held_out_rows(1000, 50, seed=0)
+    assert len(held_out) == 50
+    assert sorted([*train, *held_out]) == list(range(1000))
+    assert len(held_out_rows(100, 50, seed=0)[1]) == 10

@@ -1,0 +1,139 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from molvae.errors import InputError, MolvaeError
+from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
+from molvae.training import TrainConfig, train
+from molvae.training.trainer import LOG_NAME
+
+FRAGMENTS = ["c1ccccc1", "C(=O)N", "CC", "OC", "Cl", "N1CCOCC1", "C#N", "c1ccncc1"]
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """600 texts of a simple language, with a label that is their length."""
+    folder = tmp_path_factory.mktemp("features")
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(FRAGMENTS, 4)) for _ in range(600)]
+    featurizer = TokenFeaturizer.from_corpus(texts, 40)
+    featurizer.save(folder)
+    labels = np.array([[len(text)] for text in texts], np.float32)
+    labels[::5] = np.nan
+    with FeatureWriter(folder, featurizer.spec, ("length",)) as writer:
+        writer.write(featurizer.encode(texts).x, labels)
+    return folder
+
+
+def config(n_molecules=6400, n_processes=1, **training):
+    training = {"batch_size": 64, "evaluate_every": 1600, "n_held_out": 60, "precision": "float32", **training}
+    return TrainConfig.from_dict(
+        {
+            "model": {"n_latent": 16, "encoder_embedding": 16, "encoder_hidden": 32, "decoder_hidden": 64},
+            "training": {"n_molecules": n_molecules, "n_processes": n_processes, "learning_rate": 5e-3, **training},
+        },
+        "test",
+    )
+
+
+def weights(trained):
+    return {name: value.clone() for name, value in trained.model.state_dict().items()}
+
+
+def test_every_term_falls_and_the_log_tells_it(features, tmp_path):
+    reported = []
+    trained = train(config(19_200, evaluate_every=4800), features, tmp_path, report=reported.append)
+    log = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
+    assert [entry["molecules"] for entry in log] == [4800, 9600, 14_400, 19_200]
+    assert log == reported[:-1]
+    for name in ("reconstruction", "noised_reconstruction", "properties"):
+        assert log[-1]["train"][name] < 0.7 * log[0]["train"][name]
+    assert trained.stop_reason == "finished"
+    assert trained.validation["exact"] > 0.3
+    assert trained.validation["active_units"] > 0
+    assert log[-1]["seconds_left"] == 0
+
+
+def test_a_resumed_run_ends_in_the_same_weights(features, tmp_path):
+    whole = train(config(3200), features, tmp_path / "whole")
+
+    def stop(entry):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(3200), features, tmp_path / "broken", report=stop)
+    resumed = train(config(3200), features, tmp_path / "broken", resume=True)
+    torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=0)
+    logs = [(tmp_path / name / LOG_NAME).read_text().splitlines() for name in ("whole", "broken")]
+    assert [json.loads(a)["train"] for a in logs[0]] == [json.loads(b)["train"] for b in logs[1]]
+
+
+def test_an_entry_that_the_checkpoint_has_not_seen_is_written_once(features, tmp_path):
+    train(config(1600), features, tmp_path)
+    with (tmp_path / LOG_NAME).open("a") as log:
+        log.write(json.dumps({"step": 99, "train": {}}) + "\n")
+    train(config(1600), features, tmp_path, resume=True)
+    assert [json.loads(line)["step"] for line in (tmp_path / LOG_NAME).read_text().splitlines()] == [25]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_like_one(features, tmp_path):
+    one = train(config(1600), features, tmp_path / "one")
+    two = train(config(1600, n_processes=2), features, tmp_path / "two")
+    assert two.validation["loss"] == pytest.approx(one.validation["loss"], rel=0.1)
+    again = train(config(1600, n_processes=2), features, tmp_path / "again")
+    torch.testing.assert_close(weights(two), weights(again))
+
+
+def test_training_stops_when_nothing_gets_better(features, tmp_path):
+    trained = train(config(64_000, learning_rate=1e-12, patience=2), features, tmp_path)
+    assert trained.stop_reason == "no better in 2 validations"
+    assert trained.n_molecules < 64_000
+
+
+def test_a_loss_that_explodes_ends_the_run(features, tmp_path):
+    with pytest.raises(MolvaeError, match="not finite"):
+        train(config(learning_rate=1e12, gradient_norm=1e12), features, tmp_path)
+
+
+def test_earlier_weights_are_the_start(features, tmp_path):
+    first = train(config(3200), features, tmp_path / "first")
+    second = train(config(64, learning_rate=1e-9), features, tmp_path / "second", start=first.model)
+    torch.testing.assert_close(weights(second), weights(first), atol=1e-4, rtol=1e-4)
+
+
+def test_a_folder_is_not_trained_in_twice(features, tmp_path):
+    train(config(64), features, tmp_path)
+    with pytest.raises(InputError, match="--resume"):
+        train(config(64), features, tmp_path)
+    with pytest.raises(InputError, match="no training run to resume"):
+        train(config(64), features, tmp_path / "other", resume=True)
+
+
+def test_fewer_molecules_than_a_batch_still_train(features, tmp_path):
+    store = FeatureStore.open(features)
+    (tmp_path / "few").mkdir()
+    with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
+        writer.write(store.rows(np.arange(20)).astype(np.uint16), np.array(store.labels[:20]))
+    assert train(config(256), tmp_path / "few", tmp_path / "work").n_molecules == 256
+
+
+def test_training_needs_neither_rdkit_nor_prefect(features, tmp_path):
+    code = f"""
+import sys
+for name in ("rdkit", "prefect"):
+    sys.modules[name] = None
+from pathlib import Path
+from molvae.training import TrainConfig, train
+from molvae.codec import fit_prior
+from molvae.features import FeatureStore
+config = TrainConfig.from_dict({config(128).model_dump(mode="json")!r}, "test")
+trained = train(config, Path({str(features)!r}), Path({str(tmp_path)!r}))
+print(fit_prior(trained.model, FeatureStore.open(Path({str(features)!r}))).mean.shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "(16,)", done.stderr
