@@ -1,0 +1,1 @@
+"""Runs, folders and schedules around molvae; no chemistry and no mathematics."""

@@ -1,0 +1,146 @@
+"""A Prefect API for one process alone: started on a loopback port, guarded by a password, gone when the process is.
+
+Prefect's own temporary server outlives a parent that was killed, shares one SQLite file between runs that go on side
+by side, and fires no schedules; hence this one. Where the user names an API (PREFECT_API_URL), that one is used.
+"""
+
+import base64
+import contextlib
+import http.client
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from molvae.errors import MolvaeError
+
+STARTUP_SECONDS = 180
+_WATCH_SECONDS = 0.5
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_EVENTS_RETENTION_PERIOD": "P7D",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(STARTUP_SECONDS),
+    "PREFECT_UI_ENABLED": "false",
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+}
+
+
+@contextlib.contextmanager
+def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
+    """A Prefect API for the block, and a function that waits until it answers.
+
+    Prefect must be imported inside of the block, never before, but it may be imported before the waiting.
+
+    log: a file that takes what the server complains about.
+    schedules: whether the services that start scheduled runs are needed.
+
+    Raises:
+        MolvaeError: by the waiting, when the server could not be started.
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        yield lambda: None
+        return
+    home = Path(tempfile.mkdtemp(prefix="molvae-prefect-"))
+    before = dict(os.environ)
+    try:
+        with _listen() as listener, log.open("ab") as output:
+            port = listener.getsockname()[1]
+            password = secrets.token_hex(16)
+            os.environ.update(_environment(port, home, password))
+            command = [sys.executable, "-m", "pipeline.api", str(listener.fileno()), str(os.getpid()), str(home)]
+            server = subprocess.Popen(
+                command,
+                env={**os.environ} if schedules else {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"},
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
+            )
+        try:
+            yield lambda: _wait_until_healthy(port, password, server, log)
+        finally:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _listen() -> socket.socket:
+    """A listening socket on a free loopback port; what connects before the server is up waits in its queue."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    return listener
+
+
+def _environment(port: int, home: Path, password: str) -> dict[str, str]:
+    """What server and client must know; a home or database that the user has chosen stays."""
+    changes = {
+        **QUIET,
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": f"molvae:{password}",
+        "PREFECT_SERVER_API_AUTH_STRING": f"molvae:{password}",
+    }
+    defaults = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    }
+    changes |= {name: value for name, value in defaults.items() if name not in os.environ}
+    for name in ("NO_PROXY", "no_proxy"):
+        changes[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+    return changes
+
+
+def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    token = base64.b64encode(f"molvae:{password}".encode()).decode()
+    give_up = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < give_up:
+        if server.poll() is not None:
+            raise MolvaeError(f"Prefect's server ended at its start with code {server.returncode}; {log} says why")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/api/health", headers={"Authorization": f"Basic {token}"})
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return
+        time.sleep(0.05)
+    raise MolvaeError(f"Prefect's server did not start within {STARTUP_SECONDS} s; {log} may say why")
+
+
+def _serve(descriptor: int, parent: int, home: Path) -> None:
+    """The server process: serve on the inherited socket until told to stop, or until the parent is gone."""
+    threading.Thread(target=_end_with, args=(parent, home), daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    config = uvicorn.Config(create_app, factory=True, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+def _end_with(parent: int, home: Path) -> None:
+    """Wait until the parent is gone, however it went; then leave nothing behind."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    shutil.rmtree(home, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

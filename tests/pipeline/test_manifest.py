@@ -1,0 +1,110 @@
+"""A stage is done when its manifest bears its key and its outputs are unchanged; else it is done again."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
+from pipeline.run_dir import MANIFEST
+
+
+class Body:
+    """Writes one file, and counts how often it was asked to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, folder: Path) -> Outcome:
+        self.calls += 1
+        (folder / "out.csv").write_text("a\n1\n")
+        return Outcome({"out.csv": 1}, Counts(into=3, kept=1, dropped={"odd": 2}))
+
+
+def make_plan(folder: Path, **changes: object) -> Plan:
+    source = folder.parent / "in.csv"
+    if not source.exists():
+        source.write_text("x")
+    content: dict = {"settings": {"a": 1}, "seed": 0, "version": 1} | changes
+    return Plan("stage", folder=folder, inputs={"source": file_entry(source, folder.parent)}, **content)
+
+
+def test_a_finished_stage_is_not_done_again(tmp_path: Path) -> None:
+    body, folder = Body(), tmp_path / "stage"
+    first = make_plan(folder).carry_out(body)
+    again = make_plan(folder).carry_out(body)
+    assert body.calls == 1
+    assert again == first
+    assert first.counts.into == first.counts.kept + sum(first.counts.dropped.values())
+    assert [(entry.path, entry.rows) for entry in first.outputs] == [("out.csv", 1)]
+    assert first.inputs["source"].path == "in.csv"
+
+
+@pytest.mark.parametrize("changes", [{"settings": {"a": 2}}, {"seed": 1}, {"version": 2}])
+def test_another_plan_is_done_again(tmp_path: Path, changes: dict) -> None:
+    body, folder = Body(), tmp_path / "stage"
+    make_plan(folder).carry_out(body)
+    make_plan(folder, **changes).carry_out(body)
+    assert body.calls == 2
+
+
+def test_another_input_is_done_again(tmp_path: Path) -> None:
+    body, folder = Body(), tmp_path / "stage"
+    make_plan(folder).carry_out(body)
+    (tmp_path / "in.csv").write_text("y")
+    make_plan(folder).carry_out(body)
+    assert body.calls == 2
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
+def test_a_damaged_stage_is_done_again(tmp_path: Path, damage: str) -> None:
+    body, folder = Body(), tmp_path / "stage"
+    make_plan(folder).carry_out(body)
+    if damage == "change":
+        (folder / "out.csv").write_text("a\n2\n")
+    elif damage == "remove":
+        (folder / "out.csv").unlink()
+    else:
+        (folder / MANIFEST).write_text('{"stage": "stage"')
+    make_plan(folder).carry_out(body)
+    assert body.calls == 2
+    assert (folder / "out.csv").read_text() == "a\n1\n"
+
+
+def test_leftovers_go_and_only_the_own_checkpoint_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "stage"
+    plan = make_plan(folder)
+    folder.mkdir()
+    (folder / "half.csv").touch()
+    (folder / "checkpoint-of-another").touch()
+    (folder / plan.checkpoint).touch()
+    seen = []
+
+    def body(folder: Path) -> Outcome:
+        seen.extend(path.name for path in folder.iterdir())
+        return Body()(folder)
+
+    plan.carry_out(body)
+    assert seen == [plan.checkpoint]
+    assert {path.name for path in folder.iterdir()} == {"out.csv", MANIFEST}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failing_stage_leaves_nothing_but_its_checkpoint(tmp_path: Path, error: type[BaseException]) -> None:
+    folder = tmp_path / "stage"
+    plan = make_plan(folder)
+
+    def body(folder: Path) -> Outcome:
+        (folder / plan.checkpoint).touch()
+        (folder / "half.csv").touch()
+        raise error
+
+    with pytest.raises(error):
+        plan.carry_out(body)
+    assert [path.name for path in folder.iterdir()] == [plan.checkpoint]
+
+
+def test_the_manifest_survives_the_way_to_disk(tmp_path: Path) -> None:
+    manifest = make_plan(tmp_path / "stage").carry_out(Body())
+    assert Manifest.read(tmp_path / "stage") == manifest
+    assert manifest.packages["numpy"]
+    assert Manifest.read(tmp_path) is None

@@ -1,0 +1,198 @@
+"""Imports run down only, in no circle, and torch, RDKit and Prefect stay in their rooms."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FLOORS = {
+    "pipeline": 6,
+    "molvae.search": 5,
+    "molvae.estimators": 5,
+    "molvae.codec": 4,
+    "molvae.training": 4,
+    "molvae.query": 4,
+    "molvae.features": 3,
+    "molvae.autoencoder": 3,
+    "molvae.latent": 3,
+    "molvae.scoring": 3,
+    "molvae.validation": 3,
+    "molvae.datasets": 3,
+    "molvae.chem": 2,
+    "molvae.candidates": 2,
+    "molvae.settings": 2,
+    "molvae.errors": 1,
+    "molvae.seeds": 1,
+    "molvae.feature_spec": 1,
+    "molvae.files": 1,
+    "molvae.bundled": 1,
+}
+"""Room -> floor. A room is a package or a single module; rooms on one floor do not import each other."""
+
+PIPELINE = {
+    "cli": 9,
+    "commands": 8,
+    "launch": 8,
+    "deploy": 7,
+    "flow": 6,
+    "featurize": 5,
+    "train": 5,
+    "search": 5,
+    "validate": 5,
+    "runs": 4,
+    "summary": 4,
+    "manifest": 3,
+    "campaign": 2,
+    "run_dir": 2,
+    "api": 1,
+    "log": 1,
+    "screen": 1,
+}
+
+ALLOWED = {
+    "torch": ("molvae.autoencoder", "molvae.training", "molvae.codec", "molvae.latent", "molvae.validation.evaluate"),
+    "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),
+    "rdkit": ("molvae.chem",),
+    "chembl_structure_pipeline": ("molvae.chem",),
+    "prefect": ("pipeline.flow", "pipeline.deploy", "pipeline.api"),
+}
+
+AUTOENCODER_PARTS = {"corruption", "encoders", "bottlenecks", "decoders", "reconstruction", "regularizers"}
+
+
+@dataclass(frozen=True)
+class Import:
+    importer: str
+    imported: str
+    line: int
+    is_for_types: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PATHS = sorted([*(ROOT / "molvae").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")])
+MODULES = {module_name(path): path for path in PATHS}
+
+
+def read_imports(module: str) -> Iterator[Import]:
+    """Every import of a module, the lazy ones inside functions too; submodules named by `from package import` resolved."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: relative imports hide where things come from"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else str(node.module) for name in inner]
+        else:
+            continue
+        for name in dict.fromkeys(names):
+            yield Import(module, name, node.lineno, id(node) in for_types)
+
+
+IMPORTS = [found for module in MODULES for found in read_imports(module)]
+
+
+def room_of(module: str) -> str | None:
+    return next((room for room in FLOORS if module == room or module.startswith(f"{room}.")), None)
+
+
+def is_inside(module: str, rooms: tuple[str, ...]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def test_something_was_read() -> None:
+    assert len(MODULES) > 40
+    assert any(found.imported == "molvae.errors" for found in IMPORTS)
+
+
+def test_every_module_has_a_floor() -> None:
+    homeless = [module for module in MODULES if module != "molvae" and room_of(module) is None]
+    assert not homeless, f"give a floor to {homeless}"
+    rooms = {module.split(".")[1] for module in MODULES if module.startswith("pipeline.")}
+    assert rooms <= PIPELINE.keys(), f"give a floor to {rooms - PIPELINE.keys()}"
+
+
+def test_imports_run_down() -> None:
+    wrong = []
+    for found in IMPORTS:
+        above, below = room_of(found.importer), room_of(found.imported)
+        if above is None or below is None or above == below or found.importer == "molvae":
+            continue
+        if FLOORS[above] <= FLOORS[below] and not found.is_for_types:
+            wrong.append(str(found))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_pipeline_imports_run_down() -> None:
+    wrong = []
+    for found in IMPORTS:
+        if found.importer.startswith("pipeline.") and found.imported.startswith("pipeline."):
+            above, below = found.importer.split(".")[1], found.imported.split(".")[1]
+            is_lower_pair = {above, below} <= {"log", "screen", "api", "campaign", "run_dir"}
+            if PIPELINE[above] <= PIPELINE[below] and not is_lower_pair:
+                wrong.append(str(found))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_circles() -> None:
+    """Also none through a lazy import; imports for types alone do not run."""
+    below: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in IMPORTS:
+        if found.imported in MODULES and found.imported != found.importer and not found.is_for_types:
+            below[found.importer].add(found.imported)
+    below["molvae"] = set()  # re-exports lazily, at the first use of a name
+    done: set[str] = set()
+    while ready := {module for module in below if module not in done and below[module] <= done}:
+        done |= ready
+    assert done == set(MODULES), f"in a circle, or above one: {sorted(set(MODULES) - done)}"
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_library_stays_in_its_rooms(library: str) -> None:
+    uses = [found for found in IMPORTS if found.imported == library or found.imported.startswith(f"{library}.")]
+    assert uses
+    wrong = [str(found) for found in uses if not is_inside(found.importer, ALLOWED[library])]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_package_imports_its_own_init() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if MODULES.get(found.imported, Path()).name == "__init__.py" and found.importer.startswith(f"{found.imported}.")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_parts_of_the_autoencoder_do_not_know_each_other() -> None:
+    prefix = "molvae.autoencoder."
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.importer.removeprefix(prefix) in AUTOENCODER_PARTS
+        and found.imported.startswith(prefix)
+        and found.imported.removeprefix(prefix) in AUTOENCODER_PARTS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_room_without_a_name() -> None:
+    vague = {"utils", "common", "helpers", "base", "misc"}
+    assert not [module for module in MODULES if vague & set(module.split("."))]
