@@ -122,6 +122,20 @@ def flatten(smiles: str) -> str:
     return canonicalize(Chem.MolToSmiles(mol)).smiles or smiles
 
 
+def inchikey(smiles: str) -> str | None:
+    """The standard InChIKey; None for the rare molecule that InChI has no name for.
+
+    Raises:
+        InputError: it does not parse.
+
+    Example:
+        >>> inchikey("CCO")
+        'LFQSCWFLJHTTHZ-UHFFFAOYSA-N'
+    """
+    with rdBase.BlockLogs():
+        return Chem.MolToInchiKey(parse(smiles)) or None
+
+
 def count_heavy_atoms(smiles: str) -> int:
     """Atoms other than hydrogen.
 
