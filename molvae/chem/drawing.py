@@ -1,0 +1,131 @@
+"""Structures for the eye: inline SVG for the report, and the 2-D record that an SDF holds."""
+
+import re
+from html import escape
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdCoordGen, rdDepictor
+from rdkit.Chem.Draw import rdMolDraw2D
+
+from molvae.chem.molecules import parse
+
+_EMPTY_RECORD = "\n     RDKit          2D\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n"
+
+
+def mol_block(smiles: str | None, title: str = "") -> str:
+    """A mol block (V2000; V3000 where it must be) with 2-D coordinates, `title` in its first line.
+
+    The same SMILES gives the same bytes. A text that is no molecule gives a record without atoms, so that no row is
+    lost.
+
+    Example:
+        >>> mol_block("CO", title="C7").splitlines()[3][:6]
+        '  2  1'
+    """
+    mol = _flat_mol(smiles)
+    if mol is None:
+        return title + _EMPTY_RECORD
+    block = Chem.MolToMolBlock(mol)
+    with rdBase.BlockLogs():
+        back = Chem.MolFromMolBlock(block)
+    if (
+        back is None or Chem.MolToSmiles(back) != smiles
+    ):  # crowded drawings of cages hide stereo; a slower layout shows it
+        rdCoordGen.AddCoords(mol)
+        block = Chem.MolToMolBlock(mol)
+    return title + block
+
+
+def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
+    """An inline SVG element for HTML; an empty string for a text that is no molecule.
+
+    It names no URL and loads nothing. Colours are left to the page: each path and letter bears the class `e` and the
+    colour's name (`eC` carbon and bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` the rest), which sets
+    `color`; lines and letters take `currentColor`. Line widths are the page's as well (`path`; wedges bear `w`).
+
+    Example:
+        >>> draw_svg("CCO").startswith('<svg class="mol" viewBox="0 0 240 180" role="img" aria-label="Structure of CCO">')
+        True
+    """
+    mol = _flat_mol(smiles)
+    if mol is None:
+        return ""
+    canvas = rdMolDraw2D.MolDraw2DSVG(width, height, -1, -1, True)  # True: letters as text, not as outlines
+    options = canvas.drawOptions()
+    options.clearBackground = False
+    options.padding = 0.06
+    options.fixedBondLength = 26.0
+    options.setAtomPalette(_PALETTE)
+    canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False))
+    canvas.FinishDrawing()
+    label = escape(f"Structure of {smiles}")
+    return f'<svg class="mol" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{_compact(canvas.GetDrawingText())}</svg>'
+
+
+def _flat_mol(smiles: str | None) -> Chem.Mol | None:
+    """The molecule laid out on paper; None for a text that is no molecule."""
+    try:
+        mol = parse(smiles or "")
+    except ValueError:
+        return None
+    rdDepictor.Compute2DCoords(mol, canonOrient=True, useRingTemplates=True)
+    return mol
+
+
+def _compact(svg: str) -> str:
+    """What HTML needs of RDKit's drawing, a third of its size: bonds of one colour in one path, letters as text.
+
+    Nothing is passed on as it stands but numbers, path commands and single letters.
+    """
+    lines: dict[str, list[str]] = {}
+    wedges: dict[str, list[str]] = {}
+    letters: list[str] = []
+    for tag, attributes, content in _ELEMENT.findall(svg):
+        style = attributes.partition("style=")[2]
+        name = _COLOR_NAMES.get(_color(style), "Z")
+        if tag == "path":
+            steps = _PATH.search(attributes)
+            if steps:
+                kind = lines if "fill:none" in style else wedges
+                kind.setdefault(name, []).append(_shorten_path(steps[1]))
+        else:
+            x, y = (_number(attributes, axis) for axis in "xy")
+            size = re.search(r"font-size:(\d+)", style)
+            letters.append(
+                f'<text class="e{name}" x="{x}" y="{y}" font-size="{size[1] if size else 12}">{escape(content)}</text>'
+            )
+    paths = [f'<path class="e{name}" d="{"".join(parts)}"/>' for name, parts in lines.items()]
+    paths += [f'<path class="e{name} w" d="{"".join(parts)}"/>' for name, parts in wedges.items()]
+    return "".join(paths + letters)
+
+
+def _shorten_path(steps: str) -> str:
+    return re.sub(r" ?([MLQCZ]) ?", r"\1", steps.replace(",", " ")).strip()
+
+
+def _color(style: str) -> str:
+    found = re.search(r"(?:stroke|fill):#([0-9A-F]{6})", style)
+    return found[1] if found else ""
+
+
+def _number(attributes: str, name: str) -> str:
+    found = re.search(rf"\b{name}='(-?[\d.]+)'", attributes)
+    return found[1] if found else "0"
+
+
+_ELEMENT = re.compile(r"<(path|text)\s([^>]*?)/?>(?:([^<>])</text>)?")
+_PATH = re.compile(r"\bd='([MLQCZ\d., -]+)'")
+
+_COLORS = {
+    "C": (0, 0, 0),
+    "N": (0, 0, 1),
+    "O": (1, 0, 0),
+    "S": (1, 1, 0),
+    "P": (1, 0, 1),
+    "X": (0, 1, 0),
+    "Z": (0, 1, 1),
+}
+_ELEMENTS = {"C": (1, 6), "N": (7,), "O": (8,), "S": (16,), "P": (15,), "X": (9, 17, 35, 53)}
+_COLOR_NAMES = {"".join(f"{255 * part:02X}" for part in color): name for name, color in _COLORS.items()}
+_PALETTE = {-1: _COLORS["Z"]} | {number: _COLORS[name] for name, numbers in _ELEMENTS.items() for number in numbers}
+"""Seven plain colours, only to tell the classes apart in RDKit's drawing; the page sets those that are seen."""

@@ -1,0 +1,293 @@
+"""SQL over a candidate table, for people who know what they look for: it can read that one table and nothing else."""
+
+import difflib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from molvae.chem.fingerprints import tanimoto
+from molvae.chem.molecules import canonicalize, is_substructure, parse, parse_smarts
+from molvae.errors import InputError
+from molvae.validation.tables import read_candidates
+
+MAX_CHARACTERS = 10_000
+MAX_BRACKETS = 500
+"""Openings of ( [ and {: DuckDB's parser takes half a minute for some thousands, and cannot be interrupted."""
+MAX_CELLS = 20_000_000
+MAX_TABLES = 8
+"""How often candidates may be joined with itself: planning a join of hundreds cannot be interrupted."""
+
+_TABLE = "candidates"
+_EXAMPLES = "score > 0.8 and has('c1ccncc1') order by score desc limit 20"
+_TABLES_ALLOWED = {"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
+_FUNCTIONS_REFUSED = re.compile(
+    r"current_setting|getvariable|getenv|write_log|sleep_ms|nextval|currval|setval|pg_.*|inet_.*|duckdb_.*|pragma_.*"
+    r"|json_execute_serialized_sql|json_serialize_plan|query|query_table|read_.*|.*scan.*|glob|which_secret"
+)
+_OTHER_STATEMENTS = re.compile(
+    "alter|analyze|attach|begin|call|checkpoint|comment|commit|copy|create|deallocate|delete|describe|detach|drop"
+    "|execute|explain|export|force|import|insert|install|load|merge|pivot|pragma|prepare|reset|rollback|set|show"
+    "|start|summarize|table|truncate|unpivot|update|use|vacuum|values|with"
+)
+
+
+def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
+    """The rows of a candidates file, or of a run folder's, that a text asks for, in its order.
+
+    The text is what stands behind WHERE (ORDER BY and LIMIT may follow), or a whole SELECT ... FROM candidates ... in
+    DuckDB's SQL. Two functions know chemistry: similar_to('SMILES'), the Tanimoto similarity in [0, 1] (Morgan radius
+    2, 2,048 bits), and has('SMARTS'), whether the substructure is there. Both look at the column smiles; for another
+    name it first: similar_to(nearest_reference_smiles, 'CCO').
+
+    Nothing else can be reached from a query: no file, no network, no setting, no other table.
+
+    Raises:
+        InputError: the text is no such query, or takes longer than `seconds`, or gives more than MAX_CELLS cells.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"query: expected a condition or a select, got nothing; e.g. {_EXAMPLES}")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
+    if sum(map(text.count, "([{")) > MAX_BRACKETS:
+        raise InputError(f"query: more than {MAX_BRACKETS} opening brackets; write it more simply")
+    table = read_candidates(path)
+    connection = _open(table)
+    try:
+        tree = _parse(connection, *_as_select(text))
+        for node in _dicts(tree):
+            _check_node(node)
+        n_tables = sum(node.get("type") == "BASE_TABLE" for node in _dicts(tree))
+        if n_tables > MAX_TABLES:
+            raise InputError(f"query: {_TABLE} stands in it {n_tables} times; at most {MAX_TABLES} are joined")
+        return _run(connection, tree, [str(name) for name in table], seconds)
+    finally:
+        connection.close()
+
+
+def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
+    """A database in memory that holds the candidates, with every door locked behind them."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 2,
+        "memory_limit": "1GB",
+        "temp_directory": "",
+        "allow_community_extensions": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(":memory:", config=settings)
+    connection.register("incoming", pa.Table.from_pandas(table, preserve_index=False))
+    connection.execute(f"create table {_TABLE} as select * from incoming")
+    connection.unregister("incoming")
+    for name, (function, kind) in _FUNCTIONS.items():
+        connection.create_function(
+            name,
+            function,
+            ["VARCHAR", "VARCHAR"],
+            kind,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _as_select(text: str) -> tuple[str, int]:
+    """The whole statement, and how many characters were put before the user's own."""
+    text = text.rstrip()
+    found = re.match(r"[\s(]*([A-Za-z_]+)", text)
+    word = found[1].lower() if found else ""
+    if _OTHER_STATEMENTS.fullmatch(word):
+        raise InputError(
+            f"query: {word.upper()} is refused: a query only reads {_TABLE}; write a condition, e.g. {_EXAMPLES}, "
+            f"or select ... from {_TABLE} ..."
+        )
+    if word in ("select", "from"):
+        return text, 0
+    before = f"select * from {_TABLE} " + ("" if word in ("where", "order", "limit") else "where ")
+    return before + text, len(before)
+
+
+def _parse(connection: duckdb.DuckDBPyConnection, sql: str, offset: int) -> dict[str, Any]:
+    """The syntax tree of the one SELECT, as DuckDB's own parser has it."""
+    try:
+        answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()[0][0]
+        tree: dict[str, Any] = json.loads(answer)
+    except RecursionError:
+        raise InputError("query: nested too deeply") from None
+    except duckdb.Error as error:
+        raise InputError(f"query: cannot be read: {_first_line(error)}") from None
+    if tree["error"]:
+        raise InputError(_explain_syntax(tree, sql, offset))
+    if len(tree["statements"]) != 1:
+        raise InputError(f"query: expected one query, got {len(tree['statements'])} with ; between them")
+    return tree
+
+
+def _explain_syntax(tree: dict[str, Any], sql: str, offset: int) -> str:
+    message = tree.get("error_message", "")
+    if tree.get("error_type") == "not implemented":
+        return f"query: only SELECT is possible: a query reads {_TABLE} and changes nothing; e.g. {_EXAMPLES}"
+    if "expression depth" in message:
+        return "query: nested too deeply"
+    position = tree.get("position")
+    if position is None:
+        return f"query: {message}"
+    place = max(len(sql.encode()[: int(position)].decode(errors="ignore")) - offset, 0)
+    line_start = sql.rfind("\n", 0, place + offset) + 1 if "\n" in sql else offset
+    line = sql[max(line_start, offset) :].split("\n", 1)[0]
+    column = place + offset - max(line_start, offset)
+    left = max(0, column - 60)
+    return f"query: {message}, at character {place + 1}:\n  {line[left : left + 100]}\n  {' ' * (column - left)}^"
+
+
+def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object of a tree, without recursion."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            yield node
+            left += node.values()
+        elif isinstance(node, list):
+            left += node
+
+
+def _check_node(node: dict[str, Any]) -> None:
+    """Refuses all but the candidates; gives the chemical functions their column.
+
+    Raises:
+        InputError: naming what is refused.
+    """
+    kind = node.get("type")
+    if "sample" in node and "alias" in node and kind not in _TABLES_ALLOWED:
+        name = node.get("function", {}).get("function_name") if kind == "TABLE_FUNCTION" else None
+        raise InputError(f"query: {name or str(kind).lower()} is refused: a query only reads the table {_TABLE}")
+    if kind == "BASE_TABLE":
+        name = ".".join(filter(None, (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))))
+        if name.lower() != _TABLE:
+            raise InputError(f"query: table {name} is refused: the only table is {_TABLE}")
+    if (node.get("cte_map") or {}).get("map"):
+        raise InputError("query: WITH is refused; write a plain select, or a select in brackets")
+    if kind == "VALUE_PARAMETER":
+        raise InputError("query: ? and $ are refused: no value can be handed in; write the value itself")
+    if kind == "FUNCTION":
+        name = str(node.get("function_name")).lower()
+        if _FUNCTIONS_REFUSED.fullmatch(name):
+            raise InputError(f"query: function {name} is refused: a query only reads the table {_TABLE}")
+        if name in _FUNCTIONS:
+            _complete_call(node, name)
+
+
+def _complete_call(node: dict[str, Any], name: str) -> None:
+    """similar_to('X') -> similar_to(smiles, 'X'), once 'X' is known to be readable."""
+    values = [argument["expression"] for argument in node["arguments"]]
+    literal = values[-1].get("literal") or {} if values else {}
+    is_plain = len(node["qualified_name"]["path"]) == 1
+    if not is_plain or len(values) not in (1, 2) or literal.get("kind") != "STRING":
+        what, example = ("SMILES", "c1ccccc1O") if name == "similar_to" else ("SMARTS", "[#6]C(=O)[OH]")
+        raise InputError(f"query: {name}: expected one {what} in single quotes, e.g. {name}('{example}')")
+    pattern = literal["text"]
+    if name == "similar_to" and (reason := canonicalize(pattern).reason):
+        raise InputError(f"query: similar_to('{pattern}'): {reason}")
+    if name == "has":
+        parse_smarts(pattern)
+    if len(values) == 1:
+        column = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": ["smiles"]}
+        node["arguments"].insert(0, {"name": "", "expression": column})
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], columns: list[str], seconds: float
+) -> pd.DataFrame:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    try:
+        sql = connection.execute("select json_deserialize_sql(?::json)", [json.dumps(tree)]).fetchall()[0][0]
+        result = connection.execute(sql)
+        chunks, n_cells = [result.fetch_df_chunk()], 0
+        while len(chunks[-1]):
+            n_cells += chunks[-1].size
+            if n_cells > MAX_CELLS:
+                raise InputError(f"query: gives more than {MAX_CELLS:,} cells; add a condition or a limit")
+            chunks.append(result.fetch_df_chunk())
+        return pd.concat(chunks[:-1] or chunks, ignore_index=True)
+    except RecursionError:
+        raise InputError("query: nested too deeply") from None
+    except duckdb.InterruptException:
+        raise InputError(f"query: stopped after {seconds:g} s; ask for less") from None
+    except duckdb.OutOfMemoryException:
+        raise InputError("query: needs more than 1 GB of memory; ask for less") from None
+    except duckdb.Error as error:
+        raise InputError(_explain(error, columns)) from None
+    finally:
+        timer.cancel()
+
+
+def _explain(error: duckdb.Error, columns: Sequence[str]) -> str:
+    message = _first_line(error)
+    missing = re.search(r'Referenced column "(.*?)"', message)
+    if missing:
+        folded = {column.lower(): column for column in columns}
+        near = [folded[name] for name in difflib.get_close_matches(missing[1].lower(), folded, n=3)]
+        hint = f"did you mean {' or '.join(near)}? " if near else "text stands in single quotes. "
+        return f"query: no column {missing[1]}; {hint}Columns: {', '.join(columns)}"
+    unknown = re.search(r"Function with name (\S+) does not exist", message)
+    if unknown:
+        return f"query: no function {unknown[1]}; chemical functions: similar_to('SMILES'), has('SMARTS')"
+    return f"query: {message}"
+
+
+def _first_line(error: Exception) -> str:
+    """DuckDB's message without its class, the statement it repeats and the candidates it lists."""
+    message = re.split(r"\n\s*(?:LINE \d|Candidate|Did you mean|\n)", str(error))[0]
+    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", message).strip().replace("\n", " ")
+
+
+def _similar_to(smiles: pa.ChunkedArray, queries: pa.ChunkedArray) -> pa.Array:
+    def compare(query: str, members: list[str]) -> list[float]:
+        return tanimoto(query, members).tolist()
+
+    return pa.array(_by_pattern(smiles, queries, compare), type=pa.float64())
+
+
+def _has(smiles: pa.ChunkedArray, queries: pa.ChunkedArray) -> pa.Array:
+    def match(smarts: str, members: list[str]) -> list[bool]:
+        pattern = parse_smarts(smarts)
+        return [is_substructure(pattern, parse(member)) for member in members]
+
+    return pa.array(_by_pattern(smiles, queries, match), type=pa.bool_())
+
+
+def _by_pattern(
+    smiles: pa.ChunkedArray, queries: pa.ChunkedArray, answer: Callable[[str, list[str]], list[Any]]
+) -> list[Any]:
+    """The answers row by row, each pattern taken once; None where there is no molecule or no pattern."""
+    texts, patterns = smiles.to_pylist(), queries.to_pylist()
+    answers: list[Any] = [None] * len(texts)
+    for pattern in dict.fromkeys(pattern for pattern in patterns if pattern is not None):
+        rows = [row for row, text in enumerate(texts) if patterns[row] == pattern and _is_molecule(text)]
+        for row, value in zip(rows, answer(pattern, [texts[row] for row in rows]), strict=True):
+            answers[row] = value
+    return answers
+
+
+def _is_molecule(text: str | None) -> bool:
+    try:
+        return text is not None and parse(text) is not None
+    except InputError:
+        return False
+
+
+_FUNCTIONS: dict[str, tuple[Callable[[pa.ChunkedArray, pa.ChunkedArray], pa.Array], str]] = {
+    "similar_to": (_similar_to, "DOUBLE"),
+    "has": (_has, "BOOLEAN"),
+}
