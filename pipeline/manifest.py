@@ -15,7 +15,10 @@ from pydantic import Field
 from molvae.errors import InputError
 from molvae.files import sha256_of, write_text
 from molvae.settings import Settings
+from pipeline import screen
+from pipeline.log import log
 from pipeline.run_dir import MANIFEST, clear_folder
+from pipeline.screen import elapsed
 
 PACKAGES = ("molvae", "numpy", "pandas", "prefect", "pyarrow", "rdkit", "tokenizers", "torch")
 
@@ -124,7 +127,9 @@ class Plan:
         fails, whatever it wrote is removed, but for the checkpoint.
         """
         manifest = self.finished()
-        if manifest is None:
+        if manifest is not None:
+            _tell(f"{self.stage}: done before")
+        else:
             clear_folder(self.folder, keep={self.checkpoint})
             start = time.monotonic()
             try:
@@ -132,6 +137,8 @@ class Plan:
             except BaseException:
                 clear_folder(self.folder, keep={self.checkpoint})
                 raise
+            counts = manifest.counts
+            _tell(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
         clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
         return manifest
 
@@ -159,11 +166,18 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
     return Entry(path=shown.as_posix(), sha256=sha256_of(path), rows=rows)
 
 
+def _tell(line: str) -> None:
+    log.info("%s", line)
+    screen.say(line)
+
+
+def installed(package: str) -> str:
+    """The version of a package; of molvae in a checkout that is not installed, `checkout`."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "checkout" if package == "molvae" else "not installed"
+
+
 def _packages() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": platform.python_version(), **{name: installed(name) for name in PACKAGES}}

@@ -2,14 +2,11 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-Advance = Callable[[int], None]
-"""Called with the number of units done since the last call."""
+    from rich.progress import Progress, TaskID
 
 _live: "Progress | None" = None
 _is_on = False
@@ -61,18 +58,36 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+class Bar:
+    """A bar that moves; without a terminal it does nothing."""
+
+    def __init__(self, live: "Progress | None", task: "TaskID | None") -> None:
+        self._live, self._task, self._done = live, task, 0
+
+    def advance(self, n: int) -> None:
+        """Move by n units."""
+        self._done += n
+        if self._live is not None and self._task is not None:
+            self._live.advance(self._task, n)
+
+    def expect(self, fraction_done: float) -> None:
+        """Tell how much of the whole is done by now, where the total is not known beforehand."""
+        if self._live is not None and self._task is not None and fraction_done > 0:
+            self._live.update(self._task, total=round(self._done / min(fraction_done, 1.0)))
+
+
 @contextlib.contextmanager
-def bar(label: str, total: int | None, unit: str) -> Iterator[Advance]:
-    """A bar that moves by as much as the yielded function is told; no bar where nobody watches.
+def bar(label: str, total: int | None, unit: str) -> Iterator[Bar]:
+    """A bar for the block.
 
     total: None while nobody knows how much there is.
     """
     if _live is None:
-        yield lambda n: None
+        yield Bar(None, None)
         return
     live, task = _live, _live.add_task(label, total=total, unit=unit)
     try:
-        yield lambda n: live.advance(task, n)
+        yield Bar(live, task)
     finally:
         live.remove_task(task)
 

@@ -1,0 +1,441 @@
+"""The command `molvae`: what can be said on the command line, and how every ending is told in one line.
+
+A command here only says what to do; it is done after the line has been read, so that an interrupt or an error ends
+the same way everywhere. Nothing heavy is imported before it is needed: `--help` must not wait for torch.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from molvae.errors import InputError, MolvaeError
+
+DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+Job = Callable[[], None]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+SmilesColumn = Annotated[
+    str | None,
+    typer.Option("--smiles-column", metavar="NAME", help="Column that holds the SMILES, where it is not named so."),
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id-column", metavar="NAME", help="Column with your own ids; they are carried through.")
+]
+CodecName = Annotated[
+    str | None,
+    typer.Option("--codec", metavar="CODEC", help="A bundled codec's name, or a codec folder. Default: moses."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same molecules.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Change one setting of the campaign; may be given several times."
+    ),
+]
+
+
+@app.callback()
+def molvae() -> None:
+    """Design molecules in the latent space of an autoencoder.
+
+    Start here: molvae design
+    """
+
+
+@app.command(short_help="Search for molecules and check them: the main job.")
+def design(
+    campaign: Annotated[
+        Path | None,
+        typer.Argument(metavar="CAMPAIGN.toml", help="Settings of the run; without it, the bundled default."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run folder itself. Default: runs/NAME-TIME.")
+    ] = None,
+    changes: Changes = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run; needs no other argument.")
+    ] = None,
+) -> Job:
+    """Search for molecules that meet an objective, check every one, and write candidates to open.
+
+    Reads a reference library, decodes points of the latent space into molecules, scores them until the budget is
+    spent, checks them, and writes candidates.csv, .parquet, .sdf and report.html into the run folder. A run that was
+    stopped goes on with --resume and ends with the same candidates.
+
+    \b
+    Examples:
+      molvae design
+      molvae design lead.toml --set lead.smiles="CC(=O)Nc1ccc(O)cc1"
+      molvae design --set search.budget=500 --set molecules.path=my.csv
+      molvae design --resume runs/lead-20261124-101500
+    """
+
+    def job() -> None:
+        from pipeline import launch
+
+        launch.design(campaign, out, tuple(changes or ()), resume)
+
+    return job
+
+
+@app.command(short_help="Start a campaign on a schedule.")
+def serve(
+    campaign: Annotated[
+        Path, typer.Argument(metavar="CAMPAIGN.toml", help="Settings of the runs, read anew at each start.")
+    ],
+    cron: Annotated[
+        str, typer.Option("--cron", metavar="CRON", help='When to start: "minute hour day month weekday".')
+    ],
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Berlin. Default: this machine's.")
+    ] = None,
+    changes: Changes = None,
+) -> Job:
+    """Start a campaign on a schedule, for as long as this command runs.
+
+    Prints the time zone and the next three starts. Each start makes a run folder of its own; one that finds an
+    unfinished run of the same campaign, which nobody is working on, goes on with that one instead.
+
+    \b
+    Example:
+      molvae serve lead.toml --cron "0 3 * * *" --timezone Europe/Berlin
+    """
+
+    def job() -> None:
+        from pipeline import launch
+
+        launch.serve(campaign, cron, timezone, tuple(changes or ()))
+
+    return job
+
+
+@app.command(short_help="Turn a molecule file into training data.")
+def featurize(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi (each also .gz), .parquet, .sdf.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="A new folder for the features.")],
+    smiles_column: SmilesColumn = None,
+    id_column: IdColumn = None,
+    properties: Annotated[
+        bool, typer.Option("--properties", help="Also compute properties (QED, logP, ...), for codecs that learn them.")
+    ] = False,
+    labels: Annotated[
+        int,
+        typer.Option(
+            "--labels", min=1, metavar="N", help="With --properties: of at most so many molecules, drawn at random."
+        ),
+    ] = 250_000,
+    vocabulary_size: Annotated[
+        int, typer.Option("--vocabulary-size", min=8, metavar="N", help="Tokens of the vocabulary that is learnt.")
+    ] = 500,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            "--vocabulary", metavar="CODEC", help="Take this codec's vocabulary, to train on from its weights."
+        ),
+    ] = None,
+) -> Job:
+    """Standardize a molecule file and write it as arrays that a codec can be trained on.
+
+    Salts are stripped, charges neutralized, duplicates dropped. Every molecule of the input is accounted for:
+    molecules.parquet holds those that were kept, dropped.csv each of the others with the reason.
+
+    \b
+    Example:
+      molvae featurize library.csv --id-column compound -o features
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        n_labels = labels if properties else 0
+        commands.featurize(source, out, smiles_column, id_column, n_labels, vocabulary_size, vocabulary)
+
+    return job
+
+
+@app.command(short_help="Train a codec of your own.")
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Settings of the model and its training.")],
+    features: Annotated[Path, typer.Option("--features", metavar="DIR", help="A folder made by `molvae featurize`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="CODEC", help="A new folder for the codec.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="CODEC", help="Begin from the weights of this codec, not from none."),
+    ] = None,
+) -> Job:
+    """Train a codec of your own on a features folder.
+
+    Uses a GPU where there is one, else every core. What is needed to go on after a stop stands in CODEC.training
+    until the codec is written.
+
+    \b
+    Example:
+      molvae train moses.toml --features features -o codec
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.train(config, features, out, resume, start)
+
+    return job
+
+
+@app.command(short_help="Draw new molecules.")
+def sample(
+    n: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many molecules to draw.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Where to: .csv, .smi or .parquet.")],
+    seed: Seed = 0,
+    codec: CodecName = None,
+    tries: Annotated[
+        int, typer.Option("--tries", min=1, help="How often a text that is no molecule is drawn again.")
+    ] = 3,
+) -> Job:
+    """Draw new molecules that look like those the codec was trained on.
+
+    \b
+    Example:
+      molvae sample -n 1000 --seed 1 -o molecules.smi
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.sample(n, out, seed, codec, tries)
+
+    return job
+
+
+@app.command(short_help="Turn molecules into points.")
+def encode(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi (each also .gz), .parquet, .sdf.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Where to: .parquet or .csv.")],
+    smiles_column: SmilesColumn = None,
+    id_column: IdColumn = None,
+    codec: CodecName = None,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Drop stereo, which the bundled codec cannot read.")
+    ] = False,
+) -> Job:
+    """Turn molecules into points: one row for each row of the input, in order.
+
+    Columns: id (where the input has ids), smiles as it was encoded, ok, reason where not ok, and z_000, z_001, ...
+
+    \b
+    Example:
+      molvae encode library.csv -o points.parquet
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.encode(source, out, smiles_column, id_column, codec, flatten)
+
+    return job
+
+
+@app.command(short_help="Turn points into molecules.")
+def decode(
+    source: Annotated[
+        Path, typer.Argument(metavar="POINTS", help="A table with columns z_000, z_001, ...: .parquet or .csv.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Where to: .csv, .smi or .parquet.")],
+    codec: CodecName = None,
+    noise: Annotated[
+        float, typer.Option("--noise", min=0, max=1, help="0: the molecule itself; 1: any molecule.")
+    ] = 0.0,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the most probable text.")] = 0.0,
+    seed: Seed = 0,
+) -> Job:
+    """Turn points into molecules: one row for each point, in order.
+
+    Columns: text as the decoder wrote it, smiles where that is a molecule, reason where it is not.
+
+    \b
+    Example:
+      molvae decode points.parquet -o molecules.csv
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.decode(source, out, codec, noise, temperature, seed)
+
+    return job
+
+
+@app.command(short_help="Measure a codec.")
+def evaluate(
+    codec: CodecName = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=2, metavar="N", help="Molecules to sample and to rebuild.")] = 5000,
+    seed: Seed = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the numbers here.")
+    ] = None,
+) -> Job:
+    """Measure a codec: reconstruction, validity, uniqueness, novelty, diversity, and FCD to MOSES test molecules.
+
+    \b
+    Example:
+      molvae evaluate --n 5000 --json moses.json
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.evaluate(codec, n, seed, json_file)
+
+    return job
+
+
+@app.command(short_help="Ask a candidate table in SQL.")
+def query(
+    candidates: Annotated[
+        Path, typer.Argument(metavar="CANDIDATES", help="candidates.csv, .parquet, or a run folder.")
+    ],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A where clause (order by and limit may follow), or a select.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write the rows here (.csv, .smi, .parquet).")
+    ] = None,
+) -> Job:
+    """Ask a candidate table in SQL; similar_to('SMILES') and has('SMARTS') may be used in it.
+
+    \b
+    Examples:
+      molvae query runs/latest "passed and value_logp < 2 limit 10"
+      molvae query runs/latest "has('c1ccncc1') order by score desc"
+      molvae query runs/latest "select round, max(score) from candidates
+        group by round"
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.query(candidates, text, out)
+
+    return job
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and leave with its exit code; a traceback is never shown."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+class Terminated(BaseException):
+    """SIGTERM has come; not an Exception, so that nobody takes it for a failure and goes on."""
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        job: Any = app(arguments, prog_name="molvae", standalone_mode=False)
+        if callable(job):
+            job()
+            sys.stdout.flush()
+        return DONE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read the output, such as `head`, has had enough
+        return DONE
+    except MolvaeError as error:
+        return _say(str(error), error, REFUSED if isinstance(error, InputError) else FAILED)
+    except OSError as error:
+        return _tell_of_system(error)
+    except KeyboardInterrupt as error:
+        return _tell_of_stop(error)
+    except MemoryError as error:
+        return _say("out of memory", error, FAILED)
+    except Exception as error:
+        if type(error).__name__ == "Abort":  # typer's word for Ctrl-C while it reads the line
+            return _tell_of_stop(error)
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # typer could not read the line
+            return _tell_of_usage(error)
+        return _tell_of_crash(error)
+    except BaseException as error:
+        if isinstance(error, Terminated) or type(error).__name__ == "TerminationSignal":  # the latter is Prefect's
+            return _say("stopped by SIGTERM", error, TERMINATED)
+        raise
+
+
+def _say(message: str, error: BaseException, code: int) -> int:
+    notes = [note for note in getattr(error, "__notes__", []) if "\n" not in note]  # a longer one is for the log
+    text = "; ".join([message, *notes])
+    print("\n".join(f"molvae: {line}" for line in text.splitlines()), file=sys.stderr)
+    return code
+
+
+def _tell_of_stop(error: BaseException) -> int:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # the terminal has written ^C into this line
+    return _say("stopped", error, INTERRUPTED)
+
+
+def _tell_of_usage(error: Any) -> int:
+    message = error.format_message().replace("\n", " ").strip()
+    if message:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "molvae"
+        print(f"molvae: {message.rstrip('.')}; see {command} --help", file=sys.stderr)
+    return REFUSED
+
+
+def _tell_of_system(error: OSError) -> int:
+    where = f"{error.filename}: " if error.filename else ""
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in _NO_ROOM:
+        return _say(f"{where}{reason}; make room, or choose a folder on another disk", error, REFUSED)
+    if error.errno in _REFUSED:
+        return _say(f"{where}{reason}", error, REFUSED)
+    return _tell_of_crash(error)
+
+
+def _tell_of_crash(error: BaseException) -> int:
+    if not any("run.log" in note for note in getattr(error, "__notes__", [])):
+        with contextlib.suppress(OSError):  # the disk may be full
+            handle, name = tempfile.mkstemp(prefix="molvae-error-", suffix=".log")
+            with os.fdopen(handle, "w", encoding="utf-8") as log:
+                traceback.print_exception(error, file=log)
+            error.add_note(f"{name} tells more")
+    first_line = next(iter(str(error).strip().splitlines()), "no message")
+    return _say(f"failed unexpectedly ({type(error).__name__}: {first_line})", error, FAILED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _insist)
+    raise KeyboardInterrupt
+
+
+def _insist(number: int, frame: FrameType | None) -> NoReturn:
+    """A second Ctrl-C does not wait for the tidying; whatever is left half done is tidied at the next start."""
+    os.write(2, b"molvae: stopped\n")
+    os._exit(INTERRUPTED)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""The commands that work on files rather than runs: featurize, train, sample, encode, decode, evaluate, query."""
+
+import json
+import re
+import shutil
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from molvae.errors import InputError
+from molvae.files import write_text
+from molvae.seeds import integer_seed
+from pipeline import screen
+from pipeline.run_dir import new_folder
+from pipeline.tables import Kinds, check_ending, kind_of, writing
+
+if TYPE_CHECKING:
+    from molvae.codec import Codec, Decoded
+    from molvae.datasets import MoleculeFile
+
+_CHUNK_ROWS = 10_000
+_PIECE_ROWS = 500
+_MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
+_POINT_ENDINGS = (".parquet", ".csv")
+_SHOWN_ROWS = 50
+
+
+def sample(n: int, out: Path, seed: int, codec_name: str | None, tries: int) -> None:
+    """Write n draws from the codec's prior."""
+    check_ending(out, _MOLECULE_ENDINGS)
+    codec = _codec(codec_name)
+    kinds: Kinds = {"smiles": str, "text": str, "reason": str}
+    n_valid = 0
+    distinct: set[int] = set()
+    with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
+        for begin in range(0, n, _CHUNK_ROWS):
+            chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
+            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries)
+            writer.write(_decoded_table(rows))
+            valid = [row.smiles for row in rows if row.smiles is not None]
+            n_valid += len(valid)
+            distinct.update(map(hash, valid))
+            bar.advance(len(rows))
+    _say(f"{n:,} drawn, {n_valid:,} are molecules, {len(distinct):,} of them distinct: {out}")
+
+
+def encode(
+    source: Path, out: Path, smiles_column: str | None, id_column: str | None, codec_name: str | None, flatten: bool
+) -> None:
+    """Write one point, or the reason why there is none, for each row of a molecule file."""
+    from molvae.datasets import open_molecules
+
+    check_ending(out, _POINT_ENDINGS)
+    file = open_molecules(source, smiles_column, id_column)
+    codec = _codec(codec_name)
+    points = _point_names(codec.n_latent)
+    kinds: Kinds = {"id": str} if file.id_column else {}
+    kinds |= {"smiles": str, "ok": bool, "reason": str, **dict.fromkeys(points, float)}
+    reasons: Counter[str] = Counter()
+    n = 0
+    with screen.showing(), screen.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
+        for table, texts in _standardized(file):
+            usable = np.flatnonzero([text is not None for text in texts])
+            encoding = codec.encode([texts[row] or "" for row in usable], flatten=flatten)
+            z = np.full((len(table), codec.n_latent), np.nan, np.float32)
+            z[usable] = encoding.z
+            table.loc[usable, "smiles"] = encoding.smiles
+            table.loc[usable, "reason"] = encoding.reason
+            table["ok"] = table["reason"].isna() & table["smiles"].notna()
+            writer.write(pd.concat([table, pd.DataFrame(z, columns=points)], axis=1))
+            reasons.update(kind_of(reason) for reason in table["reason"].dropna())
+            n += len(table)
+            bar.advance(len(table))
+            bar.expect(file.fraction_read)
+    for note in file.notes:
+        _say(f"note: {note}")
+    _say(f"{n:,} rows, {n - reasons.total():,} encoded: {out}")
+    for reason, count in reasons.most_common():
+        _say(f"  {count:,} not: {reason}")
+
+
+def decode(source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int) -> None:
+    """Write one molecule, or the reason why there is none, for each point of a table."""
+    check_ending(out, _MOLECULE_ENDINGS)
+    codec = _codec(codec_name)
+    names, has_ids, chunks = _read_points(source, codec)
+    kinds: Kinds = {"id": str} if has_ids else {}
+    kinds |= {"text": str, "smiles": str, "reason": str}
+    n, n_valid = 0, 0
+    with screen.showing(), screen.bar("decode", None, "points") as bar, writing(out, kinds) as writer:
+        for place, chunk in enumerate(chunks):
+            z = chunk[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+            chunk_seed = seed if place == 0 else integer_seed(seed, f"decode chunk {place}")
+            table = _decoded_table(codec.decode(z, noise, temperature, chunk_seed))
+            if has_ids:
+                table["id"] = [None if pd.isna(name) else str(name) for name in chunk["id"]]
+            writer.write(table)
+            n, n_valid = n + len(table), n_valid + int(table["smiles"].notna().sum())
+            bar.advance(len(table))
+    _say(f"{n:,} points, {n_valid:,} became molecules: {out}")
+
+
+def evaluate(codec_name: str | None, n: int, seed: int, json_file: Path | None) -> None:
+    """Print the figures of a codec, and write them as JSON where asked."""
+    from molvae.validation import evaluate as evaluation
+
+    if json_file is not None:
+        check_ending(json_file, (".json",), "--json")
+    codec = _codec(codec_name)
+    with screen.showing():
+        figures = evaluation.evaluate(codec, n, seed=seed, progress=lambda step: screen.say(f"  {step}"))
+    print(evaluation.format_evaluation(figures))
+    if json_file is not None:
+        write_text(json_file, json.dumps(figures.to_dict(), indent=1) + "\n")
+
+
+def query(path: Path, text: str, out: Path | None) -> None:
+    """Show the rows of a candidate table that a text asks for: for people on a terminal, as CSV in a pipe."""
+    from molvae.query import query as ask
+
+    if out is not None:
+        check_ending(out, _MOLECULE_ENDINGS)
+    table = ask(path, text)
+    if out is not None:
+        _write_query(table, out)
+        _say(f"{len(table):,} rows: {out}")
+    elif sys.stdout.isatty():
+        with pd.option_context("display.width", shutil.get_terminal_size().columns, "display.max_colwidth", 48):
+            print(table.head(_SHOWN_ROWS).to_string(index=False, na_rep="") if len(table) else "no row")
+        if len(table) > _SHOWN_ROWS:
+            _say(f"{len(table):,} rows; the first {_SHOWN_ROWS} are shown, -o FILE writes all")
+    else:
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")
+
+
+def featurize(
+    source: Path,
+    out: Path,
+    smiles_column: str | None,
+    id_column: str | None,
+    labels: int,
+    vocabulary_size: int,
+    vocabulary: str | None,
+) -> None:
+    """Write a features folder, closed by its manifest.
+
+    vocabulary: a codec whose vocabulary is taken; without it one is learnt.
+    """
+    from pipeline.featurize import Tokens, featurize_file
+
+    tokens = Tokens(vocabulary_size, labels, _codec(vocabulary).featurizer if vocabulary else None)
+    with screen.showing(), new_folder(out) as folder:
+        manifest = featurize_file(source, folder, smiles_column, id_column, tokens)
+    counts = manifest.counts
+    _say(f"{counts.into:,} read, {counts.kept:,} kept: {out}")
+    for reason, count in sorted(counts.dropped.items(), key=lambda item: -item[1]):
+        _say(f"  {count:,} dropped: {reason}")
+    for note, count in sorted(counts.notes.items(), key=lambda item: -item[1]):
+        _say(f"  {count:,} kept with a note: {note}")
+
+
+def train(config: Path, features: Path, out: Path, resume: bool, start: str | None) -> None:
+    """Train a codec, and write it once it is done; what a resume needs stands in OUT.training until then."""
+    from pipeline.train import train_codec
+
+    with screen.showing():
+        codec = train_codec(config, features, out, resume, start)
+    _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
+
+
+def _codec(name: str | None) -> "Codec":
+    from molvae.codec import load_codec
+
+    return load_codec(name)
+
+
+def _point_names(n: int) -> list[str]:
+    return [f"z_{i:03d}" for i in range(n)]
+
+
+def _decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
+    return pd.DataFrame(
+        [(row.text, row.smiles, row.reason) for row in rows], columns=["text", "smiles", "reason"], dtype=object
+    )
+
+
+def _standardized(file: "MoleculeFile") -> Iterator[tuple[pd.DataFrame, list[str | None]]]:
+    """Each chunk of a file, with columns id, smiles (none yet) and reason, and its molecules as canonical SMILES.
+
+    Texts are parsed in worker processes first, so that one which hangs or crashes RDKit is a row with a reason.
+    """
+    chunks: deque[pd.DataFrame] = deque()
+
+    def pieces() -> Iterator[list[str | None]]:
+        for chunk in file:
+            chunks.append(chunk)
+            for begin in range(0, len(chunk), _PIECE_ROWS):
+                yield chunk["raw"].iloc[begin : begin + _PIECE_ROWS].tolist()
+
+    from molvae.chem.molecules import standardize
+    from molvae.chem.pool import map_rows
+
+    answers: list[Any] = []
+    for piece in map_rows(standardize, pieces()):
+        answers += piece
+        if len(answers) == len(chunks[0]):  # pieces end where chunks end
+            table = chunks.popleft()[["id", "reason"]].astype(object)
+            table["reason"] = [bad or answer.reason for answer, bad in zip(answers, table["reason"], strict=True)]
+            table["smiles"] = None
+            yield table, [None if why else answer.smiles for answer, why in zip(answers, table["reason"], strict=True)]
+            answers = []
+
+
+def _read_points(source: Path, codec: "Codec") -> tuple[list[str], bool, Iterator[pd.DataFrame]]:
+    """The names of the point columns, whether there are ids, and the rows in chunks.
+
+    Raises:
+        InputError: the file cannot be read, or does not hold points of this codec.
+    """
+    if not source.is_file():
+        what = "is not a regular file" if source.exists() else "no such file"
+        raise InputError(f"{source}: {what}; give a table of points, as `molvae encode` writes it")
+    if source.suffix.lower() not in _POINT_ENDINGS:
+        raise InputError(f"{source}: expected points as {' or '.join(_POINT_ENDINGS)}")
+    try:
+        if source.suffix.lower() == ".parquet":
+            parquet = pq.ParquetFile(source)
+            columns = parquet.schema_arrow.names
+            chunks: Iterator[pd.DataFrame] = (batch.to_pandas() for batch in parquet.iter_batches(_CHUNK_ROWS))
+        else:
+            reader = pd.read_csv(source, chunksize=_CHUNK_ROWS, dtype=str)
+            first = next(reader)
+            columns = list(first)
+            chunks = chain([first], reader)
+    except (ValueError, OSError, StopIteration) as error:
+        raise InputError(f"{source}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+    names = [name for name in columns if re.fullmatch(r"z_\d+", name)]
+    expected = _point_names(codec.n_latent)
+    if names != expected:
+        found = f"{len(names)} columns {names[0]} to {names[-1]}" if names else f"columns {', '.join(columns[:8])}"
+        raise InputError(
+            f"{source}: expected the points of codec {codec.name}, columns {expected[0]} to {expected[-1]}; got {found}"
+        )
+    return names, "id" in columns, chunks
+
+
+def _write_query(table: pd.DataFrame, out: Path) -> None:
+    """The rows of an answer, whatever its columns."""
+    if out.suffix.lower() == ".smi" and "smiles" not in table:
+        raise InputError(
+            f"-o {out}: the answer has no column smiles, which .smi needs; it has {', '.join(map(str, table))}"
+        )
+    kinds: Kinds = {}
+    for name in table:
+        column = table[name]
+        is_flag, is_whole = pd.api.types.is_bool_dtype(column), pd.api.types.is_integer_dtype(column)
+        is_number = pd.api.types.is_numeric_dtype(column)
+        kinds[str(name)] = bool if is_flag else int if is_whole else float if is_number else str
+    with writing(out, kinds) as writer:
+        writer.write(table)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

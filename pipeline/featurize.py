@@ -1,0 +1,201 @@
+"""Stage 1: a molecule file in, standardized molecules out, each of the others with the reason why it was dropped.
+
+Where a codec is to be trained on them, they are also written as tokens and property labels.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from molvae.chem.pool import WorkerFailure, map_rows
+from molvae.chem.properties import compute
+from molvae.datasets import MoleculeFile, open_molecules, standardize_file
+from molvae.errors import InputError
+from molvae.features.store import FeatureWriter
+from molvae.features.tokens import TokenFeaturizer
+from molvae.seeds import generator
+from pipeline import screen
+from pipeline.campaign import Campaign, molecules_path
+from pipeline.log import log
+from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
+from pipeline.run_dir import RunDir
+from pipeline.tables import Kinds, TableWriter, kind_of, writing
+
+VERSION = 1
+LABELS = (
+    "qed", "sa_score", "logp", "tpsa", "weight", "hbd", "hba", "rings", "aromatic_rings", "rotatable_bonds",
+    "fraction_csp3",
+)  # fmt: skip
+"""The properties that a codec learns to read off its codes."""
+
+MOLECULES, DROPPED = "molecules.parquet", "dropped.csv"
+FEATURE_FILES = ("vocabulary.json", "features.json", "tokens.npy", "lengths.npy", "properties.npy")
+_DRAFT = "standardized.parquet"
+_KEPT: Kinds = {"row": int, "id": str, "smiles": str, "warning": str}
+_LOST: Kinds = {"row": int, "id": str, "raw": str, "reason": str}
+_LEARNT_FROM = 300_000  # molecules of which a vocabulary is learnt
+_CHUNK_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """How molecules are written as tokens.
+
+    vocabulary_size: of a vocabulary that is learnt from them; featurizer: a finished one in its place.
+    labels: of how many molecules, drawn at random, properties are computed.
+    """
+
+    vocabulary_size: int = 500
+    labels: int = 0
+    featurizer: TokenFeaturizer | None = None
+
+
+def featurize(run: RunDir) -> Manifest:
+    """The library in 1-featurize; as tokens, too, where the campaign trains a codec."""
+    campaign = Campaign.load(run.campaign)
+    section = campaign.molecules
+    tokens = Tokens(campaign.train.vocabulary_size, campaign.train.labels) if campaign.train else None
+    file = open_molecules(molecules_path(section), section.smiles_column, section.id_column)
+    return _featurize(file, run.featurize, tokens, campaign.seed, run.path)
+
+
+def featurize_file(
+    source: Path, folder: Path, smiles_column: str | None, id_column: str | None, tokens: Tokens, seed: int = 0
+) -> Manifest:
+    """A features folder of a molecule file, ready for training.
+
+    Raises:
+        InputError: the file cannot be read, or none of its molecules can be used.
+    """
+    return _featurize(open_molecules(source, smiles_column, id_column), folder, tokens, seed, folder)
+
+
+def _featurize(file: MoleculeFile, folder: Path, tokens: Tokens | None, seed: int, base: Path) -> Manifest:
+    settings: dict[str, Any] = {"smiles_column": file.smiles_column, "id_column": file.id_column}
+    if tokens is not None:
+        vocabulary = tokens.featurizer.token_texts if tokens.featurizer else tokens.vocabulary_size
+        settings |= {"vocabulary": vocabulary, "labels": tokens.labels, "properties": LABELS}
+    plan = Plan("featurize", VERSION, folder, settings, seed, {"molecules": file_entry(file.path, base)})
+    return plan.carry_out(lambda folder: _write(file, folder, tokens, seed))
+
+
+def _write(file: MoleculeFile, folder: Path, tokens: Tokens | None, seed: int) -> Outcome:
+    counts = _Counter()
+    with writing(folder / DROPPED, _LOST) as lost:
+        draft = folder / (MOLECULES if tokens is None else _DRAFT)
+        with writing(draft, _KEPT) as kept, screen.bar("featurize", None, "molecules") as bar:
+            for chunk in standardize_file(file):
+                is_kept = chunk["smiles"].notna()
+                kept.write(chunk[is_kept])
+                lost.write(chunk[~is_kept])
+                counts.add(chunk[is_kept], chunk[~is_kept])
+                bar.advance(len(chunk))
+                bar.expect(file.fraction_read)
+        for note in file.notes:
+            log.info("%s: %s", file.path, note)
+            screen.say(f"  note: {file.path.name}: {note}")
+        if not counts.n_kept:
+            reasons = ", ".join(f"{reason} ({count:,})" for reason, count in counts.dropped.most_common(3))
+            raise InputError(f"{file.path}: none of its {counts.n:,} rows holds a molecule that can be used: {reasons}")
+        if tokens is None:
+            return counts.outcome({})
+        rows = _write_tokens(folder, tokens, seed, lost, counts)
+    draft.unlink()
+    return counts.outcome(rows)
+
+
+def _write_tokens(
+    folder: Path, tokens: Tokens, seed: int, lost: TableWriter, counts: "_Counter"
+) -> dict[str, int | None]:
+    """The kept molecules as rows of tokens and labels, row for row with the final molecules.parquet.
+
+    One that the vocabulary cannot write is dropped, with the reason.
+    """
+    draft = folder / _DRAFT
+    n = pq.ParquetFile(draft).metadata.num_rows
+    featurizer = tokens.featurizer
+    if featurizer is None:
+        screen.say("  learning the vocabulary")
+        chosen = _draw(n, _LEARNT_FROM, seed, "vocabulary")
+        corpus = (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
+        featurizer = TokenFeaturizer.from_corpus(corpus, tokens.vocabulary_size)
+    featurizer.save(folder)
+    labelled = _draw(n, tokens.labels, seed, "labels")
+    texts = (chunk["smiles"][mask].tolist() for chunk, mask in _chunks(draft, labelled))
+    labels = map_rows(_label, texts) if tokens.labels else None
+    with (
+        writing(folder / MOLECULES, _KEPT) as kept,
+        FeatureWriter(folder, featurizer.spec, LABELS if tokens.labels else ()) as features,
+        screen.bar("tokens and labels" if tokens.labels else "tokens", n, "molecules") as bar,
+    ):
+        for chunk, mask in _chunks(draft, labelled):
+            encoded = featurizer.encode(chunk["smiles"].tolist())
+            y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
+            if labels is not None:
+                y[mask] = [_values(answer) for answer in next(labels)] or y[mask]
+            features.write(encoded.x[encoded.ok], y[encoded.ok] if labels is not None else None)
+            kept.write(chunk[encoded.ok])
+            unwritten = chunk[~encoded.ok].assign(
+                raw=chunk["smiles"][~encoded.ok],
+                reason=[f"cannot be written as tokens: {reason}" for reason in encoded.reason if reason],
+            )
+            lost.write(unwritten)
+            counts.take_back(unwritten)
+            bar.advance(len(chunk))
+    names = [name for name in FEATURE_FILES if (folder / name).exists()]
+    return {name: None if name.endswith(".json") else counts.n_kept for name in names}
+
+
+def _draw(n: int, at_most: int, seed: int, name: str) -> np.ndarray:
+    """A mask (n,) of at most so many rows, drawn at random."""
+    mask = np.zeros(n, bool)
+    mask[generator(seed, name).permutation(n)[:at_most]] = True
+    return mask
+
+
+def _chunks(path: Path, mask: np.ndarray) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """The rows of a table in chunks, each with its part of a mask."""
+    begin = 0
+    for batch in pq.ParquetFile(path).iter_batches(_CHUNK_ROWS):
+        yield batch.to_pandas(), mask[begin : begin + len(batch)]
+        begin += len(batch)
+
+
+def _label(smiles: str) -> list[float]:
+    return [float(value) for value in compute([smiles], LABELS).iloc[0]]
+
+
+def _values(answer: list[float] | WorkerFailure) -> list[float]:
+    return answer if isinstance(answer, list) else [float("nan")] * len(LABELS)
+
+
+class _Counter:
+    """Counts rows by what became of them."""
+
+    def __init__(self) -> None:
+        self.n = self.n_kept = 0
+        self.dropped: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+
+    def add(self, kept: pd.DataFrame, lost: pd.DataFrame) -> None:
+        self.n += len(kept) + len(lost)
+        self.n_kept += len(kept)
+        self.dropped.update(map(kind_of, lost["reason"]))
+        for warning in kept["warning"].dropna():
+            self.notes.update(map(kind_of, warning.split("; ")))
+
+    def take_back(self, lost: pd.DataFrame) -> None:
+        """Drop rows that were counted as kept."""
+        self.n_kept -= len(lost)
+        self.dropped.update(map(kind_of, lost["reason"]))
+
+    def outcome(self, rows: dict[str, int | None]) -> Outcome:
+        outputs = {MOLECULES: self.n_kept, DROPPED: self.n - self.n_kept, **rows}
+        counts = Counts(into=self.n, kept=self.n_kept, dropped=dict(self.dropped), notes=dict(self.notes))
+        return Outcome(outputs, counts)

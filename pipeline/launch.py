@@ -1,0 +1,113 @@
+"""The commands `design` and `serve`: a run or a schedule, with Prefect beneath it and a person watching."""
+
+import contextlib
+import signal
+import zoneinfo
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tzlocal
+
+from molvae.errors import InputError, MolvaeError
+from pipeline import runs, screen
+from pipeline.api import api
+from pipeline.log import log, logging_to
+from pipeline.run_dir import RUNS, RunDir
+from pipeline.summary import summarize
+
+
+def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resume: Path | None) -> None:
+    """A new run, or an old one gone on with, carried to its end; its summary is printed."""
+    if resume is None:
+        run = runs.start(runs.load(campaign, changes), out)
+    elif campaign is not None or out is not None or changes:
+        given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
+        raise InputError(f"--resume goes on with a run as it was begun; {given} cannot be given with it")
+    else:
+        run = RunDir.open(resume)
+    with run.lock(), _told_how_to_resume(run):
+        if runs.is_complete(run):
+            print(f"{shown(run.path)} is complete; nothing was done again.\n")
+        else:
+            _carry_out(run)
+        runs.finish(run)
+    print(summarize(run, shown(run.path)))
+
+
+def serve(campaign: Path, cron: str, timezone: str | None, changes: Sequence[str]) -> None:
+    """Start the campaign whenever the schedule says so, until this process is told to stop.
+
+    Raises:
+        InputError: campaign, schedule or time zone cannot be used.
+    """
+    zone = _zone(timezone)
+    name = runs.load(campaign, changes).name
+    folder = Path(RUNS)
+    folder.mkdir(exist_ok=True)
+    with logging_to(folder / "serve.log"), api(folder / "serve.log", schedules=True) as wait:
+        from pipeline import deploy  # brings Prefect
+
+        starts = deploy.next_starts(cron, zone)
+        wait()
+        print(f"{name} starts at {cron!r}, time zone {zone}; the next three times:")
+        print("\n".join(f"  {start:%a %Y-%m-%d %H:%M %Z}" for start in starts))
+        print(f"Each run goes to {RUNS}/{name}-TIME. Ctrl-C ends the schedule.", flush=True)
+        when_terminated = signal.getsignal(signal.SIGTERM)
+        try:
+            deploy.serve(name, campaign, changes, cron, zone)
+        except SystemExit:  # what Prefect makes of SIGTERM, which it takes for itself
+            signal.signal(signal.SIGTERM, when_terminated)
+            signal.raise_signal(signal.SIGTERM)
+    raise KeyboardInterrupt  # which Prefect takes for itself, too, and returns; nothing else ends it
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _carry_out(run: RunDir) -> None:
+    """Every stage that is not done yet, through Prefect, with progress on the terminal and the rest in run.log."""
+    run.tidy()
+    with logging_to(run.log), screen.showing():
+        screen.say(f"molvae design: {shown(run.path)}")
+        with api(run.log) as wait:
+            with screen.bar("starting Prefect", None, ""):
+                from pipeline import flow  # brings Prefect
+
+                wait()
+            flow.carry_out(str(run.path))
+
+
+@contextlib.contextmanager
+def _told_how_to_resume(run: RunDir) -> Iterator[None]:
+    """What goes wrong inside is logged with its traceback, and bears a note that says how to go on."""
+    try:
+        yield
+    except BaseException as error:
+        with logging_to(run.log):
+            log.error("the run ended early", exc_info=error)
+        if isinstance(error, Exception) and not isinstance(error, MolvaeError):
+            error.add_note(f"{shown(run.log)} tells more")
+        error.add_note(f"go on with: molvae design --resume {shown(run.path)}")
+        raise
+
+
+def _zone(timezone: str | None) -> str:
+    """The name of a time zone: the one given, else this machine's.
+
+    Raises:
+        InputError: there is no such zone, or the machine's cannot be told.
+    """
+    try:
+        zone = timezone or tzlocal.get_localzone_name()
+        return zoneinfo.ZoneInfo(zone).key
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        if timezone is None:
+            raise InputError(
+                f"this machine's time zone cannot be told ({error}); give it: --timezone Europe/Berlin"
+            ) from None
+        raise InputError(
+            f"--timezone {timezone}: no such time zone; expected a name such as Europe/Berlin or UTC"
+        ) from None

@@ -1,0 +1,66 @@
+"""How runs begin, are taken up again and end."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from molvae.errors import InputError
+from pipeline.campaign import Campaign, molecules_path
+from pipeline.manifest import Manifest
+from pipeline.run_dir import RUNS, RunDir, write_campaign
+
+
+def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
+    """A campaign that can be carried out, as far as can be told beforehand: library and codec can be opened.
+
+    Raises:
+        InputError: what is wrong with campaign, library or codec.
+    """
+    from molvae.codec import load_codec  # brings torch
+    from molvae.datasets import open_molecules
+
+    loaded = Campaign.load(campaign, changes)
+    section = loaded.molecules
+    open_molecules(molecules_path(section), section.smiles_column, section.id_column)
+    if loaded.train is None:
+        load_codec(loaded.finished_codec)
+    return loaded
+
+
+def start(campaign: Campaign, out: Path | None) -> RunDir:
+    """A new run folder that holds the resolved campaign and nothing else yet; without `out`, runs/NAME-TIME.
+
+    Raises:
+        InputError: `out` holds something already, or another process begins a run there.
+    """
+    run = RunDir.create_named(Path(RUNS), campaign.name) if out is None else RunDir.create(out)
+    with run.lock():
+        if run.campaign.exists():
+            raise InputError(f"{run.path}: another process has begun a run here; give another --out")
+        write_campaign(run, campaign.to_toml())
+    return run
+
+
+def unfinished(campaign: Campaign) -> RunDir | None:
+    """The newest run in `runs` of just this campaign that is neither complete nor being worked on."""
+    text = campaign.to_toml()
+    for path in sorted(Path(RUNS).glob(f"{campaign.name}-*/campaign.toml"), reverse=True):
+        run = RunDir.open(path.parent)
+        if path.read_text(encoding="utf-8") == text and not is_complete(run) and not run.is_locked():
+            return run
+    return None
+
+
+def is_complete(run: RunDir) -> bool:
+    """Whether the last stage was closed and nobody has changed its files since."""
+    manifest = Manifest.read(run.validate)
+    return manifest is not None and manifest.is_whole(run.validate)
+
+
+def finish(run: RunDir) -> None:
+    """Place what people open at the top of a complete run, and let `latest` point to it."""
+    run.publish()
+    try:
+        run.point_latest()
+    except OSError as error:
+        print(f"molvae: {RUNS}/latest could not be moved here ({error})", file=sys.stderr)

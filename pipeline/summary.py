@@ -1,0 +1,65 @@
+"""What a person reads when a run is done: the funnel, the best candidates, the files; in 80 columns."""
+
+import json
+
+import pandas as pd
+
+from molvae.validation.tables import read_candidates
+from pipeline.manifest import Manifest
+from pipeline.run_dir import RunDir
+from pipeline.screen import elapsed
+
+_WIDTH = 80
+_N_BEST = 5
+_FILES = {
+    "candidates.csv": "every molecule that was scored, with its checks",
+    "candidates.parquet": "the same, for programs",
+    "candidates.sdf": "the same, with structures, for chemistry software",
+    "report.html": "to look at: structures, funnel, course of the search",
+}
+
+
+def summarize(run: RunDir, shown: str) -> str:
+    """The summary of a complete run, whose path is to be shown as `shown`."""
+    candidates = read_candidates(run.validate)
+    search = json.loads(run.history.read_text(encoding="utf-8"))
+    manifests = [Manifest.read(folder) for folder in (run.featurize, run.train, run.search, run.validate)]
+    seconds = sum(manifest.seconds for manifest in manifests if manifest)
+    lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {elapsed(seconds)}", ""]
+    lines += [f"  {label:<34}{n:>10,}" for label, n in funnel(candidates, search["funnel"])]
+    lines += ["", *_best(candidates)]
+    if search["stop_reason"] != "budget":
+        lines += ["", f"The search ended early: {search['stop_reason']}."]
+    lines += ["", f"Files in {shown}"]
+    lines += [f"  {name:<20}{meaning}" for name, meaning in _FILES.items()]
+    return "\n".join(lines)
+
+
+def funnel(candidates: pd.DataFrame, counts: dict[str, int]) -> list[tuple[str, int]]:
+    """What became of the points that were proposed, step by step, widest first.
+
+    counts: of the search, as its history holds them.
+    """
+    steps = [
+        ("latent points proposed", counts["n_points"]),
+        ("texts that parse", counts["n_parsed"]),
+        ("distinct molecules", counts["n_distinct"]),
+        ("scored", counts["n_scored"]),
+    ]
+    known = [name for name in ("check_in_reference", "check_in_training") if name in candidates]
+    if known:
+        sets = " or ".join(name.removeprefix("check_in_") for name in known)
+        steps.append((f"not in the {sets} set", int((candidates[known] == "pass").all(axis=1).sum())))
+    return [*steps, ("passed all checks", int(candidates["passed"].sum()))]
+
+
+def _best(candidates: pd.DataFrame) -> list[str]:
+    passed = candidates[candidates["passed"]]
+    if passed.empty:
+        return ["No molecule passed all checks; the column `reason` of candidates.csv says why not."]
+    lines = [f"  {'best candidates':<16}{'score':>7}  SMILES"]
+    room = _WIDTH - 27
+    best = passed.sort_values("score", ascending=False, kind="stable").head(_N_BEST)
+    for name, score, smiles in zip(best["candidate_id"], best["score"], best["smiles"].astype(str), strict=True):
+        lines.append(f"  {name:<16}{score:>7.3f}  {smiles if len(smiles) <= room else f'{smiles[: room - 3]}...'}")
+    return lines

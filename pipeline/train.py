@@ -1,0 +1,149 @@
+"""Stage 2: features and settings in, a codec out; skipped where the campaign names a finished codec.
+
+Also behind `molvae train`, which needs neither RDKit nor Prefect: nothing here may bring them at import.
+"""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from molvae.codec import Codec, SamplingSettings, fit_prior, load_codec
+from molvae.errors import InputError
+from molvae.features.store import FeatureStore
+from molvae.features.tokens import TokenFeaturizer
+from molvae.training.config import TrainConfig
+from molvae.training.trainer import CONFIG_NAME, LOG_NAME, Trained
+from molvae.training.trainer import train as train_model
+from pipeline import screen
+from pipeline.log import log
+from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
+from pipeline.run_dir import RunDir
+
+VERSION = 1
+FEATURE_FILES = ("vocabulary.json", "features.json", "tokens.npy", "lengths.npy", "properties.npy")
+"""What training reads of a features folder; the last only where there are labels."""
+
+
+def train(run: RunDir) -> Manifest:
+    """A codec in 2-train/codec; goes on from the checkpoint of an attempt that was killed."""
+    from pipeline.campaign import Campaign  # brings RDKit, through the objective
+
+    campaign = Campaign.load(run.campaign)
+    if campaign.train is None:
+        raise InputError(f"{run.campaign}: there is no [train] section, so there is nothing to train")
+    settings = campaign.train
+    config = TrainConfig(name=settings.name, model=settings.model, training=settings.training)
+    present = [run.featurize / name for name in FEATURE_FILES if (run.featurize / name).exists()]
+    inputs = {path.stem: file_entry(path, run.path) for path in present}
+    plan = Plan("train", VERSION, run.train, config.model_dump(mode="json"), campaign.seed, inputs)
+
+    def body(folder: Path) -> Outcome:
+        work = folder / plan.checkpoint
+        shutil.rmtree(run.codec, ignore_errors=True)
+        _, trained = _train(config, run.featurize, work, run.codec, (work / CONFIG_NAME).exists(), None)
+        shutil.copyfile(work / LOG_NAME, folder / LOG_NAME)
+        n = len(FeatureStore.open(run.featurize))
+        outputs: dict[str, int | None] = {path.relative_to(folder).as_posix(): None for path in run.codec.iterdir()}
+        return Outcome(outputs | {LOG_NAME: None}, Counts(into=n, kept=n), trained.stop_reason)
+
+    return plan.carry_out(body)
+
+
+def train_codec(config: Path, features: Path, out: Path, resume: bool, start: str | None) -> Codec:
+    """The codec, written to the folder `out`; until then what a resume needs stands in OUT.training.
+
+    Raises:
+        InputError: settings, features or folders cannot be used, or resume and start are both asked for.
+    """
+    work = out.absolute().with_name(f"{out.name}.training")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: something is there already; give another -o, or remove it")
+    if resume and start is not None:
+        raise InputError("--start begins from other weights, --resume goes on with its own; give one of the two")
+    if not resume and work.exists():
+        raise InputError(f"{work}: holds a training that was stopped; go on with --resume, or remove that folder")
+    settings = TrainConfig.from_toml(_find_config(config))
+    codec, _ = _train(settings, features, work, out, resume, start)
+    shutil.copyfile(work / LOG_NAME, out / LOG_NAME)
+    shutil.rmtree(work)
+    return codec
+
+
+def _train(
+    config: TrainConfig, features: Path, work: Path, out: Path, resume: bool, start: str | None
+) -> tuple[Codec, Trained]:
+    """Train in the folder `work`, fit the prior, and write the codec to the new folder `out`."""
+    store = FeatureStore.open(features)
+    featurizer = TokenFeaturizer.load(features)
+    first = load_codec(start) if start is not None else None
+    if first is not None:
+        _check_start(first, config, featurizer, store, start)
+    total = config.training.n_molecules
+    with screen.bar("train", total, "molecules") as bar:
+        done = 0
+
+        def report(entry: dict[str, Any]) -> None:
+            nonlocal done
+            bar.advance(entry["molecules"] - done)
+            done = entry["molecules"]
+            measured = entry["validation"]
+            line = f"{done:,} of {total:,}: loss {measured['loss']:.3f}, {measured['exact']:.1%} rebuilt exactly"
+            log.info("%s", line)
+            screen.say(f"  {line}, {screen.elapsed(entry.get('seconds_left', 0.0))} left")
+
+        trained = train_model(config, features, work, resume, first.model if first else None, report)
+    screen.say("  fitting the prior")
+    prior = fit_prior(trained.model, store, seed=config.training.seed)
+    codec = Codec(
+        config.name, featurizer, trained.model, config.model, prior, SamplingSettings(), _card(trained, store, features)
+    )
+    codec.save(out)
+    return load_codec(out), trained
+
+
+def _check_start(
+    first: Codec, config: TrainConfig, featurizer: TokenFeaturizer, store: FeatureStore, start: str | None
+) -> None:
+    """Refuse weights that do not fit what is to be trained.
+
+    Raises:
+        InputError: saying in what they differ.
+    """
+    if first.featurizer != featurizer:
+        hint = f"make the features with `molvae featurize --vocabulary {start}`"
+        raise InputError(f"--start {start}: it reads another vocabulary than these features; {hint}")
+    if first.settings != config.model:
+        raise InputError(f"--start {start}: its model has other settings; copy its [model] section into your settings")
+    if first.card.get("property_names", []) != list(store.label_names):
+        raise InputError(
+            f"--start {start}: it has learnt other properties; make the features with or without --properties"
+        )
+
+
+def _card(trained: Trained, store: FeatureStore, features: Path) -> dict[str, Any]:
+    """What the codec will tell of itself."""
+    card: dict[str, Any] = {
+        "training_data": _source_name(features),
+        "training_molecules": len(store),
+        "molecules_shown": trained.n_molecules,
+        "training_minutes": round(trained.seconds / 60, 1),
+        "stopped": trained.stop_reason,
+        "held_out": {name: round(value, 4) for name, value in trained.validation.items()},
+        "property_names": list(store.label_names),
+        "licence": "that of the training data",
+    }
+    return card
+
+
+def _source_name(features: Path) -> str:
+    """The file that the features were made of, as their manifest names it."""
+    manifest = Manifest.read(features)
+    entry = manifest.inputs.get("molecules") if manifest else None
+    return f"{Path(entry.path).name}, sha256 {entry.sha256}" if entry else "not recorded"
+
+
+def _find_config(config: Path) -> Path:
+    """The settings file; a bare name that is not in the working folder may mean a bundled one, such as moses.toml."""
+    bundled = Path(str(files("molvae.training") / "configs")) / config.name
+    return bundled if not config.exists() and config.name == str(config) and bundled.is_file() else config

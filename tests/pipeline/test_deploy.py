@@ -1,0 +1,88 @@
+"""Schedules: a run is really scheduled, at the times that were shown, and the command ends as it is told to."""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+# The command itself, in a process that also tells where its private API is.
+SERVE = """
+import os, sys, threading, time
+def tell():
+    while "PREFECT_API_AUTH_STRING" not in os.environ:
+        time.sleep(0.1)
+    print(os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"], flush=True)
+threading.Thread(target=tell, daemon=True).start()
+from pipeline import cli
+cli.main(sys.argv[1:])
+"""
+
+
+def serve(*options: str, cwd: Path) -> subprocess.Popen[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=env,
+    )
+
+
+def read_runs(url: str, auth: str) -> list[dict]:
+    request = urllib.request.Request(f"{url}/flow_runs/filter", b"{}", method="POST")
+    request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130)])
+def test_a_run_is_scheduled(sign: signal.Signals, code: int, tmp_path: Path) -> None:
+    process = serve("default.toml", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", cwd=tmp_path)
+    try:
+        assert process.stdout is not None
+        url, auth = process.stdout.readline().split()
+        lines = [process.stdout.readline().rstrip() for _ in range(5)]
+        assert lines[0] == "default starts at '0 3 * * *', time zone Europe/Berlin; the next three times:"
+        assert all(re.fullmatch(r"  \w{3} \d{4}-\d\d-\d\d 03:00 CES?T", line) for line in lines[1:4])
+        give_up = time.monotonic() + 60
+        runs: list[dict] = []
+        while not runs and time.monotonic() < give_up:
+            time.sleep(0.5)
+            runs = read_runs(url, auth)
+        assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
+        assert len(runs) >= 3
+    finally:
+        process.send_signal(sign)
+        _, shown = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert shown == "molvae: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--cron", "0 25 * * *"], "expected five fields"),
+        (["--cron", "0 3 * * * *"], "expected five fields"),
+        (["--cron", "0 3 * * *", "--timezone", "Europe/Nowhere"], "no such time zone"),
+        (["--cron", "0 3 * * *", "--set", "search.budgt=1"], "did you mean budget"),
+    ],
+)
+def test_what_cannot_be_scheduled_is_refused(options: list[str], said: str, tmp_path: Path) -> None:
+    process = serve("default.toml", *options, cwd=tmp_path)
+    _, shown = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert said in shown
+    assert shown.startswith("molvae: ")
+    assert "Traceback" not in shown
