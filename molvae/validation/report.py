@@ -237,12 +237,13 @@ def _failures(table: pd.DataFrame) -> list[dict[str, Any]]:
         if len(reasons):
             parts = Counter(part for reason in reasons for part in str(reason).split("; "))
             top = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-            said = [f"{part} ({n:,})" for part, n in top[:5] if n > 1] or [f"e.g. {part}" for part, _ in top[:1]]
+            often = [f"{part} ({n:,})" for part, n in top[:5] if n > 1]
+            rest = [f"and {len(top) - len(often):,} more"] if len(top) > len(often) else []
             found.append({
                 "name": _label(name.removeprefix("check_")),
                 "n": len(reasons),
                 "share": len(reasons) / len(table),
-                "reasons": said + ([f"and {len(top) - len(said):,} more"] if len(top) > len(said) > 1 else []),
+                "reasons": [*often, *rest] if often else [f"e.g. {top[0][0]}"],
             })  # fmt: skip
     return sorted(found, key=lambda failure: -failure["n"])
 

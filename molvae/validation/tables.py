@@ -18,6 +18,7 @@ from molvae.files import replacing
 CANDIDATE_FILES = ("candidates.csv", "candidates.parquet", "candidates.sdf")
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_TO_QUOTE = re.compile(r'[",\r\n]')
 _TYPES = {"text": np.dtype(object), "number": np.dtype(float), "integer": np.dtype(np.int64), "flag": np.dtype(bool)}
 _ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "flag": pa.bool_()}
 
@@ -90,9 +91,14 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
         if kinds[str(name)] == "text":
             columns[place] = ["'" + text if _FORMULA.match(text) else text for text in columns[place]]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(zip(*columns, strict=True))
+        file.write(_csv_line(map(str, table)))
+        file.writelines(map(_csv_line, zip(*columns, strict=True)))
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    """One line of CSV; csv.writer would leave a lone CR unquoted, and readers would end the line there."""
+    quoted = ('"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell for cell in cells)
+    return ",".join(quoted) + "\n"
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,32 @@
+"""What tests of several rooms need."""
+
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def candidates() -> pd.DataFrame:
+    """A candidate table as a run makes it: four molecules, of which two failed a check and one has no score."""
+    return pd.DataFrame(
+        {
+            "candidate_id": ["C000001", "C000002", "C000003", "C000004"],
+            "smiles": ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)NC1CCCCC1", "O=Cc1ccncc1", "Cc1ccc(S(N)(=O)=O)cc1Cl"],
+            "decoded": ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)NC1CCCCC1", "c1cc(C=O)ccn1", "Cc1ccc(S(N)(=O)=O)cc1Cl"],
+            "round": [0, 0, 1, 1],
+            "parent_id": [None, None, "C000001", "C000002"],
+            "latent_row": [0, 1, 2, 3],
+            "score": [0.812345678901, 0.75, float("nan"), 0.4],
+            "value_logp": [1.3506, 0.9, 0.8866, -1.0],
+            "value_weight": [151.165, 170.256, 107.112, 205.666],
+            "score_logp": [0.9, 0.5, float("nan"), 0.1],
+            "check_weight": ["pass", "pass", "MW 107.1 < 150 Da", "pass"],
+            "check_alerts": ["pass", "pass", "BRENK: aldehyde; PAINS: made up", "BRENK: made up"],
+            "passed": [True, True, False, False],
+            "reason": [None, None, "MW 107.1 < 150 Da; BRENK: aldehyde; PAINS: made up", "BRENK: made up"],
+            "nearest_reference": ["CHEMBL112", "CHEMBL2", "CHEMBL112", "CHEMBL3"],
+            "nearest_reference_smiles": ["CC(=O)Nc1ccccc1", "CC(N)C(N)=O", "CC(=O)Nc1ccccc1", "NS(=O)(=O)c1ccccc1"],
+            "nearest_reference_similarity": [0.55, 0.31, 0.12, 0.47],
+            "inchikey": ["RZVAJINKPMORJF-UHFFFAOYSA-N", "A", "B", "C"],
+            "open_stereo_centers": [0, 0, 0, 0],
+        }
+    )

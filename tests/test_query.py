@@ -1,0 +1,320 @@
+import os
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from molvae import query as module
+from molvae.chem.fingerprints import tanimoto
+from molvae.errors import InputError
+from molvae.query import query
+from molvae.validation.tables import write_candidates
+
+PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
+
+
+@pytest.fixture
+def run(candidates: pd.DataFrame, tmp_path: Path) -> Path:
+    """A folder with the candidate files."""
+    write_candidates(tmp_path, candidates)
+    return tmp_path
+
+
+def ids(run: Path, text: str) -> list[str]:
+    return [name.removeprefix("C00000") for name in query(run, text)["candidate_id"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("score > 0.5", ["1", "2"]),
+        ("score > 0.5 order by score", ["2", "1"]),
+        ("WHERE passed ORDER BY score DESC LIMIT 1", ["1"]),
+        ("order by score desc nulls last limit 2", ["1", "2"]),
+        ("limit 3", ["1", "2", "3"]),
+        ("(score > 0.7 or passed) and (value_logp < 1)", ["2"]),
+        ("not passed and reason like 'MW%'", ["3"]),
+        ("parent_id is null;", ["1", "2"]),
+        ("select candidate_id from candidates where round = 1", ["3", "4"]),
+        ("Select * From Candidates Where Score > .5", ["1", "2"]),
+        ("from candidates where score > 0.5", ["1", "2"]),
+        ("select a.* from candidates a join candidates b on a.parent_id = b.candidate_id", ["3", "4"]),
+        ("score = (select max(score) from candidates)", ["1"]),
+        ("score > 0.5 -- the good ones", ["1", "2"]),
+        ("\n  score > 0.5 /* ; drop table candidates */\n", ["1", "2"]),
+        ("reason = 'a;b' or score > 0.7", ["1", "2"]),
+    ],
+)
+def test_a_condition_or_a_select_gives_its_rows_in_its_order(run: Path, text: str, expected: list[str]) -> None:
+    assert ids(run, text) == expected
+
+
+@pytest.mark.parametrize("name", ["candidates.csv", "candidates.parquet", "."])
+def test_reads_either_file_or_the_folder(run: Path, name: str) -> None:
+    assert ids(run / name, "score > 0.5") == ["1", "2"]
+
+
+def test_all_columns_come_back_and_no_other(run: Path, candidates: pd.DataFrame) -> None:
+    assert set(query(run, "has('c1ccccc1') and similar_to('CCO') > 0")) == set(candidates)
+
+
+def test_no_row_is_no_error(run: Path, candidates: pd.DataFrame) -> None:
+    table = query(run, "score > 2")
+    assert len(table) == 0
+    assert set(table) == set(candidates)
+
+
+def test_figures_can_be_asked_for(run: Path) -> None:
+    table = query(run, "select round, count(*) as n, max(score) as best from candidates group by round order by round")
+    assert table["n"].tolist() == [2, 2]
+    assert table["best"].tolist() == [pytest.approx(0.812345678901), 0.4]
+
+
+def test_similarity_is_tanimoto_of_the_row(run: Path, candidates: pd.DataFrame) -> None:
+    table = query(run, f"select smiles, similar_to('{PARACETAMOL}') as s from candidates")
+    assert table["smiles"].tolist() == candidates["smiles"].tolist()
+    assert table["s"].tolist() == pytest.approx(tanimoto(PARACETAMOL, candidates["smiles"].tolist()).tolist())
+    assert table["s"][0] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "similar_to('CC(=O)Nc1ccc(O)cc1') > 0.99",
+        "SIMILAR_TO ( 'CC(=O)Nc1ccc(O)cc1' ) = 1",
+        "similar_to('OC1C=CC(NC(C)=O)=CC=1') > 0.99",
+        "\"similar_to\"('CC(=O)Nc1ccc(O)cc1') > 0.99",
+        "similar_to(smiles, 'CC(=O)Nc1ccc(O)cc1') > 0.99",
+        "similar_to('CC(=O)Nc1ccc(O)cc1') > 0.99 and reason is distinct from 'similar_to(''x'')'",
+        "select * from candidates c where similar_to('CC(=O)Nc1ccc(O)cc1') > 0.99",
+        "select * from candidates order by similar_to('CC(=O)Nc1ccc(O)cc1') desc limit 1",
+        "candidate_id in (select candidate_id from candidates where similar_to('CC(=O)Nc1ccc(O)cc1') > 0.99)",
+        "has('[OX2H]c1ccccc1')",
+        "Has('[OX2H]c1ccccc1') and has('NC=O')",
+        "has('c1ccccc1') and not has('S(=O)(=O)N')",
+    ],
+)
+def test_chemical_functions_in_any_place_and_spelling(run: Path, text: str) -> None:
+    assert ids(run, text) == ["1"]
+
+
+def test_chemical_functions_take_another_column_first(run: Path) -> None:
+    assert ids(run, "similar_to(nearest_reference_smiles, 'CC(=O)Nc1ccccc1') = 1") == ["1", "3"]
+    assert ids(run, "has(nearest_reference_smiles, 'S(=O)(=O)N')") == ["4"]
+
+
+def test_a_row_without_a_molecule_has_no_similarity(candidates: pd.DataFrame, tmp_path: Path) -> None:
+    candidates.loc[0, "nearest_reference_smiles"] = None
+    candidates.loc[1, "nearest_reference_smiles"] = "not a molecule"
+    write_candidates(tmp_path, candidates)
+    table = query(tmp_path, "select similar_to(nearest_reference_smiles, 'CCO') as s, "
+                            "has(nearest_reference_smiles, 'C') as h from candidates")  # fmt: skip
+    assert table["s"].isna().tolist() == [True, True, False, False]
+    assert table["h"].isna().tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("similar_to('c1ccc') > 0.5", r"similar_to\('c1ccc'\): not a SMILES: c1ccc"),
+        ("similar_to('') > 0.5", "empty: no SMILES"),
+        ("similar_to('it''s') > 0.5", r"similar_to\('it's'\): not a SMILES"),
+        ("similar_to('CCO CCN') > 0.5", "white space inside"),
+        ("has('c1cc')", "SMARTS 'c1cc': not a substructure pattern"),
+        ("similar_to(CCO) > 0.5", "expected one SMILES in single quotes, e.g. similar_to"),
+        ('similar_to("CCO") > 0.5', "expected one SMILES in single quotes"),
+        ("similar_to(smiles) > 0.5", "expected one SMILES in single quotes"),
+        ("similar_to() > 0.5", "expected one SMILES in single quotes"),
+        ("has('C', 'N', 'O')", r"expected one SMARTS in single quotes, e.g. has\("),
+        ("has('C' || 'O')", "expected one SMARTS in single quotes"),
+        ("smiles.has('C')", "expected one SMARTS in single quotes"),
+        ("has(3)", "expected one SMARTS in single quotes"),
+    ],
+)
+def test_a_bad_pattern_is_said_even_where_no_row_would_meet_it(run: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        query(run, text)
+    with pytest.raises(InputError, match=message):
+        query(run, f"score > 99 and {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scor > 1", r"no column scor; did you mean score\? Columns: candidate_id, smiles"),
+        ("Value_LogX > 1", r"no column Value_LogX; did you mean value_logp"),
+        ('smiles = "CCO"', "no column CCO; text stands in single quotes"),
+        ("molwt(smiles) > 3", "no function molwt; chemical functions: similar_to"),
+        ("score > 'high'", "Could not convert string 'high' to DOUBLE"),
+        ("score > ?", r"\? and \$ are refused"),
+        ("score > $1", r"\? and \$ are refused"),
+        ("", "expected a condition or a select, got nothing"),
+        ("  \n", "expected a condition or a select, got nothing"),
+        ("select smiles from reference", "table reference is refused: the only table is candidates"),
+    ],
+)
+def test_a_slip_is_answered_with_what_helps(run: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        query(run, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "shown"),
+    [
+        ("score >> > 3", 10, "  score >> > 3\n           ^"),
+        ("passed and score > > 3", 20, "  passed and score > > 3\n                     ^"),
+        ("select smiles form candidates wher score > 1", None, None),
+        ("passed and\n  score > > 3", 22, "    score > > 3\n            ^"),
+        ("reason = 'é' > > 3", 16, "  reason = 'é' > > 3\n                 ^"),
+        ("score > 'open", 9, "  score > 'open\n          ^"),
+        ("score > 1)", 10, "  score > 1)\n           ^"),
+    ],
+)
+def test_a_syntax_error_shows_the_place_in_what_was_written(
+    run: Path, text: str, place: int | None, shown: str | None
+) -> None:
+    with pytest.raises(InputError) as caught:
+        query(run, text)
+    if place is not None:
+        assert f"at character {place}:\n{shown}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from read_csv('{secret}')",
+        "select * from read_text('{secret}')",
+        "select * from read_blob('{secret}')",
+        "select * from parquet_scan('{secret}')",
+        "select * from glob('/*')",
+        "select * from '{secret}'",
+        'select * from "{secret}"',
+        "from '{secret}'",
+        "score > (select count(*) from read_text('{secret}'))",
+        "score > 0 union all select * from read_csv('{secret}')",
+        "select * from 'https://example.org/a.parquet'",
+        "select * from candidates, lateral (select * from read_text('{secret}'))",
+        "copy candidates to '{target}'",
+        "score > 0; copy candidates to '{target}'",
+        "select * from candidates; copy candidates to '{target}'",
+        "score > 0 -- x\n; export database '{target}'",
+        "select * from candidates where smiles = ''; copy candidates to '{target}' --'",
+        "attach '{target}' as other",
+        "install httpfs",
+        "load httpfs",
+        "pragma database_list",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "reset lock_configuration",
+        "drop table candidates",
+        "delete from candidates",
+        "update candidates set score = 1",
+        "insert into candidates select * from candidates",
+        "create table x as select 1",
+        "call pragma_version()",
+        "explain select 1",
+        "prepare x as select 1",
+        "with c as (select * from candidates) select * from c",
+        "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r",
+        "select * from (with c as (select 1) select * from candidates)",
+        "select getenv('HOME')",
+        "select current_setting('home_directory')",
+        "select getvariable('x')",
+        "select * from duckdb_settings()",
+        "select * from duckdb_secrets()",
+        "select * from information_schema.tables",
+        "select * from pg_catalog.pg_tables",
+        "select * from sqlite_master",
+        "select * from query('select 1')",
+        "select * from query_table('incoming')",
+        "select * from json_execute_serialized_sql('x')",
+        "select * from incoming",
+        "select * from table",
+        "select * from run",
+        "show tables",
+        "describe candidates",
+        "select * from (describe candidates)",
+        "select * from (show tables)",
+        "summarize candidates",
+        "pivot candidates on round using max(score)",
+        "select write_log('x')",
+        "select sleep_ms(100000)",
+        "select pg_sleep(100)",
+        "select nextval('x')",
+        "import os",
+        "__import__('os').system('touch {target}')",
+        "@os.system('touch {target}')",
+        "score > 0; ; select 1",
+        "select * from range(1000000000000)",
+        "select unnest(range(1000000000000)) from candidates",
+        "select repeat('x', 10000000000) from candidates",
+        "\x00",
+    ],
+)
+def test_attacks_are_refused_and_leave_nothing(run: Path, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.mktemp("attacked")
+    secret, target = folder / "secret.csv", folder / "target"
+    secret.write_text("word\nswordfish\n")
+    before = sorted(os.listdir(run))
+    started = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        query(run, text.replace("{secret}", str(secret)).replace("{target}", str(target)), seconds=5)
+    assert "swordfish" not in str(caught.value)
+    assert str(caught.value).startswith("query: ")
+    assert time.monotonic() - started < 5
+    assert not target.exists()
+    assert sorted(os.listdir(run)) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 9_000,
+        "score > " + "(" * 4_000 + "1" + ")" * 4_000,
+        "not " * 2_000 + "passed",
+        "score > " + "- " * 4_000 + "1",
+        "select 1 from " + "(from " * 400 + "candidates" + ")" * 400,
+        "select 1 from candidates" + ", candidates" * 800,
+        "score in (" * 600 + "1" + ")" * 600,
+        "score > 0 or " * 1_000,
+    ],
+    ids=lambda text: text[:16],
+)
+def test_very_long_and_deep_texts_are_refused_at_once(run: Path, text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(InputError, match="query: "):
+        query(run, text)
+    assert time.monotonic() - started < 5
+
+
+def test_a_query_that_takes_too_long_is_stopped(candidates: pd.DataFrame, tmp_path: Path) -> None:
+    rows = pd.concat([candidates.iloc[[0]]] * 600, ignore_index=True)
+    rows["candidate_id"] = [f"C{n}" for n in range(len(rows))]
+    rows["smiles"] = ["C" * (n + 1) for n in range(len(rows))]
+    write_candidates(tmp_path, rows)
+    with pytest.raises(InputError, match=r"stopped after 0.5 s; ask for less"):
+        query(tmp_path, "select sum(sin(a.score + b.score * c.score + d.score)) from candidates a, candidates b, "
+                        "candidates c, candidates d", seconds=0.5)  # fmt: skip
+
+
+def test_an_answer_that_is_too_large_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CELLS", 50)
+    assert len(query(run, "select a.smiles from candidates a, candidates b")) == 16
+    with pytest.raises(InputError, match="gives more than 50 cells; add a condition or a limit"):
+        query(run, "select a.smiles, b.smiles, a.score, b.score from candidates a, candidates b")
+
+
+def test_a_text_that_is_too_long_is_refused(run: Path) -> None:
+    with pytest.raises(InputError, match="10,001 characters; at most 10,000 are read"):
+        query(run, "x" * 10_001)
+
+
+def test_what_is_no_candidate_file_is_said_before_the_query_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        query(tmp_path / "candidates.csv", "score >")
+
+
+def test_a_column_with_an_odd_name_can_be_quoted(candidates: pd.DataFrame, tmp_path: Path) -> None:
+    write_candidates(tmp_path, candidates.rename(columns={"value_logp": 'value_my "log" P; drop'}))
+    assert query(tmp_path, '"value_my ""log"" P; drop" > 1')["candidate_id"].tolist() == ["C000001"]
