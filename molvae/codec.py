@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
@@ -168,6 +169,17 @@ class Codec:
                 decoded[row] = molecule
             left = [row for row in left if decoded[row].smiles is None]
         return decoded
+
+    def properties(self, z: np.ndarray) -> pd.DataFrame:
+        """Properties as a linear function of points (n, D) shows them, one column each, in their own units.
+
+        An estimate from the space alone, which tells how far the space knows a property; nothing is decoded. No columns
+        where the codec was trained without labels.
+        """
+        names = self.card.get("property_names", [])
+        head = self.model.property_head
+        values = head(torch.from_numpy(self._points(z))).numpy() if head else np.empty((len(z), 0), np.float32)
+        return pd.DataFrame(values, columns=names)
 
     def training_smiles(self) -> list[str] | None:
         """SMILES of the training set, where molvae carries it; else None."""

@@ -144,6 +144,15 @@ def test_lipophilicity_can_be_read_off_the_points(codec):
     assert Ridge(1.0).fit(z[:400], logp[:400]).score(z[400:], logp[400:]) > 0.5
 
 
+def test_properties_are_read_off_the_points(codec):
+    from molvae.chem.properties import compute
+
+    sample = list(pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"][:300])
+    read = codec.properties(codec.encode(sample).z)
+    for name in ("logp", "tpsa", "weight"):
+        assert np.corrcoef(read[name], compute(sample, [name])[name])[0, 1] > 0.85
+
+
 def test_the_training_set_is_known(codec):
     smiles = codec.training_smiles()
     assert len(smiles) == 1_584_663

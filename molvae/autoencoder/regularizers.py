@@ -56,19 +56,14 @@ class PropertyHead(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Properties (B, P) in their own units, read off points (B, D)."""
-        values: Tensor = self.linear(z) * self.scale + self.mean
-        return values
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        """As forward."""
-        values: Tensor = super().__call__(*inputs)
+        values: Tensor = self.linear(z).float() * self.scale + self.mean
         return values
 
     def nats(self, latent: Latent, y: Tensor | None) -> Tensor:
         """The term of a batch with labels y (B, P)."""
         if y is None:
             return latent.code.new_zeros(len(latent.code))
-        error = (self.linear(latent.sample).float() * self.scale + self.mean - y) / self.scale
+        error = (self(latent.sample) - y) / self.scale
         return 0.5 * torch.where(y.isnan(), 0.0, error).square().sum(1)
 
 
