@@ -9,22 +9,22 @@ from pathlib import Path
 import tzlocal
 
 from molvae.errors import InputError, MolvaeError
-from pipeline import runs, screen
+from pipeline import screen
 from pipeline.api import api
 from pipeline.log import log, logging_to
 from pipeline.run_dir import RUNS, RunDir
-from pipeline.summary import summarize
 
 
 def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resume: Path | None) -> None:
     """A new run, or an old one gone on with, carried to its end; its summary is printed."""
-    if resume is None:
-        run = runs.start(runs.load(campaign, changes), out)
-    elif campaign is not None or out is not None or changes:
+    if resume is not None and (campaign is not None or out is not None or changes):
         given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
         raise InputError(f"--resume goes on with a run as it was begun; {given} cannot be given with it")
-    else:
-        run = RunDir.open(resume)
+    earlier = None if resume is None else RunDir.open(resume)
+    from pipeline import runs  # brings torch and RDKit: nobody waits for them to hear of a slip
+    from pipeline.summary import summarize
+
+    run = earlier or runs.start(runs.load(campaign, changes), out)
     with run.lock(), _told_how_to_resume(run):
         if runs.is_complete(run):
             print(f"{shown(run.path)} is complete; nothing was done again.\n")
@@ -41,6 +41,8 @@ def serve(campaign: Path, cron: str, timezone: str | None, changes: Sequence[str
         InputError: campaign, schedule or time zone cannot be used.
     """
     zone = _zone(timezone)
+    from pipeline import runs  # brings torch and RDKit
+
     name = runs.load(campaign, changes).name
     folder = Path(RUNS)
     folder.mkdir(exist_ok=True)

@@ -1,0 +1,172 @@
+"""`molvae design` as a person meets it: one run, stopped twice, gone on with, looked at."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--set", "molecules.path=library.csv", "--set", "search.budget=60", "--set", "search.points=40",
+    "--set", "search.generation=10", "--set", "checks.in_training=false",
+]  # fmt: skip
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "design", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**env, "PYTHONPATH": str(ROOT), "HOME": str(folder / "home"), "COLUMNS": "80"},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not there():
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of all processes that work in this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "home").mkdir()
+    (folder / "library.csv").write_text("name,SMILES\na,CCO\nb,c1ccccc1O\nc,CC(=O)Nc1ccc(O)cc1\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(folder: Path) -> list[tuple[int, str, str]]:
+    """What three starts of one run ended with: stopped while Prefect starts, stopped in the search, complete."""
+    endings = []
+    process = start(folder, "--out", "mine", *SMALL)
+    wait_for((folder / "mine" / "run.log").exists, process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    endings.append(finish(process))
+    process = start(folder, "--resume", "mine")
+    wait_for(lambda: any((folder / "mine").glob("3-search/checkpoint-*")), process)
+    process.send_signal(signal.SIGTERM)
+    endings.append(finish(process))
+    endings.append(finish(start(folder, "--resume", "mine")))
+    return endings
+
+
+def test_ctrl_c_is_one_line_and_says_how_to_go_on(stopped: list[tuple[int, str, str]]) -> None:
+    code, out, err = stopped[0]
+    assert code == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "molvae: stopped; go on with: molvae design --resume mine"
+    assert err.count("molvae: ") == 1
+    assert "Traceback" not in err
+
+
+def test_sigterm_too(stopped: list[tuple[int, str, str]]) -> None:
+    code, _, err = stopped[1]
+    assert code == 143
+    assert err.splitlines()[-1] == "molvae: stopped by SIGTERM; go on with: molvae design --resume mine"
+    assert "Traceback" not in err
+
+
+def test_the_run_ends_with_a_summary(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    code, out, err = stopped[2]
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("mine: 60 molecules scored in ")
+    for label in ("latent points proposed", "texts that parse", "distinct molecules", "passed all checks"):
+        assert label in out
+    assert "not in the reference set" in out
+    assert max(map(len, lines)) <= 80
+    assert all(
+        (folder / "mine" / name).is_file() and name in out for name in os.listdir(folder / "mine") if "cand" in name
+    )
+    assert "\x1b" not in out + err, "no colours and no moving bars where nobody watches"
+    assert "prefect" not in err.lower()
+
+
+def test_nothing_is_left_behind(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    assert {path.name for path in (folder / "mine").iterdir()} == {
+        "1-featurize", "3-search", "4-validate", ".lock", "campaign.toml", "candidates.csv", "candidates.parquet",
+        "candidates.sdf", "report.html", "run.log",
+    }  # fmt: skip
+    assert not list((folder / "home").iterdir()), "the user's home is left alone"
+    if Path("/proc").is_dir():
+        assert not processes_of(folder)
+
+
+def test_latest_points_to_it(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    assert (folder / "runs" / "latest").resolve() == folder / "mine"
+    assert [path.name for path in (folder / "runs").iterdir()] == ["latest"]
+
+
+def test_the_log_tells_all_three_starts(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    text = (folder / "mine" / "run.log").read_text()
+    assert text.count("the run ended early") == 2
+    assert "prefect.flow_runs: Finished in state Completed()" in text
+    assert "featurize: done before" in text
+
+
+def test_a_complete_run_is_only_shown(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    code, out, err = finish(start(folder, "--resume", "mine"))
+    assert code == 0, err
+    assert out.splitlines()[0] == "mine is complete; nothing was done again."
+    assert out.split("\n", 2)[2] == stopped[2][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "mine", "--out", "other"], "--out cannot be given with it"),
+        (["lead.toml", "--resume", "mine"], "CAMPAIGN.toml cannot be given with it"),
+        (["--resume", "mine", "--set", "seed=1"], "--set cannot be given with it"),
+        (["--resume", "gone"], "gone: no such folder"),
+        (["--resume", "home"], "home: no run here"),
+        (["--out", "mine"], "mine: holds a run already; go on with `molvae design --resume mine`"),
+        (["--out", "home/x", "--set", "molecules.path=gone.csv"], "gone.csv: no such file"),
+        (["--out", "home/x", "--set", "codec.name=mosses"], "mosses"),
+        (["nowhere.toml"], "nowhere.toml: no such file"),
+    ],
+)
+def test_what_cannot_be_begun_is_refused(
+    arguments: list[str],
+    said: str,
+    stopped: list[tuple[int, str, str]],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    assert cli._run(["design", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert shown.err.startswith("molvae: ")
+    assert shown.err.count("\n") == 1
+    assert not (folder / "home" / "x").exists()

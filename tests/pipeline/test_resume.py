@@ -1,0 +1,194 @@
+"""A run that is killed at any moment and gone on with ends with the same candidates, bit for bit."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from molvae.files import sha256_of
+from pipeline import runs
+from pipeline.campaign import Campaign
+from pipeline.featurize import featurize
+from pipeline.manifest import Manifest
+from pipeline.run_dir import RunDir
+from pipeline.search import search
+from pipeline.validate import validate
+
+ROOT = Path(__file__).parents[2]
+
+STAGES = """
+import sys
+from pathlib import Path
+from pipeline.run_dir import RunDir
+from pipeline.featurize import featurize
+from pipeline.search import search
+from pipeline.validate import validate
+run = RunDir(Path(sys.argv[1]))
+with run.lock():
+    run.tidy()
+    for stage in (featurize, search, validate):
+        stage(run)
+"""
+
+MOMENTS = {
+    "while featurizing": "1-featurize/.part-*",
+    "before the first round": "3-search",
+    "after some rounds": "3-search/checkpoint-*",
+    "between two stages": "3-search/manifest.json",
+    "while validating": "4-validate/candidates.csv",
+    "while closing": "4-validate/report.html",
+    "while publishing": "candidates.csv",
+}
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run that was begun and has done nothing yet, on a small library, with starts taken from it."""
+    folder = tmp_path_factory.mktemp("runs")
+    library = folder / "library.smi"
+    library.write_text("CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\nnonsense e\nCCO f\n")
+    changes = [
+        f"molecules.path={library}",
+        "search.budget=70",
+        "search.points=40",
+        "search.generation=20",
+        "search.library_starts=3",
+        "search.evolution.opening=5",
+        "checks.in_training=false",
+    ]
+    return runs.start(Campaign.load(None, changes), folder / "begun")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(begun: RunDir) -> RunDir:
+    return carry_out(copy(begun, "undisturbed"))
+
+
+def copy(run: RunDir, name: str) -> RunDir:
+    """The run at another place: its path must not matter."""
+    path = run.path.with_name(name)
+    shutil.copytree(run.path, path)
+    return RunDir(path)
+
+
+def carry_out(run: RunDir) -> RunDir:
+    with run.lock():
+        run.tidy()
+        for stage in (featurize, search, validate):
+            stage(run)
+    return run
+
+
+def results(run: RunDir) -> dict[str, str]:
+    files = [*run.published[:3], run.molecules, run.proposals, run.latent]
+    return {path.name: sha256_of(path) for path in files}
+
+
+def everything(run: RunDir) -> set[str]:
+    return {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
+
+
+def test_the_same_campaign_gives_the_same_candidates(begun: RunDir, undisturbed: RunDir) -> None:
+    again = carry_out(copy(begun, "again"))
+    assert results(again) == results(undisturbed)
+
+
+def test_another_seed_gives_others(begun: RunDir, undisturbed: RunDir) -> None:
+    other = copy(begun, "other")
+    other.campaign.write_text(other.campaign.read_text().replace("seed = 0", "seed = 1"))
+    assert results(carry_out(other))["candidates.csv"] != results(undisturbed)["candidates.csv"]
+
+
+def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> None:
+    manifest = Manifest.read(undisturbed.featurize)
+    assert manifest is not None
+    assert manifest.counts.model_dump() == {
+        "into": 6,
+        "kept": 4,
+        "dropped": {"not a SMILES": 1, "duplicate": 1},
+        "notes": {},
+    }
+    assert undisturbed.featurize.joinpath("dropped.csv").read_text() == (
+        "row,id,raw,reason\n5,e,nonsense,not a SMILES: nonsense\n6,f,CCO,duplicate of row 1\n"
+    )
+
+
+def test_starts_count_in_the_budget_and_the_users_ids_come_back(undisturbed: RunDir) -> None:
+    from molvae.validation.tables import read_candidates
+
+    table = read_candidates(undisturbed.path)
+    assert len(table) == 70
+    assert set(table["nearest_reference"]) <= {"a", "b", "c", "d"}
+    starts = table[table["round"] == 0]
+    assert len(starts) == 3
+    assert starts["check_in_reference"].str.startswith("in the reference library as ").all()
+
+
+def test_no_path_and_no_time_stands_in_the_candidates(undisturbed: RunDir) -> None:
+    text = (undisturbed.path / "candidates.csv").read_text()
+    assert str(undisturbed.path.parent) not in text
+    assert time.strftime("%Y-%m") not in text
+
+
+def test_a_finished_run_is_not_touched_again(undisturbed: RunDir) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
+    carry_out(undisturbed)
+    after = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
+    del before[undisturbed.path / ".lock"], after[undisturbed.path / ".lock"]
+    assert after == before
+
+
+def test_only_what_was_damaged_is_done_again(begun: RunDir, undisturbed: RunDir) -> None:
+    run = copy(undisturbed, "damaged")
+    run.proposals.unlink()
+    (run.path / "candidates.csv").write_text("edited")
+    featurized = run.molecules.stat().st_mtime_ns
+    carry_out(run)
+    assert results(run) == results(undisturbed)
+    assert run.molecules.stat().st_mtime_ns == featurized
+
+
+def kill_at(run: RunDir, pattern: str) -> bool:
+    """Kill the stages once something of this name stands in the run; whether they were still going."""
+    command = [sys.executable, "-c", STAGES, str(run.path)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(run.path.glob(pattern)):
+        time.sleep(0.001)
+    process.kill()
+    return process.wait() < 0
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_ends_the_same(moment: str, begun: RunDir, undisturbed: RunDir) -> None:
+    is_late = MOMENTS[moment].startswith(("4-validate", "candidates"))
+    run = copy(undisturbed if is_late else begun, moment.replace(" ", "-"))
+    if is_late:  # the same as going there from the beginning, and sooner
+        shutil.rmtree(run.validate)
+        for place in run.published:
+            place.unlink()
+    assert kill_at(run, MOMENTS[moment]), "it was over before it could be killed"
+    assert not runs.is_complete(run) or moment in ("while publishing", "while closing")
+    carry_out(run)
+    assert results(run) == results(undisturbed)
+    assert everything(run) == everything(undisturbed), "nothing half-written is left"
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_the_same(begun: RunDir, undisturbed: RunDir) -> None:
+    """At moments that nobody chose: a little later each time."""
+    run = copy(begun, "again-and-again")
+    for attempt in range(40):
+        command = [sys.executable, "-c", STAGES, str(run.path)]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        try:
+            if process.wait(3 + 0.35 * attempt) == 0:
+                break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    carry_out(run)
+    assert results(run) == results(undisturbed)
