@@ -1,0 +1,52 @@
+"""The notebooks run as they stand, and their committed outputs come from the codec that is bundled now."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from molvae.codec import load_codec
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
+    """For each code cell what kinds of output it gave, whatever their content: that may differ between processors."""
+    return [
+        [(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def texts(notebook: nbformat.NotebookNode) -> str:
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    committed = nbformat.read(path, as_version=4)
+    fresh = nbformat.from_dict(committed)
+    for cell in fresh.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    NotebookClient(fresh, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    assert outputs(fresh) == outputs(committed)
+    assert not [kinds for kinds in outputs(fresh) if ("stream", "stderr") in kinds]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_of_the_bundled_codec(path: Path) -> None:
+    """Where the codec has changed, run the notebook again, and read whether its words still hold:
+
+    jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb
+    """
+    assert path.stat().st_size < 1_000_000
+    assert load_codec().sha256[:12] in texts(nbformat.read(path, as_version=4))
