@@ -1,8 +1,10 @@
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from molvae.chem.molecules import canonicalize
+from molvae.chem.properties import PROPERTIES
 from molvae.errors import InputError
 from molvae.validation.checks import CHECKS, PASS, UNREAD, ChecksSettings, run_checks
 
@@ -61,6 +63,17 @@ def test_a_drug_passes_every_check(check: str) -> None:
 
 def test_a_value_close_to_the_bound_is_shown_apart_from_it() -> None:
     assert reason(LIDOCAINE, only("weight").model_copy(update={"weight": (0.0, 234.34)})) == "MW 234.343 > 234.34 Da"
+
+
+@pytest.mark.parametrize("outcome", [float("nan"), ValueError("odd molecule")])
+def test_a_property_that_cannot_be_computed_fails(monkeypatch: pytest.MonkeyPatch, outcome: object) -> None:
+    def fail(mol: object) -> float:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return float("nan")
+
+    monkeypatch.setitem(PROPERTIES, "logp", replace(PROPERTIES["logp"], function=fail))
+    assert reason(LIDOCAINE, only("logp")) == "logP could not be computed"
 
 
 def test_bounds_belong_to_the_range() -> None:
