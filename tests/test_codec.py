@@ -26,7 +26,8 @@ def codec():
 def small():
     """A codec with random weights."""
     featurizer = TokenFeaturizer.from_corpus(DRUGS, 30)
-    settings = ModelSettings(n_latent=3, encoder_embedding=4, encoder_hidden=4, decoder_hidden=8)
+    sizes = {"n_latent": 3, "encoder": {"embedding": 4, "hidden": 4}, "decoder": {"hidden": 8}}
+    settings = ModelSettings.from_dict(sizes, "test")
     torch.manual_seed(0)
     model = build(settings, featurizer.spec, 2)
     prior = GaussianPrior(np.zeros(3), np.eye(3))
@@ -181,7 +182,9 @@ def test_a_codec_is_not_written_over_anything(small, tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["deep"]
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "prior.safetensors", "vocabulary.json", "codec.json", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "prior.safetensors", "vocabulary.json", "codec.json", "README.md"]
+)
 @pytest.mark.parametrize("damage", ["change", "truncate", "remove"])
 def test_a_damaged_codec_is_refused(small, tmp_path, name, damage):
     small.save(tmp_path / "codec")

@@ -1,6 +1,7 @@
 """The family on one page: a recipe is a row of a table, and build() composes its parts."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,15 +16,29 @@ from molvae.feature_spec import FeatureSpec
 from molvae.settings import Settings
 
 
+class GruEncoderSettings(Settings):
+    """A bidirectional GRU over token embeddings, read by attention heads."""
+
+    kind: Literal["gru"] = "gru"
+    embedding: int = Field(256, ge=1)
+    hidden: int = Field(320, ge=1, description="units in each direction")
+    heads: int = Field(4, ge=1)
+
+
+class GruDecoderSettings(Settings):
+    """A GRU that writes token by token."""
+
+    kind: Literal["gru"] = "gru"
+    hidden: int = Field(512, ge=1)
+
+
 class ModelSettings(Settings):
-    """The sizes of a model, and its recipe."""
+    """A recipe, and the sizes of its parts."""
 
     recipe: str = "molecular"
     n_latent: int = Field(64, ge=1, le=1024)
-    encoder_embedding: int = Field(256, ge=1)
-    encoder_hidden: int = Field(320, ge=1)
-    encoder_heads: int = Field(4, ge=1)
-    decoder_hidden: int = Field(512, ge=1)
+    encoder: GruEncoderSettings = GruEncoderSettings()
+    decoder: GruDecoderSettings = GruDecoderSettings()
     mask_rate: float = Field(0.15, ge=0, le=1)
 
 
@@ -51,12 +66,12 @@ def build(settings: ModelSettings, spec: FeatureSpec, n_properties: int = 0) -> 
     if spec.kind != "tokens":
         raise InputError(f"recipe {settings.recipe!r}: rebuilds tokens, got features of kind {spec.kind!r}")
     recipe = RECIPES[settings.recipe]
-    encoder = GruEncoder(spec, settings.encoder_embedding, settings.encoder_hidden, settings.encoder_heads)
+    encoder = GruEncoder(spec, settings.encoder.embedding, settings.encoder.hidden, settings.encoder.heads)
     return Autoencoder(
         corruption=corruption.MaskTokens(settings.mask_rate) if recipe.is_masking else corruption.keep,
         encoder=encoder,
         bottleneck=recipe.bottleneck(encoder.n_out, settings.n_latent),
-        decoder=GruDecoder(spec, settings.n_latent, settings.decoder_hidden),
+        decoder=GruDecoder(spec, settings.n_latent, settings.decoder.hidden),
         regularizers=recipe.regularizers,
         property_head=PropertyHead(settings.n_latent, n_properties)
         if recipe.has_property_head and n_properties

@@ -10,7 +10,7 @@ from molvae.errors import InputError
 from molvae.feature_spec import END, FeatureSpec
 
 SPEC = FeatureSpec("tokens", 14, 8)
-SMALL = {"n_latent": 6, "encoder_embedding": 8, "encoder_hidden": 12, "encoder_heads": 2, "decoder_hidden": 24}
+SMALL = {"n_latent": 6, "encoder": {"embedding": 8, "hidden": 12, "heads": 2}, "decoder": {"hidden": 24}}
 
 pytestmark = pytest.mark.parametrize("recipe", RECIPES)
 

@@ -33,7 +33,7 @@ def config(n_molecules=6400, n_processes=1, **training):
     training = {"batch_size": 64, "evaluate_every": 1600, "n_held_out": 60, "precision": "float32", **training}
     return TrainConfig.from_dict(
         {
-            "model": {"n_latent": 16, "encoder_embedding": 16, "encoder_hidden": 32, "decoder_hidden": 64},
+            "model": {"n_latent": 16, "encoder": {"embedding": 16, "hidden": 32}, "decoder": {"hidden": 64}},
             "training": {"n_molecules": n_molecules, "n_processes": n_processes, "learning_rate": 5e-3, **training},
         },
         "test",
