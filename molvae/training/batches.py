@@ -4,6 +4,8 @@ import numpy as np
 
 from molvae.seeds import generator
 
+_N_INSTEAD = 1_000  # training molecules that are validated on where none is held out
+
 
 class BatchPlan:
     """Batches of row numbers, epoch after epoch, addressed by step; a run that resumes needs no other state.
@@ -31,7 +33,11 @@ class BatchPlan:
 
 
 def held_out_rows(n: int, n_held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers for training and for validation, sorted; at most a tenth is held out."""
+    """Row numbers for training and for validation, sorted; at most a tenth is held out.
+
+    Where none can be held out, training molecules serve for validation, too.
+    """
     shuffled = generator(seed, "held out").permutation(n)
     n_held_out = min(n_held_out, n // 10)
-    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
+    held_out = shuffled[:n_held_out] if n_held_out else shuffled[:_N_INSTEAD]
+    return np.sort(shuffled[n_held_out:]), np.sort(held_out)

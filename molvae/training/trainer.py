@@ -61,10 +61,13 @@ def train(
     report: is given each entry of the log.
 
     Raises:
-        InputError: `work` holds a run already and resume is not asked for, or the other way round.
+        InputError: `work` holds a run already and resume is not asked for, or the other way round; or there are no
+            molecules.
     """
-    config = _open_work(config, work, resume, start)
     store = FeatureStore.open(features)
+    if not len(store):
+        raise InputError(f"{features}: holds no molecules to train on")
+    config = _open_work(config, work, resume, start)
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))
     entry: dict[str, Any] = {}
@@ -153,7 +156,7 @@ def validate(
             n_exact += int(_is_rebuilt(model, batch.x, codes[-1]).sum())
             n_decoded += len(chunk)
     means = {name: total / len(rows) for name, total in totals.items()}
-    active = int((torch.cat(codes).var(0) > 0.01).sum())
+    active = int((torch.cat(codes).var(0, correction=0) > 0.01).sum())
     return {**means, "exact": n_exact / n_decoded, "active_units": active}
 
 

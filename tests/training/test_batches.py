@@ -47,3 +47,10 @@ def test_held_out_rows_are_kept_apart():
     assert len(held_out) == 50
     assert sorted([*train, *held_out]) == list(range(1000))
     assert len(held_out_rows(100, 50, seed=0)[1]) == 10
+
+
+def test_where_none_can_be_held_out_training_molecules_serve():
+    train, held_out = held_out_rows(5, 50, seed=0)
+    assert sorted(train) == sorted(held_out) == list(range(5))
+    train, held_out = held_out_rows(3000, 0, seed=0)
+    assert (len(train), len(held_out)) == (3000, 1000)

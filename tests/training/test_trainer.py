@@ -114,11 +114,12 @@ def test_a_folder_is_not_trained_in_twice(features, tmp_path):
         train(config(64), features, tmp_path / "other", resume=True)
 
 
-def test_fewer_molecules_than_a_batch_still_train(features, tmp_path):
+@pytest.mark.parametrize("n", [1, 20])
+def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n):
     store = FeatureStore.open(features)
     (tmp_path / "few").mkdir()
     with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
-        writer.write(store.rows(np.arange(20)).astype(np.uint16), np.array(store.labels[:20]))
+        writer.write(store.rows(np.arange(n)).astype(np.uint16), np.array(store.labels[:n]))
     assert train(config(256), tmp_path / "few", tmp_path / "work").n_molecules == 256
 
 
@@ -137,3 +138,11 @@ print(fit_prior(trained.model, FeatureStore.open(Path({str(features)!r}))).mean.
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "(16,)", done.stderr
+
+
+def test_no_molecules_are_refused(features, tmp_path):
+    (tmp_path / "none").mkdir()
+    with FeatureWriter(tmp_path / "none", FeatureStore.open(features).spec):
+        pass
+    with pytest.raises(InputError, match="no molecules"):
+        train(config(64), tmp_path / "none", tmp_path / "work")
