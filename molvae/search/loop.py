@@ -27,6 +27,7 @@ from molvae.search.optimizers import (
     State,
 )
 from molvae.search.oracle import NO_SCORES, Oracle, Scores, ask_oracle
+from molvae.search.screen import Screen, ScreenSettings
 from molvae.seeds import integer_seed
 from molvae.settings import Settings
 
@@ -41,8 +42,8 @@ class LoopSettings(Settings):
     """How a round goes, whatever the method.
 
     points: latent points asked for and decoded in a round.
-    generation: most molecules scored in a round; the rest of what was decoded is let go. Small generations learn
-        sooner, and a round costs one decoding of `points`.
+    generation: most molecules scored in a round, chosen by `screen` where the method learns; the rest of what was
+        decoded is let go. Small generations learn sooner, and a round costs one decoding of `points`.
     patience: rounds in a row without a new molecule after which the search gives up.
     levels: (noise, temperature) pairs at which the decoder writes; a round's points are shared among them in turn.
     align: whether the optimizer is told the code of the molecule itself rather than the point it was decoded from.
@@ -50,11 +51,12 @@ class LoopSettings(Settings):
     """
 
     points: int = Field(256, ge=1, le=100_000)
-    generation: int = Field(50, ge=1, le=100_000)
+    generation: int = Field(20, ge=1, le=100_000)
     patience: int = Field(20, ge=1)
     levels: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     align: bool = True
     flatten: bool = False
+    screen: ScreenSettings = ScreenSettings()
     evolution: EvolutionSettings = EvolutionSettings()
     random_directions: RandomDirectionsSettings = RandomDirectionsSettings()
 
@@ -251,6 +253,7 @@ class _Search:
         make = OPTIMIZERS[self.method]
         own = getattr(self.settings, self.method, None)
         self.optimizer: LatentOptimizer = make(self.codec.draw, self.seed, own)
+        self.screen = Screen(self.settings.screen)
 
     def read_starts(self, start: Iterable[str] | None) -> None:
         """The start molecules that the codec can read, and notes about all that is not as given."""
@@ -320,15 +323,17 @@ class _Search:
                 parent = int(self.optimizer.parents[row])
                 new[came.smiles] = _Proposal(came.smiles, came.text, z[row], parent, row)
         self.n_points += len(z)
-        return list(new.values())[: self._room()]
+        made = list(new.values())
+        if not self.optimizer.learns:
+            return made[: self._room()]
+        chosen = self.screen.choose(list(new), self._room(), list(self.scored), self._told())
+        return [made[row] for row in chosen]
 
     def learn(self, proposals: list[_Proposal], scores: Scores) -> None:
         """Add the scored molecules to the table, tell the optimizer, and see whether it is time to stop."""
         is_start = bool(proposals) and proposals[0].asked is None
         self._record(proposals, scores)
-        known = self.score[~np.isnan(self.score)]
-        worst = min(0.0, known.min()) if len(known) else _BELOW_ALL  # a failure must not look better than a number
-        told = np.where(np.isnan(scores.score), worst, scores.score)  # NaN becomes 0.0 (or the worst) here alone
+        told = self._told()[len(self.score) - len(proposals) :]
         asked = None if is_start else np.array([proposal.asked for proposal in proposals], dtype=np.int64)
         self.optimizer.tell(self._codes(proposals, is_start), told, asked)
         self.history.append(_summarize(self.n_rounds, self.score, scores.score))
@@ -429,6 +434,12 @@ class _Search:
             "seed": self.seed,
             "start": [start.smiles for start in self.starts],
         } | self.settings.model_dump(mode="json", include=set(LoopSettings.model_fields))
+
+    def _told(self) -> np.ndarray:
+        """All scores so far as the optimizer may see them: a failure must not look better than any number."""
+        known = self.score[~np.isnan(self.score)]
+        worst = min(0.0, known.min()) if len(known) else _BELOW_ALL
+        return np.where(np.isnan(self.score), worst, self.score)  # NaN becomes 0.0 (or the lowest score) here alone
 
     def _points(self) -> np.ndarray:
         return np.array(self.latent, np.float32).reshape(len(self.latent), self.codec.n_latent)

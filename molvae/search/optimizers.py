@@ -4,7 +4,7 @@ None of them decodes, scores or counts a budget; that is the loop's part.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ class State(NamedTuple):
 class LatentOptimizer(Protocol):
     """Proposes points and learns from their scores. Equal seeds and equal answers give equal proposals."""
 
+    learns: ClassVar[bool]
+    """Whether scores steer it; a control's do not, and the loop then chooses nothing by them either."""
     parents: np.ndarray
     """(n,) int64, for each point of the last `ask`: which molecule it was moved from, counted from 0 in the order
     of all rows ever told; NO_PARENT where it was not moved from any."""
@@ -92,6 +94,7 @@ class Evolution:
     size of step is taken more often follows from what has lately led to a child better than its parents.
     """
 
+    learns: ClassVar[bool] = True
     CROSSOVER, ANALOGY, PRIOR, STEP = 0, 1, 2, 3  # STEP is the first of `step_bins` kinds
 
     def __init__(self, draw: Draw, seed: int, settings: EvolutionSettings | None = None) -> None:
@@ -205,6 +208,8 @@ class RandomDirections:
     """A control: points along random straight lines through the starts, or through draws from the prior; scores are
     not looked at."""
 
+    learns: ClassVar[bool] = False
+
     def __init__(self, draw: Draw, seed: int, settings: RandomDirectionsSettings | None = None) -> None:
         self._settings = settings or RandomDirectionsSettings()
         self._rng = generator(seed, "search/random_directions")
@@ -254,6 +259,8 @@ class RandomDirections:
 
 class Prior:
     """A control: draws from the prior of the codes; nothing is learnt."""
+
+    learns: ClassVar[bool] = False
 
     def __init__(self, draw: Draw, seed: int, settings: PriorSettings | None = None) -> None:
         self._rng = generator(seed, "search/prior")
