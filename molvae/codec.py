@@ -290,7 +290,7 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
 def encode_features(model: Autoencoder, x: np.ndarray) -> np.ndarray:
     """Codes (n, D) float32 of token rows (n, L); rows of like length go together, none pays for a longer one's PAD."""
     if not len(x):
-        return np.empty((0, model.bottleneck.code.out_features), np.float32)
+        return np.empty((0, model.bottleneck.n_latent), np.float32)
     lengths = (x != PAD).sum(1)
     order = np.argsort(lengths, kind="stable")
     codes = []

@@ -13,29 +13,34 @@ class LinearBottleneck(nn.Module):
 
     def __init__(self, n_in: int, n_latent: int) -> None:
         super().__init__()
-        self.code = nn.Linear(n_in, n_latent)
+        self.linear = nn.Linear(n_in, n_latent)
+        self.n_latent = n_latent
+
+    def code(self, hidden: Tensor) -> Tensor:
+        """Points (B, D), deterministic, of hidden vectors (B, n_in)."""
+        code: Tensor = self.linear(hidden).float()
+        return code
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
         """Points (B, D) of hidden vectors (B, n_in)."""
-        code = self.code(hidden).float()
+        code = self.code(hidden)
         return Latent(code, code)
 
 
-class GaussianBottleneck(nn.Module):
+class GaussianBottleneck(LinearBottleneck):
     """A normal distribution a molecule: the code is its mean, the decoder reads a draw (reparameterized).
 
     Source: Kingma and Welling 2014, arXiv 1312.6114, equation 10.
     """
 
     def __init__(self, n_in: int, n_latent: int) -> None:
-        super().__init__()
-        self.code = nn.Linear(n_in, n_latent)
+        super().__init__(n_in, n_latent)
         self.logvar = nn.Linear(n_in, n_latent)
         nn.init.constant_(self.logvar.bias, -4.0)  # starts as a nearly exact autoencoder
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
         """Points, and draws around them, (B, D) of hidden vectors (B, n_in)."""
-        code = self.code(hidden).float()
+        code = self.code(hidden)
         logvar = self.logvar(hidden).float().clamp(*_LOGVAR_RANGE)
         noise = torch.randn(code.shape, generator=generator, device=code.device)
         return Latent(code, code + noise * torch.exp(0.5 * logvar), logvar)

@@ -69,7 +69,7 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, D), deterministic, of features as the encoder reads them."""
         code: Tensor = self.bottleneck.code(self.encoder(x))
-        return code.float()
+        return code
 
     def decode(
         self, z: Tensor, noise: float = 0.0, temperature: float = 0.0, generator: Generator | None = None

@@ -21,7 +21,7 @@ def test_gaussian_draws_around_its_code_with_its_variance():
 def test_gradients_flow_through_the_draw():
     part = GaussianBottleneck(5, 2)
     part(torch.randn(3, 5), torch.Generator().manual_seed(0)).sample.sum().backward()
-    assert part.code.weight.grad.abs().sum() > 0
+    assert part.linear.weight.grad.abs().sum() > 0
     assert part.logvar.weight.grad.abs().sum() > 0
 
 
