@@ -27,6 +27,39 @@ class LinearBottleneck(nn.Module):
         return Latent(code, code)
 
 
+class RectifiedBottleneck(LinearBottleneck):
+    """A unit that does not speak for a molecule is exactly zero: the positive part of a linear map."""
+
+    def code(self, hidden: Tensor) -> Tensor:
+        """Points (B, D), no number below zero."""
+        return super().code(hidden).relu()
+
+
+class SigmoidBottleneck(LinearBottleneck):
+    """Units in (0, 1), whose mean over molecules is their activity."""
+
+    def code(self, hidden: Tensor) -> Tensor:
+        """Points (B, D) in (0, 1)."""
+        return super().code(hidden).sigmoid()
+
+
+class TopKBottleneck(LinearBottleneck):
+    """The k units of largest magnitude pass, the others are zero: exactly k speak for each molecule.
+
+    Source: Makhzani and Frey 2014, arXiv 1312.5663.
+    """
+
+    def __init__(self, n_in: int, n_latent: int, k: int) -> None:
+        super().__init__(n_in, n_latent)
+        self.k = k
+
+    def code(self, hidden: Tensor) -> Tensor:
+        """Points (B, D) with at most k numbers that are not zero."""
+        code = super().code(hidden)
+        kept = code.abs().topk(self.k, dim=1).indices
+        return code * torch.zeros_like(code).scatter(1, kept, 1.0)
+
+
 class GaussianBottleneck(LinearBottleneck):
     """A normal distribution a molecule: the code is its mean, the decoder reads a draw (reparameterized).
 

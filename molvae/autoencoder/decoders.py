@@ -7,9 +7,40 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import embedding, linear, silu
 
 from molvae.autoencoder.gru import GatedRecurrence
+from molvae.autoencoder.mlp import mlp
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
 
 _NOISE_FEATURES = 8
+
+
+class MlpDecoder(nn.Module):
+    """Numbers all at once: layers from the point to the features; what it answers depends on their kind.
+
+    bits: logits; counts: log rates; array: the numbers. The noise level is read beside the point.
+    """
+
+    def __init__(self, spec: FeatureSpec, n_latent: int, widths: tuple[int, ...], is_noise_told: bool) -> None:
+        super().__init__()
+        self.kind = spec.kind
+        self.n_told = _NOISE_FEATURES if is_noise_told else 0
+        self.layers = mlp((n_latent + self.n_told, *widths, spec.width), is_last_bent=False)
+
+    def forward(self, z: Tensor, noise: Tensor, x: Tensor | None = None) -> Tensor:
+        """Logits, log rates or numbers (B, F) of points (B, D)."""
+        output: Tensor = self.layers(torch.cat([z, noise_features(noise)], dim=1) if self.n_told else z)
+        return output
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+        """Features (B, F): the most probable bits, expected counts, numbers; above 0 bits and counts are drawn."""
+        output = self.forward(z, noise).float()
+        if self.kind == "array":
+            return output
+        if self.kind == "counts":
+            return torch.poisson(output.exp(), generator) if temperature else output.exp()
+        if temperature == 0:
+            return (output > 0).float()
+        return torch.bernoulli(torch.sigmoid(output / temperature), generator=generator)
 
 
 class GruDecoder(nn.Module):
@@ -64,8 +95,7 @@ class GruDecoder(nn.Module):
         return written
 
     def _read_point(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        levels = noise[:, None] * torch.arange(1, _NOISE_FEATURES // 2 + 1, device=z.device) * (math.pi / 2)
-        context = silu(self.context(torch.cat([z, levels.sin(), levels.cos()], dim=1)))
+        context = silu(self.context(torch.cat([z, noise_features(noise)], dim=1)))
         return self.context_gates(context), self.start(context)
 
     def _token_gates(self) -> Tensor:
@@ -73,6 +103,12 @@ class GruDecoder(nn.Module):
 
     def _logits(self, state: Tensor) -> Tensor:
         return linear(state, self.embedding.weight, self.output_bias)
+
+
+def noise_features(noise: Tensor) -> Tensor:
+    """A noise level (B,) in [0, 1] as smooth features (B, 8)."""
+    levels = noise[:, None] * torch.arange(1, _NOISE_FEATURES // 2 + 1, device=noise.device) * (math.pi / 2)
+    return torch.cat([levels.sin(), levels.cos()], dim=1)
 
 
 def _choose(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:

@@ -1,11 +1,38 @@
-"""Arrays to one hidden vector a molecule."""
+"""Arrays to one hidden vector a molecule.
+
+Each encoder is two steps, `embed` and `read`, so that a penalty may ask how a small change of the embedding moves the
+code; `forward` is both at once, by the faster way where there is one.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from molvae.autoencoder.gru import GatedRecurrence
+from molvae.autoencoder.mlp import mlp
 from molvae.feature_spec import PAD, FeatureSpec
+
+
+class MlpEncoder(nn.Module):
+    """Numbers (B, F) to (B, the last width): linear maps, a GELU after each; no width leaves them as they are."""
+
+    def __init__(self, spec: FeatureSpec, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = mlp((spec.width, *widths), is_last_bent=True)
+        self.n_out = (spec.width, *widths)[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hidden vectors (B, n_out) of rows (B, F)."""
+        return self.read(self.embed(x), x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The numbers themselves: (B, F)."""
+        return x
+
+    def read(self, embedded: Tensor, x: Tensor) -> Tensor:
+        """Hidden vectors (B, n_out) of embedded rows; x only says which they are."""
+        hidden: Tensor = self.layers(embedded)
+        return hidden
 
 
 class GruEncoder(nn.Module):
@@ -25,16 +52,31 @@ class GruEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Hidden vectors (B, n_out) of token rows (B, L)."""
-        present = x != PAD
-        gates = self.input(self.embedding.weight)  # (V, 6H): a table, looked up below
-        gates_forth, gates_back = gates.chunk(2, dim=1)
-        turned = _reversed_places(present)  # (B, L)
-        start = gates.new_zeros(len(x), self.forth.n_hidden)
-        forth = self.forth(embedding(x.t(), gates_forth), start)  # (L, B, H)
-        back = self.back(embedding(x.gather(1, turned).t(), gates_back), start)  # (L, B, H), read from the end
+        gates_forth, gates_back = self.input(self.embedding.weight).chunk(2, dim=1)  # tables (V, 3H), looked up here
+        turned = _reversed_places(x != PAD)  # (B, L)
+        return self._pool(embedding(x.t(), gates_forth), embedding(x.gather(1, turned).t(), gates_back), x, turned)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Token embeddings (B, L, E)."""
+        embedded: Tensor = self.embedding(x)
+        return embedded
+
+    def read(self, embedded: Tensor, x: Tensor) -> Tensor:
+        """Hidden vectors (B, n_out) of embedded tokens; x says where PAD is."""
+        turned = _reversed_places(x != PAD)
+        gates_forth, gates_back = self.input(embedded).chunk(2, dim=2)  # (B, L, 3H)
+        gates_back = gates_back.gather(1, turned[:, :, None].expand_as(gates_back))
+        return self._pool(gates_forth.transpose(0, 1), gates_back.transpose(0, 1), x, turned)
+
+    def _pool(self, gates_forth: Tensor, gates_back: Tensor, x: Tensor, turned: Tensor) -> Tensor:
+        """What the heads read of the states, from both directions' gates (L, B, 3H)."""
+        start = gates_forth.new_zeros(len(x), self.forth.n_hidden)
+        forth = self.forth(gates_forth, start)  # (L, B, H)
+        back = self.back(gates_back, start)  # (L, B, H), read from the end
         back = back.gather(0, turned.t()[:, :, None].expand_as(back))  # (L, B, H), place by place again
         states = torch.cat([forth, back], dim=2).transpose(0, 1)  # (B, L, 2H)
-        attention = self.heads(states).float().masked_fill(~present[:, :, None], -torch.inf).softmax(1)  # (B, L, heads)
+        absent = (x == PAD)[:, :, None]
+        attention = self.heads(states).float().masked_fill(absent, -torch.inf).softmax(1)  # (B, L, heads)
         return torch.einsum("blk,blh->bkh", attention.to(states.dtype), states).flatten(1)  # (B, heads * 2H)
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from molvae.autoencoder.corruption import Corruption
-from molvae.autoencoder.reconstruction import token_nats
+from molvae.autoencoder.reconstruction import RECONSTRUCTIONS
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
 from molvae.autoencoder.trace import Batch, Latent, Trace
+from molvae.feature_spec import FeatureSpec
 
 
 class Autoencoder(nn.Module):
@@ -17,6 +18,8 @@ class Autoencoder(nn.Module):
 
     `forward` is stochastic (it corrupts and samples, from the generator it is given); `encode` and greedy `decode` are
     not. No part asks whether it is in training.
+
+    spec: of what is rebuilt.
     """
 
     encoder: Any
@@ -25,6 +28,7 @@ class Autoencoder(nn.Module):
 
     def __init__(
         self,
+        spec: FeatureSpec,
         corruption: Corruption,
         encoder: nn.Module,
         bottleneck: nn.Module,
@@ -34,6 +38,7 @@ class Autoencoder(nn.Module):
         is_noise_told: bool,
     ) -> None:
         super().__init__()
+        self.spec = spec
         self.corruption = corruption
         self.encoder = encoder
         self.bottleneck = bottleneck
@@ -48,18 +53,20 @@ class Autoencoder(nn.Module):
         latent: Latent = self.bottleneck(self.encoder(corrupted.view), generator)
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
         if not self.is_noise_told:
-            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, batch.x))
+            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, batch.x), None, generator)
         level = torch.rand(exact.shape, generator=generator, device=exact.device)
         points = torch.cat([latent.sample, noised(latent.sample, level, generator)])
         outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([batch.x, batch.x]))
-        return Trace(batch, corrupted, latent, *outputs.chunk(2))
+        output, noised_output = outputs.chunk(2)
+        return Trace(batch, corrupted, latent, output, noised_output, generator)
 
     def terms(self, trace: Trace) -> dict[str, Tensor]:
         """Name -> (B,), unweighted, in nats; weights belong to the trainer."""
         x, scored = trace.batch.x, trace.corrupted.scored
-        terms = {"reconstruction": token_nats(trace.output, x, scored)}
+        nats = RECONSTRUCTIONS[self.spec.kind]
+        terms = {"reconstruction": nats(trace.output, x, scored)}
         if trace.noised_output is not None:
-            terms["noised_reconstruction"] = token_nats(trace.noised_output, x, scored)
+            terms["noised_reconstruction"] = nats(trace.noised_output, x, scored)
         terms |= {name: regularizer(self, trace) for name, regularizer in self.regularizers.items()}
         if self.property_head is not None:
             terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)

@@ -1,18 +1,28 @@
 """The family on one page: a recipe is a row of a table, and build() composes its parts."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from pydantic import Field
+from torch import nn
 
-from molvae.autoencoder import corruption
-from molvae.autoencoder.bottlenecks import GaussianBottleneck, LinearBottleneck
-from molvae.autoencoder.decoders import GruDecoder
-from molvae.autoencoder.encoders import GruEncoder
+from molvae.autoencoder import corruption, regularizers
+from molvae.autoencoder.bottlenecks import (
+    GaussianBottleneck,
+    LinearBottleneck,
+    RectifiedBottleneck,
+    SigmoidBottleneck,
+    TopKBottleneck,
+)
+from molvae.autoencoder.corruption import Corruption
+from molvae.autoencoder.decoders import GruDecoder, MlpDecoder
+from molvae.autoencoder.encoders import GruEncoder, MlpEncoder
+from molvae.autoencoder.mlp import halving_widths
 from molvae.autoencoder.model import Autoencoder
-from molvae.autoencoder.regularizers import PropertyHead, Regularizer, kl
+from molvae.autoencoder.regularizers import PropertyHead, Regularizer
 from molvae.errors import InputError
-from molvae.feature_spec import FeatureSpec
+from molvae.feature_spec import FeatureSpec, Kind
 from molvae.settings import Settings
 
 
@@ -32,59 +42,188 @@ class GruDecoderSettings(Settings):
     hidden: int = Field(512, ge=1)
 
 
-class ModelSettings(Settings):
-    """A recipe, and the sizes of its parts."""
+class MlpSettings(Settings):
+    """Layers for rows of numbers; widths from the input's side to the code's, None for a halving stack."""
 
-    recipe: str = "molecular"
-    n_latent: int = Field(64, ge=1, le=1024)
-    encoder: GruEncoderSettings = GruEncoderSettings()
-    decoder: GruDecoderSettings = GruDecoderSettings()
-    mask_rate: float = Field(0.15, ge=0, le=1)
+    kind: Literal["mlp"] = "mlp"
+    widths: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One member of the family: which parts are composed."""
+    """One member of the family: which parts are composed.
 
-    is_masking: bool = False
-    bottleneck: type[LinearBottleneck] | type[GaussianBottleneck] = LinearBottleneck
-    regularizers: dict[str, Regularizer] = field(default_factory=dict)
-    is_noise_told: bool = False
-    has_property_head: bool = False
+    is_linear: neither encoder nor decoder bends anything.
+    corrupts: whether the encoder reads a damaged view; scores_hidden: whether only what it could not see counts.
+    bottleneck: a name of BOTTLENECKS; regularizers: names of REGULARIZERS.
+    tells_noise: whether the decoder also learns from noised points, told how noisy they are.
+    reads_properties: whether a linear head reads properties off the points, where there are labels.
+    """
+
+    is_linear: bool = False
+    corrupts: bool = False
+    scores_hidden: bool = False
+    bottleneck: str = "linear"
+    regularizers: tuple[str, ...] = ()
+    tells_noise: bool = False
+    reads_properties: bool = False
 
 
-def build(settings: ModelSettings, spec: FeatureSpec, n_properties: int = 0) -> Autoencoder:
-    """The model of a recipe over features of a spec, with random weights.
+class Changes(Settings):
+    """What a mixture has otherwise than its recipe; see Recipe. None leaves the recipe's."""
 
+    corrupts: bool | None = None
+    scores_hidden: bool | None = None
+    bottleneck: str | None = None
+    regularizers: tuple[str, ...] | None = None
+    tells_noise: bool | None = None
+    reads_properties: bool | None = None
+
+
+class ModelSettings(Settings):
+    """A recipe, what is changed in it, and the sizes of its parts.
+
+    encoder, decoder: None takes the one that fits the features: "gru" for tokens, "mlp" for numbers.
+    corruption: None takes the one that fits: tokens are masked, bits flipped, numbers get normal noise.
+    corruption_level: share of tokens, bits or numbers that are damaged; of normal noise the standard deviation.
+    """
+
+    recipe: str = "molecular"
+    n_latent: int = Field(64, ge=1, le=1024)
+    encoder: GruEncoderSettings | MlpSettings | None = Field(None, discriminator="kind")
+    decoder: GruDecoderSettings | MlpSettings | None = Field(None, discriminator="kind")
+    changes: Changes = Changes()
+    corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
+    corruption_level: float = Field(0.15, ge=0)
+    free_nats: float = Field(0.0, ge=0, description="least cost of a latent dimension, in nats")
+    active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
+    k: int = Field(8, ge=1, description="units that speak for a molecule, for the top-k bottleneck")
+    contraction_step: float = Field(1e-2, gt=0, description="relative to the embedding's size")
+
+
+def build(
+    settings: ModelSettings, spec: FeatureSpec, n_properties: int = 0, view: FeatureSpec | None = None
+) -> Autoencoder:
+    """The model of a recipe, with random weights.
+
+    spec: of what is rebuilt; view: of what the encoder reads, where that is something else.
     n_properties: labels a molecule; the recipe's property head is left out where there are none.
 
     Raises:
-        InputError: no such recipe, or the features are not ones that it can rebuild.
+        InputError: no such recipe or part, or parts that cannot be put together.
     """
-    if settings.recipe not in RECIPES:
-        raise InputError(f"recipe {settings.recipe!r}: expected one of {', '.join(RECIPES)}")
-    if spec.kind != "tokens":
-        raise InputError(f"recipe {settings.recipe!r}: rebuilds tokens, got features of kind {spec.kind!r}")
-    recipe = RECIPES[settings.recipe]
-    encoder = GruEncoder(spec, settings.encoder.embedding, settings.encoder.hidden, settings.encoder.heads)
+    recipe = _recipe(settings)
+    seen = view or spec
+    if recipe.scores_hidden and seen != spec:
+        raise InputError("scores_hidden: hidden places can only be scored where the encoder reads what is rebuilt")
+    if recipe.is_linear and "tokens" in (seen.kind, spec.kind):
+        raise InputError(f"recipe {settings.recipe!r}: a linear map reads and writes numbers, not tokens; use 'plain'")
+    encoder = _encoder(settings, recipe, seen)
     return Autoencoder(
-        corruption=corruption.MaskTokens(settings.mask_rate) if recipe.is_masking else corruption.keep,
+        spec=spec,
+        corruption=_corruption(settings, recipe, seen.kind),
         encoder=encoder,
-        bottleneck=recipe.bottleneck(encoder.n_out, settings.n_latent),
-        decoder=GruDecoder(spec, settings.n_latent, settings.decoder.hidden),
-        regularizers=recipe.regularizers,
+        bottleneck=_named(BOTTLENECKS, recipe.bottleneck, "bottleneck")(encoder.n_out, settings),
+        decoder=_decoder(settings, recipe, spec),
+        regularizers={name: _named(REGULARIZERS, name, "regularizer")(settings) for name in recipe.regularizers},
         property_head=PropertyHead(settings.n_latent, n_properties)
-        if recipe.has_property_head and n_properties
+        if recipe.reads_properties and n_properties
         else None,
-        is_noise_told=recipe.is_noise_told,
+        is_noise_told=recipe.tells_noise,
     )
 
 
+def _recipe(settings: ModelSettings) -> Recipe:
+    changes = {name: value for name, value in settings.changes.model_dump().items() if value is not None}
+    recipe = replace(_named(RECIPES, settings.recipe, "recipe"), **changes)
+    if "kl" in recipe.regularizers and recipe.bottleneck != "gaussian":
+        raise InputError(f"regularizer 'kl': needs the gaussian bottleneck, got {recipe.bottleneck!r}")
+    if "kl_to_rate" in recipe.regularizers and recipe.bottleneck != "sigmoid":
+        raise InputError(f"regularizer 'kl_to_rate': needs the sigmoid bottleneck, got {recipe.bottleneck!r}")
+    if recipe.bottleneck == "topk" and settings.k > settings.n_latent:
+        raise InputError(f"k {settings.k}: more than the {settings.n_latent} units of n_latent")
+    return recipe
+
+
+def _encoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Any:
+    sizes = settings.encoder or (GruEncoderSettings() if spec.kind == "tokens" else MlpSettings())
+    if isinstance(sizes, GruEncoderSettings) and spec.kind == "tokens":
+        return GruEncoder(spec, sizes.embedding, sizes.hidden, sizes.heads)
+    if isinstance(sizes, MlpSettings) and spec.kind != "tokens":
+        return MlpEncoder(spec, _widths(sizes, recipe, spec, settings.n_latent))
+    raise InputError(f"encoder {sizes.kind!r}: cannot read {spec.kind}; {_FITTING[spec.kind]!r} can")
+
+
+def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> nn.Module:
+    sizes = settings.decoder or (GruDecoderSettings() if spec.kind == "tokens" else MlpSettings())
+    if isinstance(sizes, GruDecoderSettings) and spec.kind == "tokens":
+        return GruDecoder(spec, settings.n_latent, sizes.hidden)
+    if isinstance(sizes, MlpSettings) and spec.kind != "tokens":
+        widths = _widths(sizes, recipe, spec, settings.n_latent)[::-1]
+        return MlpDecoder(spec, settings.n_latent, widths, recipe.tells_noise)
+    raise InputError(f"decoder {sizes.kind!r}: cannot write {spec.kind}; {_FITTING[spec.kind]!r} can")
+
+
+def _widths(sizes: MlpSettings, recipe: Recipe, spec: FeatureSpec, n_latent: int) -> tuple[int, ...]:
+    if recipe.is_linear:
+        if sizes.widths:
+            raise InputError(f"widths {list(sizes.widths)}: the linear recipe has no layers between input and code")
+        return ()
+    return halving_widths(spec.width, n_latent) if sizes.widths is None else sizes.widths
+
+
+def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corruption:
+    if not recipe.corrupts:
+        return corruption.keep
+    level, hides = settings.corruption_level, recipe.scores_hidden
+    default = "mask" if kind == "tokens" else "zero" if hides else "flip" if kind == "bits" else "gaussian"
+    name = settings.corruption or default
+    fitting = {"mask": ("tokens",), "flip": ("bits",), "zero": ("array", "bits", "counts"), "gaussian": ("array",)}
+    if kind not in fitting[name]:
+        raise InputError(f"corruption {name!r}: not for {kind}; {default!r} is")
+    if name != "gaussian" and level > 1:
+        raise InputError(f"corruption_level {level}: a share, at most 1, for {name!r}")
+    if hides and name not in ("mask", "zero"):
+        raise InputError(f"corruption {name!r}: hides nothing that could be scored; {default!r} does")
+    if name == "mask":
+        return corruption.MaskTokens(level, hides)
+    if name == "zero":
+        return corruption.HideNumbers(level, 0.5 if hides and kind == "bits" else 0.0, hides)
+    return corruption.FlipBits(level) if name == "flip" else corruption.AddNoise(level)
+
+
+def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in table:
+        raise InputError(f"{what} {name!r}: expected one of {', '.join(table)}")
+    return table[name]
+
+
+_FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp"}
+
+BOTTLENECKS: dict[str, Callable[[int, ModelSettings], nn.Module]] = {
+    "linear": lambda n_in, settings: LinearBottleneck(n_in, settings.n_latent),
+    "gaussian": lambda n_in, settings: GaussianBottleneck(n_in, settings.n_latent),
+    "rectified": lambda n_in, settings: RectifiedBottleneck(n_in, settings.n_latent),
+    "sigmoid": lambda n_in, settings: SigmoidBottleneck(n_in, settings.n_latent),
+    "topk": lambda n_in, settings: TopKBottleneck(n_in, settings.n_latent, settings.k),
+}
+
+REGULARIZERS: dict[str, Callable[[ModelSettings], Regularizer]] = {
+    "kl": lambda settings: regularizers.Kl(settings.free_nats),
+    "l1": lambda settings: regularizers.l1,
+    "kl_to_rate": lambda settings: regularizers.KlToRate(settings.active_rate),
+    "contraction": lambda settings: regularizers.Contraction(settings.contraction_step),
+}
+
 RECIPES = {
+    "linear": Recipe(is_linear=True),
     "plain": Recipe(),
-    "denoising": Recipe(is_masking=True),
-    "variational": Recipe(bottleneck=GaussianBottleneck, regularizers={"kl": kl}),
-    "molecular": Recipe(
-        bottleneck=GaussianBottleneck, regularizers={"kl": kl}, is_noise_told=True, has_property_head=True
-    ),
+    "denoising": Recipe(corrupts=True),
+    "masked": Recipe(corrupts=True, scores_hidden=True),
+    "variational": Recipe(bottleneck="gaussian", regularizers=("kl",)),
+    "sparse": Recipe(bottleneck="rectified", regularizers=("l1",)),
+    "sparse_rate": Recipe(bottleneck="sigmoid", regularizers=("kl_to_rate",)),
+    "sparse_topk": Recipe(bottleneck="topk"),
+    "contractive": Recipe(regularizers=("contraction",)),
+    "molecular": Recipe(bottleneck="gaussian", regularizers=("kl",), tells_noise=True, reads_properties=True),
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from molvae.autoencoder.model import Autoencoder
 
 Regularizer = Callable[["Autoencoder", Trace], Tensor]
+"""From the model and what it made of a batch to one number a molecule."""
 
 
 def kl_to_standard_normal(latent: Latent) -> Tensor:
@@ -25,9 +26,67 @@ def kl_to_standard_normal(latent: Latent) -> Tensor:
     return 0.5 * (latent.code.square() + latent.logvar.exp() - 1 - latent.logvar)
 
 
-def kl(model: "Autoencoder", trace: Trace) -> Tensor:
-    """The divergence summed over dimensions: how much the point says about its molecule, at most."""
-    return kl_to_standard_normal(trace.latent).sum(1)
+class Kl:
+    """The divergence from the standard normal, summed over dimensions: how much a point says of its molecule, at most.
+
+    free_nats: a dimension costs at least so much, so that none gains by falling silent (Kingma et al. 2016,
+        arXiv 1606.04934); 0 is the plain divergence.
+    """
+
+    def __init__(self, free_nats: float = 0.0) -> None:
+        self.free_nats = free_nats
+
+    def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
+        """The term (B,)."""
+        return kl_to_standard_normal(trace.latent).clamp(min=self.free_nats).sum(1)
+
+
+def l1(model: "Autoencoder", trace: Trace) -> Tensor:
+    """The sum of a code's magnitudes: most of its numbers become small."""
+    return trace.latent.code.abs().sum(1)
+
+
+class KlToRate:
+    """How far each unit's mean over the batch is from a target rate, for codes in (0, 1).
+
+    Source: Ng 2011, CS294A lecture notes, Sparse autoencoder; Bernoulli divergence KL(rate || mean activity), summed.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
+        """The term, the same for every molecule of the batch: (B,)."""
+        mean = trace.latent.code.mean(0).clamp(1e-6, 1 - 1e-6)
+        rate = torch.full_like(mean, self.rate)
+        divergence = rate * (rate / mean).log() + (1 - rate) * ((1 - rate) / (1 - mean)).log()
+        return divergence.sum().expand(len(trace.latent.code))
+
+
+class Contraction:
+    """The squared Frobenius norm of the Jacobian of code by embedding: how much a small change moves the code.
+
+    Estimated by one random direction a molecule, as a forward difference, since fused kernels have no second
+    derivative. The step is relative to the embedding's size, and so is the norm: a model cannot win by inflating it.
+
+    Source: Rifai et al. 2011, contractive autoencoders; Hutchinson 1990 for the estimate.
+    """
+
+    def __init__(self, step: float = 1e-2, n_directions: int = 1) -> None:
+        self.step, self.n_directions = step, n_directions
+
+    def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
+        """The term (B,)."""
+        view = trace.corrupted.view
+        embedded = model.encoder.embed(view)
+        size = embedded.detach().float().square().mean().sqrt().clamp(min=1e-8)
+        code = model.bottleneck.code(model.encoder.read(embedded, view))
+        total = torch.zeros(len(code), device=code.device)
+        for _ in range(self.n_directions):
+            direction = torch.randn(embedded.shape, generator=trace.generator, device=embedded.device)
+            moved = model.bottleneck.code(model.encoder.read(embedded + self.step * size * direction, view))
+            total = total + ((moved - code) / self.step).square().sum(1)
+        return total / self.n_directions
 
 
 class PropertyHead(nn.Module):

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class Batch(NamedTuple):
     """Molecules of one training step.
 
-    x: what is rebuilt; tokens (B, L) int64, filled up with PAD.
+    x: what is rebuilt; tokens (B, L) int64, filled up with PAD, or numbers (B, F) float32.
     view: what the encoder reads where that differs from x; None where it does not.
     y: labels (B, P), NaN where a molecule has none; None where there are no labels at all.
     """
@@ -43,6 +43,7 @@ class Trace(NamedTuple):
 
     output: what the decoder answered to `latent.sample`; tokens: logits (B, L, V).
     noised_output: the same from a noised point, for a decoder that is told its point's noise; else None.
+    generator: what is still to be drawn at random for this batch is drawn from it.
     """
 
     batch: Batch
@@ -50,3 +51,4 @@ class Trace(NamedTuple):
     latent: Latent
     output: Tensor
     noised_output: Tensor | None = None
+    generator: Generator | None = None
