@@ -18,6 +18,7 @@ MAX_CHARACTERS = 1000
 MAX_HEAVY_ATOMS = 200
 
 _MAX_PASSES = 10
+_MAX_BLOCK_CHARACTERS = 200_000
 
 
 class Standardized(NamedTuple):
@@ -82,6 +83,26 @@ def canonicalize(raw: object) -> Standardized:
         'CCO'
     """
     return _canonical(raw, mend=False)
+
+
+def read_mol_block(block: str) -> Standardized:
+    """The canonical SMILES of a mol block (V2000 or V3000), as it stands: nothing is stripped or neutralized.
+
+    Stereo is taken from wedges and coordinates.
+    """
+    if len(block) > _MAX_BLOCK_CHARACTERS:
+        return Standardized(None, f"too long: a mol block of {len(block):,} characters")
+    with rdBase.BlockLogs():
+        try:
+            mol = Chem.MolFromMolBlock(block)
+            if mol is None:
+                mol = Chem.MolFromMolBlock(block, sanitize=False)
+                return Standardized(None, _explain_problems(mol) if mol else "not a mol block: it cannot be read")
+            if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
+                return Standardized(None, _explain_size(mol.GetNumHeavyAtoms()))
+            return canonicalize(Chem.MolToSmiles(mol)) if mol.GetNumAtoms() else Standardized(None, "empty: no atoms")
+        except (ValueError, RuntimeError) as error:
+            return Standardized(None, f"not a mol block: {_first_line(error)}")
 
 
 def parse(smiles: str) -> Chem.Mol:
@@ -215,22 +236,28 @@ def _read(text: str) -> tuple[Chem.Mol | None, str | None]:
     if not n_heavy:
         return None, "no heavy atom: hydrogen alone is no molecule here"
     if n_heavy > MAX_HEAVY_ATOMS:
-        return None, f"too large: {n_heavy} heavy atoms, at most {MAX_HEAVY_ATOMS} can be read"
+        return None, _explain_size(n_heavy)
     return mol, None
 
 
+def _explain_size(n_heavy: int) -> str:
+    return f"too large: {n_heavy} heavy atoms, at most {MAX_HEAVY_ATOMS} can be read"
+
+
 def _explain_failure(text: str) -> str:
-    """Why RDKit did not read a text; the place is given by the atom's number as it stands in the text, from 1."""
     mol = Chem.MolFromSmiles(text, _UNSANITIZED)
-    if mol is None:
-        return f"not a SMILES: {_shorten(text)}"
+    return f"not a SMILES: {_shorten(text)}" if mol is None else _explain_problems(mol)
+
+
+def _explain_problems(mol: Chem.Mol) -> str:
+    """Why RDKit cannot sanitize a molecule; an atom is named by its number as it stands in the text, from 1."""
     for problem in Chem.DetectChemistryProblems(mol):
         if problem.GetType() == "AtomValenceException":
             atom = mol.GetAtomWithIdx(problem.GetAtomIdx())
             return f"impossible valence: atom {atom.GetIdx() + 1} ({atom.GetSymbol()}) has too many bonds"
         if problem.GetType() in ("KekulizeException", "AtomKekulizeException"):
             return "not aromatic: a ring written in small letters cannot hold alternating double bonds"
-    return f"not a molecule: {_shorten(text)}"
+    return "not a molecule: RDKit cannot make sense of its bonds"
 
 
 def _explain_characters(text: str) -> str:

@@ -1,0 +1,25 @@
+"""Molecule files: read whatever their format, standardized in worker processes, split into folds."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molvae.datasets.folds import split
+    from molvae.datasets.molecule_file import MoleculeFile, open_molecules
+    from molvae.datasets.standardized import standardize_file
+
+_HOME = {
+    "MoleculeFile": "molvae.datasets.molecule_file",
+    "open_molecules": "molvae.datasets.molecule_file",
+    "split": "molvae.datasets.folds",
+    "standardize_file": "molvae.datasets.standardized",
+}
+
+__all__ = ["MoleculeFile", "open_molecules", "split", "standardize_file"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported at first use, because reading a file brings RDKit."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'molvae.datasets' has no attribute {name!r}")

@@ -1,0 +1,188 @@
+"""The lines of a text file that a person gave: of any encoding, compressed or not, and of bounded memory."""
+
+import codecs
+import gzip
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from molvae.errors import InputError
+
+MAX_LINE = 1_000_000
+"""A longer line is cut to one character more than this, which tells it from a whole one."""
+
+_BLOCK = 1 << 20
+_BOMB_BYTES = 100_000_000
+_BOMB_RATIO = 100
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-32"),
+    (codecs.BOM_UTF32_BE, "utf-32-be", "UTF-32"),
+    (codecs.BOM_UTF8, "utf-8", "UTF-8 with a byte order mark"),
+    (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-16"),
+    (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
+)
+_FOREIGN = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx); unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document (.xls, .doc); save it as CSV"),
+    (b"PAR1", "a Parquet file; let its name end in .parquet"),
+    (b"%PDF", "a PDF; export its table as CSV"),
+    (b"BZh", "compressed with bzip2; unpack it, or compress it with gzip"),
+    (b"\xfd7zXZ", "compressed with xz; unpack it, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it, or compress it with gzip"),
+)
+
+
+def check_regular(path: Path) -> None:
+    """Passes an existing, readable, regular file that is not empty; nothing is read, so that no FIFO can hang.
+
+    Raises:
+        InputError: what the path is instead.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        near = f"; the folder {path.parent} does not exist" if not path.parent.is_dir() else ""
+        raise InputError(f"{path}: no such file{near}; give the path of a file with molecules") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: a file with molecules is expected, this is a folder; give one file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: a regular file is expected, this is a pipe or a device; save its content first")
+    if status.st_size == 0:
+        raise InputError(f"{path}: the file is empty; a file with molecules is expected")
+
+
+class TextLines:
+    """The lines of a text file, without their ends (LF, CR LF or CR); each iteration reads the file anew.
+
+    UTF-8 unless a byte order mark or a pattern of zero bytes says UTF-16 or UTF-32. A line that is not UTF-8 is read as
+    Windows-1252, the usual latin-1. `notes` says in words what was not plain; it may grow while lines are read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            InputError: the path is no readable text file.
+        """
+        check_regular(path)
+        self.path = path
+        self.notes: list[str] = []
+        self._read = 0
+        self._size = path.stat().st_size
+        try:
+            with path.open("rb") as file:
+                head = file.read(64)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        for signature, what in _FOREIGN:
+            if head.startswith(signature):
+                raise InputError(f"{path}: a text file is expected, this is {what}")
+        self._is_gzip = head.startswith(b"\x1f\x8b")
+        is_named_gzip = path.name.lower().endswith(".gz")
+        if self._is_gzip and not is_named_gzip:
+            self._note("compressed with gzip, though its name does not end in .gz")
+        if is_named_gzip and not self._is_gzip:
+            self._note("not compressed, though its name ends in .gz")
+        self._encoding, self._mark = self._find_encoding()
+
+    def __iter__(self) -> Iterator[str]:
+        """
+        Raises:
+            InputError: the compressed data are damaged, cut off or a bomb; or the file cannot be read any more.
+        """
+        rest = b""
+        for block in self._utf8_blocks():
+            data = rest + block
+            cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1  # a CR at the end may have its LF yet
+            if cut:
+                yield from self._split(data[:cut])
+            rest = data[cut:] if len(data) - cut <= MAX_LINE else data[cut : cut + MAX_LINE + 1]
+        if rest:
+            yield from self._split(rest)
+
+    @property
+    def fraction_read(self) -> float:
+        """How much of the file the latest iteration has read, in [0, 1], for a progress bar."""
+        return min(1.0, self._read / self._size)
+
+    def _find_encoding(self) -> tuple[str, int]:
+        """The encoding, and how many bytes its mark takes."""
+        head = next(self._blocks(), b"")
+        if not head:
+            raise InputError(f"{self.path}: the file is empty once unpacked; a file with molecules is expected")
+        for mark, encoding, name in _MARKS:
+            if head.startswith(mark):
+                self._note(f"read as {name}")
+                return encoding, len(mark)
+        head = head[:4096]
+        even, odd = head[::2].count(0) / len(head), head[1::2].count(0) / len(head)
+        if len(head) >= 4 and max(even, odd) > 0.3 and min(even, odd) < 0.05:
+            self._note("read as UTF-16")
+            return ("utf-16-be" if even > odd else "utf-16-le"), 0
+        return "utf-8", 0
+
+    def _utf8_blocks(self) -> Iterator[bytes]:
+        blocks = self._blocks()
+        first = next(blocks, b"")[self._mark :]
+        if self._encoding == "utf-8":
+            yield first
+            yield from blocks
+            return
+        decoder = codecs.getincrementaldecoder(self._encoding)(errors="replace")
+        yield decoder.decode(first).encode(errors="replace")
+        for block in blocks:
+            yield decoder.decode(block).encode(errors="replace")
+        yield decoder.decode(b"", final=True).encode(errors="replace")
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The bytes of the file, unpacked."""
+        try:
+            with self.path.open("rb") as raw:
+                stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if self._is_gzip else raw
+                n_bytes = 0
+                while block := stream.read(_BLOCK):
+                    n_bytes += len(block)
+                    self._read = raw.tell()
+                    if n_bytes > _BOMB_BYTES and n_bytes > _BOMB_RATIO * self._read:
+                        raise InputError(
+                            f"{self.path}: unpacks to more than {_BOMB_RATIO} times its size, as a gzip bomb does; "
+                            "if it is sound, unpack it yourself and give the unpacked file"
+                        )
+                    yield block
+        except EOFError:
+            raise InputError(f"{self.path}: the compressed file is cut off; copy or download it again") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{self.path}: the compressed file is damaged ({error}); copy it again") from None
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror or error})") from None
+
+    def _split(self, data: bytes) -> list[str]:
+        """Whole lines as text."""
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text = "".join(self._decode(line) for line in data.splitlines(keepends=True))
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        lines = text.split("\n")
+        if not lines[-1]:
+            del lines[-1]
+        return lines
+
+    def _decode(self, line: bytes) -> str:
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            if len(line) <= MAX_LINE:
+                self._note("lines that are not UTF-8 are read as latin-1 (Windows-1252)")
+        try:
+            return line.decode("cp1252")
+        except UnicodeDecodeError:
+            return line.decode("latin-1")
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)

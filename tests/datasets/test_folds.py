@@ -1,0 +1,70 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from molvae.chem.scaffolds import murcko
+from molvae.datasets import split
+from molvae.errors import InputError
+
+SMILES = [
+    f"{'C' * i}{ring}" for i in range(1, 11) for ring in ("c1ccccc1", "c1ccncc1", "C1CCCCC1", "C1CCNC1", "O", "c1ccoc1")
+]
+
+
+def test_a_random_split_has_the_sizes_asked_for_and_depends_on_the_seed():
+    folds = split(SMILES, "random", {"train": 0.5, "validation": 0.25, "test": 0.25}, seed=1)
+    assert Counter(folds.tolist()) == {"train": 30, "validation": 15, "test": 15}
+    assert (folds == split(SMILES, "random", {"train": 0.5, "validation": 0.25, "test": 0.25}, seed=1)).all()
+    assert (folds != split(SMILES, "random", {"train": 0.5, "validation": 0.25, "test": 0.25}, seed=2)).any()
+
+
+def test_the_default_is_eight_one_one():
+    assert Counter(split(SMILES).tolist()) == {"train": 48, "validation": 6, "test": 6}
+
+
+def test_no_scaffold_stands_in_two_folds():
+    fractions = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    folds = split(SMILES, "scaffold", fractions, seed=3)
+    for fold in set(folds):
+        own = {murcko(text) for text, name in zip(SMILES, folds, strict=True) if name == fold}
+        others = {murcko(text) for text, name in zip(SMILES, folds, strict=True) if name != fold}
+        assert not own & others
+    sizes = Counter(folds.tolist())
+    assert sizes["train"] == 30
+    assert {sizes["validation"], sizes["test"]} == {10, 20}  # whole groups of ten, which 15 cannot be
+    assert (folds == split(SMILES, "scaffold", fractions, seed=3)).all()
+    assert (folds != split(SMILES, "scaffold", fractions, seed=4)).any()
+
+
+def test_few_or_no_molecules():
+    assert split([]).tolist() == []
+    assert split(["CCO"]).tolist() == ["train"]
+    assert split(["CCO"], "scaffold").tolist() == ["train"]
+
+
+def test_large_sets_find_their_scaffolds_in_workers(monkeypatch):
+    monkeypatch.setattr("molvae.datasets.folds._ALONE", 10)
+    few = split(SMILES, "scaffold", seed=3)
+    monkeypatch.undo()
+    assert (few == split(SMILES, "scaffold", seed=3)).all()
+
+
+@pytest.mark.parametrize("fractions", [{}, {"train": 0.5}, {"train": 1.5, "test": -0.5}, {"train": float("nan")}])
+def test_fractions_that_make_no_whole_are_refused(fractions):
+    with pytest.raises(InputError, match="add up to 1"):
+        split(SMILES, fractions=fractions)
+
+
+def test_an_unknown_method_and_a_bad_molecule_are_refused(monkeypatch):
+    with pytest.raises(InputError, match="known: random, scaffold"):
+        split(SMILES, "temporal")
+    for alone in (10, 1):
+        monkeypatch.setattr("molvae.datasets.folds._ALONE", alone)
+        with pytest.raises(InputError, match="C1CC"):
+            split(["CCO", "C1CC"], "scaffold")
+
+
+def test_folds_are_plain_text():
+    assert split(SMILES).dtype.kind == "U"
+    assert isinstance(split(SMILES), np.ndarray)

@@ -1,0 +1,106 @@
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molvae.chem.molecules import standardize
+from molvae.chem.pool import WorkerFailure
+from molvae.datasets import open_molecules, standardize_file
+from molvae.datasets.standardized import _FirstRows, _standardized
+from molvae.errors import InputError
+
+
+def standardized(path, **options):
+    return pd.concat(
+        list(standardize_file(open_molecules(path, chunk_rows=options.pop("chunk_rows", 20_000)), **options))
+    )
+
+
+def test_every_row_is_answered_in_order(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = [
+        "m1,OCC", "m2,C1CC", "m3", "m4,CC[NH3+].[Cl-]", "m5,CCO", "", "m7,NO", "m8,C\u0421", "m9,C(O)C", "m10,CCN",
+        "m11," + "C" * 100_000, "m12,CCO CCN", "m13,",
+    ]  # fmt: skip
+    path.write_text("id,smiles\n" + "\n".join(lines) + "\n")
+    table = standardized(path, n_workers=1)
+    assert list(table.columns) == ["row", "id", "raw", "smiles", "reason", "warning"]
+    assert table["row"].tolist() == list(range(1, 14))
+    assert table["smiles"].tolist() == [
+        "CCO", None, None, "CCN", None, None, "NO", None, None, None, None, None, None,
+    ]  # fmt: skip
+    kinds = [reason and reason.split(":")[0] for reason in table["reason"]]
+    assert kinds == [
+        None, "not a SMILES", "ragged row", None, "duplicate of row 1", "empty", None, "foreign character",
+        "duplicate of row 1", "duplicate of row 4", "too long", "white space inside", "empty",
+    ]  # fmt: skip
+    assert table["warning"].tolist()[3] == "salt or solvent stripped: Cl; charges neutralized"
+    assert table["warning"].tolist()[6] == "read as the molecule H3NO; is it the word NO?"
+    assert table["warning"].notna().sum() == 2
+    assert (table["smiles"].isna() == table["reason"].notna()).all()
+    assert table["raw"].tolist()[:2] == ["OCC", "C1CC"]
+
+
+def test_a_row_that_crashed_its_worker_is_dropped_with_the_reason(tmp_path):
+    path = tmp_path / "a.smi"
+    path.write_text("CCO m1\nCCN m2\nCCC m3\n")
+    (chunk,) = open_molecules(path)
+    answers = [standardize("CCO"), WorkerFailure("too slow: not done after 2 s"), standardize("CCC")]
+    table = _standardized(chunk, answers, _FirstRows())
+    assert table["smiles"].tolist() == ["CCO", None, "CCC"]
+    assert table["reason"].tolist() == [None, "too slow: not done after 2 s", None]
+    assert table["id"].tolist() == ["m1", "m2", "m3"]
+
+
+def test_chunks_and_workers_do_not_change_the_result(tmp_path):
+    path = tmp_path / "a.smi.gz"
+    texts = [f"{'C' * (i % 40)}N{'C' * (i % 7)}O" for i in range(3000)]
+    path.write_bytes(gzip.compress("\n".join(texts).encode()))
+    done = []
+    whole = standardized(path, n_workers=1, progress=done.append)
+    parts = standardized(path, n_workers=2, chunk_rows=700)
+    assert done == [3000]
+    pd.testing.assert_frame_equal(whole.reset_index(drop=True), parts.reset_index(drop=True))
+    first: dict[str, int] = {}
+    for row, text in enumerate(texts, start=1):
+        smiles = standardize(text).smiles
+        expected = f"duplicate of row {first[smiles]}" if smiles in first else None
+        assert whole["reason"].iloc[row - 1] == expected
+        first.setdefault(smiles, row)
+
+
+def test_progress_counts_all_rows(tmp_path):
+    path = tmp_path / "a.smi"
+    path.write_text("C1CC\nCCO\nCCO\n" * 500)
+    done = []
+    list(standardize_file(open_molecules(path, chunk_rows=400), n_workers=1, progress=done.append))
+    assert done == [400, 400, 400, 300]
+
+
+def test_a_damaged_file_ends_in_an_error(tmp_path):
+    path = tmp_path / "a.smi.gz"
+    path.write_bytes(gzip.compress("".join(f"C{'N' * (i % 50)}O{i}\n" for i in range(20_000)).encode())[:-9000])
+    with pytest.raises(InputError, match="cut off"):
+        list(standardize_file(open_molecules(path), n_workers=1))
+
+
+def test_first_rows_are_those_of_a_dictionary():
+    generator = np.random.default_rng(0)
+    first_rows, known, row = _FirstRows(), {}, 0
+    for _ in range(60):
+        n = int(generator.integers(0, 60))
+        texts = [None if number == 0 else f"C{number}" for number in generator.integers(0, 900, n)]
+        rows = np.arange(row, row + n)
+        expected = []
+        for place, text in enumerate(texts):
+            if text is None:
+                continue
+            if text in known:
+                expected.append((place, known[text]))
+            else:
+                known[text] = row + place
+        assert first_rows.see(texts, rows) == expected
+        row += n
+    assert sum(len(run) for run, _ in first_rows._runs) == len(known)
+    assert len(first_rows._runs) < 12
