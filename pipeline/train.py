@@ -13,7 +13,8 @@ from molvae.errors import InputError
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
 from molvae.training.config import TrainConfig
-from molvae.training.trainer import CONFIG_NAME, LOG_NAME, Trained
+from molvae.training.keepers import LOG_NAME
+from molvae.training.trainer import CONFIG_NAME, Trained
 from molvae.training.trainer import train as train_model
 from pipeline import screen
 from pipeline.log import log

@@ -26,7 +26,11 @@ def codec():
 def small():
     """A codec with random weights."""
     featurizer = TokenFeaturizer.from_corpus(DRUGS, 30)
-    sizes = {"n_latent": 3, "encoder": {"embedding": 4, "hidden": 4}, "decoder": {"hidden": 8}}
+    sizes = {
+        "n_latent": 3,
+        "encoder": {"kind": "gru", "embedding": 4, "hidden": 4},
+        "decoder": {"kind": "gru", "hidden": 8},
+    }
     settings = ModelSettings.from_dict(sizes, "test")
     torch.manual_seed(0)
     model = build(settings, featurizer.spec, 2)

@@ -176,7 +176,7 @@ def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corrupti
     if not recipe.corrupts:
         return corruption.keep
     level, hides = settings.corruption_level, recipe.scores_hidden
-    default = "mask" if kind == "tokens" else "zero" if hides else "flip" if kind == "bits" else "gaussian"
+    default = _DAMAGE[kind] if kind == "tokens" or not hides else "zero"
     name = settings.corruption or default
     fitting = {"mask": ("tokens",), "flip": ("bits",), "zero": ("array", "bits", "counts"), "gaussian": ("array",)}
     if kind not in fitting[name]:
@@ -198,6 +198,7 @@ def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
     return table[name]
 
 
+_DAMAGE: dict[Kind, str] = {"tokens": "mask", "bits": "flip", "counts": "zero", "array": "gaussian"}
 _FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp"}
 
 BOTTLENECKS: dict[str, Callable[[int, ModelSettings], nn.Module]] = {

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -15,6 +15,29 @@ SPEC_NAME = "features.json"
 TOKENS_NAME = "tokens.npy"
 LENGTHS_NAME = "lengths.npy"
 LABELS_NAME = "properties.npy"
+
+
+class Rows(Protocol):
+    """What a model is trained on: the features of n molecules, by row number.
+
+    labels: (n, p) float32, NaN where a molecule has no label; label_names: the p names.
+    lengths: (n,) tokens of each row; 1 where rows are numbers.
+    """
+
+    @property
+    def spec(self) -> FeatureSpec: ...  # noqa: D102 (said above)
+    @property
+    def labels(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def label_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def lengths(self) -> np.ndarray: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """Features of some rows: token ids int64, or numbers float32."""
+        ...
 
 
 @dataclass(frozen=True)

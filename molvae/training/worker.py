@@ -8,6 +8,7 @@ from pathlib import Path
 from molvae.features.store import FeatureStore
 from molvae.training import parallel
 from molvae.training.config import TrainConfig
+from molvae.training.keepers import FolderKeeper
 from molvae.training.trainer import CONFIG_NAME, fit
 
 
@@ -18,7 +19,7 @@ def main(task: dict) -> None:
     rank = parallel.Rank(task["rank"], task["n"])
     config = TrainConfig.from_toml(work / CONFIG_NAME)
     parallel.join(task["store"], rank)
-    for _ in fit(config, FeatureStore.open(Path(task["features"])), work, rank):
+    for _ in fit(config, FeatureStore.open(Path(task["features"])), FolderKeeper(work, is_first=False), rank):
         pass
 
 

@@ -1,0 +1,121 @@
+"""What outlasts a step of training: the state to go on from, the best weights, the log; in a folder or in memory."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from molvae.autoencoder import Autoencoder
+from molvae.files import replacing, write_text
+from molvae.training.checkpoint import load_checkpoint, save_checkpoint
+
+LOG_NAME = "log.jsonl"
+BEST_NAME = "best.safetensors"
+START_NAME = "start.safetensors"
+
+Facts = dict[str, float]
+"""seconds: trained so far; best: the lowest validation loss; waited: validations since it."""
+
+
+class Keeper(Protocol):
+    """Where a training run leaves what outlasts it."""
+
+    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
+        """Put model and optimizer where an earlier attempt left them: its step and facts; None where there is none."""
+        ...
+
+    def keep(
+        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+    ) -> None:
+        """Keep a validated step."""
+        ...
+
+    def log(self) -> list[dict[str, Any]]:
+        """All entries so far."""
+        ...
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the best validation."""
+        ...
+
+
+class MemoryKeeper:
+    """Keeps the best weights and the log while the process lives."""
+
+    def __init__(self) -> None:
+        self._log: list[dict[str, Any]] = []
+        self._best: dict[str, Tensor] = {}
+
+    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
+        """Nothing was kept."""
+        return None
+
+    def keep(
+        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+    ) -> None:
+        """Keep the entry, and the weights if they are the best."""
+        self._log.append(entry)
+        if is_best:
+            self._best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+    def log(self) -> list[dict[str, Any]]:
+        """All entries so far."""
+        return self._log
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the best validation."""
+        return self._best
+
+
+class FolderKeeper:
+    """Keeps everything in a folder, so that a run which ends at any moment goes on exactly.
+
+    is_first: whether this process writes; those beside it only read what they begin from.
+    """
+
+    def __init__(self, folder: Path, is_first: bool = True) -> None:
+        self._folder, self._is_first = folder, is_first
+
+    def set_start(self, model: Autoencoder) -> None:
+        """Weights to begin from."""
+        _write_weights(self._folder / START_NAME, model)
+
+    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
+        """The newest checkpoint, else the weights to begin from; later entries leave the log, to be made again."""
+        if (self._folder / START_NAME).exists():
+            model.load_state_dict(load_file(self._folder / START_NAME))
+        found = load_checkpoint(self._folder, model, optimizer)
+        if self._is_first:
+            step = found[0] if found else 0
+            lines = [json.dumps(entry) + "\n" for entry in self.log() if entry["step"] <= step]
+            write_text(self._folder / LOG_NAME, "".join(lines))
+        return found
+
+    def keep(
+        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+    ) -> None:
+        """Write the entry, the checkpoint, and the weights if they are the best."""
+        if not self._is_first:
+            return
+        if is_best:
+            _write_weights(self._folder / BEST_NAME, model)
+        with (self._folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        save_checkpoint(self._folder, entry["step"], facts, model, optimizer)
+
+    def log(self) -> list[dict[str, Any]]:
+        """All entries so far."""
+        path = self._folder / LOG_NAME
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the best validation."""
+        return load_file(self._folder / BEST_NAME)
+
+
+def _write_weights(path: Path, model: Autoencoder) -> None:
+    with replacing(path) as part:
+        part.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
