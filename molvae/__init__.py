@@ -5,11 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molvae.codec import Codec, load_codec
+    from molvae.estimators import AutoencoderTransformer, CodecTransformer
     from molvae.search.loop import optimize
 
-_HOME = {"Codec": "molvae.codec", "load_codec": "molvae.codec", "optimize": "molvae.search.loop"}
+_HOME = {
+    "AutoencoderTransformer": "molvae.estimators",
+    "Codec": "molvae.codec",
+    "CodecTransformer": "molvae.estimators",
+    "load_codec": "molvae.codec",
+    "optimize": "molvae.search.loop",
+}
 
-__all__ = ["Codec", "load_codec", "optimize"]
+__all__ = ["AutoencoderTransformer", "Codec", "CodecTransformer", "load_codec", "optimize"]
 
 
 def __getattr__(name: str) -> Any:

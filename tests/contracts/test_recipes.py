@@ -65,14 +65,14 @@ def test_training_lowers_the_loss(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     losses = []
-    for step in range(60):
+    for step in range(200 if RECIPES[recipe].scores_hidden else 60):  # a hidden molecule must be remembered
         terms = terms_of(model, batch, step)
         loss = sum(term.mean() * (1 if name == "reconstruction" else 0.01) for name, term in terms.items())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert sum(losses[-5:]) < (0.95 if RECIPES[recipe].scores_hidden else 0.8) * sum(losses[:5])
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
 @over_all

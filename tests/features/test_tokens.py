@@ -44,7 +44,7 @@ def test_rows_are_closed_and_filled_up(featurizer):
     assert x.dtype == np.uint16
     assert x.shape == (len(CORPUS), featurizer.spec.length)
     ends = (x == END).argmax(1)
-    assert all((row[: end] > MASK).all() and (row[end + 1 :] == PAD).all() for row, end in zip(x, ends, strict=True))
+    assert all((row[:end] > MASK).all() and (row[end + 1 :] == PAD).all() for row, end in zip(x, ends, strict=True))
     assert not (x == BEGIN).any()
 
 
