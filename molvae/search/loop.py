@@ -53,7 +53,7 @@ class LoopSettings(Settings):
     points: int = Field(256, ge=1, le=100_000)
     generation: int = Field(20, ge=1, le=100_000)
     patience: int = Field(20, ge=1)
-    levels: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    levels: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.3, 0.5))
     align: bool = True
     flatten: bool = False
     screen: ScreenSettings = ScreenSettings()
@@ -160,9 +160,10 @@ def optimize(
         >>> import molvae
         >>> best = molvae.optimize(lambda smiles: [-abs(len(s) - 30) for s in smiles], budget=100)  # doctest: +SKIP
     """
-    from molvae.codec import load_codec  # torch: only when a search begins
+    if codec is None or isinstance(codec, str | Path):
+        from molvae.codec import load_codec  # brings torch
 
-    codec = load_codec(codec) if codec is None or isinstance(codec, str | Path) else codec
+        codec = load_codec(codec)
     settings = LoopSettings(flatten=flatten)
     result = search(codec, oracle, budget, start, seed, method, settings, progress, _warn, checkpoint)
     if result.stop_reason != "budget":
@@ -260,34 +261,29 @@ class _Search:
         if start is None:
             return
         raw = _start_list(start)
-        usable: list[tuple[str, str, str]] = []  # name, text as given, canonical SMILES
-        unusable: list[str] = []
-        for place, text in enumerate(raw, 1):
-            name = f"start {place} ({text})"
-            smiles, reason, warning = standardize(text)
-            if smiles is None:
-                unusable.append(f"{name}: not used: {reason}")
-            else:
-                usable.append((name, text, smiles))
-                if warning:
-                    self.note(f"{name}: {warning}; used as {smiles}")
-        encoding = self.codec.encode([smiles for _, _, smiles in usable], flatten=self.settings.flatten)
+        standard = [standardize(text) for text in raw]
+        readable = [place for place, (smiles, _, _) in enumerate(standard) if smiles is not None]
+        encoding = self.codec.encode([standard[place].smiles for place in readable], flatten=self.settings.flatten)
+        row_of = {place: row for row, place in enumerate(readable)}
         known: dict[str, str] = {}
-        for row, (name, text, smiles) in enumerate(usable):
-            read = encoding.smiles[row]
-            if not encoding.ok[row] or read is None:
-                unusable.append(f"{name}: not used: the codec cannot read it: {encoding.reason[row]}")
+        notes = []
+        for place, (text, (smiles, reason, warning)) in enumerate(zip(raw, standard, strict=True)):
+            name = f"start {place + 1} ({_shorten(text)})"
+            row = row_of.get(place)
+            read = encoding.smiles[row] if row is not None and encoding.ok[row] else None
+            if row is None or read is None:
+                notes.append(f"{name}: not used: {reason if row is None else encoding.reason[row]}")
             elif read in known:
-                self.note(f"{name}: the same molecule as {known[read]}; used once")
+                notes.append(f"{name}: the same molecule as {known[read]}; used once")
             else:
                 known[read] = name
-                if read != smiles:
-                    self.note(f"{name}: stereo dropped; used as {read}")
+                said = [warning, "stereo dropped" if read != smiles else None]
+                if any(said):
+                    notes.append(f"{name}: {'; '.join(filter(None, said))}; used as {read}")
                 self.starts.append(_Proposal(read, str(text).strip(), np.asarray(encoding.z[row], np.float32)))
         if not self.starts:
-            shown = "; ".join(unusable[:_MAX_REASONS])
-            raise InputError(f"start: none of {len(raw)} molecules can be used: {shown}")
-        for note in unusable:
+            raise InputError(f"start: none of {len(raw)} molecules can be used: {'; '.join(notes[:_MAX_REASONS])}")
+        for note in notes:
             self.note(note)
         if len(self.starts) > self.budget:
             self.note(f"start: {len(self.starts)} molecules, but a budget of {self.budget}: only the first are scored")

@@ -1,0 +1,127 @@
+"""What README.md and docs/ promise is there: paths exist, commands can be read, the Python example runs."""
+
+import ast
+import re
+import runpy
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+PAGES = [
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]
+    if path.parent.name != ".pytest_cache"
+]
+WITH_COMMANDS = [
+    *PAGES,
+    *(ROOT / "pipeline" / "campaigns").glob("*.toml"),
+    *(ROOT / "molvae" / "training" / "configs").glob("*.toml"),
+]
+COMMANDS = [
+    (path.relative_to(ROOT).as_posix(), found[1])
+    for path in WITH_COMMANDS
+    for found in re.finditer(r"^(?: {4}|# {2,})(molvae [a-z].*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+def tree(text: str, heading: str) -> list[str]:
+    """The paths of the indented tree below a heading: names end where two spaces begin the remark."""
+    block = re.search(rf"^## (?:\d+\. )?{heading}\n(?:(?!    ).*\n)*((?:(?: {{4}}.*)?\n)+)", text, re.MULTILINE)
+    assert block
+    parents: list[tuple[int, str]] = []
+    paths = []
+    for line in filter(str.strip, block[1].splitlines()):
+        depth = len(line) - len(line.lstrip())
+        if depth > 20:  # a remark that goes on
+            continue
+        names = re.split(r" {2,}", line.strip())[0].split()
+        parents = [parent for parent in parents if parent[0] < depth]
+        folder = "".join(name for _, name in parents)
+        paths += [folder + name for name in names]
+        if names[-1].endswith("/"):
+            parents.append((depth, names[-1]))
+    return paths
+
+
+def test_every_path_of_the_readme_exists() -> None:
+    paths = tree(README, "What is where")
+    assert len(paths) > 15
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_path_of_the_design_exists_and_no_module_is_left_out() -> None:
+    paths = tree(DESIGN, "Layout")
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    modules = [*(ROOT / "molvae").rglob("*.py"), *(ROOT / "pipeline").glob("*.py")]
+    names = {path.relative_to(ROOT).as_posix() for path in modules if path.name != "__init__.py"}
+    assert names <= set(paths), f"not in docs/design.md: {sorted(names - set(paths))}"
+
+
+def test_floors_of_the_design_are_those_that_are_tested() -> None:
+    block = re.search(r"^## 3\. .*\n\n((?: {4}.*\n)+)", DESIGN, re.MULTILINE)
+    assert block
+    written = {
+        name.strip(): int(line.split()[0])
+        for line in block[1].splitlines()
+        for name in re.split(r" {2,}", line.strip())[1:]
+    }
+    floors = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["FLOORS"]
+    there = {room: floor for room, floor in floors.items() if list(ROOT.glob(room.replace(".", "/") + "*"))}
+    assert written == there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"^(?: {4}.*|```(?s:.*?)^```)$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_command_can_be_read(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line is read as it stands; what it asks for is not done."""
+    job: Any = app(shlex.split(line, comments=True)[1:], prog_name="molvae", standalone_mode=False)
+    assert callable(job)
+
+
+def test_commands_are_found() -> None:
+    named = {line.split()[1] for _, line in COMMANDS}
+    assert named >= {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: beside other jobs, two that wait for each other take ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        ast.parse(block)
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["encoding"].z.shape == (3, names["codec"].n_latent)
+    assert names["encoding"].ok.tolist() == [True, False, False]
+    assert "charged atom [N+]" in names["encoding"].reason[1]
+    assert "not a SMILES" in names["encoding"].reason[2]
+    assert len(names["near"]) == 10
+    assert len(names["new"]) == 100
+    best: pd.DataFrame = names["best"]
+    assert 0 < len(best) <= 200
+    assert np.all(np.diff(best["score"]) <= 0)
