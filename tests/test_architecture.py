@@ -56,7 +56,10 @@ PIPELINE = {
 }
 
 ALLOWED = {
-    "torch": ("molvae.autoencoder", "molvae.training", "molvae.codec", "molvae.latent", "molvae.validation.evaluate"),
+    "torch": (
+        "molvae.autoencoder", "molvae.training", "molvae.codec", "molvae.latent", "molvae.estimators",
+        "molvae.validation.evaluate",
+    ),  # fmt: skip
     "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),
     "rdkit": ("molvae.chem",),
     "chembl_structure_pipeline": ("molvae.chem",),
