@@ -245,7 +245,7 @@ def _explain_size(n_heavy: int) -> str:
 
 
 def _explain_failure(text: str) -> str:
-    mol = Chem.MolFromSmiles(text, _UNSANITIZED)
+    mol = Chem.MolFromSmiles(text, UNSANITIZED)
     return f"not a SMILES: {_shorten(text)}" if mol is None else _explain_problems(mol)
 
 
@@ -331,7 +331,7 @@ def _mend(mol: Chem.Mol, text: str) -> tuple[str, list[str]]:
         if "." not in after and sum(part not in stripped for part in parts) > 1:
             warnings.append("copies of one molecule taken as one")
     if not set(after.split(".")) <= set(before.split(".")):
-        has_charge = any(atom.GetFormalCharge() for atom in Chem.MolFromSmiles(before, _UNSANITIZED).GetAtoms())
+        has_charge = any(atom.GetFormalCharge() for atom in Chem.MolFromSmiles(before, UNSANITIZED).GetAtoms())
         warnings.append("charges neutralized" if has_charge else "groups written in their usual form")
     return after, warnings
 
@@ -343,7 +343,7 @@ def _organic_part(text: str) -> str:
 
 
 def _has_carbon(text: str) -> bool:
-    return any(atom.GetAtomicNum() == 6 for atom in Chem.MolFromSmiles(text, _UNSANITIZED).GetAtoms())
+    return any(atom.GetAtomicNum() == 6 for atom in Chem.MolFromSmiles(text, UNSANITIZED).GetAtoms())
 
 
 def _neutralize(text: str) -> str:
@@ -378,7 +378,7 @@ def _parser(sanitize: bool) -> Chem.SmilesParserParams:
 
 
 _PARSER = _parser(sanitize=True)
-_UNSANITIZED = _parser(sanitize=False)
+UNSANITIZED = _parser(sanitize=False)
 
 _HARMLESS = re.compile(
     r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)"  # nitro
