@@ -51,7 +51,7 @@ class LoopSettings(Settings):
     """
 
     points: int = Field(256, ge=1, le=100_000)
-    generation: int = Field(20, ge=1, le=100_000)
+    generation: int = Field(10, ge=1, le=100_000)
     patience: int = Field(20, ge=1)
     levels: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.3, 0.5))
     align: bool = True

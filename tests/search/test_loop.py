@@ -357,7 +357,7 @@ def test_a_search_broken_off_after_each_round_goes_on_bit_for_bit(codec, recorde
         ({"budget": 41}, r"budget 40 \(now 41\)"),
         ({"method": "prior"}, r"method evolution \(now prior\)"),
         ({"start": [LEAD]}, r"start \[\] \(now \['CC\(=O\)N1CCOCC1'\]\)"),
-        ({"settings": LoopSettings()}, r"points 32 \(now 256\), generation 8 \(now 20\)"),
+        ({"settings": LoopSettings()}, r"points 32 \(now 256\), generation 8 \(now 10\)"),
     ],
 )
 def test_the_checkpoint_of_another_search_is_refused(codec, recorder, tmp_path, changes, said):
