@@ -6,6 +6,7 @@ part before the first colon names the kind (so that reasons can be counted by ki
 
 import re
 import unicodedata
+from numbers import Real
 from typing import NamedTuple
 
 from rdkit import Chem, rdBase
@@ -270,7 +271,7 @@ def _explain_characters(text: str) -> str:
 
 
 def _is_missing(raw: object) -> bool:
-    return raw is None or type(raw).__name__ in ("NAType", "NaTType") or raw != raw
+    return raw is None or type(raw).__name__ in ("NAType", "NaTType") or (isinstance(raw, Real) and raw != raw)
 
 
 def _shorten(text: str, limit: int = 60) -> str:

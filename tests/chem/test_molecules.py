@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem import rdDepictor
 
 from molvae.chem import molecules
-from molvae.chem.molecules import canonicalize, guard, standardize
+from molvae.chem.molecules import Standardized, canonicalize, guard, standardize
 from molvae.errors import InputError
 
 
@@ -28,6 +29,8 @@ def test_guard_lets_ordinary_text_through(raw):
         (3.5, "not text", "3.5"),
         (np.int64(7), "not text", "7"),
         (b"CCO", "not text", "CCO"),
+        (np.float32("nan"), "empty", "no SMILES"),
+        (np.array(["CCO", "CCN"]), "not text", "CCN"),
         ("C\u0421", "foreign character", "U+0421 (cyrillic capital letter es) at place 2"),
         ("\u039fCC", "foreign character", "U+039F (greek capital letter omicron) at place 1"),
         ("CC\u200b", "foreign character", "zero width space"),
@@ -178,6 +181,65 @@ def test_parse_and_flatten():
             function("C1CC")
     with pytest.raises(InputError, match="too long"):
         molecules.parse("C" * 5000)
+
+
+def mol_block(smiles):
+    mol = Chem.MolFromSmiles(smiles)
+    rdDepictor.Compute2DCoords(mol)
+    Chem.WedgeMolBonds(mol, mol.GetConformer())
+    return Chem.MolToMolBlock(mol)
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "C[C@H](N)C(=O)O", "C/C=C/C", "C[NH3+].[Cl-]", "O=[N+]([O-])c1ccccc1"])
+def test_a_mol_block_is_read_as_it_stands(smiles):
+    assert molecules.read_mol_block(mol_block(smiles)) == Standardized(Chem.CanonSmiles(smiles))
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        ("", "not a mol block"),
+        ("name\n\n\nnothing\n", "not a mol block"),
+        (mol_block("CCO").replace("C   0", "Qq  0", 1), "not a mol block"),
+        (mol_block("CCC(C)CC").replace("C   0", "F   0"), "impossible valence"),
+        (mol_block("C" * 201), "too large"),
+        ("\n\n\n" + "  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n", "empty"),
+        (mol_block("CCO") + " " * 200_000, "too long"),
+        (mol_block("CCO").replace("O   0", "R   0"), "an open place"),
+    ],
+)
+def test_what_is_no_mol_block_has_a_reason(block, kind):
+    result = molecules.read_mol_block(block)
+    assert result.smiles is None
+    assert result.reason.split(":")[0] == kind
+
+
+def test_what_the_pipeline_cannot_mend_has_a_reason(monkeypatch):
+    def fail(mol):
+        raise ValueError("\nPre-condition violated\nmore")
+
+    monkeypatch.setattr("chembl_structure_pipeline.standardizer.standardize_mol", fail)
+    assert standardize("CC[NH3+]").reason == "cannot be standardized: Pre-condition violated"
+    assert standardize("CCN").smiles == "CCN"
+
+
+def test_a_circle_of_texts_has_one_answer(monkeypatch):
+    """Should RDKit ever write A for B and B for A, any start must end at the same text."""
+    circle = {"CCO": "OCC", "OCC": "C(C)O", "C(C)O": "OCC"}
+
+    def write(mol):
+        return circle[texts[-1]]
+
+    texts = []
+    read = molecules._read
+
+    def remember(text):
+        texts.append(text)
+        return read(text)
+
+    monkeypatch.setattr(molecules, "_read", remember)
+    monkeypatch.setattr(Chem, "MolToSmiles", write)
+    assert {canonicalize(text).smiles for text in circle} == {"C(C)O"}
 
 
 def test_smarts():

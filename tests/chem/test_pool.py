@@ -91,6 +91,20 @@ def test_one_bad_row_costs_one_row(hostile, row, reason):
     assert results == [[2 * i for i in range(20)], [*expected, WorkerFailure(reason), *expected], [2, 4]]
 
 
+def test_the_work_of_a_worker_itself(hostile):
+    """In this process, where nothing can be killed: results, failures, a fault, and timers that are stopped."""
+    board = bytearray(8)
+    results, fault = pool._work(hostile.odd, [1, "value", 3], 60, 100, board)
+    assert results == [2, WorkerFailure("failed: ValueError: odd row"), 6]
+    assert fault is None
+    assert pool._ROW.unpack(board) == (-1,)
+    results, fault = pool._work(hostile.odd, [1, "fault", 3], 60, 100, board)
+    assert results == []
+    assert fault.strip().endswith("AttributeError: a fault of ours")
+    assert pool._ROW.unpack(board) == (1,)
+    assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+
+
 def test_many_bad_rows_in_one_chunk(hostile):
     rows = ["exit", 1, 2, "abort", "exit", 3, "kill"]
     (results,) = map_rows(hostile.odd, [rows], n_workers=1)
