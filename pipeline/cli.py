@@ -342,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and leave with its exit code; a traceback is never shown."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
+    # Threads that wait must sleep: where they spin beside another program, small products take many times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
