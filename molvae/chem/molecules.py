@@ -288,7 +288,7 @@ def _warn_of_word(text: str) -> list[str]:
         return []
     mol = Chem.MolFromSmiles(text, _PARSER)
     formula = rdMolDescriptors.CalcMolFormula(mol) if mol is not None else ""
-    return [f"read as the molecule {formula}; is it the word {text}?"] if formula else []
+    return [f"a word, perhaps: {text} is read as the molecule {formula}"] if formula else []
 
 
 def _needs_mending(text: str, mol: Chem.Mol) -> bool:

@@ -46,7 +46,11 @@ def read_records(
         elif len(fields) > n_fields and not any(field.strip() for field in fields[n_fields:]):
             yield fields[:n_fields], None
         else:
-            yield fields, f"ragged row: {len(fields)} fields where the header has {n_fields}"
+            yield fields, f"ragged row: {_count(len(fields))} where the header has {n_fields}"
+
+
+def _count(n: int) -> str:
+    return "1 field" if n == 1 else f"{n} fields"
 
 
 def _unquote(

@@ -36,7 +36,7 @@ def test_every_row_is_answered_in_order(tmp_path):
         "duplicate of row 1", "duplicate of row 4", "too long", "white space inside", "empty",
     ]  # fmt: skip
     assert table["warning"].tolist()[3] == "salt or solvent stripped: Cl; charges neutralized"
-    assert table["warning"].tolist()[6] == "read as the molecule H3NO; is it the word NO?"
+    assert table["warning"].tolist()[6] == "a word, perhaps: NO is read as the molecule H3NO"
     assert table["warning"].notna().sum() == 2
     assert (table["smiles"].isna() == table["reason"].notna()).all()
     assert table["raw"].tolist()[:2] == ["OCC", "C1CC"]
