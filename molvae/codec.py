@@ -37,7 +37,7 @@ class SamplingSettings(Settings):
     """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens."""
 
     noise: float = Field(0.6, ge=0, le=1)
-    temperature: float = Field(0.8, ge=0, le=10)
+    temperature: float = Field(0.5, ge=0, le=10)
 
 
 @dataclass(frozen=True)
