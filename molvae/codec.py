@@ -100,8 +100,8 @@ class Codec:
 
         Example:
             >>> encoding = load_codec().encode(["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1"])
-            >>> encoding.z.shape, encoding.ok.all()
-            ((1, 64), True)
+            >>> encoding.z.shape, encoding.ok.tolist()
+            ((1, 64), [True])
         """
         from molvae.chem import molecules as chem
 

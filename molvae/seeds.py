@@ -9,7 +9,7 @@ def generator(seed: int, name: str) -> np.random.Generator:
     """A generator that depends on the seed and on the name alone, never on what was drawn elsewhere.
 
     Example:
-        >>> generator(0, "search").integers(100) == generator(0, "search").integers(100)
+        >>> generator(0, "search").random() == generator(0, "search").random()
         True
     """
     return np.random.default_rng([seed, crc32(name.encode())])
