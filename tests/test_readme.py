@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
+from molvae.autoencoder.recipes import RECIPES
+from molvae.codec import load_codec
 from pipeline.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +83,30 @@ def test_floors_of_the_design_are_those_that_are_tested() -> None:
     assert written == there
 
 
+def test_family_of_the_design_is_that_of_the_code() -> None:
+    rows = re.findall(r"^\| (\w+)[^|]* \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", DESIGN, re.MULTILINE)
+    written = {
+        name: (
+            scored.startswith("hidden"),
+            bottleneck.split(",")[0],
+            set(re.findall(r"kl_to_rate|kl|l1|contraction", terms)),
+        )
+        for name, scored, bottleneck, terms in rows
+    }
+    there = {
+        name: (recipe.scores_hidden, recipe.bottleneck, {*recipe.regularizers}) for name, recipe in RECIPES.items()
+    }
+    assert {name: row for name, row in written.items() if name != "recipe"} == there
+
+
+def test_figures_of_the_codec_are_those_of_its_card() -> None:
+    metrics = load_codec().card["metrics"]
+    figures = [
+        f"{100 * metrics[name]:.4g} %" for name in ("exact_reconstruction", "valid_first_try", "valid_within_three")
+    ]
+    assert not [figure for figure in [*figures, f"FCD {metrics['fcd_to_test_at_5000']}"] if figure not in README]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     prose = re.sub(r"^(?: {4}.*|```(?s:.*?)^```)$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -125,3 +151,4 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on
     best: pd.DataFrame = names["best"]
     assert 0 < len(best) <= 200
     assert np.all(np.diff(best["score"]) <= 0)
+    assert names["model"].predict(best["smiles"]).shape == (len(best),)
