@@ -7,6 +7,7 @@ by side, and fires no schedules; hence this one. Where the user names an API (PR
 import base64
 import contextlib
 import http.client
+import json
 import os
 import secrets
 import shutil
@@ -24,6 +25,12 @@ from molvae.errors import MolvaeError
 STARTUP_SECONDS = 180
 _WATCH_SECONDS = 0.5
 
+_CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+_START = (
+    "import json, sys; from pathlib import Path; sys.path[:] = json.loads(sys.argv[1]); from pipeline.api import _serve; "
+    "_serve(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))"
+)  # not -m: a folder named pipeline may well stand in the user's working folder
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -32,6 +39,7 @@ QUIET = {
     "PREFECT_UI_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    _CONSOLE_LEVEL: "CRITICAL",  # what scheduled runs do stands in their logs
 }
 
 
@@ -57,10 +65,10 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
             port = listener.getsockname()[1]
             password = secrets.token_hex(16)
             os.environ.update(_environment(port, home, password))
-            command = [sys.executable, "-m", "pipeline.api", str(listener.fileno()), str(os.getpid()), str(home)]
+            arguments = [json.dumps(sys.path), str(listener.fileno()), str(os.getpid()), str(home)]
             server = subprocess.Popen(
-                command,
-                env={**os.environ} if schedules else {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"},
+                [sys.executable, "-P", "-c", _START, *arguments],
+                env=_server_environment(schedules),
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -109,6 +117,11 @@ def _environment(port: int, home: Path, password: str) -> dict[str, str]:
     return changes
 
 
+def _server_environment(schedules: bool) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != _CONSOLE_LEVEL}
+    return environment if schedules else {**environment, "PREFECT__SERVER_EPHEMERAL": "1"}
+
+
 def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes], log: Path) -> None:
     token = base64.b64encode(f"molvae:{password}".encode()).decode()
     give_up = time.monotonic() + STARTUP_SECONDS
@@ -140,7 +153,3 @@ def _end_with(parent: int, home: Path) -> None:
         time.sleep(_WATCH_SECONDS)
     shutil.rmtree(home, ignore_errors=True)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

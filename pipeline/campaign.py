@@ -95,7 +95,7 @@ class Campaign(Settings):
         Raises:
             InputError: file, section, key and what was expected.
         """
-        source = _find(path)
+        source = find(path)
         data = _absolute(read_toml(source), source.parent)
         for change in changes:
             _apply(data, change)
@@ -113,8 +113,8 @@ def molecules_path(section: MoleculesSection) -> Path:
     return section.path or bundled("moses_sample.csv.gz")
 
 
-def _find(path: Path | None) -> Path:
-    """The campaign file; a bare name that is not in the working folder may mean a bundled campaign."""
+def find(path: Path | None) -> Path:
+    """The campaign file; without a path the default one. A bare name may mean a bundled one, where no file has it."""
     bundled = Path(str(files("pipeline") / "campaigns"))
     if path is None:
         return bundled / BUNDLED[0]

@@ -31,6 +31,8 @@ _MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
 _POINT_ENDINGS = (".parquet", ".csv")
 _SHOWN_ROWS = 50
 
+_Texts = list[str | None]
+
 
 def sample(n: int, out: Path, seed: int, codec_name: str | None, tries: int) -> None:
     """Write n draws from the codec's prior."""
@@ -66,24 +68,25 @@ def encode(
     reasons: Counter[str] = Counter()
     n = 0
     with screen.showing(), screen.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
-        for table, texts in _standardized(file):
-            usable = np.flatnonzero([text is not None for text in texts])
-            encoding = codec.encode([texts[row] or "" for row in usable], flatten=flatten)
-            z = np.full((len(table), codec.n_latent), np.nan, np.float32)
+        for ids, smiles, reason in _standardized(file):
+            usable = [row for row, text in enumerate(smiles) if text is not None]
+            encoding = codec.encode([smiles[row] or "" for row in usable], flatten=flatten)
+            for place, row in enumerate(usable):
+                smiles[row], reason[row] = encoding.smiles[place], encoding.reason[place]
+            z = np.full((len(ids), codec.n_latent), np.nan, np.float32)
             z[usable] = encoding.z
-            table.loc[usable, "smiles"] = encoding.smiles
-            table.loc[usable, "reason"] = encoding.reason
-            table["ok"] = table["reason"].isna() & table["smiles"].notna()
+            texts = {"id": ids, "smiles": smiles, "reason": reason}
+            table = pd.DataFrame(texts, dtype=object).assign(ok=[why is None for why in reason])
             writer.write(pd.concat([table, pd.DataFrame(z, columns=points)], axis=1))
-            reasons.update(kind_of(reason) for reason in table["reason"].dropna())
-            n += len(table)
-            bar.advance(len(table))
+            reasons.update(kind_of(why) for why in reason if why)
+            n += len(ids)
+            bar.advance(len(ids))
             bar.expect(file.fraction_read)
     for note in file.notes:
         _say(f"note: {note}")
     _say(f"{n:,} rows, {n - reasons.total():,} encoded: {out}")
-    for reason, count in reasons.most_common():
-        _say(f"  {count:,} not: {reason}")
+    for kind, count in reasons.most_common():
+        _say(f"  {count:,} not: {kind}")
 
 
 def decode(source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int) -> None:
@@ -191,8 +194,8 @@ def _decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
     )
 
 
-def _standardized(file: "MoleculeFile") -> Iterator[tuple[pd.DataFrame, list[str | None]]]:
-    """Each chunk of a file, with columns id, smiles (none yet) and reason, and its molecules as canonical SMILES.
+def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts]]:
+    """Each chunk of a file, row for row: ids, canonical SMILES, and the reason where there is no SMILES.
 
     Texts are parsed in worker processes first, so that one which hangs or crashes RDKit is a row with a reason.
     """
@@ -211,10 +214,10 @@ def _standardized(file: "MoleculeFile") -> Iterator[tuple[pd.DataFrame, list[str
     for piece in map_rows(standardize, pieces()):
         answers += piece
         if len(answers) == len(chunks[0]):  # pieces end where chunks end
-            table = chunks.popleft()[["id", "reason"]].astype(object)
-            table["reason"] = [bad or answer.reason for answer, bad in zip(answers, table["reason"], strict=True)]
-            table["smiles"] = None
-            yield table, [None if why else answer.smiles for answer, why in zip(answers, table["reason"], strict=True)]
+            chunk = chunks.popleft()
+            reason = [bad or answer.reason for answer, bad in zip(answers, chunk["reason"], strict=True)]
+            smiles = [None if why else answer.smiles for answer, why in zip(answers, reason, strict=True)]
+            yield chunk["id"].tolist(), smiles, reason
             answers = []
 
 

@@ -12,8 +12,10 @@ from prefect.server.schemas.schedules import CronSchedule
 
 from molvae.errors import InputError
 from pipeline import runs
+from pipeline.campaign import find
 from pipeline.flow import design
-from pipeline.log import logging_to
+from pipeline.log import log, logging_to
+from pipeline.run_dir import SERVE_LOG
 
 _FIELDS = 5
 
@@ -24,15 +26,29 @@ def scheduled(campaign: str, changes: list[str]) -> None:
 
     campaign: path of the campaign file, which is read anew.
     """
-    loaded = runs.load(Path(campaign), changes)
-    run = runs.unfinished(loaded) or runs.start(loaded, None)
-    print(f"{datetime.now():%Y-%m-%d %H:%M} {run.path} begins", flush=True)
-    with run.lock():
-        run.tidy()
-        with logging_to(run.log):
-            design.fn(str(run.path))
-        runs.finish(run)
-    print(f"{datetime.now():%Y-%m-%d %H:%M} {run.path} is complete", flush=True)
+    log_file = SERVE_LOG.absolute()
+    try:
+        loaded = runs.load(Path(campaign), changes)
+        earlier = runs.unfinished(loaded)
+        run = earlier or runs.start(loaded, None)
+        _tell(f"{run.path} {'goes on' if earlier else 'begins'}")
+        log_file = run.log
+        with run.lock():
+            run.tidy()
+            with logging_to(run.log):
+                design.fn(str(run.path))
+            runs.finish(run)
+    except Exception as error:
+        with logging_to(log_file):
+            log.error("a scheduled run failed", exc_info=error)
+        _tell(f"failed: {error}; {log_file} tells more")
+        raise
+    _tell(f"{run.path} is complete")
+
+
+def _tell(line: str) -> None:
+    """One line on the terminal of `molvae serve`."""
+    print(f"{datetime.now():%Y-%m-%d %H:%M} {line}", flush=True)
 
 
 def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:
@@ -61,7 +77,7 @@ def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: st
     scheduled.serve(
         name=name,
         schedule=Cron(cron, timezone=zone),
-        parameters={"campaign": str(campaign.absolute()), "changes": list(changes)},
+        parameters={"campaign": str(find(campaign).absolute()), "changes": list(changes)},
         entrypoint_type=EntrypointType.MODULE_PATH,
         limit=1,
         print_starting_message=False,

@@ -12,7 +12,7 @@ from molvae.errors import InputError, MolvaeError
 from pipeline import screen
 from pipeline.api import api
 from pipeline.log import log, logging_to
-from pipeline.run_dir import RUNS, RunDir
+from pipeline.run_dir import RUNS, SERVE_LOG, RunDir
 
 
 def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resume: Path | None) -> None:
@@ -44,9 +44,8 @@ def serve(campaign: Path, cron: str, timezone: str | None, changes: Sequence[str
     from pipeline import runs  # brings torch and RDKit
 
     name = runs.load(campaign, changes).name
-    folder = Path(RUNS)
-    folder.mkdir(exist_ok=True)
-    with logging_to(folder / "serve.log"), api(folder / "serve.log", schedules=True) as wait:
+    SERVE_LOG.parent.mkdir(exist_ok=True)
+    with logging_to(SERVE_LOG), api(SERVE_LOG, schedules=True) as wait:
         from pipeline import deploy  # brings Prefect
 
         starts = deploy.next_starts(cron, zone)

@@ -15,6 +15,7 @@ from molvae.files import PART_PREFIX, replacing, write_text
 
 RUNS = "runs"
 LATEST = "latest"
+SERVE_LOG = Path(RUNS) / "serve.log"
 MANIFEST = "manifest.json"
 """Closes a stage folder: written last."""
 REPORT = "report.html"

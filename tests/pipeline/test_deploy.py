@@ -9,9 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC
 from pathlib import Path
 
 import pytest
+
+from molvae.errors import InputError
+from pipeline import cli
 
 # The command itself, in a process that also tells where its private API is.
 SERVE = """
@@ -47,8 +51,7 @@ def read_runs(url: str, auth: str) -> list[dict]:
         return json.load(answer)
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130)])
-def test_a_run_is_scheduled(sign: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_a_run_is_scheduled(tmp_path: Path) -> None:
     process = serve("default.toml", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", cwd=tmp_path)
     try:
         assert process.stdout is not None
@@ -64,25 +67,45 @@ def test_a_run_is_scheduled(sign: signal.Signals, code: int, tmp_path: Path) -> 
         assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
         assert len(runs) >= 3
     finally:
-        process.send_signal(sign)
+        process.send_signal(signal.SIGINT)
         _, shown = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert process.returncode == 130
     assert shown == "molvae: stopped\n"
+
+
+@pytest.mark.parametrize("cron", ["0 25 * * *", "every night", "0 3 30 2 *", "0 3 * * * *", ""])
+def test_a_schedule_that_cannot_be_understood_is_refused(cron: str) -> None:
+    from pipeline.deploy import next_starts
+
+    with pytest.raises(InputError, match="expected five fields"):
+        next_starts(cron, "UTC")
+
+
+def test_the_next_starts_follow_the_zone_over_the_change_of_its_clock() -> None:
+    from pipeline.deploy import next_starts
+
+    starts = next_starts("0 3 * * *", "Europe/Berlin", 300)
+    assert {start.hour for start in starts} == {3}
+    assert {start.astimezone(UTC).hour for start in starts} == {1, 2}
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--cron", "0 25 * * *"], "expected five fields"),
-        (["--cron", "0 3 * * * *"], "expected five fields"),
-        (["--cron", "0 3 * * *", "--timezone", "Europe/Nowhere"], "no such time zone"),
+        (["--cron", "0 25 * * *", "--timezone", "UTC"], "--cron '0 25 * * *': expected five fields"),
+        (["--cron", "0 3 * * *", "--timezone", "Europe/Nowhere"], "--timezone Europe/Nowhere: no such time zone"),
         (["--cron", "0 3 * * *", "--set", "search.budgt=1"], "did you mean budget"),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused(options: list[str], said: str, tmp_path: Path) -> None:
-    process = serve("default.toml", *options, cwd=tmp_path)
-    _, shown = process.communicate(timeout=120)
-    assert process.returncode == 2
+def test_what_cannot_be_scheduled_is_refused(
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli._run(["serve", "default.toml", *options]) == 2
+    shown = capsys.readouterr().err
     assert said in shown
-    assert shown.startswith("molvae: ")
-    assert "Traceback" not in shown
+    assert shown.count("\n") == 1

@@ -1,0 +1,300 @@
+"""The commands that work on files: what they write, and how bad input ends."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import molvae
+from molvae.features.store import FeatureStore
+from molvae.features.tokens import TokenFeaturizer
+from pipeline import cli
+from pipeline.manifest import Manifest
+
+ROOT = Path(__file__).parents[2]
+DRUGS = {
+    "paracetamol": "CC(=O)Nc1ccc(O)cc1",
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "caffeine": "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+    "ibuprofen": "CC(C)Cc1ccc(C(C)C(=O)O)cc1",
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def library() -> Path:
+    """Four drugs, one salt, one word that is no molecule, one that the codec has no letters for, one again."""
+    rows = [
+        *DRUGS.items(),
+        ("salt", "CC(=O)Nc1ccc(O)cc1.Cl"),
+        ("word", "=cmd"),
+        ("silane", "C[Si](C)(C)C"),
+        ("none", ""),
+    ]
+    path = Path("library.csv")
+    path.write_text("compound;SMILES\n" + "".join(f"{name};{smiles}\n" for name, smiles in rows))
+    return path
+
+
+def run(*arguments: str) -> int:
+    return cli._run(list(arguments))
+
+
+def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", str(library), "--id-column", "compound", "-o", "points.parquet") == 0
+    table = pd.read_parquet("points.parquet")
+    codec = molvae.load_codec()
+    assert list(table)[:4] == ["id", "smiles", "ok", "reason"]
+    assert list(table)[4:] == [f"z_{i:03d}" for i in range(codec.n_latent)]
+    assert table["id"].tolist() == [*DRUGS, "salt", "word", "silane", "none"]
+    assert table["ok"].tolist() == [True] * 5 + [False] * 3
+    assert table["smiles"][4] == DRUGS["paracetamol"], "as encoded: without the salt"
+    z = table.filter(like="z_").to_numpy()
+    np.testing.assert_allclose(z[:4], codec.encode(list(DRUGS.values())).z, atol=1e-5)
+    assert np.isnan(z[5:]).all()
+    assert table["reason"].isna().tolist() == [True] * 5 + [False] * 3
+    assert "[Si]" in table["reason"][6]
+    said = capsys.readouterr().err
+    assert "8 rows, 5 encoded: points.parquet" in said
+    assert "1 not: not a SMILES" in said
+
+
+def test_encode_and_decode_go_round(library: Path) -> None:
+    assert run("encode", str(library), "--id-column", "compound", "-o", "points.csv") == 0
+    assert run("decode", "points.csv", "-o", "back.csv") == 0
+    table = pd.read_csv("back.csv")
+    assert list(table) == ["id", "text", "smiles", "reason"]
+    assert len(table) == 8
+    codec = molvae.load_codec()
+    direct = codec.decode(codec.encode(list(DRUGS.values())).z)
+    assert table["smiles"][:4].where(table["smiles"][:4].notna(), None).tolist() == [row.smiles for row in direct]
+    assert "NaN" in table["reason"][6]
+
+
+def test_decode_reads_points_of_its_own_codec_only(capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"z_000": [0.1], "z_001": [0.2]}).to_parquet("two.parquet")
+    pd.DataFrame({"a": [1]}).to_csv("none.csv", index=False)
+    Path("broken.parquet").write_bytes(b"PAR1")
+    Path("empty.csv").touch()
+    for name, said in {
+        "two.parquet": "2 columns z_000 to z_001",
+        "none.csv": "got columns a",
+        "broken.parquet": "cannot be read as a table",
+        "empty.csv": "cannot be read as a table",
+        "gone.csv": "no such file",
+        ".": "not a regular file",
+    }.items():
+        assert run("decode", name, "-o", "back.csv") == 2
+        shown = capsys.readouterr().err
+        assert said in shown
+        assert shown.startswith(f"molvae: {name}: ")
+    assert not Path("back.csv").exists()
+
+
+@pytest.mark.parametrize("ending", ["smi", "csv", "parquet"])
+def test_sample_is_the_codecs_own(ending: str) -> None:
+    assert run("sample", "-n", "12", "--seed", "3", "-o", f"a.{ending}") == 0
+    rows = [row.smiles for row in molvae.load_codec().sample(12, seed=3)]
+    if ending == "smi":
+        assert Path("a.smi").read_text().split() == [smiles for smiles in rows if smiles]
+    else:
+        table = pd.read_csv("a.csv") if ending == "csv" else pd.read_parquet("a.parquet")
+        assert table["smiles"].where(table["smiles"].notna(), None).tolist() == rows
+
+
+def test_sample_replaces_a_file_but_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.smi").write_text("old")
+    assert run("sample", "-n", "1", "-o", "a.smi") == 0
+    assert Path("a.smi").read_text() != "old"
+    Path("b.smi").mkdir()
+    assert run("sample", "-n", "1", "-o", "b.smi") == 2
+    assert run("sample", "-n", "1", "-o", "a.xlsx") == 2
+    assert "ends in .csv or .smi or .parquet" in capsys.readouterr().err
+
+
+def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--id-column", "compound", "--properties", "--labels", "2", "--vocabulary-size", "40"]
+    assert run("featurize", str(library), "-o", "features", *arguments) == 0
+    manifest = Manifest.read(Path("features"))
+    assert manifest is not None
+    assert manifest.counts.model_dump() == {
+        "into": 8,
+        "kept": 5,
+        "dropped": {"not a SMILES": 1, "empty": 1, "duplicate": 1},
+        "notes": {},
+    }
+    kept = pd.read_parquet("features/molecules.parquet")
+    assert kept["id"].tolist() == [*DRUGS, "silane"]
+    assert Path("features/dropped.csv").read_text().splitlines()[2].startswith("6,word,'=cmd,")
+    store = FeatureStore.open(Path("features"))
+    featurizer = TokenFeaturizer.load(Path("features"))
+    assert featurizer.decode(store.rows(np.arange(5))) == kept["smiles"].tolist()
+    assert np.isfinite(store.labels).all(1).sum() == 2
+    assert "qed" in store.label_names
+    said = capsys.readouterr().err
+    assert "8 read, 5 kept: features" in said
+    assert "1 dropped: duplicate" in said
+
+
+def test_featurize_with_a_codecs_vocabulary_drops_what_it_cannot_write(library: Path) -> None:
+    assert run("featurize", str(library), "-o", "features", "--vocabulary", "moses") == 0
+    manifest = Manifest.read(Path("features"))
+    assert manifest is not None
+    assert manifest.counts.kept == 4
+    assert manifest.counts.dropped["cannot be written as tokens"] == 1
+    assert "C[Si](C)(C)C,cannot be written as tokens: not in the codec's" in Path("features/dropped.csv").read_text()
+    assert TokenFeaturizer.load(Path("features")) == molvae.load_codec().featurizer
+
+
+def test_featurize_says_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.smi").write_text("nonsense\nmore\n")
+    assert run("featurize", "a.smi", "-o", "features") == 2
+    assert "none of its 2 rows holds a molecule that can be used: not a SMILES (2)" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["a.smi"]
+
+
+@pytest.mark.parametrize("command", [["featurize", "library.csv"], ["encode", "library.csv"], ["sample", "-n", "400"]])
+def test_a_full_disk_is_told_and_nothing_half_written_stays(command: list[str], library: Path) -> None:
+    """A limit on file size stands for a disk that is full; the system tells the two much alike."""
+    out = "out" if command[0] == "featurize" else "out.csv"
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *command, "-o", out],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("molvae: ")
+    assert "file too large; make room" in last
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in Path().iterdir()] == ["library.csv"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_told(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("locked").mkdir(mode=0o500)
+    assert run("featurize", str(library), "-o", "locked/features") == 2
+    assert run("sample", "-n", "1", "-o", "locked/a.smi") == 2
+    assert capsys.readouterr().err.count("permission denied") == 2
+
+
+CONFIG = """
+name = "tiny"
+[model]
+n_latent = 4
+[training]
+n_molecules = 64
+batch_size = 8
+n_held_out = 2
+n_processes = 1
+evaluate_every = 32
+"""
+
+
+@pytest.fixture
+def features() -> Path:
+    rows = [f"{'C' * i}{tail}" for i in range(1, 9) for tail in ("O", "N", "(=O)O", "c1ccccc1")]
+    Path("many.smi").write_text("\n".join(rows))
+    Path("tiny.toml").write_text(CONFIG)
+    assert run("featurize", "many.smi", "-o", "features", "--vocabulary-size", "30", "--properties") == 0
+    return Path("features")
+
+
+def test_train_makes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 0
+    codec = molvae.load_codec("codec")
+    assert (codec.name, codec.n_latent) == ("tiny", 4)
+    assert codec.card["training_data"].startswith("many.smi, sha256 ")
+    assert codec.card["training_molecules"] == 32
+    assert codec.encode(["CCCO"]).ok.all()
+    assert not Path("codec.training").exists()
+    assert "codec tiny, 4 dimensions: codec" in capsys.readouterr().err
+    assert run("sample", "-n", "3", "--codec", "codec", "-o", "a.csv") == 0
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 2, "no folder is overwritten"
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "next", "--start", "codec") == 0
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
+    assert "it reads another vocabulary than these features" in capsys.readouterr().err
+
+
+def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipeline import train as stage
+
+    arguments = ["train", "tiny.toml", "--features", str(features)]
+    assert run(*arguments, "-o", "whole") == 0
+    report = stage.screen.say
+
+    def stop(line: str) -> None:
+        if line.startswith("  32 of 64"):
+            raise KeyboardInterrupt
+        report(line)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage.screen, "say", stop)
+        assert run(*arguments, "-o", "stopped") == 130
+    assert run(*arguments, "-o", "stopped") == 2, "what was trained is not thrown away unasked"
+    assert "go on with --resume" in capsys.readouterr().err
+    assert run(*arguments, "-o", "stopped", "--resume") == 0
+    weights = [Path(name, "weights.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert weights[0] == weights[1]
+    assert run(*arguments, "-o", "new", "--resume") == 2
+
+
+def test_train_needs_neither_rdkit_nor_prefect(features: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['rdkit'] = sys.modules['prefect'] = None\n"
+        "from pipeline import cli\n"
+        f"cli.main(['train', 'tiny.toml', '--features', '{features}', '-o', 'codec'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path("codec/weights.safetensors").exists()
+
+
+def test_query_is_csv_in_a_pipe(candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    candidates.to_parquet("candidates.parquet")
+    assert run("query", "candidates.parquet", "passed and score > 0.8") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("candidate_id,smiles,")
+    assert [line.split(",")[0] for line in lines[1:]] == ["C000001"]
+    assert run("query", "candidates.parquet", "select count(*) as n from candidates", "-o", "n.csv") == 0
+    assert Path("n.csv").read_text() == "n\n4\n"
+    assert run("query", "candidates.parquet", "select count(*) as n from candidates", "-o", "n.smi") == 2
+    assert "has no column smiles" in capsys.readouterr().err
+    assert run("query", "candidates.parquet", "has('c1ccncc1')", "-o", "n.smi") == 0
+    assert Path("n.smi").read_text() == "O=Cc1ccncc1\n"
+    assert run("query", "candidates.parquet", "scor > 1") == 2
+
+
+def test_query_is_a_table_on_a_terminal(
+    candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates.to_parquet("candidates.parquet")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("query", "candidates.parquet", "select smiles, score from candidates order by score desc limit 2") == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["smiles", "score"]
+    assert run("query", "candidates.parquet", "score > 1") == 0
+    assert capsys.readouterr().out == "no row\n"
+
+
+def test_evaluate_prints_and_writes_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "--n", "20", "--json", "figures.json") == 0
+    assert capsys.readouterr().out.startswith("Codec moses\n")
+    figures = json.loads(Path("figures.json").read_text())
+    assert figures["n_samples"] == 20
+    assert run("evaluate", "--json", "figures.txt") == 2
