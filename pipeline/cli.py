@@ -343,7 +343,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
     # Threads that wait must sleep: where they spin beside another program, small products take many times as long.
+    # And one thread is as fast as two here: products are small, and the rest of the work is RDKit's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
 
 

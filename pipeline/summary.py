@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 
+from molvae.chem.scaffolds import first_of_each
 from molvae.validation.tables import read_candidates
 from pipeline.manifest import Manifest
 from pipeline.run_dir import RunDir
@@ -57,9 +58,10 @@ def _best(candidates: pd.DataFrame) -> list[str]:
     passed = candidates[candidates["passed"]]
     if passed.empty:
         return ["No molecule passed all checks; the column `reason` of candidates.csv says why not."]
-    lines = [f"  {'best candidates':<16}{'score':>7}  SMILES"]
+    lines = [f"  {'best scaffolds':<16}{'score':>7}  SMILES"]
     room = _WIDTH - 27
-    best = passed.sort_values("score", ascending=False, kind="stable").head(_N_BEST)
+    ranked = passed.sort_values("score", ascending=False, kind="stable")
+    best = ranked.iloc[first_of_each(ranked["smiles"].astype(str), _N_BEST)]
     for name, score, smiles in zip(best["candidate_id"], best["score"], best["smiles"].astype(str), strict=True):
         lines.append(f"  {name:<16}{score:>7.3f}  {smiles if len(smiles) <= room else f'{smiles[: room - 3]}...'}")
     return lines

@@ -113,6 +113,6 @@ def _nearest(proposals: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
         {
             "nearest_reference": nearest["id"].where(nearest["id"].notna(), nearest["smiles"]),
             "nearest_reference_smiles": nearest["smiles"],
-            "nearest_reference_similarity": best.astype(float),
+            "nearest_reference_similarity": best.astype(float).round(6),  # float32 knows no more digits
         }
     )

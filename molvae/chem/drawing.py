@@ -44,8 +44,8 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
     `color`; lines and letters take `currentColor`. Line widths are the page's as well (`path`; wedges bear `w`).
 
     Example:
-        >>> draw_svg("CCO").startswith('<svg class="mol" viewBox="0 0 240 180" role="img" aria-label="Structure of CCO">')
-        True
+        >>> draw_svg("CCO")[:42]
+        '<svg class="mol" viewBox="0 0 240 180" rol'
     """
     mol = _flat_mol(smiles)
     if mol is None:
@@ -59,7 +59,8 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
     canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False))
     canvas.FinishDrawing()
     label = escape(f"Structure of {smiles}")
-    return f'<svg class="mol" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{_compact(canvas.GetDrawingText())}</svg>'
+    frame = f'<svg class="mol" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
+    return f"{frame}{_compact(canvas.GetDrawingText())}</svg>"
 
 
 def _flat_mol(smiles: str | None) -> Chem.Mol | None:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from molvae.candidates import CANDIDATE_COLUMNS, check_table
 from molvae.chem.drawing import draw_svg
 from molvae.chem.properties import PROPERTIES
+from molvae.chem.scaffolds import first_of_each
 from molvae.errors import InputError
 from molvae.files import write_text
 from molvae.validation.checks import PASS
@@ -100,7 +101,7 @@ def render(report: Report) -> str:
         n_candidates=len(ranked),
         n_passed=len(passed),
         best=ranked[0] if ranked else None,
-        best_cards=[_card(row, terms) for row in passed[:N_CARDS]],
+        best_cards=[_card(passed[place], terms) for place in first_of_each((row["smiles"] for row in passed), N_CARDS)],
         near_misses=[_card(row, terms) for row in failed[:N_NEAR_MISSES]],
         rows=[_row(row, terms, is_drawn=place < MAX_DRAWN) for place, row in enumerate(ranked[:MAX_LISTED])],
         n_drawn=min(MAX_DRAWN, len(ranked)),
