@@ -27,8 +27,8 @@ _WATCH_SECONDS = 0.5
 
 _CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 _START = (
-    "import json, sys; from pathlib import Path; sys.path[:] = json.loads(sys.argv[1]); from pipeline.api import _serve; "
-    "_serve(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))"
+    "import json, pathlib, sys; sys.path[:] = json.loads(sys.argv[1]); from pipeline.api import _serve; "
+    "_serve(int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]))"
 )  # not -m: a folder named pipeline may well stand in the user's working folder
 
 QUIET = {

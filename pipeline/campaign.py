@@ -123,6 +123,9 @@ def find(path: Path | None) -> Path:
     return path
 
 
+_EITHER = ("name", "folder")
+
+
 def _apply(data: dict[str, Any], change: str) -> None:
     """Apply one `section.key=value`: the value as TOML if it is TOML, else as text."""
     name, equals, text = change.partition("=")
@@ -139,6 +142,8 @@ def _apply(data: dict[str, Any], change: str) -> None:
         if not isinstance(table, dict):
             raise InputError(f"--set {change}: {'.'.join(sections[:depth])} is a value, not a section")
     table[key] = value
+    if sections == ["codec"] and key in _EITHER:
+        table.pop(next(other for other in _EITHER if other != key), None)  # what is said last takes the other's place
     _absolute({sections[0]: table} if len(sections) == 1 else {}, Path.cwd())
 
 

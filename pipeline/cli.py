@@ -397,8 +397,11 @@ def _tell_of_stop(error: BaseException) -> int:
 
 
 def _tell_of_usage(error: Any) -> int:
-    message = error.format_message().replace("\n", " ").strip()
-    if message:
+    message = error.format_message().strip()
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help, laid out to be read
+        print(message, file=sys.stderr)
+    elif message:
+        message = message.replace("\n", " ")
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "molvae"
         print(f"molvae: {message.rstrip('.')}; see {command} --help", file=sys.stderr)

@@ -91,7 +91,8 @@ def _told_how_to_resume(run: RunDir) -> Iterator[None]:
             log.error("the run ended early", exc_info=error)
         if isinstance(error, Exception) and not isinstance(error, MolvaeError):
             error.add_note(f"{shown(run.log)} tells more")
-        error.add_note(f"go on with: molvae design --resume {shown(run.path)}")
+        if not isinstance(error, InputError):  # what was given is part of the run, and would be refused again
+            error.add_note(f"go on with: molvae design --resume {shown(run.path)}")
         raise
 
 

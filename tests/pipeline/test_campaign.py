@@ -86,7 +86,6 @@ def test_the_lead_is_what_similarity_means() -> None:
         ("seed.x=3", "seed is a value, not a section"),
         ("name=latest", "latest"),
         ("name=../up", "name"),
-        ("codec.folder=x", "give name or folder, not both"),
         ("train.name=mine", "keep one of the two"),
         ("objective.terms.x.property=qued", "did you mean qed"),
     ],
@@ -114,3 +113,15 @@ def test_a_broken_file_is_told(tmp_path: Path, text: str, said: str) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         Campaign.load(tmp_path / "gone.toml")
+
+
+def test_a_codec_said_last_takes_the_place_of_the_one_in_the_file() -> None:
+    campaign = Campaign.load(None, ["codec.folder=/some/codec"])
+    assert campaign.finished_codec == "/some/codec"
+    assert Campaign.load(None, ["codec.folder=/some/codec", "codec.name=moses"]).finished_codec == "moses"
+
+
+def test_two_codecs_in_one_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text('name = "two"\n[codec]\nname = "moses"\nfolder = "x"\n')
+    with pytest.raises(InputError, match="give name or folder, not both"):
+        Campaign.load(tmp_path / "two.toml")
