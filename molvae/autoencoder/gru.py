@@ -2,7 +2,7 @@
 
 nn.GRU multiplies every input by the input weights; here tokens come from a small vocabulary, so their gates are looked
 up in a table, and half of the arithmetic is gone. The backward pass multiplies all steps' gradients by all states at
-once. On one core this trains 1.5 times as fast as nn.GRU in bfloat16 (benchmarks/gru.py).
+once. On one core this trains 1.6 times as fast as nn.GRU in bfloat16 (benchmarks/gru.py).
 
 Source: Cho et al. 2014, doi 10.3115/v1/D14-1179; the reset gate stands after the product, as in cuDNN.
 """
