@@ -66,9 +66,10 @@ def encode(
     kinds: Kinds = {"id": str} if file.id_column else {}
     kinds |= {"smiles": str, "ok": bool, "reason": str, **dict.fromkeys(points, float)}
     reasons: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     n = 0
     with screen.showing(), screen.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
-        for ids, smiles, reason in _standardized(file):
+        for ids, smiles, reason, warning in _standardized(file):
             usable = [row for row, text in enumerate(smiles) if text is not None]
             encoding = codec.encode([smiles[row] or "" for row in usable], flatten=flatten)
             for place, row in enumerate(usable):
@@ -79,6 +80,9 @@ def encode(
             table = pd.DataFrame(texts, dtype=object).assign(ok=[why is None for why in reason])
             writer.write(pd.concat([table, pd.DataFrame(z, columns=points)], axis=1))
             reasons.update(kind_of(why) for why in reason if why)
+            for place, row in enumerate(usable):  # what the codec says of the canonical text, the file may have said
+                said = filter(None, [warning[row], encoding.note[place]])
+                warnings.update({kind_of(part) for note in said for part in note.split("; ")})
             n += len(ids)
             bar.advance(len(ids))
             bar.expect(file.fraction_read)
@@ -87,6 +91,8 @@ def encode(
     _say(f"{n:,} rows, {n - reasons.total():,} encoded: {out}")
     for kind, count in reasons.most_common():
         _say(f"  {count:,} not: {kind}")
+    for kind, count in warnings.most_common():
+        _say(f"  {count:,} with a warning: {kind}")
 
 
 def decode(source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int) -> None:
@@ -194,8 +200,8 @@ def _decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
     )
 
 
-def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts]]:
-    """Each chunk of a file, row for row: ids, canonical SMILES, and the reason where there is no SMILES.
+def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts, _Texts]]:
+    """Each chunk of a file, row for row: ids, canonical SMILES, the reason where there is none, and warnings.
 
     Texts are parsed in worker processes first, so that one which hangs or crashes RDKit is a row with a reason.
     """
@@ -217,7 +223,8 @@ def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts
             chunk = chunks.popleft()
             reason = [bad or answer.reason for answer, bad in zip(answers, chunk["reason"], strict=True)]
             smiles = [None if why else answer.smiles for answer, why in zip(answers, reason, strict=True)]
-            yield chunk["id"].tolist(), smiles, reason
+            warning = [None if why else answer.warning for answer, why in zip(answers, reason, strict=True)]
+            yield chunk["id"].tolist(), smiles, reason, warning
             answers = []
 
 

@@ -67,6 +67,15 @@ def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().err
     assert "8 rows, 5 encoded: points.parquet" in said
     assert "1 not: not a SMILES" in said
+    assert "1 with a warning: salt or solvent stripped" in said
+
+
+def test_a_doubtful_cell_is_counted_once_with_its_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("doubtful.csv").write_text("smiles\nNO\nC[C@H](N)C(=O)O\nCCO\n")
+    assert run("encode", "doubtful.csv", "-o", "points.csv", "--flatten") == 0
+    said = capsys.readouterr().err
+    assert "1 with a warning: a word, perhaps" in said
+    assert "1 with a warning: stereo dropped" in said
 
 
 def test_encode_and_decode_go_round(library: Path) -> None:
