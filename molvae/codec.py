@@ -120,11 +120,7 @@ class Codec:
         readable = [i for i, text in enumerate(smiles) if text is not None]
         features = self.featurizer.encode([smiles[i] or "" for i in readable])
         for i, why in zip(readable, features.reason, strict=True):
-            reason[i] = (
-                f"{why} (flatten=True drops stereo; in a campaign, search.flatten)"
-                if why and "stereo" in why and not flatten
-                else why
-            )
+            reason[i] = f"{why} (flatten=True drops stereo)" if why and "stereo" in why and not flatten else why
         places = np.array(readable, np.int64)[features.ok]
         z[places] = encode_features(self.model, features.x[features.ok])
         return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)

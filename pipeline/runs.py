@@ -11,10 +11,10 @@ from pipeline.run_dir import RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
-    """A campaign that can be carried out, as far as can be told beforehand: library and codec can be opened.
+    """A campaign that can be carried out, as far as can be told beforehand: library, codec and lead can be read.
 
     Raises:
-        InputError: what is wrong with campaign, library or codec.
+        InputError: what is wrong with campaign, library, codec or lead.
     """
     from molvae.codec import load_codec  # brings torch
     from molvae.datasets import open_molecules
@@ -23,7 +23,12 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     section = loaded.molecules
     open_molecules(molecules_path(section), section.smiles_column, section.id_column)
     if loaded.train is None:
-        load_codec(loaded.finished_codec)
+        codec = load_codec(loaded.finished_codec)
+        if loaded.lead is not None:
+            encoding = codec.encode([loaded.lead.smiles], flatten=loaded.search.flatten)
+            if not encoding.ok[0]:
+                where = f"[lead] smiles {loaded.lead.smiles}"
+                raise InputError(f"{where}: codec {codec.name} cannot start from it: {encoding.reason[0]}")
     return loaded
 
 

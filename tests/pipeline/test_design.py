@@ -14,8 +14,8 @@ from pipeline import cli
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--set", "molecules.path=library.csv", "--set", "search.budget=60", "--set", "search.points=40",
-    "--set", "search.generation=10", "--set", "checks.in_training=false",
+    "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.points=200",
+    "--set", "search.generation=5", "--set", "checks.in_training=false",
 ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_the_run_ends_with_a_summary(stopped: list[tuple[int, str, str]], folder
     code, out, err = stopped[2]
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].startswith("mine: 60 molecules scored in ")
+    assert lines[0].startswith("mine: 150 molecules scored in ")
     for label in ("latent points proposed", "texts that parse", "distinct molecules", "passed all checks"):
         assert label in out
     assert "not in the reference set" in out
@@ -152,6 +152,11 @@ def test_a_complete_run_is_only_shown(stopped: list[tuple[int, str, str]], folde
         (["--out", "home/x", "--set", "molecules.path=gone.csv"], "gone.csv: no such file"),
         (["--out", "home/x", "--set", "codec.name=mosses"], "mosses"),
         (["nowhere.toml"], "nowhere.toml: no such file"),
+        (
+            ["lead.toml", "--set", "lead.smiles=C[C@H](N)O", "--out", "home/x"],
+            "stereo centre [C@H] (flatten=True drops stereo",
+        ),
+        (["lead.toml", "--set", "lead.smiles=aspirin", "--out", "home/x"], "not a SMILES: aspirin"),
     ],
 )
 def test_what_cannot_be_begun_is_refused(
