@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,7 @@ QUIET = {
     "PREFECT_UI_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     _CONSOLE_LEVEL: "CRITICAL",  # what scheduled runs do stands in their logs
 }
 
@@ -55,8 +58,8 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
     Raises:
         MolvaeError: by the waiting, when the server could not be started.
     """
-    if os.environ.get("PREFECT_API_URL"):
-        yield lambda: None
+    if url := os.environ.get("PREFECT_API_URL"):
+        yield lambda: _check_reachable(url)
         return
     home = Path(tempfile.mkdtemp(prefix="molvae-prefect-"))
     before = dict(os.environ)
@@ -117,6 +120,22 @@ def _environment(port: int, home: Path, password: str) -> dict[str, str]:
     return changes
 
 
+def _check_reachable(url: str) -> None:
+    """Whatever the user's own server answers, it is there; whether it lets us in is for Prefect to say.
+
+    Raises:
+        MolvaeError: nobody answers.
+    """
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=30).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        raise MolvaeError(
+            f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); start it, or unset PREFECT_API_URL"
+        ) from None
+
+
 def _server_environment(schedules: bool) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != _CONSOLE_LEVEL}
     return environment if schedules else {**environment, "PREFECT__SERVER_EPHEMERAL": "1"}
@@ -139,7 +158,7 @@ def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes
 
 def _serve(descriptor: int, parent: int, home: Path) -> None:
     """The server process: serve on the inherited socket until told to stop, or until the parent is gone."""
-    threading.Thread(target=_end_with, args=(parent, home), daemon=True).start()
+    end_with_parent(parent, home)
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -147,9 +166,14 @@ def _serve(descriptor: int, parent: int, home: Path) -> None:
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
-def _end_with(parent: int, home: Path) -> None:
-    """Wait until the parent is gone, however it went; then leave nothing behind."""
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    shutil.rmtree(home, ignore_errors=True)
-    os._exit(1)
+def end_with_parent(parent: int, home: Path | None = None) -> None:
+    """From now on end this process, and remove its folder, as soon as the parent is gone, however it went."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        if home is not None:
+            shutil.rmtree(home, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

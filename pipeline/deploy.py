@@ -1,6 +1,7 @@
 """A campaign on a schedule: each start is a run of its own, in its own folder."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from prefect.server.schemas.schedules import CronSchedule
 
 from molvae.errors import InputError
 from pipeline import runs
+from pipeline.api import end_with_parent
 from pipeline.campaign import find
 from pipeline.flow import design
 from pipeline.log import log, logging_to
@@ -26,6 +28,7 @@ def scheduled(campaign: str, changes: list[str]) -> None:
 
     campaign: path of the campaign file, which is read anew.
     """
+    end_with_parent(os.getppid())  # without `molvae serve` nobody would know of it; the next schedule goes on with it
     log_file = SERVE_LOG.absolute()
     try:
         loaded = runs.load(Path(campaign), changes)

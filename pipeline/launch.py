@@ -25,12 +25,13 @@ def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resu
     from pipeline.summary import summarize
 
     run = earlier or runs.start(runs.load(campaign, changes), out)
-    with run.lock(), _told_how_to_resume(run):
-        if runs.is_complete(run):
-            print(f"{shown(run.path)} is complete; nothing was done again.\n")
-        else:
-            _carry_out(run)
+    if runs.is_complete(run):  # only to be looked at, perhaps where nobody may write
+        print(f"{shown(run.path)} is complete; nothing was done again.\n")
         runs.finish(run)
+    else:
+        with run.lock(), _told_how_to_resume(run):
+            _carry_out(run)
+            runs.finish(run)
     print(summarize(run, shown(run.path)))
 
 
@@ -91,7 +92,8 @@ def _told_how_to_resume(run: RunDir) -> Iterator[None]:
             log.error("the run ended early", exc_info=error)
         if isinstance(error, Exception) and not isinstance(error, MolvaeError):
             error.add_note(f"{shown(run.log)} tells more")
-        if not isinstance(error, InputError):  # what was given is part of the run, and would be refused again
+        is_refusal = isinstance(error, InputError) and not isinstance(error.__context__, OSError)
+        if not is_refusal:  # what was given is part of the run, and would be refused again
             error.add_note(f"go on with: molvae design --resume {shown(run.path)}")
         raise
 

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -66,12 +68,26 @@ def test_the_server_goes_with_its_parent(tmp_path: Path, sign: signal.Signals, c
 
 
 def test_an_api_of_the_users_own_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    before = dict(os.environ)
-    with api(tmp_path / "log") as wait:
-        wait()
-        assert dict(os.environ) == before
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers 501 to all that it is asked
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        before = dict(os.environ)
+        with api(tmp_path / "log") as wait:
+            wait()
+            assert dict(os.environ) == before
     assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "nonsense"])
+def test_an_api_of_the_users_own_that_is_not_there_is_told(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with (
+        pytest.raises(MolvaeError, match=f"PREFECT_API_URL {url}: no Prefect server answers"),
+        api(tmp_path / "l") as wait,
+    ):
+        wait()
 
 
 def test_a_server_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: None) -> None:

@@ -73,6 +73,33 @@ def test_a_run_is_scheduled(tmp_path: Path) -> None:
     assert shown == "molvae: stopped\n"
 
 
+@pytest.mark.slow
+def test_a_start_goes_on_with_the_run_that_a_killed_schedule_left(tmp_path: Path) -> None:
+    options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.generation=10"]
+    first = serve("default.toml", *options, cwd=tmp_path)
+    give_up = time.monotonic() + 150
+    while not list(tmp_path.glob("runs/*/3-search/checkpoint-*")):
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+    first.kill()
+    first.communicate()
+    time.sleep(3)
+    (run,) = (path.parent for path in tmp_path.glob("runs/*/campaign.toml"))
+    assert not (run / "report.html").exists(), "a run that nobody knows of ends with its schedule"
+    second = serve("default.toml", *options, cwd=tmp_path)
+    try:
+        assert second.stdout is not None
+        lines = iter(second.stdout.readline, "")
+        assert next(line for line in lines if str(run) in line).endswith(f"{run} goes on\n")
+        assert next(line for line in lines if str(run) in line).endswith(f"{run} is complete\n")
+    finally:
+        second.send_signal(signal.SIGTERM)
+        _, shown = second.communicate(timeout=60)
+    assert second.returncode == 143
+    assert shown == "molvae: stopped by SIGTERM\n"
+    assert (tmp_path / "runs" / "latest").resolve() == run
+
+
 @pytest.mark.parametrize("cron", ["0 25 * * *", "every night", "0 3 30 2 *", "0 3 * * * *", ""])
 def test_a_schedule_that_cannot_be_understood_is_refused(cron: str) -> None:
     from pipeline.deploy import next_starts
