@@ -14,7 +14,7 @@ from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
 from molvae.training.config import TrainConfig
 from molvae.training.keepers import LOG_NAME
-from molvae.training.trainer import CONFIG_NAME, Trained
+from molvae.training.trainer import Trained
 from molvae.training.trainer import train as train_model
 from pipeline import screen
 from pipeline.log import log
@@ -41,8 +41,10 @@ def train(run: RunDir) -> Manifest:
 
     def body(folder: Path) -> Outcome:
         work = folder / plan.checkpoint
-        shutil.rmtree(run.codec, ignore_errors=True)
-        _, trained = _train(config, run.featurize, work, run.codec, (work / CONFIG_NAME).exists(), None)
+        is_begun = any(work.glob("step-*"))
+        if not is_begun:  # killed before the first checkpoint, perhaps amid a file
+            shutil.rmtree(work, ignore_errors=True)
+        _, trained = _train(config, run.featurize, work, run.codec, is_begun, None)
         shutil.copyfile(work / LOG_NAME, folder / LOG_NAME)
         n = len(FeatureStore.open(run.featurize))
         outputs: dict[str, int | None] = {path.relative_to(folder).as_posix(): None for path in run.codec.iterdir()}

@@ -1,0 +1,50 @@
+"""What is shown: bars where somebody watches, plain lines where nobody does, nothing where nobody asked."""
+
+import io
+import sys
+
+import pytest
+
+from pipeline import screen
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def work() -> None:
+    screen.say("one line")
+    with screen.bar("search", 40, "molecules") as bar:
+        bar.advance(10)
+    with screen.bar("featurize", None, "molecules") as bar:
+        bar.advance(10)
+        bar.expect(0.25)
+        assert bar._live is None or bar._live.tasks[0].total == 40
+
+
+def test_a_bar_moves_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with screen.showing():
+        work()
+    shown = terminal.getvalue()
+    assert "one line" in shown
+    assert "featurize" in shown
+    assert "\x1b[" in shown
+
+
+def test_elsewhere_lines_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.showing():
+        work()
+    assert capsys.readouterr().err == "one line\n"
+
+
+def test_outside_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    work()
+    with pytest.raises(KeyError), screen.showing():
+        raise KeyError
+    work()
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,136 @@
+"""A campaign that trains its own codec: the four stages, and a training that is stopped and gone on with."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import molvae
+from molvae.errors import InputError
+from molvae.files import sha256_of
+from molvae.validation.tables import read_candidates
+from pipeline import runs, screen
+from pipeline.campaign import Campaign
+from pipeline.featurize import featurize
+from pipeline.manifest import Manifest
+from pipeline.run_dir import RunDir
+from pipeline.search import search
+from pipeline.train import train
+from pipeline.validate import validate
+
+CAMPAIGN = """
+name = "own"
+[molecules]
+path = "library.smi"
+[train]
+name = "own-codec"
+vocabulary_size = 30
+labels = 10
+[train.model]
+n_latent = 4
+[train.training]
+n_molecules = 96
+batch_size = 8
+n_held_out = 4
+n_processes = 1
+evaluate_every = 32
+[search]
+budget = 12
+points = 40
+[objective.terms.weight]
+property = "weight"
+shape = "lower"
+[checks]
+weight = [10, 500]
+"""
+
+
+@pytest.fixture(scope="module")
+def featurized(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    folder = tmp_path_factory.mktemp("own")
+    rows = [f"{'C' * i}{tail}" for i in range(1, 9) for tail in ("O", "N", "(=O)O", "c1ccccc1")]
+    (folder / "library.smi").write_text("\n".join(rows))
+    (folder / "own.toml").write_text(CAMPAIGN)
+    run = runs.start(runs.load(folder / "own.toml", []), folder / "run")
+    featurize(run)
+    return run
+
+
+def copy(run: RunDir, name: str) -> RunDir:
+    shutil.copytree(run.path, run.path.with_name(name))
+    return RunDir(run.path.with_name(name))
+
+
+@pytest.fixture(scope="module")
+def trained(featurized: RunDir) -> RunDir:
+    run = copy(featurized, "trained")
+    train(run)
+    return run
+
+
+def test_the_library_is_written_as_tokens_and_labels(featurized: RunDir) -> None:
+    manifest = Manifest.read(featurized.featurize)
+    assert manifest is not None
+    rows = {entry.path: entry.rows for entry in manifest.outputs}
+    assert rows["tokens.npy"] == rows["molecules.parquet"] == rows["properties.npy"] == 32
+
+
+def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:
+    manifest = Manifest.read(trained.train)
+    assert manifest is not None
+    assert manifest.stopped == "finished"
+    assert {path.name for path in trained.train.iterdir()} == {"codec", "log.jsonl", "manifest.json"}
+    codec = molvae.load_codec(trained.codec)
+    assert (codec.name, codec.n_latent) == ("own-codec", 4)
+    search(trained)
+    validate(trained)
+    searched = Manifest.read(trained.search)
+    assert searched is not None
+    assert searched.inputs["codec"].sha256 == codec.sha256
+    table = read_candidates(trained.path)
+    assert len(table) > 0
+    assert "check_in_training" not in table, "nothing is said of a training set that is not known"
+
+
+def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copy(featurized, "stopped")
+
+    def stop(line: str) -> None:
+        if line.startswith("  64 of 96"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(screen, "say", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(run)
+    (left,) = run.train.iterdir()
+    assert list(left.glob("step-*")), "the checkpoint stays"
+    train(run)
+    for name in ("weights.safetensors", "prior.safetensors"):
+        assert sha256_of(run.codec / name) == sha256_of(trained.codec / name)
+    assert {path.name for path in run.train.iterdir()} == {path.name for path in trained.train.iterdir()}
+
+
+def test_training_killed_before_its_first_checkpoint_begins_anew(featurized: RunDir, trained: RunDir) -> None:
+    run = copy(featurized, "early")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.train.train_model", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(run)
+    manifest = Manifest.read(trained.train)
+    assert manifest is not None
+    half = run.train / f"checkpoint-{manifest.key[:12]}"
+    half.mkdir()
+    (half / "config.toml").write_text("[train")
+    train(run)
+    assert sha256_of(run.codec / "weights.safetensors") == sha256_of(trained.codec / "weights.safetensors")
+
+
+def test_without_its_section_there_is_nothing_to_train(tmp_path: Path) -> None:
+    run = runs.start(Campaign.load(None), tmp_path / "run")
+    with pytest.raises(InputError, match=r"there is no \[train\] section"):
+        train(run)
