@@ -1,16 +1,29 @@
 """What can be done with points alone."""
 
+from molvae.latent.compression import QUANTIZERS, CompressedCodes, fit_quantizer, open_compressed, write_compressed
+from molvae.latent.dimension import knee, two_nearest_neighbors
 from molvae.latent.geometry import Direction, attribute_direction, interpolate, random_direction, step_around
+from molvae.latent.maps import Map, map_points, quality
 from molvae.latent.neighbors import nearest
 from molvae.latent.prior import PRIORS, GaussianPrior
 
 __all__ = [
     "PRIORS",
+    "QUANTIZERS",
+    "CompressedCodes",
     "Direction",
     "GaussianPrior",
+    "Map",
     "attribute_direction",
+    "fit_quantizer",
     "interpolate",
+    "knee",
+    "map_points",
     "nearest",
+    "open_compressed",
+    "quality",
     "random_direction",
     "step_around",
+    "two_nearest_neighbors",
+    "write_compressed",
 ]
