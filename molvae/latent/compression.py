@@ -86,7 +86,7 @@ class Int8:
 
     @classmethod
     def fit(cls, z: np.ndarray, n_bytes: int | None = None, seed: int = 0) -> Self:
-        """Each dimension's range in z (n, D) and a twentieth more, but at most six standard deviations from its mean."""
+        """Each dimension's range in z (n, D) and a twentieth more; at most six standard deviations from its mean."""
         mean, reach, more = z.mean(0), 6 * z.std(0), np.ptp(z, 0) / 20  # other points reach further than a sample
         low, high = np.maximum(z.min(0) - more, mean - reach), np.minimum(z.max(0) + more, mean + reach)
         return cls(low.astype(np.float32), ((high - low) / 255).astype(np.float32))
