@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from molvae.bundled import bundled
 from molvae.errors import InputError
+from molvae.features.views import FeatureSettings
 from molvae.scoring.objective import ObjectiveSettings
 from molvae.search.loop import SearchSettings
 from molvae.settings import Settings, read_toml
@@ -44,14 +45,9 @@ class CodecSection(Settings):
 
 
 class TrainSection(TrainConfig):
-    """A codec trained on the run's own library, in place of a finished one.
+    """A codec trained on the run's own library, in place of a finished one."""
 
-    vocabulary_size: tokens it reads and writes.
-    labels: of how many molecules, drawn at random, properties are computed for it to learn.
-    """
-
-    vocabulary_size: int = Field(500, ge=8, le=60_000)
-    labels: int = Field(250_000, ge=0)
+    features: FeatureSettings = FeatureSettings(labels=250_000)
 
 
 class LeadSection(Settings):

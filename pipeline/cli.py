@@ -141,9 +141,26 @@ def featurize(
             "--labels", min=1, metavar="N", help="With --properties: of at most so many molecules, drawn at random."
         ),
     ] = 250_000,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Training settings (.toml), whose [features] are taken."),
+    ] = None,
+    rebuilt: Annotated[
+        str | None,
+        typer.Option("--rebuilt", metavar="FORM", help="What a model writes: smiles (default), selfies, bits, counts."),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            "--view",
+            metavar="FORM",
+            help="What a model reads, if not the same: smiles, random_smiles, selfies, bits, counts, graph.",
+        ),
+    ] = None,
     vocabulary_size: Annotated[
-        int, typer.Option("--vocabulary-size", min=8, metavar="N", help="Tokens of the vocabulary that is learnt.")
-    ] = 500,
+        int | None,
+        typer.Option("--vocabulary-size", min=8, metavar="N", help="Tokens of the vocabulary that is learnt.  [500]"),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(
@@ -159,13 +176,16 @@ def featurize(
     \b
     Example:
       molvae featurize library.csv --id-column compound -o features
+      molvae featurize library.smi --view graph -o features
     """
 
     def job() -> None:
         from pipeline import commands
 
-        n_labels = labels if properties else 0
-        commands.featurize(source, out, smiles_column, id_column, n_labels, vocabulary_size, vocabulary)
+        options = {"rebuilt": rebuilt, "view": view, "vocabulary_size": vocabulary_size}
+        options["labels"] = labels if properties else None
+        changes: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+        commands.featurize(source, out, smiles_column, id_column, config, changes, vocabulary)
 
     return job
 

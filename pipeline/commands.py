@@ -154,19 +154,25 @@ def featurize(
     out: Path,
     smiles_column: str | None,
     id_column: str | None,
-    labels: int,
-    vocabulary_size: int,
+    config: Path | None,
+    changes: dict[str, object],
     vocabulary: str | None,
 ) -> None:
     """Write a features folder, closed by its manifest.
 
+    config: training settings, whose [features] are taken; changes: of single ones.
     vocabulary: a codec whose vocabulary is taken; without it one is learnt.
     """
-    from pipeline.featurize import Tokens, featurize_file
+    from molvae.features.views import FeatureSettings
+    from molvae.training.config import TrainConfig
+    from pipeline.featurize import FeaturePlan, featurize_file
+    from pipeline.train import find_config
 
-    tokens = Tokens(vocabulary_size, labels, _codec(vocabulary).featurizer if vocabulary else None)
+    settings = TrainConfig.from_toml(find_config(config)).features if config else FeatureSettings()
+    settings = FeatureSettings.from_dict(settings.model_dump() | changes, "featurize")
+    wanted = FeaturePlan(settings, _codec(vocabulary) if vocabulary else None)
     with screen.showing(), new_folder(out) as folder:
-        manifest = featurize_file(source, folder, smiles_column, id_column, tokens)
+        manifest = featurize_file(source, folder, smiles_column, id_column, wanted)
     counts = manifest.counts
     _say(f"{counts.into:,} read, {counts.kept:,} kept: {out}")
     for reason, count in sorted(counts.dropped.items(), key=lambda item: -item[1]):

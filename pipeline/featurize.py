@@ -1,13 +1,13 @@
 """Stage 1: a molecule file in, standardized molecules out, each of the others with the reason why it was dropped.
 
-Where a codec is to be trained on them, they are also written as tokens and property labels.
+Where a codec is to be trained on them, they are also written as features and property labels.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.chem.properties import compute
 from molvae.datasets import MoleculeFile, open_molecules, standardize_file
 from molvae.errors import InputError
+from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureWriter
-from molvae.features.tokens import TokenFeaturizer
+from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
 from pipeline import screen
 from pipeline.campaign import Campaign, molecules_path
@@ -27,7 +28,10 @@ from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from pipeline.run_dir import RunDir
 from pipeline.tables import Kinds, TableWriter, kind_of, writing
 
-VERSION = 1
+if TYPE_CHECKING:
+    from molvae.codec import Codec
+
+VERSION = 2
 LABELS = (
     "qed", "sa_score", "logp", "tpsa", "weight", "hbd", "hba", "rings", "aromatic_rings", "rotatable_bonds",
     "fraction_csp3",
@@ -35,7 +39,6 @@ LABELS = (
 """The properties that a codec learns to read off its codes."""
 
 MOLECULES, DROPPED = "molecules.parquet", "dropped.csv"
-FEATURE_FILES = ("vocabulary.json", "features.json", "tokens.npy", "lengths.npy", "properties.npy")
 _DRAFT = "standardized.parquet"
 _KEPT: Kinds = {"row": int, "id": str, "smiles": str, "warning": str}
 _LOST: Kinds = {"row": int, "id": str, "raw": str, "reason": str}
@@ -44,51 +47,49 @@ _CHUNK_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """How molecules are written as tokens.
+class FeaturePlan:
+    """How molecules are written as features.
 
-    vocabulary_size: of a vocabulary that is learnt from them; featurizer: a finished one in its place.
-    labels: of how many molecules, drawn at random, properties are computed.
+    like: a codec whose featurizers are taken, in place of what settings say of them.
     """
 
-    vocabulary_size: int = 500
-    labels: int = 0
-    featurizer: TokenFeaturizer | None = None
+    settings: FeatureSettings
+    like: "Codec | None" = None
 
 
 def featurize(run: RunDir) -> Manifest:
-    """The library in 1-featurize; as tokens, too, where the campaign trains a codec."""
+    """The library in 1-featurize; as features, too, where the campaign trains a codec."""
     campaign = Campaign.load(run.campaign)
     section = campaign.molecules
-    tokens = Tokens(campaign.train.vocabulary_size, campaign.train.labels) if campaign.train else None
+    wanted = FeaturePlan(campaign.train.features) if campaign.train else None
     file = open_molecules(molecules_path(section), section.smiles_column, section.id_column)
-    return _featurize(file, run.featurize, tokens, campaign.seed, run.path)
+    return _featurize(file, run.featurize, wanted, campaign.seed, run.path)
 
 
 def featurize_file(
-    source: Path, folder: Path, smiles_column: str | None, id_column: str | None, tokens: Tokens, seed: int = 0
+    source: Path, folder: Path, smiles_column: str | None, id_column: str | None, wanted: FeaturePlan, seed: int = 0
 ) -> Manifest:
     """A features folder of a molecule file, ready for training.
 
     Raises:
         InputError: the file cannot be read, or none of its molecules can be used.
     """
-    return _featurize(open_molecules(source, smiles_column, id_column), folder, tokens, seed, folder)
+    return _featurize(open_molecules(source, smiles_column, id_column), folder, wanted, seed, folder)
 
 
-def _featurize(file: MoleculeFile, folder: Path, tokens: Tokens | None, seed: int, base: Path) -> Manifest:
+def _featurize(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int, base: Path) -> Manifest:
     settings: dict[str, Any] = {"smiles_column": file.smiles_column, "id_column": file.id_column}
-    if tokens is not None:
-        vocabulary = tokens.featurizer.token_texts if tokens.featurizer else tokens.vocabulary_size
-        settings |= {"vocabulary": vocabulary, "labels": tokens.labels, "properties": LABELS}
+    if wanted is not None:
+        settings |= {"features": wanted.settings.model_dump(mode="json"), "properties": LABELS}
+        settings |= {"like": wanted.like.sha256} if wanted.like else {}
     plan = Plan("featurize", VERSION, folder, settings, seed, {"molecules": file_entry(file.path, base)})
-    return plan.carry_out(lambda folder: _write(file, folder, tokens, seed))
+    return plan.carry_out(lambda folder: _write(file, folder, wanted, seed))
 
 
-def _write(file: MoleculeFile, folder: Path, tokens: Tokens | None, seed: int) -> Outcome:
+def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int) -> Outcome:
     counts = _Counter()
     with writing(folder / DROPPED, _LOST) as lost:
-        draft = folder / (MOLECULES if tokens is None else _DRAFT)
+        draft = folder / (MOLECULES if wanted is None else _DRAFT)
         with writing(draft, _KEPT) as kept, screen.bar("featurize", None, "molecules") as bar:
             for chunk in standardize_file(file):
                 is_kept = chunk["smiles"].notna()
@@ -103,53 +104,69 @@ def _write(file: MoleculeFile, folder: Path, tokens: Tokens | None, seed: int) -
         if not counts.n_kept:
             reasons = ", ".join(f"{reason} ({count:,})" for reason, count in counts.dropped.most_common(3))
             raise InputError(f"{file.path}: none of its {counts.n:,} rows holds a molecule that can be used: {reasons}")
-        if tokens is None:
+        if wanted is None:
             return counts.outcome({})
-        rows = _write_tokens(folder, tokens, seed, lost, counts)
+        rows = _write_features(folder, wanted, seed, lost, counts)
     draft.unlink()
     return counts.outcome(rows)
 
 
-def _write_tokens(
-    folder: Path, tokens: Tokens, seed: int, lost: TableWriter, counts: "_Counter"
+def _write_features(
+    folder: Path, wanted: FeaturePlan, seed: int, lost: TableWriter, counts: "_Counter"
 ) -> dict[str, int | None]:
-    """The kept molecules as rows of tokens and labels, row for row with the final molecules.parquet.
+    """The kept molecules as rows of features and labels, row for row with the final molecules.parquet.
 
-    One that the vocabulary cannot write is dropped, with the reason.
+    One that a featurizer cannot write is dropped, with the reason.
     """
     draft = folder / _DRAFT
-    n = pq.ParquetFile(draft).metadata.num_rows
-    featurizer = tokens.featurizer
-    if featurizer is None:
-        screen.say("  learning the vocabulary")
-        chosen = _draw(n, _LEARNT_FROM, seed, "vocabulary")
-        corpus = (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
-        featurizer = TokenFeaturizer.from_corpus(corpus, tokens.vocabulary_size)
-    featurizer.save(folder)
-    labelled = _draw(n, tokens.labels, seed, "labels")
+    n, n_labels = pq.ParquetFile(draft).metadata.num_rows, wanted.settings.labels
+    featurizer, view = _featurizers(draft, n, wanted, seed)
+    featurizer.save(folder / FEATURIZER_NAME)
+    if view is not None:
+        view.save(folder / VIEW_NAME)
+    labelled = _draw(n, n_labels, seed, "labels")
     texts = (chunk["smiles"][mask].tolist() for chunk, mask in _chunks(draft, labelled))
-    labels = map_rows(_label, texts) if tokens.labels else None
+    labels = map_rows(_label, texts) if n_labels else None
     with (
         writing(folder / MOLECULES, _KEPT) as kept,
-        FeatureWriter(folder, featurizer.spec, LABELS if tokens.labels else ()) as features,
-        screen.bar("tokens and labels" if tokens.labels else "tokens", n, "molecules") as bar,
+        FeatureWriter(folder, featurizer.spec, LABELS if n_labels else (), view.spec if view else None) as features,
+        screen.bar("features and labels" if n_labels else "features", n, "molecules") as bar,
     ):
         for chunk, mask in _chunks(draft, labelled):
-            encoded = featurizer.encode(chunk["smiles"].tolist())
+            smiles = chunk["smiles"].tolist()
+            encoded, seen = featurizer.encode(smiles), view.encode(smiles) if view else None
+            ok = encoded.ok if seen is None else encoded.ok & seen.ok
+            reasons = [*zip(encoded.reason, seen.reason if seen else encoded.reason, strict=True)]
             y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
             if labels is not None:
                 y[mask] = [_values(answer) for answer in next(labels)] or y[mask]
-            features.write(encoded.x[encoded.ok], y[encoded.ok] if labels is not None else None)
-            kept.write(chunk[encoded.ok])
-            unwritten = chunk[~encoded.ok].assign(
-                raw=chunk["smiles"][~encoded.ok],
-                reason=[f"cannot be written as tokens: {reason}" for reason in encoded.reason if reason],
+            features.write(encoded.x[ok], y[ok] if labels is not None else None, seen.x[ok] if seen else None)
+            kept.write(chunk[ok])
+            unwritten = chunk[~ok].assign(
+                raw=chunk["smiles"][~ok],
+                reason=[f"cannot be written as features: {a or b}" for a, b in reasons if a or b],
             )
             lost.write(unwritten)
             counts.take_back(unwritten)
             bar.advance(len(chunk))
-    names = [name for name in FEATURE_FILES if (folder / name).exists()]
-    return {name: None if name.endswith(".json") else counts.n_kept for name in names}
+    outputs = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".npy"))
+    return {name: counts.n_kept if name in ("rebuilt.npy", "view.npy") else None for name in outputs}
+
+
+def _featurizers(draft: Path, n: int, wanted: FeaturePlan, seed: int) -> tuple[Featurizer, Featurizer | None]:
+    """What writes the molecules that are rebuilt, and what writes them as the encoder reads them."""
+    if wanted.like is not None:
+        return wanted.like.featurizer, wanted.like.view
+
+    def corpus() -> Iterator[str]:
+        screen.say("  learning the vocabulary")
+        chosen = _draw(n, _LEARNT_FROM, seed, "vocabulary")
+        return (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
+
+    settings = wanted.settings
+    featurizer = learn_featurizer(settings.rebuilt, settings, corpus)
+    is_other = settings.view not in (None, settings.rebuilt)
+    return featurizer, learn_featurizer(settings.view, settings, corpus) if settings.view and is_other else None
 
 
 def _draw(n: int, at_most: int, seed: int, name: str) -> np.ndarray:

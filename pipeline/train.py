@@ -10,8 +10,9 @@ from typing import Any
 
 from molvae.codec import Codec, SamplingSettings, fit_prior, load_codec
 from molvae.errors import InputError
+from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
-from molvae.features.tokens import TokenFeaturizer
+from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
 from molvae.training.config import TrainConfig
 from molvae.training.keepers import LOG_NAME
 from molvae.training.trainer import Trained
@@ -21,9 +22,10 @@ from pipeline.log import log
 from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from pipeline.run_dir import RunDir
 
-VERSION = 1
-FEATURE_FILES = ("vocabulary.json", "features.json", "tokens.npy", "lengths.npy", "properties.npy")
-"""What training reads of a features folder; the last only where there are labels."""
+VERSION = 2
+
+
+_DESCRIPTIONS = ("features.json", FEATURIZER_NAME, VIEW_NAME)
 
 
 def train(run: RunDir) -> Manifest:
@@ -34,9 +36,9 @@ def train(run: RunDir) -> Manifest:
     if campaign.train is None:
         raise InputError(f"{run.campaign}: there is no [train] section, so there is nothing to train")
     settings = campaign.train
-    config = TrainConfig(name=settings.name, model=settings.model, training=settings.training)
-    present = [run.featurize / name for name in FEATURE_FILES if (run.featurize / name).exists()]
-    inputs = {path.stem: file_entry(path, run.path) for path in present}
+    config = TrainConfig(**{name: getattr(settings, name) for name in TrainConfig.model_fields})
+    read = [path for path in sorted(run.featurize.iterdir()) if path.suffix == ".npy" or path.name in _DESCRIPTIONS]
+    inputs = {path.stem: file_entry(path, run.path) for path in read}
     plan = Plan("train", VERSION, run.train, config.model_dump(mode="json"), campaign.seed, inputs)
 
     def body(folder: Path) -> Outcome:
@@ -66,7 +68,7 @@ def train_codec(config: Path, features: Path, out: Path, resume: bool, start: st
         raise InputError("--start begins from other weights, --resume goes on with its own; give one of the two")
     if not resume and work.exists():
         raise InputError(f"{work}: holds a training that was stopped; go on with --resume, or remove that folder")
-    settings = TrainConfig.from_toml(_find_config(config))
+    settings = TrainConfig.from_toml(find_config(config))
     codec, _ = _train(settings, features, work, out, resume, start)
     shutil.copyfile(work / LOG_NAME, out / LOG_NAME)
     shutil.rmtree(work)
@@ -78,10 +80,13 @@ def _train(
 ) -> tuple[Codec, Trained]:
     """Train in the folder `work`, fit the prior, and write the codec to the new folder `out`."""
     store = FeatureStore.open(features)
-    featurizer = TokenFeaturizer.load(features)
+    featurizer = load_featurizer(features / FEATURIZER_NAME)
+    view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
+    if "features" in config.model_fields_set:
+        _check_forms(config.features, featurizer, view, features)
     first = load_codec(start) if start is not None else None
     if first is not None:
-        _check_start(first, config, featurizer, store, start)
+        _check_start(first, config, featurizer, view, store, start)
     total = config.training.n_molecules
     with screen.bar("train", total, "molecules") as bar:
         done = 0
@@ -91,29 +96,49 @@ def _train(
             bar.advance(entry["molecules"] - done)
             done = entry["molecules"]
             measured = entry["validation"]
-            line = f"{done:,} of {total:,}: loss {measured['loss']:.3f}, {measured['exact']:.1%} rebuilt exactly"
+            line = f"{done:,} of {total:,}: loss {measured['loss']:.3f}"
+            line += f", {measured['exact']:.1%} rebuilt exactly" if "exact" in measured else ""
             log.info("%s", line)
             screen.say(f"  {line}, {screen.elapsed(entry.get('seconds_left', 0.0))} left")
 
         trained = train_model(config, features, work, resume, first.model if first else None, report)
     screen.say("  fitting the prior")
     prior = fit_prior(trained.model, store, seed=config.training.seed)
-    codec = Codec(
-        config.name, featurizer, trained.model, config.model, prior, SamplingSettings(), _card(trained, store, features)
-    )
+    card = _card(trained, store, features)
+    codec = Codec(config.name, featurizer, trained.model, config.model, prior, SamplingSettings(), card, view)
     codec.save(out)
     return load_codec(out), trained
 
 
+def _check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path) -> None:
+    """Refuse features of another form than the settings say.
+
+    Raises:
+        InputError: saying what was asked for, and what is there.
+    """
+    asked = settings.rebuilt, settings.view or settings.rebuilt
+    found = form_of(featurizer), form_of(view or featurizer)
+    if asked != found:
+        raise InputError(
+            f"[features]: asks for {asked[0]} rebuilt from {asked[1]}, but {features} holds {found[0]} and {found[1]}; "
+            "make the features with `molvae featurize --config` and these settings"
+        )
+
+
 def _check_start(
-    first: Codec, config: TrainConfig, featurizer: TokenFeaturizer, store: FeatureStore, start: str | None
+    first: Codec,
+    config: TrainConfig,
+    featurizer: Featurizer,
+    view: Featurizer | None,
+    store: FeatureStore,
+    start: str | None,
 ) -> None:
     """Refuse weights that do not fit what is to be trained.
 
     Raises:
         InputError: saying in what they differ.
     """
-    if first.featurizer != featurizer:
+    if (first.featurizer, first.view) != (featurizer, view):
         hint = f"make the features with `molvae featurize --vocabulary {start}`"
         raise InputError(f"--start {start}: it reads another vocabulary than these features; {hint}")
     if first.settings != config.model:
@@ -146,7 +171,7 @@ def _source_name(features: Path) -> str:
     return f"{Path(entry.path).name}, sha256 {entry.sha256}" if entry else "not recorded"
 
 
-def _find_config(config: Path) -> Path:
+def find_config(config: Path) -> Path:
     """The settings file; a bare name that is not in the working folder may mean a bundled one, such as moses.toml."""
     bundled = Path(str(files("molvae.training") / "configs")) / config.name
     return bundled if not config.exists() and config.name == str(config) and bundled.is_file() else config

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from molvae.autoencoder.trace import Batch, Corrupted
-from molvae.feature_spec import END, MASK, PAD
+from molvae.feature_spec import END, HIDDEN_ATOM, MASK, PAD
 
 Corruption = Callable[[Batch, Generator | None], Corrupted]
 """Damages the encoder's view, never what is rebuilt; answers the view, and where reconstruction counts."""
@@ -33,6 +33,21 @@ class MaskTokens:
         return Corrupted(view.masked_fill(hidden, MASK), hidden if self.is_hidden_scored else _present(batch.x))
 
 
+class HideAtoms:
+    """Each atom of a graph hidden with probability `rate`; its bonds stay."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
+        """The view with atoms hidden; every place of what is rebuilt counts."""
+        view = _view(batch).clone()
+        atoms = view[:, :, 0]
+        hidden = _drawn(atoms, self.rate, generator) & (atoms != PAD)
+        view[:, :, 0] = atoms.masked_fill(hidden, HIDDEN_ATOM)
+        return Corrupted(view, _present(batch.x))
+
+
 class HideNumbers:
     """Each number replaced by `value` with probability `rate`: zero noise, and what a masked model of numbers reads."""
 
@@ -43,7 +58,7 @@ class HideNumbers:
         """The view with numbers hidden."""
         view = _view(batch)
         hidden = _drawn(view, self.rate, generator)
-        scored = hidden if self.is_hidden_scored else torch.ones_like(hidden)
+        scored = hidden if self.is_hidden_scored else _present(batch.x)
         return Corrupted(view.masked_fill(hidden, self.value), scored)
 
 

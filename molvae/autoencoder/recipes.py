@@ -17,7 +17,7 @@ from molvae.autoencoder.bottlenecks import (
 )
 from molvae.autoencoder.corruption import Corruption
 from molvae.autoencoder.decoders import GruDecoder, MlpDecoder
-from molvae.autoencoder.encoders import GruEncoder, MlpEncoder
+from molvae.autoencoder.encoders import GraphEncoder, GruEncoder, MlpEncoder
 from molvae.autoencoder.mlp import halving_widths
 from molvae.autoencoder.model import Autoencoder
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer
@@ -32,6 +32,15 @@ class GruEncoderSettings(Settings):
     kind: Literal["gru"] = "gru"
     embedding: int = Field(256, ge=1)
     hidden: int = Field(320, ge=1, description="units in each direction")
+    heads: int = Field(4, ge=1)
+
+
+class GraphEncoderSettings(Settings):
+    """Message passing over a molecule's atoms and bonds, read by attention heads."""
+
+    kind: Literal["graph"] = "graph"
+    hidden: int = Field(192, ge=1, description="numbers an atom")
+    steps: int = Field(4, ge=1, description="how many bonds far an atom hears")
     heads: int = Field(4, ge=1)
 
 
@@ -83,14 +92,14 @@ class Changes(Settings):
 class ModelSettings(Settings):
     """A recipe, what is changed in it, and the sizes of its parts.
 
-    encoder, decoder: None takes the one that fits the features: "gru" for tokens, "mlp" for numbers.
-    corruption: None takes the one that fits: tokens are masked, bits flipped, numbers get normal noise.
-    corruption_level: share of tokens, bits or numbers that are damaged; of normal noise the standard deviation.
+    encoder, decoder: None takes the one that fits: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
+    corruption: None takes the one that fits: tokens and atoms are masked, bits flipped, numbers get normal noise.
+    corruption_level: share of tokens, atoms, bits or numbers that are damaged; of normal noise the standard deviation.
     """
 
     recipe: str = "molecular"
     n_latent: int = Field(64, ge=1, le=1024)
-    encoder: GruEncoderSettings | MlpSettings | None = Field(None, discriminator="kind")
+    encoder: GruEncoderSettings | MlpSettings | GraphEncoderSettings | None = Field(None, discriminator="kind")
     decoder: GruDecoderSettings | MlpSettings | None = Field(None, discriminator="kind")
     changes: Changes = Changes()
     corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
@@ -114,10 +123,14 @@ def build(
     """
     recipe = _recipe(settings)
     seen = view or spec
-    if recipe.scores_hidden and seen != spec:
+    if spec.kind == "graph":
+        raise InputError("a graph is read, not written; rebuild tokens, bits or counts from it")
+    if recipe.scores_hidden and view is not None:
         raise InputError("scores_hidden: hidden places can only be scored where the encoder reads what is rebuilt")
-    if recipe.is_linear and "tokens" in (seen.kind, spec.kind):
-        raise InputError(f"recipe {settings.recipe!r}: a linear map reads and writes numbers, not tokens; use 'plain'")
+    if recipe.is_linear and {"tokens", "graph"} & {seen.kind, spec.kind}:
+        raise InputError(
+            f"recipe {settings.recipe!r}: a linear map reads and writes numbers, not tokens or graphs; use 'plain'"
+        )
     encoder = _encoder(settings, recipe, seen)
     return Autoencoder(
         spec=spec,
@@ -146,10 +159,12 @@ def _recipe(settings: ModelSettings) -> Recipe:
 
 
 def _encoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Any:
-    sizes = settings.encoder or (GruEncoderSettings() if spec.kind == "tokens" else MlpSettings())
+    sizes = settings.encoder or _ENCODERS[_FITTING[spec.kind]]()
     if isinstance(sizes, GruEncoderSettings) and spec.kind == "tokens":
         return GruEncoder(spec, sizes.embedding, sizes.hidden, sizes.heads)
-    if isinstance(sizes, MlpSettings) and spec.kind != "tokens":
+    if isinstance(sizes, GraphEncoderSettings) and spec.kind == "graph":
+        return GraphEncoder(spec, sizes.hidden, sizes.steps, sizes.heads)
+    if isinstance(sizes, MlpSettings) and spec.kind in _NUMBERS:
         return MlpEncoder(spec, _widths(sizes, recipe, spec, settings.n_latent))
     raise InputError(f"encoder {sizes.kind!r}: cannot read {spec.kind}; {_FITTING[spec.kind]!r} can")
 
@@ -176,9 +191,9 @@ def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corrupti
     if not recipe.corrupts:
         return corruption.keep
     level, hides = settings.corruption_level, recipe.scores_hidden
-    default = _DAMAGE[kind] if kind == "tokens" or not hides else "zero"
+    default = "zero" if hides and kind in _NUMBERS else _DAMAGE[kind]
     name = settings.corruption or default
-    fitting = {"mask": ("tokens",), "flip": ("bits",), "zero": ("array", "bits", "counts"), "gaussian": ("array",)}
+    fitting = {"mask": ("tokens", "graph"), "flip": ("bits",), "zero": _NUMBERS, "gaussian": ("array",)}
     if kind not in fitting[name]:
         raise InputError(f"corruption {name!r}: not for {kind}; {default!r} is")
     if name != "gaussian" and level > 1:
@@ -186,7 +201,7 @@ def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corrupti
     if hides and name not in ("mask", "zero"):
         raise InputError(f"corruption {name!r}: hides nothing that could be scored; {default!r} does")
     if name == "mask":
-        return corruption.MaskTokens(level, hides)
+        return corruption.HideAtoms(level) if kind == "graph" else corruption.MaskTokens(level, hides)
     if name == "zero":
         return corruption.HideNumbers(level, 0.5 if hides and kind == "bits" else 0.0, hides)
     return corruption.FlipBits(level) if name == "flip" else corruption.AddNoise(level)
@@ -198,8 +213,10 @@ def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
     return table[name]
 
 
-_DAMAGE: dict[Kind, str] = {"tokens": "mask", "bits": "flip", "counts": "zero", "array": "gaussian"}
-_FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp"}
+_NUMBERS: tuple[Kind, ...] = ("array", "bits", "counts")
+_DAMAGE: dict[Kind, str] = {"tokens": "mask", "bits": "flip", "counts": "zero", "array": "gaussian", "graph": "mask"}
+_FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp", "graph": "graph"}
+_ENCODERS = {"gru": GruEncoderSettings, "mlp": MlpSettings, "graph": GraphEncoderSettings}
 
 BOTTLENECKS: dict[str, Callable[[int, ModelSettings], nn.Module]] = {
     "linear": lambda n_in, settings: LinearBottleneck(n_in, settings.n_latent),

@@ -9,6 +9,7 @@ import unicodedata
 from numbers import Real
 from typing import NamedTuple
 
+import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors
 
@@ -127,6 +128,22 @@ def to_smiles(molecule: object) -> object:
         'CCO'
     """
     return Chem.MolToSmiles(molecule) if isinstance(molecule, Chem.Mol) else molecule
+
+
+def shuffle_atoms(smiles: str, seed: int) -> str:
+    """Another way of writing a canonical SMILES: from an atom drawn at random, branches in an order drawn at random.
+
+    Raises:
+        InputError: the SMILES does not parse.
+
+    Example:
+        >>> canonicalize(shuffle_atoms("CC(N)C(=O)O", seed=3)).smiles
+        'CC(N)C(=O)O'
+    """
+    mol = parse(smiles)
+    order = np.random.default_rng(seed).permutation(mol.GetNumAtoms()).tolist()
+    written: str = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
+    return written
 
 
 def flatten(smiles: str) -> str:

@@ -54,16 +54,17 @@ class ArrayFeaturizer:
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Rows of numbers in memory, for training: x (n, F) float32."""
+    """Rows of numbers in memory, for training: x (n, F) float32; label_rows (n, p) float32."""
 
     x: np.ndarray
     spec: FeatureSpec
-    labels: np.ndarray
+    label_rows: np.ndarray
     label_names: tuple[str, ...] = ()
+    view_spec: FeatureSpec | None = None
 
     @classmethod
     def of(cls, x: np.ndarray, spec: FeatureSpec) -> Self:
-        """Rows without labels."""
+        """Rows without labels, which the encoder reads as they are."""
         return cls(np.ascontiguousarray(x, np.float32), spec, np.zeros((len(x), 0), np.float32))
 
     def __len__(self) -> int:
@@ -74,9 +75,22 @@ class ArrayRows:
         """All alike: (n,)."""
         return np.ones(len(self.x), np.int64)
 
+    @property
+    def labelled(self) -> np.ndarray:
+        """All rows, where there are labels."""
+        return np.arange(len(self.x) if self.label_names else 0)
+
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Numbers (len(rows), F) float32."""
         chosen: np.ndarray = self.x[rows]
+        return chosen
+
+    def views(self, rows: np.ndarray) -> None:
+        """The encoder reads what is rebuilt."""
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Labels (len(rows), p) float32, NaN where there is none."""
+        chosen: np.ndarray = self.label_rows[rows]
         return chosen
 
 

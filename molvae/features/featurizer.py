@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +34,14 @@ class Featurizer(Protocol):
 
     def encode(self, smiles: Sequence[str]) -> Features:
         """Features of canonical SMILES; a molecule that cannot be written is a row that is not ok."""
+        ...
+
+    def describe(self) -> str:
+        """What these features are, in words that follow "reads": "500 tokens of SMILES, at most 25 a molecule"."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write one JSON file, from which `load_featurizer` makes the same featurizer again."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Features on disk: written chunk by chunk while a library streams through, read memory-mapped by the trainer."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -9,68 +9,148 @@ from typing import Protocol, Self
 import numpy as np
 
 from molvae.errors import InputError
-from molvae.feature_spec import PAD, FeatureSpec
+from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
 
 SPEC_NAME = "features.json"
-TOKENS_NAME = "tokens.npy"
-LENGTHS_NAME = "lengths.npy"
-LABELS_NAME = "properties.npy"
+LABELS_NAME, LABELLED_NAME = "properties.npy", "labelled.npy"
+REBUILT, VIEW = "rebuilt", "view"
+"""Names of the arrays of what is rebuilt, and of what the encoder reads where that is something else."""
+
+_RAGGED = ("tokens", "graph")
 
 
 class Rows(Protocol):
     """What a model is trained on: the features of n molecules, by row number.
 
-    labels: (n, p) float32, NaN where a molecule has no label; label_names: the p names.
+    spec: of what is rebuilt; view_spec: of what the encoder reads, where that is something else.
+    label_names: of the p labels; labelled: the numbers of the rows that have any, sorted.
     lengths: (n,) tokens of each row; 1 where rows are numbers.
     """
 
     @property
     def spec(self) -> FeatureSpec: ...  # noqa: D102 (said above)
     @property
-    def labels(self) -> np.ndarray: ...  # noqa: D102
+    def view_spec(self) -> FeatureSpec | None: ...  # noqa: D102
     @property
     def label_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def labelled(self) -> np.ndarray: ...  # noqa: D102
     @property
     def lengths(self) -> np.ndarray: ...  # noqa: D102
 
     def __len__(self) -> int: ...
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Features of some rows: token ids int64, or numbers float32."""
+        """What is rebuilt, as a model takes it: ids int64, or numbers float32."""
+        ...
+
+    def views(self, rows: np.ndarray) -> np.ndarray | None:
+        """What the encoder reads, as a model takes it; None where it reads what is rebuilt."""
+        ...
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Labels (len(rows), p) float32, NaN where there is none."""
         ...
 
 
 @dataclass(frozen=True)
-class FeatureStore:
-    """The token rows of a whole library, end to end in one array, and its property labels.
+class StoredArray:
+    """The features of a library, of one kind.
 
-    tokens: (sum of lengths,) uint16, END included, no PAD.
-    offsets: (n + 1,) int64; row i is tokens[offsets[i]:offsets[i + 1]].
-    labels: (n, p) float32, NaN where a molecule has no label; p may be 0.
-    label_names: the p property names.
+    data: tokens or atoms of all rows end to end, of `offsets[i]` to `offsets[i + 1]`; or one row of numbers each.
     """
 
     spec: FeatureSpec
-    tokens: np.ndarray
-    offsets: np.ndarray
-    labels: np.ndarray
-    label_names: tuple[str, ...]
+    data: np.ndarray
+    offsets: np.ndarray | None
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.data) if self.offsets is None else len(self.offsets) - 1
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, END included: (n,) int64."""
-        return np.diff(self.offsets)
+        """Tokens or atoms of each row, (n,) int64; 1 where rows are numbers."""
+        return np.ones(len(self), np.int64) if self.offsets is None else np.diff(self.offsets)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Token ids (len(rows), longest of them) int64, filled up with PAD."""
+        """Ids (len(rows), longest of them, ...) int64, filled up with PAD; or numbers (len(rows), F) float32."""
+        if self.offsets is None:
+            chosen = self.data[rows]
+            if self.spec.kind == "bits":
+                chosen = np.unpackbits(chosen, axis=1, count=self.spec.width)
+            return chosen.astype(np.float32)
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         column = np.arange(lengths.max())
         inside = column < lengths[:, None]
-        places = np.where(inside, starts[:, None] + column, 0)
-        return np.where(inside, self.tokens[places], PAD).astype(np.int64)
+        x = self.data[np.where(inside, starts[:, None] + column, 0)].astype(np.int64)
+        x[~inside] = PAD
+        return x
+
+    @classmethod
+    def open(cls, folder: Path, name: str, spec: FeatureSpec) -> Self:
+        """The array of a folder, memory-mapped.
+
+        Raises:
+            ValueError: its files do not belong together.
+        """
+        data = np.load(folder / f"{name}.npy", mmap_mode="r")
+        if spec.kind not in _RAGGED:
+            return cls(spec, data, None)
+        lengths = np.load(folder / f"{name}_lengths.npy")
+        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        if offsets[-1] != len(data):
+            raise ValueError(f"{name}: lengths and data differ")
+        return cls(spec, data, offsets)
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The features of a whole library, and its property labels.
+
+    rebuilt, view: as in Rows; view is None where the encoder reads what is rebuilt.
+    labelled: (m,) int64, numbers of the rows with labels, sorted; label_rows: (m, p) float32.
+    """
+
+    rebuilt: StoredArray
+    view: StoredArray | None
+    labelled: np.ndarray
+    label_rows: np.ndarray
+    label_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rebuilt)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """Of what is rebuilt."""
+        return self.rebuilt.spec
+
+    @property
+    def view_spec(self) -> FeatureSpec | None:
+        """Of what the encoder reads, where that is something else."""
+        return self.view.spec if self.view else None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Of what is rebuilt: tokens of each row, END included, (n,) int64; 1 where rows are numbers."""
+        return self.rebuilt.lengths
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """What is rebuilt, as a model takes it."""
+        return self.rebuilt.rows(rows)
+
+    def views(self, rows: np.ndarray) -> np.ndarray | None:
+        """What the encoder reads, as a model takes it; None where it reads what is rebuilt."""
+        return self.view.rows(rows) if self.view else None
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Labels (len(rows), p) float32, NaN where there is none."""
+        labels = np.full((len(rows), len(self.label_names)), np.nan, np.float32)
+        places = np.searchsorted(self.labelled, rows)
+        places[places == len(self.labelled)] = 0
+        is_labelled = self.labelled[places] == rows if len(self.labelled) else np.zeros(len(rows), bool)
+        labels[is_labelled] = self.label_rows[places[is_labelled]]
+        return labels
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -81,40 +161,45 @@ class FeatureStore:
         """
         try:
             content = json.loads((folder / SPEC_NAME).read_text(encoding="utf-8"))
-            tokens = np.load(folder / TOKENS_NAME, mmap_mode="r")
-            lengths = np.load(folder / LENGTHS_NAME)
             n, names = content["n"], tuple(content["properties"])
-            labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((n, 0), np.float32)
-        except (OSError, KeyError, ValueError) as error:
+            rebuilt = StoredArray.open(folder, REBUILT, FeatureSpec(**content[REBUILT]))
+            view = StoredArray.open(folder, VIEW, FeatureSpec(**content[VIEW])) if content[VIEW] else None
+            labelled = np.load(folder / LABELLED_NAME) if names else np.zeros(0, np.int64)
+            labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
+            if {len(rebuilt), len(view or rebuilt)} != {n} or len(labelled) != len(labels):
+                raise ValueError("arrays of different length")
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{folder}: no readable features here ({error}); make them with `molvae featurize`"
+                f"{folder}: no readable features here, or not all of them ({error}); make them with `molvae featurize`"
             ) from None
-        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        if len(lengths) != n or len(labels) != n or offsets[-1] != len(tokens):
-            raise InputError(f"{folder}: the feature files do not belong together; run `molvae featurize` again")
-        return cls(FeatureSpec(**content["spec"]), tokens, offsets, labels, names)
+        return cls(rebuilt, view, labelled, labels, names)
 
 
 class FeatureWriter:
     """Writes a FeatureStore chunk by chunk in bounded memory; the description, written last, makes it valid."""
 
-    def __init__(self, folder: Path, spec: FeatureSpec, label_names: tuple[str, ...] = ()) -> None:
-        self._folder, self._spec, self._names = folder, spec, label_names
-        self._tokens = _GrowingArray(folder / TOKENS_NAME, np.dtype(np.uint16))
-        self._lengths = _GrowingArray(folder / LENGTHS_NAME, np.dtype(np.uint16))
-        self._labels = (
-            _GrowingArray(folder / LABELS_NAME, np.dtype(np.float32), len(label_names)) if label_names else None
-        )
+    def __init__(
+        self, folder: Path, spec: FeatureSpec, label_names: tuple[str, ...] = (), view_spec: FeatureSpec | None = None
+    ) -> None:
+        self._folder, self._names = folder, label_names
+        self._rebuilt = _ArrayWriter(folder, REBUILT, spec)
+        self._view = _ArrayWriter(folder, VIEW, view_spec) if view_spec else None
+        self._labels = _GrowingArray(folder / LABELS_NAME, np.float32, (len(label_names),)) if label_names else None
+        self._labelled = _GrowingArray(folder / LABELLED_NAME, np.int64) if label_names else None
 
-    def write(self, x: np.ndarray, labels: np.ndarray | None = None) -> None:
-        """Append rows: x (n, length) token ids filled up with PAD; labels (n, p), NaN where there is none."""
-        inside = x != PAD
-        self._tokens.append(x[inside])
-        self._lengths.append(inside.sum(1))
-        if self._labels is not None:
+    def write(self, x: np.ndarray, labels: np.ndarray | None = None, view: np.ndarray | None = None) -> None:
+        """Append rows: x and view as featurizers make them; labels (n, p), NaN where there is none."""
+        if (view is None) != (self._view is None) or (view is not None and len(view) != len(x)):
+            raise ValueError(f"expected {'no view' if self._view is None else f'a view of {len(x)} rows'}")
+        if self._labels is not None and self._labelled is not None:
             if labels is None or labels.shape != (len(x), len(self._names)):
                 raise ValueError(f"expected labels of shape {(len(x), len(self._names))}")
-            self._labels.append(labels)
+            has_any = ~np.isnan(labels).all(1)
+            self._labels.append(labels[has_any])
+            self._labelled.append(self._rebuilt.n + np.flatnonzero(has_any))
+        self._rebuilt.append(x)
+        if self._view is not None and view is not None:
+            self._view.append(view)
 
     def __enter__(self) -> Self:
         return self
@@ -122,13 +207,63 @@ class FeatureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for array in (self._tokens, self._lengths, self._labels):
+        for array in (self._rebuilt, self._view, self._labels, self._labelled):
             if array is not None:
                 array.close()
         if kind is None:
-            spec = {"kind": self._spec.kind, "width": self._spec.width, "length": self._spec.length}
-            content = {"n": self._lengths.n, "spec": spec, "properties": self._names}
+            content = {
+                "n": self._rebuilt.n,
+                REBUILT: asdict(self._rebuilt.spec),
+                VIEW: asdict(self._view.spec) if self._view else None,
+                "properties": self._names,
+            }
             (self._folder / SPEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Tokens or atoms of each row of features, (n,) int64; 1 where rows are numbers."""
+    if spec.kind not in _RAGGED:
+        return np.ones(len(x), np.int64)
+    ids = x if spec.kind == "tokens" else x[:, :, 0]
+    lengths: np.ndarray = (ids != PAD).sum(1)
+    return lengths
+
+
+def model_input(x: np.ndarray, spec: FeatureSpec, longest: int) -> np.ndarray:
+    """Rows of features as a model takes them: ids int64, no longer than the longest; or numbers float32."""
+    return x[:, :longest].astype(np.int64) if spec.kind in _RAGGED else x.astype(np.float32)
+
+
+class _ArrayWriter:
+    """Writes a StoredArray: of tokens and atoms only those that are there, of bits eight to a byte."""
+
+    def __init__(self, folder: Path, name: str, spec: FeatureSpec) -> None:
+        self.spec, self.n = spec, 0
+        shapes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "tokens": ((), np.uint16),
+            "graph": ((1 + 2 * MAX_DEGREE,), np.uint16),
+            "bits": ((-(-spec.width // 8),), np.uint8),
+            "counts": ((spec.width,), np.uint8),
+            "array": ((spec.width,), np.float32),
+        }
+        tail, dtype = shapes[spec.kind]
+        self._data = _GrowingArray(folder / f"{name}.npy", dtype, tail)
+        is_ragged = spec.kind in _RAGGED
+        self._lengths = _GrowingArray(folder / f"{name}_lengths.npy", np.uint16) if is_ragged else None
+
+    def append(self, x: np.ndarray) -> None:
+        self.n += len(x)
+        if self._lengths is not None:
+            lengths = filled_lengths(x, self.spec)
+            self._lengths.append(lengths)
+            self._data.append(x[np.arange(x.shape[1]) < lengths[:, None]])
+        else:
+            self._data.append(np.packbits(x.astype(bool), axis=1) if self.spec.kind == "bits" else x)
+
+    def close(self) -> None:
+        self._data.close()
+        if self._lengths is not None:
+            self._lengths.close()
 
 
 class _GrowingArray:
@@ -136,9 +271,9 @@ class _GrowingArray:
 
     _HEADER = 128
 
-    def __init__(self, path: Path, dtype: np.dtype, width: int | None = None) -> None:
+    def __init__(self, path: Path, dtype: type[np.generic], tail: tuple[int, ...] = ()) -> None:
         self.n = 0
-        self._dtype, self._width = dtype, width
+        self._dtype, self._tail = np.dtype(dtype), tail
         self._file = path.open("wb")
         self._file.write(b"\0" * self._HEADER)
 
@@ -147,8 +282,7 @@ class _GrowingArray:
         self.n += len(rows)
 
     def close(self) -> None:
-        shape = (self.n,) if self._width is None else (self.n, self._width)
-        text = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
+        text = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': {(self.n, *self._tail)}, }}"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + (self._HEADER - 10).to_bytes(2, "little"))
         self._file.write(text.ljust(self._HEADER - 11).encode() + b"\n")

@@ -10,11 +10,12 @@ Source: Gage 1994; Sennrich et al. 2016, doi 10.18653/v1/P16-1162; SMILES pair e
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from molvae.features.featurizer import Features
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes are what runs side by side
 
-FILE_NAME = "vocabulary.json"
+Notation = Literal["smiles", "random_smiles", "selfies"]
 SPECIALS = {"<pad>": PAD, "<begin>": BEGIN, "<end>": END, "<mask>": MASK}
 _LONG_SYMBOL = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d")
 _FIRST_PRIVATE = 0xE000  # long symbols become characters of Unicode's private use area
@@ -37,24 +38,35 @@ class TokenFeaturizer:
     symbols: the atoms, bonds, brackets and ring digits of the corpus.
     merges: pairs of token texts, in the order in which they were learnt.
     length: the most tokens a molecule may have, the closing END counted.
+    notation: how a molecule is written: "smiles", canonical; "random_smiles", from another atom and by other ways, the
+        same for the same molecule, to be read rather than rebuilt; "selfies" (Krenn et al. 2020,
+        doi 10.1088/2632-2153/aba947).
     """
 
     symbols: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     length: int
+    notation: Notation = "smiles"
 
     @classmethod
-    def from_corpus(cls, smiles: Iterable[str], vocabulary_size: int = 500, length: int | None = None) -> Self:
+    def from_corpus(
+        cls,
+        smiles: Iterable[str],
+        vocabulary_size: int = 500,
+        length: int | None = None,
+        notation: Notation = "smiles",
+    ) -> Self:
         """A vocabulary of at most `vocabulary_size` tokens (specials counted), learnt from canonical SMILES.
 
         length: the most tokens of a molecule; None takes the longest of the corpus.
+        A molecule that the notation cannot write teaches nothing.
 
         Raises:
             InputError: the corpus is empty, or has more symbols than the vocabulary has places.
         """
         from tokenizers import Tokenizer, models, trainers
 
-        corpus = list(smiles)
+        corpus = [text for text, _ in _written(smiles, notation) if text is not None]
         symbols = tuple(sorted({symbol for text in corpus for symbol in split_symbols(text)}))
         if not symbols:
             raise InputError("vocabulary: expected at least one molecule to learn from, got none")
@@ -80,7 +92,7 @@ class TokenFeaturizer:
         if length is None:
             draft = cls(symbols, merges, 2**15)
             length = max(len(ids) for ids in draft._ids(corpus)) + 1
-        return cls(symbols, merges, length)
+        return cls(symbols, merges, length, notation)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -98,10 +110,12 @@ class TokenFeaturizer:
         A molecule with a symbol outside the vocabulary, or with too many tokens, is not ok, and its reason names it.
         """
         n = len(smiles)
-        reason: list[str | None] = [self._unknown(text) for text in smiles]
+        written = list(_written(smiles, self.notation))
+        texts = [text or "" for text, _ in written]
+        reason = [why or self._unknown(text) for text, (_, why) in zip(texts, written, strict=True)]
         readable = [row for row in range(n) if reason[row] is None]
         x = np.full((n, self.length), PAD, np.uint16)
-        for row, ids in zip(readable, self._ids([smiles[row] for row in readable]), strict=True):
+        for row, ids in zip(readable, self._ids([texts[row] for row in readable]), strict=True):
             if len(ids) >= self.length:
                 reason[row] = f"{len(ids)} tokens long; the codec reads at most {self.length - 1}"
                 continue
@@ -110,36 +124,42 @@ class TokenFeaturizer:
         return Features(x, np.array([r is None for r in reason], bool), reason)
 
     def decode(self, x: np.ndarray) -> list[str]:
-        """The text of each row (n, any length) up to its END, as written: not yet a molecule."""
+        """The SMILES of each row (n, any length) up to its END, as written: not yet a molecule."""
         texts = self.token_texts
         ends = np.where((x == END).any(1), (x == END).argmax(1), x.shape[1])
-        return ["".join([texts[i] for i in row[:end]]) for row, end in zip(x.tolist(), ends.tolist(), strict=True)]
+        written = ["".join([texts[i] for i in row[:end]]) for row, end in zip(x.tolist(), ends.tolist(), strict=True)]
+        return [_smiles_of_selfies(text) for text in written] if self.notation == "selfies" else written
 
-    def save(self, folder: Path) -> None:
-        """Write `vocabulary.json` into the folder."""
+    def describe(self) -> str:
+        """What these features are, in words."""
+        what = {"smiles": "SMILES", "random_smiles": "SMILES in any order", "selfies": "SELFIES"}[self.notation]
+        return f"{len(self.token_texts):,} tokens of {what}, at most {self.length - 1} a molecule"
+
+    def save(self, path: Path) -> None:
+        """Write one JSON file, from which `load` makes the same featurizer again."""
         content = {
             "version": 1,
-            "notation": "smiles",
+            "kind": "tokens",
+            "notation": self.notation,
             "length": self.length,
             "symbols": self.symbols,
             "merges": self.merges,
         }
-        (folder / FILE_NAME).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The featurizer that was saved in the folder.
+    def load(cls, path: Path) -> Self:
+        """The featurizer that was saved in a file.
 
         Raises:
             CodecError: the file is missing, damaged or of another version.
         """
-        path = folder / FILE_NAME
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["version"] != 1:
                 raise CodecError(f"{path}: vocabulary version {content['version']}; this release reads version 1")
             merges = tuple((str(left), str(right)) for left, right in content["merges"])
-            return cls(tuple(content["symbols"]), merges, int(content["length"]))
+            return cls(tuple(content["symbols"]), merges, int(content["length"]), content["notation"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, CodecError):
                 raise
@@ -173,6 +193,34 @@ class TokenFeaturizer:
             return None
         missing = dict.fromkeys(symbol for symbol in split_symbols(text) if symbol not in self._symbol_characters)
         return "not in the codec's vocabulary: " + ", ".join(describe_symbol(symbol) for symbol in missing)
+
+
+def _written(smiles: Iterable[str], notation: Notation) -> Iterator[tuple[str | None, str | None]]:
+    """Each molecule's text in a notation, or None and the reason."""
+    if notation == "smiles":
+        yield from ((text, None) for text in smiles)
+    elif notation == "random_smiles":
+        from molvae.chem.molecules import shuffle_atoms
+
+        yield from ((shuffle_atoms(text, zlib.crc32(text.encode())), None) for text in smiles)
+    else:
+        import selfies
+
+        for text in smiles:
+            try:
+                yield selfies.encoder(text), None
+            except selfies.EncoderError:
+                yield None, "cannot be written as SELFIES"
+
+
+def _smiles_of_selfies(text: str) -> str:
+    import selfies
+
+    try:
+        smiles: str = selfies.decoder(text)
+    except selfies.DecoderError:
+        return ""
+    return smiles
 
 
 def split_symbols(smiles: str) -> list[str]:

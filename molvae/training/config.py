@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from molvae.autoencoder.recipes import ModelSettings
+from molvae.features.views import FeatureSettings
 from molvae.settings import Settings
 
 
@@ -35,5 +36,6 @@ class TrainConfig(Settings):
     """The whole of a training configuration file."""
 
     name: str = "codec"
+    features: FeatureSettings = FeatureSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()

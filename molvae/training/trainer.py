@@ -90,7 +90,7 @@ def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank,
             break
         if report is not None:
             report(entry)
-    model = build(config.model, rows.spec, len(rows.label_names))
+    model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec)
     model.load_state_dict(keeper.best_weights())
     log = keeper.log()
     best = min(log, key=lambda entry: entry["validation"]["loss"])
@@ -162,7 +162,7 @@ def validate(
             terms["loss"] = _weighted(terms, settings, 1.0).expand(len(chunk))
             if trace.latent.logvar is not None:
                 terms["kl_nats"] = kl_to_standard_normal(trace.latent).sum(1)
-        codes.append(model.encode(batch.x))
+        codes.append(model.encode(batch.x if batch.view is None else batch.view))
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + float(term.sum())
         if n_decoded < _N_EXACT and model.spec.kind in ("tokens", "bits"):
@@ -189,8 +189,9 @@ def _by_length(rows: Rows, chosen: np.ndarray, size: int) -> Iterator[np.ndarray
 
 
 def _batch(rows: Rows, chosen: np.ndarray, device: torch.device) -> Batch:
-    y = torch.from_numpy(rows.labels[chosen]).to(device) if rows.label_names else None
-    return Batch(torch.from_numpy(rows.rows(chosen)).to(device), None, y)
+    x, view = torch.from_numpy(rows.rows(chosen)).to(device), rows.views(chosen)
+    y = torch.from_numpy(rows.labels(chosen)).to(device) if rows.label_names else None
+    return Batch(x, None if view is None else torch.from_numpy(view).to(device), y)
 
 
 def _weighted(terms: dict[str, Tensor], settings: TrainingSettings, done: float) -> Tensor:
@@ -212,9 +213,9 @@ def _precision(settings: TrainingSettings, device: torch.device) -> AbstractCont
 def _start(config: TrainConfig, rows: Rows, device: torch.device) -> tuple[Autoencoder, torch.optim.Optimizer]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(config.training.seed, "weights"))
-        model = build(config.model, rows.spec, len(rows.label_names)).to(device)
+        model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec).to(device)
     if model.property_head is not None:
-        model.property_head.standardize_by(torch.from_numpy(np.array(rows.labels)).to(device))
+        model.property_head.standardize_by(torch.from_numpy(rows.labels(rows.labelled)).to(device))
     settings = config.training
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True

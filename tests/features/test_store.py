@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from molvae.errors import InputError
-from molvae.feature_spec import PAD, FeatureSpec
+from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
 from molvae.features import FeatureStore, FeatureWriter
 
 SPEC = FeatureSpec("tokens", 10, 5)
@@ -25,7 +25,8 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert store.spec == SPEC
     assert store.label_names == ("logp", "qed")
     np.testing.assert_array_equal(store.rows(np.arange(3)), X)
-    np.testing.assert_array_equal(store.labels, LABELS)
+    np.testing.assert_array_equal(store.labels(np.arange(3)), LABELS)
+    assert store.labelled.tolist() == [0, 2]
     np.testing.assert_array_equal(store.lengths, [3, 2, 5])
 
 
@@ -37,12 +38,12 @@ def test_rows_are_as_wide_as_their_longest(tmp_path):
 
 def test_labels_may_be_missing_altogether(tmp_path):
     write(tmp_path, labels=False)
-    assert FeatureStore.open(tmp_path).labels.shape == (3, 0)
+    assert FeatureStore.open(tmp_path).labels(np.arange(3)).shape == (3, 0)
 
 
 def test_numpy_reads_the_arrays_without_molvae(tmp_path):
     write(tmp_path)
-    assert np.load(tmp_path / "tokens.npy").tolist() == X[X != PAD].tolist()
+    assert np.load(tmp_path / "rebuilt.npy").tolist() == X[X != PAD].tolist()
 
 
 def test_labels_of_another_shape_are_refused(tmp_path):
@@ -61,7 +62,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     write(tmp_path)
     content = json.loads((tmp_path / "features.json").read_text())
     (tmp_path / "features.json").write_text(json.dumps({**content, "n": 2}))
-    with pytest.raises(InputError, match="belong together"):
+    with pytest.raises(InputError, match="different length"):
         FeatureStore.open(tmp_path)
 
 
@@ -69,3 +70,37 @@ def test_an_empty_store_can_be_read(tmp_path):
     with FeatureWriter(tmp_path, SPEC):
         pass
     assert len(FeatureStore.open(tmp_path)) == 0
+
+
+def test_a_view_stands_row_for_row_beside_what_is_rebuilt(tmp_path):
+    graphs = np.zeros((3, 4, 1 + 2 * MAX_DEGREE), np.uint16)
+    graphs[0, :2, :3] = [[2, 1, 1], [3, 0, 1]]
+    graphs[1, :1, 0] = 2
+    graphs[2, :3, 0] = 4
+    with FeatureWriter(tmp_path, SPEC, view_spec=FeatureSpec("graph", 5, 4)) as writer:
+        writer.write(X[:1], view=graphs[:1])
+        writer.write(X[1:], view=graphs[1:])
+    store = FeatureStore.open(tmp_path)
+    assert store.view_spec == FeatureSpec("graph", 5, 4)
+    np.testing.assert_array_equal(store.rows(np.array([2, 0])), X[[2, 0]])
+    np.testing.assert_array_equal(store.views(np.array([2, 0])), graphs[[2, 0], :3])
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("bits", np.uint8), ("counts", np.uint8), ("array", np.float32)])
+def test_rows_of_numbers_come_back(tmp_path, kind, dtype):
+    x = np.random.default_rng(0).integers(0, 2, (5, 19)).astype(dtype)
+    with FeatureWriter(tmp_path, FeatureSpec(kind, 19)) as writer:
+        writer.write(x[:2])
+        writer.write(x[2:])
+    store = FeatureStore.open(tmp_path)
+    assert store.rows(np.array([4, 1])).dtype == np.float32
+    np.testing.assert_array_equal(store.rows(np.array([4, 1])), x[[4, 1]])
+    assert store.views(np.array([0])) is None
+    assert store.lengths.tolist() == [1] * 5
+
+
+def test_a_view_that_was_not_announced_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no view"), FeatureWriter(tmp_path, SPEC) as writer:
+        writer.write(X, view=X)
+    with pytest.raises(ValueError, match="3 rows"), FeatureWriter(tmp_path, SPEC, view_spec=SPEC) as writer:
+        writer.write(X, view=X[:2])

@@ -1,8 +1,11 @@
+import gzip
 import json
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
+from molvae.bundled import bundled
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import BEGIN, END, MASK, PAD
 from molvae.features import TokenFeaturizer
@@ -97,8 +100,8 @@ def test_an_open_row_is_read_to_its_end(featurizer):
 
 def test_learning_is_deterministic_and_saving_loses_nothing(featurizer, tmp_path):
     assert TokenFeaturizer.from_corpus(CORPUS, vocabulary_size=28) == featurizer
-    featurizer.save(tmp_path)
-    assert TokenFeaturizer.load(tmp_path) == featurizer
+    featurizer.save(tmp_path / "featurizer.json")
+    assert TokenFeaturizer.load(tmp_path / "featurizer.json") == featurizer
 
 
 def test_a_corpus_that_cannot_be_learnt_is_refused():
@@ -110,14 +113,14 @@ def test_a_corpus_that_cannot_be_learnt_is_refused():
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", json.dumps({"version": 2}), '{"version": 1, "symbols": 3}'])
 def test_a_damaged_vocabulary_is_refused(tmp_path, content):
-    (tmp_path / "vocabulary.json").write_text(content)
-    with pytest.raises(CodecError, match=r"vocabulary\.json"):
-        TokenFeaturizer.load(tmp_path)
+    (tmp_path / "featurizer.json").write_text(content)
+    with pytest.raises(CodecError, match=r"featurizer\.json"):
+        TokenFeaturizer.load(tmp_path / "featurizer.json")
 
 
 def test_a_missing_vocabulary_is_refused(tmp_path):
-    with pytest.raises(CodecError, match=r"vocabulary\.json"):
-        TokenFeaturizer.load(tmp_path)
+    with pytest.raises(CodecError, match=r"featurizer\.json"):
+        TokenFeaturizer.load(tmp_path / "featurizer.json")
 
 
 @pytest.mark.parametrize(
@@ -126,3 +129,32 @@ def test_a_missing_vocabulary_is_refused(tmp_path):
 )
 def test_symbols_have_names(symbol, words):
     assert describe_symbol(symbol) == words
+
+
+SHUFFLED = ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "C/C=C/CO", "O=C(O)c1ccccc1OC(C)=O"]
+
+
+def test_random_smiles_are_the_same_molecules_written_otherwise():
+    featurizer = TokenFeaturizer.from_corpus(SHUFFLED, 60, notation="random_smiles")
+    written = featurizer.decode(featurizer.encode(SHUFFLED).x)
+    assert written != SHUFFLED
+    assert [Chem.CanonSmiles(text) for text in written] == [Chem.CanonSmiles(text) for text in SHUFFLED]
+    assert featurizer.decode(featurizer.encode(SHUFFLED).x) == written
+
+
+def test_selfies_come_back_as_the_smiles_that_they_mean(tmp_path):
+    with gzip.open(bundled("moses_sample.csv.gz"), "rt") as lines:
+        smiles = [line.split(",")[1].strip() for line in lines][1:201] + SHUFFLED
+    featurizer = TokenFeaturizer.from_corpus(smiles, 200, notation="selfies")
+    featurizer.save(tmp_path / "featurizer.json")
+    assert TokenFeaturizer.load(tmp_path / "featurizer.json") == featurizer
+    encoded = featurizer.encode(smiles)
+    assert encoded.ok.all()
+    assert [Chem.CanonSmiles(text) for text in featurizer.decode(encoded.x)] == [Chem.CanonSmiles(t) for t in smiles]
+
+
+def test_what_selfies_cannot_write_is_a_row_with_a_reason():
+    featurizer = TokenFeaturizer.from_corpus(SHUFFLED, 60, notation="selfies")
+    encoded = featurizer.encode(["CC(=O)Nc1ccc(O)cc1", "O=Cl(=O)(=O)O"])
+    assert encoded.ok.tolist() == [True, False]
+    assert encoded.reason[1] == "cannot be written as SELFIES"

@@ -24,8 +24,8 @@ name = "own"
 path = "library.smi"
 [train]
 name = "own-codec"
-vocabulary_size = 30
-labels = 10
+features.vocabulary_size = 30
+features.labels = 10
 [train.model]
 n_latent = 4
 [train.training]
@@ -72,7 +72,7 @@ def test_the_library_is_written_as_tokens_and_labels(featurized: RunDir) -> None
     manifest = Manifest.read(featurized.featurize)
     assert manifest is not None
     rows = {entry.path: entry.rows for entry in manifest.outputs}
-    assert rows["tokens.npy"] == rows["molecules.parquet"] == rows["properties.npy"] == 32
+    assert rows["rebuilt.npy"] == rows["molecules.parquet"] == 32
 
 
 def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:

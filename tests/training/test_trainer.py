@@ -21,7 +21,7 @@ def features(tmp_path_factory):
     random = np.random.default_rng(0)
     texts = ["".join(random.choice(FRAGMENTS, 4)) for _ in range(600)]
     featurizer = TokenFeaturizer.from_corpus(texts, 40)
-    featurizer.save(folder)
+    featurizer.save(folder / "featurizer.json")
     labels = np.array([[len(text)] for text in texts], np.float32)
     labels[::5] = np.nan
     with FeatureWriter(folder, featurizer.spec, ("length",)) as writer:
@@ -123,7 +123,7 @@ def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n):
     store = FeatureStore.open(features)
     (tmp_path / "few").mkdir()
     with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
-        writer.write(store.rows(np.arange(n)).astype(np.uint16), np.array(store.labels[:n]))
+        writer.write(store.rows(np.arange(n)).astype(np.uint16), store.labels(np.arange(n)))
     assert train(config(256), tmp_path / "few", tmp_path / "work").n_molecules == 256
 
 

@@ -187,7 +187,7 @@ def test_a_codec_is_not_written_over_anything(small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["weights.safetensors", "prior.safetensors", "vocabulary.json", "codec.json", "README.md"]
+    "name", ["weights.safetensors", "prior.safetensors", "featurizer.json", "codec.json", "README.md"]
 )
 @pytest.mark.parametrize("damage", ["change", "truncate", "remove"])
 def test_a_damaged_codec_is_refused(small, tmp_path, name, damage):
@@ -206,7 +206,7 @@ def test_a_codec_of_another_version_is_refused(small, tmp_path):
     small.save(tmp_path / "codec")
     path = tmp_path / "codec" / "codec.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
-    with pytest.raises(CodecError, match="version 99; this release reads version 1"):
+    with pytest.raises(CodecError, match="version 99; this release reads version 2"):
         molvae.load_codec(tmp_path / "codec")
 
 

@@ -1,43 +1,28 @@
 """The codec: molecules to points and back; the one place where SMILES meet tensors."""
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from molvae.autoencoder import Autoencoder, ModelSettings, build
+from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled, bundled_codecs
+from molvae.codec.settings import SamplingSettings
+from molvae.codec.storage import read_codec, write_codec
 from molvae.errors import CodecError, InputError
-from molvae.feature_spec import END, PAD, FeatureSpec
-from molvae.features.store import FeatureStore
+from molvae.feature_spec import END, FeatureSpec
+from molvae.features.featurizer import Featurizer
+from molvae.features.store import Rows, filled_lengths, model_input
 from molvae.features.tokens import TokenFeaturizer
-from molvae.files import PART_PREFIX, sha256_of
-from molvae.latent.prior import PRIORS, GaussianPrior
+from molvae.latent.prior import GaussianPrior
 from molvae.seeds import generator, integer_seed
-from molvae.settings import Settings
 
-VERSION = 1
 DEFAULT_NAME = "moses"
-CODEC_NAME, WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "codec.json", "weights.safetensors", "prior.safetensors", "README.md"
 _BATCH = 512
-
-
-class SamplingSettings(Settings):
-    """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens."""
-
-    noise: float = Field(0.6, ge=0, le=1)
-    temperature: float = Field(0.5, ge=0, le=10)
 
 
 @dataclass(frozen=True)
@@ -71,18 +56,20 @@ class Decoded:
 class Codec:
     """Molecules to points and back, with the prior that says where molecules lie.
 
+    featurizer: of what the model rebuilds; view: of what it reads, where that is something else.
     card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
         `training_file` is the bundled file that holds its training set.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 
     name: str
-    featurizer: TokenFeaturizer
+    featurizer: Featurizer
     model: Autoencoder
     settings: ModelSettings
     prior: GaussianPrior
     sampling: SamplingSettings
     card: dict[str, Any]
+    view: Featurizer | None = None
     sha256: str = ""
 
     @property
@@ -118,11 +105,12 @@ class Codec:
             note.append("; ".join(filter(None, said)) or None)
         z = np.full((len(rows), self.n_latent), np.nan, np.float32)
         readable = [i for i, text in enumerate(smiles) if text is not None]
-        features = self.featurizer.encode([smiles[i] or "" for i in readable])
+        reader = self.view or self.featurizer
+        features = reader.encode([smiles[i] or "" for i in readable])
         for i, why in zip(readable, features.reason, strict=True):
             reason[i] = f"{why} (flatten=True drops stereo)" if why and "stereo" in why and not flatten else why
         places = np.array(readable, np.int64)[features.ok]
-        z[places] = encode_features(self.model, features.x[features.ok])
+        z[places] = encode_features(self.model, features.x[features.ok], reader.spec)
         return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)
 
     def decode(self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0) -> list[Decoded]:
@@ -132,9 +120,14 @@ class Codec:
         temperature: of the tokens; 0 takes the most probable. Above 0 of either, another seed gives other molecules.
 
         Raises:
-            InputError: z is not (n, D), or noise or temperature is out of range.
+            InputError: z is not (n, D), noise or temperature is out of range, or the codec rebuilds no molecules but
+                fingerprints.
         """
         points = self._points(z)
+        if not isinstance(self.featurizer, TokenFeaturizer):
+            raise InputError(
+                f"codec {self.name}: rebuilds {self.featurizer.describe()}, not molecules; use decode_features"
+            )
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
         draws = torch.Generator().manual_seed(integer_seed(seed, "decode"))
         finite = np.isfinite(points).all(1)
@@ -146,6 +139,13 @@ class Codec:
                 for row, text, is_closed in zip(chunk, self.featurizer.decode(x), (x == END).any(1), strict=True):
                     decoded[row] = _read(text, bool(is_closed))
         return decoded
+
+    def decode_features(self, z: np.ndarray) -> np.ndarray:
+        """What the model rebuilds from points (n, D), as features: tokens, bits or expected counts; greedy."""
+        parts = np.array_split(self._points(z), max(1, len(z) // _BATCH))
+        x = [self.model.decode(torch.from_numpy(part)).numpy() for part in parts]
+        longest = max(part.shape[1] for part in x)
+        return np.concatenate([np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in x])
 
     def draw(self, n: int, seed: int = 0) -> np.ndarray:
         """Points (n, D) float32 from the prior: where the molecules of the training set lie."""
@@ -198,39 +198,7 @@ class Codec:
         Raises:
             InputError: the folder exists and is not empty.
         """
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder}: exists and is not empty; name a new folder for the codec")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder.parent) as draft:
-                self._write(Path(draft, folder.name))
-                Path(draft, folder.name).replace(folder)
-        except OSError as error:
-            raise InputError(f"{folder}: the codec could not be written there ({error.strerror})") from None
-
-    def _write(self, folder: Path) -> None:
-        folder.mkdir()
-        self.featurizer.save(folder)
-        weights = {name: value.half().contiguous() for name, value in self.model.state_dict().items()}
-        (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
-        prior = {name: torch.from_numpy(array.astype(np.float32)) for name, array in self.prior.arrays().items()}
-        (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
-        (folder / CARD_NAME).write_text(write_card(self), encoding="utf-8")
-        head = self.model.property_head
-        content: dict[str, Any] = {
-            "version": VERSION,
-            "name": self.name,
-            "model": self.settings.model_dump(),
-            "spec": asdict(self.featurizer.spec),
-            "n_properties": head.linear.out_features if head else 0,
-            "prior": "gaussian",
-            "sampling": self.sampling.model_dump(),
-            "card": self.card,
-            "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
-        }
-        content["sha256"] = _content_sha256(content)
-        (folder / CODEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_codec(self, Path(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -239,23 +207,7 @@ class Codec:
         Raises:
             CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
         """
-        content = _read_description(folder)
-        contents = {name: _checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
-        try:
-            settings = ModelSettings.from_dict(content["model"], f"{folder / CODEC_NAME} [model]")
-            model = build(settings, FeatureSpec(**content["spec"]), content["n_properties"])
-            weights = load_tensors(contents[WEIGHTS_NAME])
-            model.load_state_dict({name: value.float() for name, value in weights.items()})
-            prior = {name: value.double().numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
-            sampling = SamplingSettings.from_dict(content["sampling"], f"{folder / CODEC_NAME} [sampling]")
-            featurizer = TokenFeaturizer.load(folder)
-            model.requires_grad_(False)
-            return cls(
-                content["name"], featurizer, model, settings, PRIORS[content["prior"]](**prior), sampling,
-                content["card"], content["sha256"],
-            )  # fmt: skip
-        except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise CodecError(f"{folder}: its files do not belong together ({error}); get the codec again") from None
+        return cls(**read_codec(folder)._asdict())
 
     def _points(self, z: np.ndarray) -> np.ndarray:
         try:
@@ -287,52 +239,34 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
     return Codec.load(folder)
 
 
-def encode_features(model: Autoencoder, x: np.ndarray) -> np.ndarray:
-    """Codes (n, D) float32 of token rows (n, L); rows of like length go together, none pays for a longer one's PAD."""
+def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding."""
     if not len(x):
         return np.empty((0, model.bottleneck.n_latent), np.float32)
-    lengths = (x != PAD).sum(1)
+    lengths = filled_lengths(x, spec)
     order = np.argsort(lengths, kind="stable")
     codes = []
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
-        tokens = x[rows, : lengths[rows[-1]]].astype(np.int64)
-        codes.append(model.encode(torch.from_numpy(tokens)).numpy())
+        codes.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
     z = np.empty((len(x), codes[0].shape[1]), np.float32)
     z[order] = np.concatenate(codes)
     return z
 
 
-def fit_prior(model: Autoencoder, store: FeatureStore, n: int = 200_000, seed: int = 0) -> GaussianPrior:
+def fit_prior(model: Autoencoder, store: Rows, n: int = 200_000, seed: int = 0) -> GaussianPrior:
     """The prior of the codes of at most n molecules of a features folder, drawn at random."""
     rows = np.sort(generator(seed, "prior fit").permutation(len(store))[:n])
-    codes = [encode_features(model, store.rows(part)) for part in np.array_split(rows, max(1, len(rows) // 20_000))]
-    return GaussianPrior.fit(np.concatenate(codes))
+    parts = np.array_split(rows, max(1, len(rows) // 20_000))
+    return GaussianPrior.fit(np.concatenate([encode_rows(model, store, part) for part in parts]))
 
 
-def write_card(codec: Codec) -> str:
-    """The model card, as Markdown: what it is for, what it was made from, what was measured."""
-    n_parameters = sum(value.numel() for value in codec.model.parameters())
-    lines = [
-        f"# Codec {codec.name}",
-        "",
-        f"{codec.n_latent} latent dimensions, {n_parameters:,} parameters, recipe `{codec.settings.recipe}`; "
-        f"{codec.featurizer.spec.width} tokens, at most {codec.featurizer.length - 1} a molecule.",
-        "",
-        *(f"- {key.replace('_', ' ')}: {_in_words(value)}" for key, value in codec.card.items()),
-        "",
-        "Symbols that it reads: " + " ".join(f"`{symbol}`" for symbol in codec.featurizer.symbols),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key.replace('_', ' ')} {_in_words(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """Codes (len(chosen), D) float32 of training rows, by row number."""
+    view = rows.views(chosen)
+    if view is None:
+        return encode_features(model, rows.rows(chosen), rows.spec)
+    return encode_features(model, view, rows.view_spec or rows.spec)
 
 
 def _read(text: str, is_closed: bool) -> Decoded:
@@ -348,40 +282,3 @@ def _count(n: int) -> int:
     if n < 0:
         raise InputError(f"n: expected 0 or more molecules, got {n}")
     return n
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / CODEC_NAME
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = content["version"]
-    except FileNotFoundError:
-        raise CodecError(f"{folder}: no codec here ({CODEC_NAME} is missing)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CodecError(f"{path}: damaged ({error}); get the codec again") from None
-    if version != VERSION:
-        raise CodecError(
-            f"{path}: codec version {version}; this release reads version {VERSION}; update molvae, or train it again"
-        )
-    if content.get("sha256") != _content_sha256(content):
-        raise CodecError(f"{path}: changed since it was written (sha256 differs); get the codec again")
-    return content
-
-
-def _checked_bytes(path: Path, digest: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CodecError(f"{path}: cannot be read ({error.strerror}); get the codec again") from None
-    if _sha256(data) != digest:
-        raise CodecError(f"{path}: changed or truncated since it was written (sha256 differs); get the codec again")
-    return data
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _content_sha256(content: dict[str, Any]) -> str:
-    rest = {key: value for key, value in content.items() if key != "sha256"}
-    return _sha256(json.dumps(rest, sort_keys=True).encode())

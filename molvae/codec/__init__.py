@@ -1,0 +1,6 @@
+"""Molecules to points and back."""
+
+from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec
+from molvae.codec.settings import SamplingSettings
+
+__all__ = ["Codec", "Decoded", "Encoding", "SamplingSettings", "encode_features", "fit_prior", "load_codec"]

@@ -1,0 +1,179 @@
+"""A codec on disk: a folder of files, each under a sha256, and a card that tells of it."""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from molvae.autoencoder import Autoencoder, ModelSettings, build
+from molvae.codec.settings import SamplingSettings
+from molvae.errors import CodecError, InputError
+from molvae.features.featurizer import Featurizer
+from molvae.features.tokens import TokenFeaturizer
+from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
+from molvae.files import PART_PREFIX, sha256_of
+from molvae.latent.prior import PRIORS, GaussianPrior
+
+if TYPE_CHECKING:
+    from molvae.codec.codec import Codec
+
+VERSION = 2
+CODEC_NAME, WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "codec.json", "weights.safetensors", "prior.safetensors", "README.md"
+
+
+class StoredCodec(NamedTuple):
+    """What a folder holds of a codec, by the names of Codec's fields."""
+
+    name: str
+    featurizer: Featurizer
+    model: Autoencoder
+    settings: ModelSettings
+    prior: GaussianPrior
+    sampling: SamplingSettings
+    card: dict[str, Any]
+    view: Featurizer | None
+    sha256: str
+
+
+def write_codec(codec: "Codec", folder: Path) -> None:
+    """Write a codec into a new folder, whole or not at all.
+
+    Raises:
+        InputError: the folder exists and is not empty, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and is not empty; name a new folder for the codec")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder.parent) as draft:
+            _write(codec, Path(draft, folder.name))
+            Path(draft, folder.name).replace(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: the codec could not be written there ({error.strerror})") from None
+
+
+def _write(codec: "Codec", folder: Path) -> None:
+    folder.mkdir()
+    codec.featurizer.save(folder / FEATURIZER_NAME)
+    if codec.view is not None:
+        codec.view.save(folder / VIEW_NAME)
+    weights = {name: value.half().contiguous() for name, value in codec.model.state_dict().items()}
+    (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
+    prior = {name: torch.from_numpy(array).float() for name, array in codec.prior.arrays().items()}
+    (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
+    (folder / CARD_NAME).write_text(write_card(codec), encoding="utf-8")
+    head = codec.model.property_head
+    content: dict[str, Any] = {
+        "version": VERSION,
+        "name": codec.name,
+        "model": codec.settings.model_dump(),
+        "n_properties": head.linear.out_features if head else 0,
+        "prior": "gaussian",
+        "sampling": codec.sampling.model_dump(),
+        "card": codec.card,
+        "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+    }
+    content["sha256"] = _content_sha256(content)
+    (folder / CODEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_codec(folder: Path) -> StoredCodec:
+    """What a folder holds of a codec, every file checked against its sha256.
+
+    Raises:
+        CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
+    """
+    content = _read_description(folder)
+    contents = {name: _checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
+    try:
+        settings = ModelSettings.from_dict(content["model"], f"{folder / CODEC_NAME} [model]")
+        featurizer = load_featurizer(folder / FEATURIZER_NAME)
+        view = load_featurizer(folder / VIEW_NAME) if VIEW_NAME in contents else None
+        model = build(settings, featurizer.spec, content["n_properties"], view.spec if view else None)
+        weights = load_tensors(contents[WEIGHTS_NAME])
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+        model.requires_grad_(False)
+        prior = {name: value.double().numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
+        return StoredCodec(
+            name=content["name"],
+            featurizer=featurizer,
+            model=model,
+            settings=settings,
+            prior=PRIORS[content["prior"]](**prior),
+            sampling=SamplingSettings.from_dict(content["sampling"], f"{folder / CODEC_NAME} [sampling]"),
+            card=content["card"],
+            view=view,
+            sha256=content["sha256"],
+        )
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise CodecError(f"{folder}: its files do not belong together ({error}); get the codec again") from None
+
+
+def write_card(codec: "Codec") -> str:
+    """The model card, as Markdown: what it is for, what it was made from, what was measured."""
+    n_parameters = sum(value.numel() for value in codec.model.parameters())
+    rebuilt = codec.featurizer
+    reads = f"reads {codec.view.describe()}, rebuilds" if codec.view else "reads and rebuilds"
+    lines = [
+        f"# Codec {codec.name}",
+        "",
+        f"{codec.n_latent} latent dimensions, {n_parameters:,} parameters, recipe `{codec.settings.recipe}`; "
+        f"{reads} {rebuilt.describe()}.",
+        "",
+        *(f"- {key.replace('_', ' ')}: {_in_words(value)}" for key, value in codec.card.items()),
+        "",
+    ]
+    if isinstance(rebuilt, TokenFeaturizer):
+        lines += ["Symbols that it writes: " + " ".join(f"`{symbol}`" for symbol in rebuilt.symbols), ""]
+    return "\n".join(lines)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key.replace('_', ' ')} {_in_words(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / CODEC_NAME
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["version"]
+    except FileNotFoundError:
+        raise CodecError(f"{folder}: no codec here ({CODEC_NAME} is missing)") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CodecError(f"{path}: damaged ({error}); get the codec again") from None
+    if version != VERSION:
+        raise CodecError(
+            f"{path}: codec version {version}; this release reads version {VERSION}; update molvae, or train it again"
+        )
+    if content.get("sha256") != _content_sha256(content):
+        raise CodecError(f"{path}: changed since it was written (sha256 differs); get the codec again")
+    return content
+
+
+def _checked_bytes(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CodecError(f"{path}: cannot be read ({error.strerror}); get the codec again") from None
+    if _sha256(data) != digest:
+        raise CodecError(f"{path}: changed or truncated since it was written (sha256 differs); get the codec again")
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _content_sha256(content: dict[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return _sha256(json.dumps(rest, sort_keys=True).encode())
