@@ -159,7 +159,7 @@ def _featurizers(draft: Path, n: int, wanted: FeaturePlan, seed: int) -> tuple[F
         return wanted.like.featurizer, wanted.like.view
 
     def corpus() -> Iterator[str]:
-        screen.say("  learning the vocabulary")
+        screen.say("  learning which symbols there are")
         chosen = _draw(n, _LEARNT_FROM, seed, "vocabulary")
         return (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
 

@@ -47,7 +47,7 @@ class GruEncoder(nn.Module):
         self.input = nn.Linear(n_embedding, 6 * n_hidden)
         self.forth = GatedRecurrence(n_hidden)
         self.back = GatedRecurrence(n_hidden)
-        self.heads = nn.Linear(2 * n_hidden, n_heads)
+        self.heads = nn.Linear(2 * n_hidden, n_heads, bias=False)  # softmax over places ignores a bias
         self.n_out = n_heads * 2 * n_hidden
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class GraphEncoder(nn.Module):
         self.atoms = nn.Embedding(spec.width, n_hidden)
         self.steps = nn.ModuleList(_Exchange(n_hidden) for _ in range(n_steps))
         self.norm = nn.LayerNorm(n_hidden)
-        self.heads = nn.Linear(n_hidden, n_heads)
+        self.heads = nn.Linear(n_hidden, n_heads, bias=False)
         self.n_out = n_heads * n_hidden
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,11 @@
+import numpy as np
+import pytest
 import torch
 
-from molvae.autoencoder.encoders import GruEncoder, _reversed_places
-from molvae.feature_spec import PAD, FeatureSpec
+from molvae.autoencoder.encoders import GraphEncoder, GruEncoder, _reversed_places
+from molvae.chem.molecules import shuffle_atoms
+from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
+from molvae.features.graphs import GraphFeaturizer
 
 SPEC = FeatureSpec("tokens", 12, 9)
 
@@ -43,3 +47,67 @@ def test_turning_the_sequence_exchanges_the_two_directions():
     there = part(torch.tensor([[4, 5, 6, 2]])).view(3, 2, 7)
     back = part(torch.tensor([[2, 6, 5, 4]])).view(3, 2, 7)
     torch.testing.assert_close(there, back.flip(1))
+
+
+MOLECULES = [
+    "CC(=O)Nc1ccc(O)cc1",
+    "C[C@H](N)C(=O)NC1CCCCC1",
+    "O=C(O)[C@@H](O)[C@H](O)C(=O)O",
+    "C/C=C/CNC(=O)c1ccsc1",
+    "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O",
+    "C[n+]1ccccc1",
+    "C",
+]
+
+
+def graph_encoder(featurizer):
+    torch.manual_seed(0)
+    return GraphEncoder(featurizer.spec, 16, 3, 2)
+
+
+def read(encoder, featurizer, smiles):
+    encoded = featurizer.encode(smiles)
+    assert encoded.ok.all(), encoded.reason
+    return encoder(torch.from_numpy(encoded.x.astype(np.int64)))
+
+
+def test_a_graph_is_read_alike_in_whatever_order_its_atoms_stand():
+    featurizer = GraphFeaturizer.from_corpus(MOLECULES)
+    encoder = graph_encoder(featurizer)
+    expected = read(encoder, featurizer, MOLECULES)
+    for seed in range(10):
+        shuffled = [shuffle_atoms(text, seed) for text in MOLECULES]
+        assert seed == 0 or shuffled != MOLECULES
+        torch.testing.assert_close(read(encoder, featurizer, shuffled), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"),
+        ("C/C=C/CO", "C/C=C\\CO"),
+        ("CCCO", "CCOC"),
+        ("C1CCCCC1C1CCCCC1", "C1CCCCC1C1CCCC1"),
+    ],
+)
+def test_isomers_are_read_apart(one, other):
+    featurizer = GraphFeaturizer.from_corpus([one, other])
+    both = read(graph_encoder(featurizer), featurizer, [one, other])
+    assert (both[0] - both[1]).abs().max() > 1e-3
+
+
+def test_an_atom_hears_of_others_over_the_bonds_between():
+    isomers = ["OCC(F)CCN", "OCCC(F)CN"]  # the same atoms with the same number of bonds
+    featurizer = GraphFeaturizer.from_corpus(isomers)
+    near, far = read(graph_encoder(featurizer), featurizer, isomers)
+    assert (near - far).abs().max() > 1e-3
+
+
+def test_what_is_said_of_a_bond_counts():
+    x = torch.zeros(2, 2, 1 + 2 * MAX_DEGREE, dtype=torch.int64)
+    x[:, :, 0] = 2
+    x[:, 0, 1], x[:, 1, 1] = 1, 0
+    x[0, :, 2], x[1, :, 2] = 1, 2
+    torch.manual_seed(0)
+    single, double = GraphEncoder(FeatureSpec("graph", 3, 2), 8, 1, 1)(x)
+    assert (single - double).abs().max() > 1e-4

@@ -1,0 +1,128 @@
+"""Codecs that read one form of a molecule and rebuild another: a file, features, a codec, and molecules again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+import molvae
+from molvae.errors import InputError
+from molvae.features.store import FeatureStore
+from pipeline import cli
+
+DRUGS = ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "C/C=C/CO", "Cn1c(=O)c2c(ncn2C)n(C)c1=O"]
+MIRRORED = "C[C@@H](N)C(=O)O"
+LIBRARY = [*DRUGS, MIRRORED, *(f"{'C' * i}{tail}" for i in range(1, 7) for tail in ("O", "N", "(=O)O", "c1ccccc1"))]
+SETTINGS = """
+name = "small"
+[features]
+rebuilt = "{rebuilt}"
+{view}
+vocabulary_size = 60
+n_bits = 128
+labels = 10
+[model]
+recipe = "{recipe}"
+n_latent = 5
+[training]
+n_molecules = 96
+batch_size = 8
+n_held_out = 4
+n_processes = 1
+evaluate_every = 48
+"""
+FORMS = [
+    ("smiles", "graph", "molecular"),
+    ("smiles", "random_smiles", "denoising"),
+    ("selfies", "counts", "variational"),
+    ("selfies", None, "masked"),
+    ("bits", None, "denoising"),
+    ("counts", "smiles", "contractive"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("library.smi").write_text("\n".join(LIBRARY))
+
+
+def settings(rebuilt: str, view: str | None, recipe: str = "plain") -> None:
+    said = f'view = "{view}"' if view else ""
+    Path("small.toml").write_text(SETTINGS.format(rebuilt=rebuilt, view=said, recipe=recipe))
+
+
+def run(*arguments: str) -> int:
+    return cli._run(list(arguments))
+
+
+@pytest.mark.parametrize(("rebuilt", "view", "recipe"), FORMS)
+def test_a_codec_of_any_two_forms_is_trained_saved_and_used(rebuilt: str, view: str | None, recipe: str) -> None:
+    settings(rebuilt, view, recipe)
+    assert run("featurize", "library.smi", "-o", "features", "--config", "small.toml") == 0
+    store = FeatureStore.open(Path("features"))
+    assert (store.view_spec is None) == (view is None)
+    assert len(store) == len(LIBRARY)
+    assert run("train", "small.toml", "--features", "features", "-o", "codec") == 0
+    codec = molvae.load_codec("codec")
+    encoding = codec.encode([*DRUGS, "nonsense"])
+    assert encoding.ok.tolist() == [True] * 4 + [False]
+    again = molvae.load_codec("codec").encode(DRUGS[::-1])
+    np.testing.assert_allclose(again.z[::-1], encoding.z[:4], atol=1e-5)
+    if rebuilt in ("smiles", "selfies"):
+        assert len(codec.decode(encoding.z[:4])) == 4
+        assert len(codec.sample(5)) == 5
+    else:
+        assert codec.decode_features(encoding.z[:4]).shape == (4, 128)
+        with pytest.raises(InputError, match=f"rebuilds Morgan {rebuilt}.*decode_features"):
+            codec.decode(encoding.z[:4])
+    assert codec.featurizer.describe() in Path("codec/README.md").read_text()
+    assert codec.view is None or codec.view.describe() in Path("codec/README.md").read_text()
+
+
+def test_a_molecule_is_one_point_however_its_atoms_stand() -> None:
+    settings("smiles", "graph")
+    assert run("featurize", "library.smi", "-o", "features", "--config", "small.toml") == 0
+    assert run("train", "small.toml", "--features", "features", "-o", "codec") == 0
+    codec = molvae.load_codec("codec")
+    mol = Chem.MolFromSmiles(DRUGS[1])
+    shuffled = Chem.MolToSmiles(Chem.RenumberAtoms(mol, [5, 2, 0, 4, 1, 3]), canonical=False)
+    z = codec.encode([DRUGS[1], shuffled, MIRRORED]).z
+    np.testing.assert_allclose(z[0], z[1], atol=1e-5)
+    assert abs(z[0] - z[2]).max() > 1e-4
+
+
+def test_features_of_another_form_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    settings("smiles", "graph")
+    assert run("featurize", "library.smi", "-o", "features", "--view", "bits") == 0
+    assert run("train", "small.toml", "--features", "features", "-o", "codec") == 2
+    assert "asks for smiles rebuilt from graph, but features holds smiles and bits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--view", "image"], "view"),
+        (["--rebuilt", "graph"], "rebuilt"),
+        (["--config", "missing.toml"], "missing.toml"),
+        (["--vocabulary-size", "8"], "needs at least"),
+    ],
+)
+def test_forms_that_there_are_not_are_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("featurize", "library.smi", "-o", "features", *arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+    assert not Path("features").exists()
+
+
+def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
+    tungsten = "F[W](F)(F)(F)(F)(F)F"
+    Path("library.smi").write_text("\n".join([*LIBRARY, tungsten]))
+    assert run("featurize", "library.smi", "-o", "features", "--view", "graph") == 0
+    dropped = Path("features/dropped.csv").read_text()
+    assert "cannot be written as features: an atom (W) with more than 6 bonds" in dropped
+    assert len(FeatureStore.open(Path("features"))) == len(LIBRARY)
