@@ -22,8 +22,17 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     loaded = Campaign.load(campaign, changes)
     section = loaded.molecules
     open_molecules(molecules_path(section), section.smiles_column, section.id_column)
+    if loaded.train is not None and loaded.train.features.rebuilt not in ("smiles", "selfies"):
+        raise InputError(
+            f"[train.features] rebuilt = {loaded.train.features.rebuilt!r}: a search needs molecules back; "
+            "take smiles or selfies"
+        )
     if loaded.train is None:
         codec = load_codec(loaded.finished_codec)
+        if not codec.writes_molecules:
+            raise InputError(
+                f"codec {codec.name}: rebuilds {codec.featurizer.describe()}, and a search needs molecules"
+            )
         if loaded.lead is not None:
             encoding = codec.encode([loaded.lead.smiles], flatten=loaded.search.flatten)
             if not encoding.ok[0]:

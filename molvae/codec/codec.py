@@ -77,6 +77,11 @@ class Codec:
         """Dimensions of a point."""
         return self.settings.n_latent
 
+    @property
+    def writes_molecules(self) -> bool:
+        """Whether its points become molecules, and not only fingerprints."""
+        return isinstance(self.featurizer, TokenFeaturizer)
+
     def encode(self, molecules: Iterable[Any] | str, flatten: bool = False) -> Encoding:
         """Points of molecules, in order: SMILES, a Series of them, or RDKit molecules.
 

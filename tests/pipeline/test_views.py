@@ -9,7 +9,7 @@ from rdkit import Chem
 import molvae
 from molvae.errors import InputError
 from molvae.features.store import FeatureStore
-from pipeline import cli
+from pipeline import cli, runs
 
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "C/C=C/CO", "Cn1c(=O)c2c(ncn2C)n(C)c1=O"]
 MIRRORED = "C[C@@H](N)C(=O)O"
@@ -77,6 +77,8 @@ def test_a_codec_of_any_two_forms_is_trained_saved_and_used(rebuilt: str, view: 
         assert codec.decode_features(encoding.z[:4]).shape == (4, 128)
         with pytest.raises(InputError, match=f"rebuilds Morgan {rebuilt}.*decode_features"):
             codec.decode(encoding.z[:4])
+        with pytest.raises(InputError, match="a search needs molecules"):
+            runs.load(Path("default.toml"), ["codec.folder=codec"])
     assert codec.featurizer.describe() in Path("codec/README.md").read_text()
     assert codec.view is None or codec.view.describe() in Path("codec/README.md").read_text()
 
@@ -126,3 +128,8 @@ def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
     dropped = Path("features/dropped.csv").read_text()
     assert "cannot be written as features: an atom (W) with more than 6 bonds" in dropped
     assert len(FeatureStore.open(Path("features"))) == len(LIBRARY)
+
+
+def test_a_campaign_cannot_train_what_gives_no_molecules() -> None:
+    with pytest.raises(InputError, match=r"\[train.features\] rebuilt = 'bits'"):
+        runs.load(Path("default.toml"), ["train.features.rebuilt=bits"])
