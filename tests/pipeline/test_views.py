@@ -131,5 +131,9 @@ def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
 
 
 def test_a_campaign_cannot_train_what_gives_no_molecules() -> None:
+    Path("own.toml").write_text(
+        '[molecules]\npath = "library.smi"\n[train.features]\nrebuilt = "bits"\n'
+        '[objective.terms.weight]\nproperty = "weight"\nshape = "lower"\n'
+    )
     with pytest.raises(InputError, match=r"\[train.features\] rebuilt = 'bits'"):
-        runs.load(Path("default.toml"), ["train.features.rebuilt=bits"])
+        runs.load(Path("own.toml"), [])
