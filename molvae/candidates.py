@@ -42,8 +42,10 @@ CANDIDATE_COLUMNS = (
 )
 
 
-def check_table(table: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.DataFrame:
-    """The same table, once it is known to hold the columns.
+def check_table(
+    table: pd.DataFrame, columns: tuple[Column, ...], where: str, may_hold_more: bool = False
+) -> pd.DataFrame:
+    """The same table, once it is known to hold the columns; others only where it may hold more.
 
     Raises:
         InputError: a column is missing, of the wrong kind or unknown; or ids or SMILES stand twice.
@@ -58,6 +60,8 @@ def check_table(table: pd.DataFrame, columns: tuple[Column, ...], where: str) ->
         family = next((f"{f}*" for f in families if name.startswith(f)), None)
         column = names.get(name) or names.get(family or "")
         if column is None:
+            if may_hold_more:
+                continue
             raise InputError(f"{where}: unknown column {name}; known: {', '.join(names)}")
         if not _is_kind(table[name], column.kind):
             raise InputError(f"{where}: column {name}: expected {column.kind}, got {table[name].dtype}")

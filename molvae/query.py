@@ -58,7 +58,7 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
         raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
     if sum(map(text.count, "([{")) > MAX_BRACKETS:
         raise InputError(f"query: more than {MAX_BRACKETS} opening brackets; write it more simply")
-    table = read_candidates(path)
+    table = read_candidates(path, may_hold_more=True)
     connection = _open(table)
     try:
         tree = _parse(connection, *_as_select(text))

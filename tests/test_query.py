@@ -318,3 +318,16 @@ def test_what_is_no_candidate_file_is_said_before_the_query_is_read(tmp_path: Pa
 def test_a_column_with_an_odd_name_can_be_quoted(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates.rename(columns={"value_logp": 'value_my "log" P; drop'}))
     assert query(tmp_path, '"value_my ""log"" P; drop" > 1')["candidate_id"].tolist() == ["C000001"]
+
+
+@pytest.mark.parametrize("name", ["candidates.csv", "candidates.parquet"])
+def test_columns_that_a_chemist_added_can_be_asked_for(run: Path, name: str) -> None:
+    if name.endswith(".csv"):
+        table = pd.read_csv(run / name, dtype=str, keep_default_na=False)
+        table.assign(pIC50=["7.1", "", "5.5", "6.0"], who=["Ana", "Bo", "", "'=x"]).to_csv(run / name, index=False)
+    else:
+        table = pd.read_parquet(run / name)
+        table.assign(pIC50=[7.1, None, 5.5, 6.0], who=["Ana", "Bo", None, "=x"]).to_parquet(run / name, index=False)
+    assert ids(run / name, "pIC50 > 5.8 order by pIC50") == ["4", "1"]
+    assert ids(run / name, "who = 'Ana' or who is null") == ["1", "3"]
+    assert list(query(run / name, "score > 0"))[-2:] == ["pIC50", "who"]

@@ -46,17 +46,19 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
     return paths
 
 
-def read_candidates(path: Path) -> pd.DataFrame:
+def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     """The candidates of a candidates.csv or candidates.parquet, or of a folder that holds one (Parquet first).
 
     Missing text is None, a missing number NaN; numbers are float64, counts int64, flags bool.
+    may_hold_more: columns that somebody has added are read, too, as numbers where every cell is one, and stand last.
 
     Raises:
         InputError: there is no such file, it is no candidate table, or a cell is not of its column's kind.
     """
     path = _find(path)
     table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    return arrange(check_table(table, CANDIDATE_COLUMNS, str(path)))
+    known = arrange(check_table(table, CANDIDATE_COLUMNS, str(path), may_hold_more))
+    return pd.concat([known, table.drop(columns=list(known)).apply(_as_numbers)], axis=1)
 
 
 def arrange(table: pd.DataFrame) -> pd.DataFrame:
@@ -129,6 +131,12 @@ def _one_line(text: str) -> str:
     """The text on one line, and not one that a reader of SDF takes for the next field or the end of the record."""
     line = " ".join(text.splitlines())
     return " " + line if line.startswith(("$$$$", ">")) else line
+
+
+def _as_numbers(cells: pd.Series) -> pd.Series:
+    """The same cells, as numbers where each is one or empty and not all are empty."""
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return numbers if numbers.notna().any() and (numbers.notna() | cells.isna()).all() else cells
 
 
 def _find(path: Path) -> Path:
