@@ -219,6 +219,40 @@ def train(
     return job
 
 
+@app.command(short_help="Find out how large a code must be.")
+def sweep(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Settings of the model and its training.")],
+    features: Annotated[Path, typer.Option("--features", metavar="DIR", help="A folder made by `molvae featurize`.")],
+    latent: Annotated[
+        str, typer.Option("--latent", metavar="SIZES", help="Sizes of the code to train, such as 2,4,8,16,32.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="A new folder for table and plot.")],
+    molecules: Annotated[
+        int | None,
+        typer.Option(
+            "--molecules", min=1, metavar="N", help="Shown at each size. Default: as CONFIG says, at most 200,000."
+        ),
+    ] = None,
+) -> Job:
+    """Find out how large a code must be: train the recipe of CONFIG small at each size, beside PCA.
+
+    Prints and plots what comes back of held-out rows at each size, the intrinsic dimension of the data (two nearest
+    neighbours) and the knee. Writes sweep.csv, .json, .svg and .png. A sweep that was stopped goes on, by the same
+    command, with the sizes that are missing.
+
+    \b
+    Example:
+      molvae sweep moses.toml --features features --latent 2,4,8,16,32 -o sizes
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.sweep(config, features, latent, out, molecules)
+
+    return job
+
+
 @app.command(short_help="Draw new molecules.")
 def sample(
     n: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many molecules to draw.")],

@@ -190,6 +190,16 @@ def train(config: Path, features: Path, out: Path, resume: bool, start: str | No
     _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
 
 
+def sweep(config: Path, features: Path, sizes: str, out: Path, n_molecules: int | None) -> None:
+    """Print reconstruction over the size of the code, and write it as table and plot."""
+    from pipeline.sweep import sweep_features
+
+    with screen.showing():
+        result = sweep_features(config, features, sizes, out, n_molecules)
+    print(result.text())
+    _say(f"table and plot: {out}")
+
+
 def _codec(name: str | None) -> "Codec":
     from molvae.codec import load_codec
 

@@ -83,7 +83,7 @@ def _train(
     featurizer = load_featurizer(features / FEATURIZER_NAME)
     view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
     if "features" in config.model_fields_set:
-        _check_forms(config.features, featurizer, view, features)
+        check_forms(config.features, featurizer, view, features)
     first = load_codec(start) if start is not None else None
     if first is not None:
         _check_start(first, config, featurizer, view, store, start)
@@ -110,7 +110,7 @@ def _train(
     return load_codec(out), trained
 
 
-def _check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path) -> None:
+def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path) -> None:
     """Refuse features of another form than the settings say.
 
     Raises:

@@ -39,6 +39,7 @@ PIPELINE = {
     "launch": 8,
     "deploy": 7,
     "flow": 6,
+    "sweep": 6,
     "featurize": 5,
     "train": 5,
     "search": 5,

@@ -14,7 +14,7 @@ import pytest
 from molvae.errors import InputError, MolvaeError
 from pipeline import cli
 
-COMMANDS = ["design", "serve", "featurize", "train", "sample", "encode", "decode", "evaluate", "query"]
+COMMANDS = ["design", "serve", "featurize", "train", "sweep", "sample", "encode", "decode", "evaluate", "query"]
 
 
 def run(arguments: list[str]) -> int:
