@@ -110,7 +110,7 @@ class SweepResult:
         axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([str(size) for size in sizes])
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlabel("size of the code")
         axes.set_ylabel(f"{self.unit} rebuilt, of {self.n_judged:,} held-out rows")
         axes.grid(color="#e4e4e4")
