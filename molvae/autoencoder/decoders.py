@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import embedding, linear, silu
+from torch.nn.functional import cross_entropy, embedding, linear, silu
 
 from molvae.autoencoder.gru import GatedRecurrence
 from molvae.autoencoder.mlp import mlp
@@ -93,6 +93,34 @@ class GruDecoder(nn.Module):
             if len(rows) == 0:
                 return written[:, : place + 1]
         return written
+
+    @torch.no_grad()
+    def complete(
+        self, z: Tensor, noise: Tensor, template: Tensor, temperature: float, generator: Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Token rows (B, L) with a token for each MASK of a template (B, L), and their log-probability (B,) in nats.
+
+        What is given stays, PAD behind it too; a token is chosen as in `generate`, but never END. The log-probability
+        is that of the whole row, given and chosen tokens alike, as `forward` has it, whatever the temperature; a
+        template without MASK is only judged.
+        """
+        written = template.clone()
+        context_gates, state = self._read_point(z, noise)
+        token_gates = self._token_gates()
+        token = torch.full((len(z),), BEGIN, device=z.device)
+        log_probability = torch.zeros(len(z), device=z.device)
+        for place in range(template.shape[1]):
+            state = self.recurrence.step(token_gates[token] + context_gates, state)
+            logits = self._logits(state).float()
+            token = template[:, place].clone()
+            hidden = token == MASK
+            open_logits = logits[hidden]
+            open_logits[:, [PAD, BEGIN, END, MASK]] = -torch.inf
+            token[hidden] = _choose(open_logits, temperature, generator)
+            written[:, place] = token
+            nats = cross_entropy(logits, token, reduction="none")
+            log_probability -= torch.where(token == PAD, 0.0, nats)
+        return written, log_probability
 
     def _read_point(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         context = silu(self.context(torch.cat([z, noise_features(noise)], dim=1)))

@@ -1,6 +1,6 @@
 """The codec: molecules to points and back; the one place where SMILES meet tensors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,8 +11,10 @@ import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled, bundled_codecs
+from molvae.codec.infill import infill
 from molvae.codec.settings import SamplingSettings
 from molvae.codec.storage import read_codec, write_codec
+from molvae.codec.units import UNIT_PROPERTIES, explain_units
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import END, FeatureSpec
 from molvae.features.featurizer import Featurizer
@@ -196,6 +198,68 @@ class Codec:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             next(lines)
             return [line.rstrip("\n") for line in lines]
+
+    def infill(
+        self,
+        text: str,
+        n: int = 10,
+        seed: int = 0,
+        temperature: float = 1.0,
+        lengths: Sequence[int] = range(5),
+        tries: int = 1000,
+    ) -> pd.DataFrame:
+        """At most n molecules that a SMILES text with gaps can become, the most probable first.
+
+        text: gaps marked "_", as in "c1ccc(_)cc1O". The text around them is kept as it is given: each of its bonds,
+            rings and branches is in every molecule. What it leaves open, such as a ring, a gap may close.
+        temperature: of the tokens that are drawn; 0 takes the most probable.
+        lengths: how many tokens of the codec's vocabulary a gap may become; every combination of them is tried.
+        tries: fillings that are drawn, evenly for all combinations, or for as many of them, themselves drawn.
+
+        A codec that was trained with hidden tokens (masked, denoising) reads the text with as many hidden tokens as the
+        gaps shall become, and fills them from that point. One whose decoder is told how noisy its point is (molecular)
+        was never shown a gap: it fills them as the language model that it is at noise 1, where the point says nothing.
+        It knows only what stands before a gap; what stands behind tells in the ranking.
+
+        Columns: smiles, canonical; filled, the text in the gaps, with "_" between them; log_probability, in nats, of
+        the whole completed text (for a masked codec without its end, which such a codec never learns; minus infinity
+        where it is too long for the codec); n_drawn, how often the molecule was drawn.
+        `attrs["counts"]`: tried = invalid (no molecule) + altered (a molecule, but the filling tears the given text
+        apart, such as by closing its ring) + duplicates + distinct; `attrs["reasons"]`: why the invalid ones are none.
+        A text that no filling completes gives an empty table with these counts.
+
+        Raises:
+            InputError: the codec fills no gaps; the text has no gap or more than five, or can never be a molecule
+                (symbols outside the vocabulary, a bracket closed before one is open); another argument is out of range.
+        """
+        return infill(self, text, n, seed, temperature, lengths, tries)
+
+    def explain_units(
+        self,
+        molecules: Iterable[Any] | str,
+        top: int = 5,
+        units: Sequence[int] | None = None,
+        properties: Sequence[str] = UNIT_PROPERTIES,
+    ) -> pd.DataFrame:
+        """The molecules for which each unit speaks most, at most `top` a unit: one row per unit and molecule.
+
+        molecules: as for `encode`; one that cannot be read is counted, one that comes twice counts once.
+        units: numbers of latent dimensions from 0; None takes all. properties: names of molvae.chem.properties.
+
+        Columns: unit; activity, the share of the molecules for which it speaks; spread, the standard deviation of its
+        activation; correlation_<property>, Spearman's over all molecules, NaN for fewer than three or where nothing
+        varies; rank from 1, smiles, activation (the code's own number).
+        A unit speaks where its code is not zero (sparse, sparse_topk), above 0.5 (sparse_rate), or above the middle of
+        its range over these molecules (all others; NaN for one molecule, which has no range; 0 for a unit that is the
+        same for all, or whose variance in a gaussian code is at most 0.01). "Most" is the largest activation, for
+        sparse_topk of either sign. A dead unit, of activity 0, is one row without a molecule: rank 0, smiles None,
+        activation NaN.
+        `attrs["counts"]`: molecules (distinct ones that were read), unreadable, repeated; dead, how many units are.
+
+        Raises:
+            InputError: no molecule can be read, there is no such unit or property, or top is below 1.
+        """
+        return explain_units(self, molecules, top, units, properties)
 
     def save(self, folder: Path) -> None:
         """Write the codec into a new folder: weights at half precision, everything under a sha256.

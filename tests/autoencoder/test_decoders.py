@@ -70,3 +70,37 @@ def test_the_noise_level_is_told(decoder):
     outputs = [decoder(z, torch.tensor([level]), x) for level in (0.0, 0.5, 1.0)]
     assert not torch.allclose(outputs[0], outputs[1])
     assert not torch.allclose(outputs[1], outputs[2])
+
+
+TEMPLATE = torch.tensor([[4, MASK, 6, MASK, END], [MASK, MASK, END, PAD, PAD], [4, 5, 6, 7, END]])
+
+
+def test_given_tokens_stay_and_only_hidden_ones_are_chosen(decoder):
+    with torch.no_grad():
+        decoder.output_bias[[PAD, BEGIN, MASK, END]] = 9.0  # what the decoder would rather write
+    rows = TEMPLATE.repeat(100, 1)
+    draws = torch.Generator().manual_seed(0)
+    written, _ = decoder.complete(torch.randn(300, 3), torch.zeros(300), rows, 1.0, draws)
+    assert torch.equal(written[rows != MASK], rows[rows != MASK])
+    chosen = written[rows == MASK]
+    assert not torch.isin(chosen, torch.tensor([PAD, BEGIN, MASK, END])).any()
+    assert len(chosen.unique()) > 3
+
+
+def test_the_log_probability_is_that_of_the_whole_row_by_the_logits(decoder):
+    z, exact = torch.randn(3, 3), torch.zeros(3)
+    for temperature in (0.0, 2.0):
+        written, said = decoder.complete(z, exact, TEMPLATE, temperature, torch.Generator().manual_seed(0))
+        logits = decoder(z, exact, written).log_softmax(2)
+        each = logits.gather(2, written[:, :, None])[:, :, 0]
+        torch.testing.assert_close(said, torch.where(written == PAD, 0.0, each).sum(1).detach())
+
+
+def test_hidden_tokens_are_drawn_by_their_probabilities(decoder):
+    z, n = torch.randn(1, 3), 20_000
+    rows = torch.tensor([[4, MASK, END]]).expand(n, 3)
+    written, _ = decoder.complete(z.expand(n, 3), torch.zeros(n), rows, 1.0, torch.Generator().manual_seed(1))
+    second = decoder(z, torch.zeros(1), torch.tensor([[4, 5]]))[0, 1].detach()
+    second[[PAD, BEGIN, END, MASK]] = -torch.inf
+    seen = torch.bincount(written[:, 1], minlength=12) / n
+    torch.testing.assert_close(seen, second.softmax(0), atol=0.015, rtol=0)

@@ -1,0 +1,162 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from molvae.autoencoder import ModelSettings, build
+from molvae.chem.molecules import canonicalize, parse
+from molvae.chem.properties import compute
+from molvae.codec import Codec, SamplingSettings, load_codec
+from molvae.codec.infill import _is_held
+from molvae.errors import InputError
+from molvae.features.fingerprints import FingerprintFeaturizer
+from molvae.features.tokens import TokenFeaturizer
+
+CORPUS = ["CCO", "CCN", "c1ccccc1", "CC(=O)N", "CC(C)O", "Cc1ccccc1"]
+GRU = {"encoder": {"kind": "gru", "embedding": 8, "hidden": 8}, "decoder": {"kind": "gru", "hidden": 16}}
+
+
+@pytest.fixture(scope="module")
+def bundled_codec():
+    return load_codec()
+
+
+@pytest.fixture(scope="module")
+def phenols(bundled_codec):
+    return bundled_codec.infill("c1ccc(_)cc1O", n=1000, tries=400)
+
+
+def untrained(recipe, notation="smiles", **changes):
+    featurizer = TokenFeaturizer.from_corpus(CORPUS, 60, length=12, notation=notation)
+    settings = ModelSettings.from_dict({"recipe": recipe, "n_latent": 4, **GRU, **changes}, "test")
+    torch.manual_seed(0)
+    model = build(settings, featurizer.spec).requires_grad_(False)
+    return Codec("small", featurizer, model, settings, None, SamplingSettings(), {})
+
+
+def test_every_molecule_holds_the_fragment(phenols):
+    phenol = parse("Oc1ccccc1")
+    assert len(phenols) >= 5
+    assert all(parse(smiles).HasSubstructMatch(phenol) for smiles in phenols["smiles"])
+    for smiles, filled in zip(phenols["smiles"], phenols["filled"], strict=True):
+        assert canonicalize(f"c1ccc({filled})cc1O").smiles == smiles
+
+
+def test_best_first_each_once_and_all_draws_accounted_for(phenols):
+    assert phenols["log_probability"].is_monotonic_decreasing
+    assert phenols["smiles"].is_unique
+    counts = phenols.attrs["counts"]
+    assert counts["tried"] == counts["invalid"] + counts["altered"] + counts["duplicates"] + counts["distinct"]
+    assert counts["distinct"] == len(phenols)
+    assert phenols["n_drawn"].sum() == counts["distinct"] + counts["duplicates"]
+    assert sum(phenols.attrs["reasons"].values()) == counts["invalid"]
+
+
+def test_the_same_seed_gives_the_same_table_another_another(bundled_codec):
+    tables = [bundled_codec.infill("CC(=O)N_", tries=60, seed=seed) for seed in (0, 0, 1)]
+    assert tables[0].equals(tables[1])
+    assert not tables[0].equals(tables[2])
+
+
+def test_what_the_language_model_finds_usual_stands_before_what_it_finds_odd(bundled_codec):
+    table = bundled_codec.infill("CC(=O)Nc1ccc(_)cc1", n=1000, lengths=(1,), tries=600).set_index("smiles")
+    usual, odd = table["log_probability"].max(), table["log_probability"].min()
+    assert usual - odd > 3
+    assert math.isfinite(usual)
+
+
+def test_a_ring_that_is_left_open_is_closed_by_the_gap():
+    codec = untrained("masked")
+    table = codec.infill("C1CC_", n=100, lengths=(1, 2), tries=2000, temperature=5)
+    assert "C1CC1" in set(table["smiles"])
+    assert compute(table["smiles"], ["rings"])["rings"].min() >= 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "filling", "is_held"),
+    [
+        (["c1ccc(", ")cc1"], ("CC",), True),
+        (["c1ccc(", ")cc1"], ("C2CC2",), True),
+        (["c1ccc(", ")cc1"], ("C1CC1",), False),
+        (["C(", ")O"], ("C)(C",), False),
+        (["C1CC", ""], ("C1",), True),
+        (["C%11CC", "C%11"], ("N",), True),
+        (["C%11CC", "C%11"], ("C%11C%11",), False),
+        (["C", "CC", ""], ("(N", "N)C"), True),
+    ],
+)
+def test_a_filling_must_not_tear_the_given_text_apart(pieces, filling, is_held):
+    assert _is_held(pieces, filling) is is_held
+
+
+@pytest.mark.parametrize("recipe", ["masked", "denoising"])
+def test_every_combination_of_lengths_is_tried_and_gaps_may_stay_empty(recipe):
+    table = untrained(recipe).infill("C_C_O", n=1000, lengths=(0, 1), tries=400, temperature=3)
+    is_filled = {tuple(bool(part) for part in filled.split("_")) for filled in table["filled"]}
+    assert is_filled >= {(False, False), (True, False), (False, True)}
+    assert table.attrs["counts"]["tried"] == 301  # nothing is drawn where both stay empty
+
+
+def test_a_masked_codec_does_not_judge_the_end_which_it_never_learnt():
+    masked, denoising = untrained("masked"), untrained("denoising")
+    one, two = (codec.infill("CC_O", lengths=(0,)) for codec in (masked, denoising))
+    assert one["smiles"].tolist() == two["smiles"].tolist() == ["CCO"]
+    assert one["log_probability"][0] > two["log_probability"][0]
+
+
+def test_an_impossible_valence_gives_an_empty_table_that_says_why(bundled_codec):
+    table = bundled_codec.infill("CC(C)(C)(C)(C)C_", tries=40)
+    assert len(table) == 0
+    assert list(table) == ["smiles", "filled", "log_probability", "n_drawn"]
+    assert table.attrs["counts"]["invalid"] == table.attrs["counts"]["tried"] > 0
+    assert "impossible valence" in table.attrs["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("CCO", "no gap"),
+        ("C?O", "no gap"),
+        ("", "empty"),
+        (None, "empty"),
+        ("_".join("CCCCCCC"), "6 gaps"),
+        ("C[Si](_)C", r"\[Si\]"),
+        ("C[N_]C", "inside the brackets"),
+        ("C)C_", "closes a bracket"),
+        ("C" * 300 + "_", "tokens"),
+        ("СС_", "."),
+    ],
+)
+def test_a_text_that_can_never_be_a_molecule_is_refused(bundled_codec, text, said):
+    with pytest.raises(InputError, match=said):
+        bundled_codec.infill(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"n": 0}, "n:"),
+        ({"tries": 0}, "tries"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"lengths": []}, "lengths"),
+        ({"lengths": [-1]}, "lengths"),
+        ({"lengths": [1000]}, "tokens"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(given, said):
+    with pytest.raises(InputError, match=said):
+        untrained("masked").infill("CC_", **given)
+
+
+def test_codecs_that_fill_no_gaps_say_which_do():
+    with pytest.raises(InputError, match=r"'masked', 'denoising' and 'molecular'"):
+        untrained("plain").infill("CC_")
+    with pytest.raises(InputError, match="gaps need tokens of SMILES"):
+        untrained("masked", "selfies").infill("CC_")
+    bits = SimpleNamespace(
+        featurizer=FingerprintFeaturizer("bits"), view=None, model=untrained("plain").model, name="b"
+    )
+    with pytest.raises(InputError, match="gaps need tokens of SMILES"):
+        Codec.infill(bits, "CC_")
