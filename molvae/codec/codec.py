@@ -11,8 +11,19 @@ import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled, bundled_codecs
+from molvae.codec.generation import (
+    AttributeDirection,
+    DirectionMeasurement,
+    PropertyFunction,
+    attribute_direction,
+    interpolate,
+    measure_direction,
+    move,
+    neighborhood,
+)
 from molvae.codec.infill import infill
 from molvae.codec.settings import SamplingSettings
+from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
 from molvae.codec.storage import read_codec, write_codec
 from molvae.codec.units import UNIT_PROPERTIES, explain_units
 from molvae.errors import CodecError, InputError
@@ -20,6 +31,8 @@ from molvae.feature_spec import END, FeatureSpec
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import Rows, filled_lengths, model_input
 from molvae.features.tokens import TokenFeaturizer
+from molvae.latent.geometry import Path as LatentPath
+from molvae.latent.maps import Method
 from molvae.latent.prior import GaussianPrior
 from molvae.seeds import generator, integer_seed
 
@@ -199,6 +212,143 @@ class Codec:
             next(lines)
             return [line.rstrip("\n") for line in lines]
 
+    def interpolate(self, a: Any, b: Any, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
+        """Molecules on the way from a to b, decoded greedily: one row per distinct one, in order of `fraction`.
+
+        steps: points, evenly spaced, both ends included; there stand a and b themselves. Another molecule stands where
+            it came first; `n_steps` says how many steps gave it. A step that gave none is a row with a `reason`.
+        path: linear, or spherical: the arc about the middle of the prior, which keeps as far from it as molecules lie.
+
+        Columns: step, fraction, smiles, reason, n_steps, similarity_to_a, similarity_to_b (Tanimoto, Morgan radius 2).
+        `attrs["counts"]`: steps, invalid, distinct.
+
+        Raises:
+            InputError: a or b cannot be read, steps is below 2, the path is unknown, or the codec rebuilds no
+                molecules.
+        """
+        return interpolate(self, a, b, steps, path)
+
+    def neighborhood(
+        self,
+        smiles: Any,
+        radius: float = 0.5,
+        n: int = 20,
+        decodes: int = 3,
+        seed: int = 0,
+        noise: float = 0.2,
+        temperature: float = 0.3,
+    ) -> pd.DataFrame:
+        """Molecules around one, the most similar first; the one itself is left out, and counted.
+
+        n points are drawn `radius` away, in standard deviations of the training set's codes, and each is decoded
+        `decodes` times: once greedily, then with `noise` and `temperature` as in `decode`. 0 stays at the point itself.
+
+        Columns: smiles, distance (Euclidean, of its own code to that of the start; NaN where it cannot be read),
+        similarity (Tanimoto to the start), n_drawn (how often it came).
+        `attrs["counts"]`: decodes, start (how often that came), distinct, invalid.
+
+        Raises:
+            InputError: the molecule cannot be read, radius is negative or NaN, n or decodes is below 1, or noise or
+                temperature is out of range.
+        """
+        return neighborhood(self, smiles, radius, n, decodes, seed, noise, temperature)
+
+    def attribute_direction(self, smiles: Iterable[Any], values: Any, seed: int = 0) -> AttributeDirection:
+        """The direction in which a value grows, by ridge regression of values (n,) on the points of molecules (n).
+
+        values: numbers, one per molecule, None or NaN where there is none; or the name of one of
+            molvae.chem.properties.PROPERTIES. Molecules without a value, or that cannot be read, are left out and
+            counted.
+        seed: of the folds on which r2 is measured.
+
+        Raises:
+            InputError: fewer than 10 molecules are left, all values are equal, or there is not one number per molecule.
+
+        Example:
+            >>> codec = load_codec()
+            >>> lipophilic = codec.attribute_direction(codec.training_smiles()[:300], "logp")
+            >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, [0, 1])["distance"].tolist()
+            [0.0, 1.0]
+        """
+        return attribute_direction(self, smiles, values, seed)
+
+    def move(
+        self, smiles: Any, direction: AttributeDirection | np.ndarray, distances: Iterable[float] | None = None
+    ) -> pd.DataFrame:
+        """What a molecule becomes along a direction: one row per distance, in order, decoded greedily.
+
+        direction: learnt, or any vector (D,), whose length says nothing.
+        distances: Euclidean; negative ones go against the direction, at 0 stands the molecule itself. Default: 0, a
+            quarter, a half and three quarters, both ways, of the usual distance of a molecule from the middle of the
+            prior. A molecule comes back from all about its point: short steps change nothing, whatever the fit says.
+
+        Columns: distance, smiles, reason, similarity_to_start (Tanimoto).
+
+        Raises:
+            InputError: the molecule cannot be read, the vector is not (D,), finite and other than 0, or a distance is
+                not finite.
+        """
+        return move(self, smiles, direction, distances)
+
+    def measure_direction(
+        self,
+        direction: AttributeDirection | np.ndarray,
+        smiles: Iterable[Any],
+        values: str | PropertyFunction,
+        distances: Iterable[float] | None = None,
+        seed: int = 0,
+        n_random: int = 1,
+    ) -> DirectionMeasurement:
+        """Whether a property really moves: molecules moved along the direction and against it, beside random ones.
+
+        Every molecule is moved by each distance both ways, decoded greedily, and its property computed; slopes are
+        fitted within molecules. Take other molecules than those that the direction was learnt from.
+
+        values: the name of one of molvae.chem.properties.PROPERTIES, or a function of a list of SMILES.
+        distances: Euclidean, without sign. Default: those of `move`.
+        seed: of the random directions, which vary as molecules do.
+
+        Raises:
+            InputError: fewer than 2 molecules can be read, the direction is no vector (D,), every distance is 0, or the
+                property is unknown.
+        """
+        return measure_direction(self, direction, smiles, values, distances, seed, n_random)
+
+    def neighbors(
+        self,
+        query: Iterable[Any] | str | Encoding,
+        library: Iterable[Any] | str | Encoding,
+        k: int = 10,
+        metric: CodeMetric = "cosine",
+    ) -> pd.DataFrame:
+        """The k molecules of a library nearest to each query, by their codes, the nearest first; exact.
+
+        query, library: molecules, or what `encode` made of them, so that a large library is encoded once. A molecule
+            that stands in the library is its own first neighbour.
+        k: lowered to the molecules there are. One that cannot be read is never a neighbour; `attrs["unreadable"]`
+            counts those of the library.
+        metric: cosine (1 - cos) or euclidean.
+
+        Columns: query (its row), query_smiles, rank (from 1), row (of the library), smiles, distance, tanimoto, reason.
+        A query that cannot be read is one row with a reason.
+
+        Raises:
+            InputError: k is below 1, the metric is unknown, or no molecule of the library can be read.
+        """
+        return neighbors(self._encoded(query), self._encoded(library), k, metric)
+
+    def map(self, smiles: Iterable[Any] | Encoding, method: Method = "pca", seed: int = 0) -> MoleculeMap:
+        """Molecules on a plane by their codes, beside the same map of their fingerprints, and how far to trust either.
+
+        smiles: molecules, or what `encode` made of them.
+        method: pca, or tsne, which keeps neighbours better and takes seconds for some thousands.
+        seed: of t-SNE, and of the at most 2,000 molecules by which the maps are judged.
+
+        Raises:
+            InputError: fewer than 2 molecules can be read (5 for tsne), or the method is unknown.
+        """
+        return map_molecules(self._encoded(smiles), method, seed)
+
     def infill(
         self,
         text: str,
@@ -277,6 +427,9 @@ class Codec:
             CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
         """
         return cls(**read_codec(folder)._asdict())
+
+    def _encoded(self, molecules: Iterable[Any] | str | Encoding) -> Encoding:
+        return molecules if isinstance(molecules, Encoding) else self.encode(molecules)
 
     def _points(self, z: np.ndarray) -> np.ndarray:
         try:

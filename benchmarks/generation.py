@@ -1,0 +1,109 @@
+"""What the space is good for beyond search: moving a property, neighbourhoods, paths and maps; prints four tables.
+
+    OMP_NUM_THREADS=1 python benchmarks/generation.py          # some ten minutes
+    OMP_NUM_THREADS=1 python benchmarks/generation.py --quick  # a tenth of the molecules
+
+Molecules of the bundled MOSES test set, which no codec was trained on. All similarities are Tanimoto, Morgan radius 2.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import pandas as pd
+
+from molvae.bundled import bundled
+from molvae.codec import Codec, load_codec
+
+PROPERTIES = ("logp", "tpsa", "qed")
+RADII = (0.0, 0.1, 0.25, 0.5, 1.0)
+
+
+def directions(codec: Codec, fitted: list[str], moved: list[str]) -> None:
+    """Each property along its direction, and along five random ones, by the mean over both ways."""
+    print(f"\n| property | r2 | slope by the fit | slope along {len(moved)} moved | largest of 5 random | valid |")
+    print("|---|---|---|---|---|---|")
+    profiles = {}
+    for name in PROPERTIES:
+        direction = codec.attribute_direction(fitted, name)
+        measured = codec.measure_direction(direction, moved, name, n_random=5)
+        both = measured.slopes[measured.slopes["way"] == "both"].set_index("direction")
+        own, random = both.loc["attribute"], both.drop("attribute")
+        largest = random.loc[random["slope"].abs().idxmax()]
+        cells = [f"{row['slope']:.4f} ± {row['standard_error']:.4f}" for row in (own, largest)]
+        fit = f"| {name} | {direction.r2:.2f} | {direction.slope:.4f} |"
+        print(f"{fit} {cells[0]} | {cells[1]} | {own['valid']:.0%} |", flush=True)
+        steps = measured.steps[measured.steps["direction"] == "attribute"]
+        profiles[name] = steps.groupby(steps["distance"].round(2))["value"].mean()
+    profile = pd.DataFrame(profiles)
+    print("\n| mean at distance | " + " | ".join(f"{distance:g}" for distance in profile.index) + " |")
+    print("|---|" + "---|" * len(profile))
+    for name in PROPERTIES:
+        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in profile[name]) + " |", flush=True)
+
+
+def neighborhoods(codec: Codec, smiles: list[str]) -> None:
+    print(
+        f"\n| radius, {len(smiles)} molecules | the start itself | no molecule | others, of 15 | similarity of others |"
+    )
+    print("|---|---|---|---|---|")
+    for radius in RADII:
+        tables = [codec.neighborhood(text, radius, n=5, decodes=3) for text in smiles]
+        counts = pd.DataFrame([table.attrs["counts"] for table in tables])
+        share = counts.sum() / counts["decodes"].sum()
+        similarity = pd.concat(tables)["similarity"].mean()
+        others = counts["distinct"].mean()
+        row = f"| {radius:g} | {share['start']:.1%} | {share['invalid']:.1%} | {others:.1f} | {similarity:.2f} |"
+        print(row, flush=True)
+
+
+def paths(codec: Codec, pairs: list[tuple[str, str]]) -> None:
+    print(
+        f"\n| path, {len(pairs)} pairs, 8 steps between | valid | distinct between | similarity to both ends between |"
+    )
+    print("|---|---|---|---|")
+    for path in ("linear", "spherical"):
+        counts, is_between = [], []
+        for a, b in pairs:
+            table = codec.interpolate(a, b, 10, path)  # type: ignore[arg-type]
+            apart = table["similarity_to_b"].iloc[0]
+            inner = table.iloc[1:-1].dropna(subset="smiles")
+            counts.append(table.attrs["counts"])
+            is_between += (inner[["similarity_to_a", "similarity_to_b"]].min(axis=1) >= apart).tolist()
+        of_all = pd.DataFrame(counts)
+        valid = 1 - of_all["invalid"].sum() / (of_all["steps"] - 2).sum()
+        print(f"| {path} | {valid:.1%} | {of_all['distinct'].mean() - 2:.1f} | {np.mean(is_between):.1%} |", flush=True)
+
+
+def maps(codec: Codec, smiles: list[str]) -> None:
+    encoding = codec.encode(smiles)
+    print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbours by | trustworthiness | preservation@10 |")
+    print("|---|---|---|---|")
+    for method in ("pca", "tsne"):
+        drawn = codec.map(encoding, method)  # type: ignore[arg-type]
+        for line in drawn.quality.itertuples():
+            numbers = f"{line.trustworthiness:.3f} | {line.preservation:.3f}"
+            print(f"| {method} of {line.map} | {line.neighbors_by} | {numbers} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the molecules")
+    arguments = parser.parse_args()
+    codec = load_codec(arguments.codec)
+    share = 10 if arguments.quick else 1
+    test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].sample(5000, random_state=0)
+    encoding = codec.encode(test)
+    smiles = [text for text, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok and text]
+    begin = time.process_time()
+    directions(codec, smiles[:400], smiles[400 : 400 + 100 // share])
+    neighborhoods(codec, smiles[1000 : 1000 + 200 // share])
+    ends = smiles[1500 : 1500 + 100 // share]
+    paths(codec, list(zip(ends[::2], ends[1::2], strict=True)))
+    maps(codec, smiles[2000 : 2000 + 2000 // share])
+    print(f"\n{time.process_time() - begin:.0f} CPU seconds")
+
+
+if __name__ == "__main__":
+    main()
