@@ -308,6 +308,46 @@ def encode(
     return job
 
 
+@app.command(short_help="Tell which molecules are strange to a codec.")
+def novelty(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi (each also .gz), .parquet, .sdf.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Where to: .parquet or .csv.")],
+    smiles_column: SmilesColumn = None,
+    id_column: IdColumn = None,
+    codec: CodecName = None,
+    percentile: Annotated[
+        float, typer.Option("--percentile", help="Above which novelty a molecule is out of the codec's domain.")
+    ] = 99.0,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference", metavar="FILE", help="Molecules, such as the training set, to name the nearest of."
+        ),
+    ] = None,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Drop stereo, which the bundled codec cannot read.")
+    ] = False,
+) -> Job:
+    """Tell which molecules are out of a codec's domain, and why: one row for each row of the input, in order.
+
+    Columns: id (where the input has ids), smiles as judged, is_out, the measures and their percentiles among the
+    codec's training set, novelty from 0 to 100 (100: stranger than every training molecule, or unreadable), reason.
+
+    \b
+    Example:
+      molvae novelty library.csv -o novelty.csv
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.novelty(source, out, smiles_column, id_column, codec, percentile, reference, flatten)
+
+    return job
+
+
 @app.command(short_help="Turn points into molecules.")
 def decode(
     source: Annotated[

@@ -1,4 +1,4 @@
-"""The commands that work on files rather than runs: featurize, train, sample, encode, decode, evaluate, query."""
+"""The commands that work on files rather than runs: featurize, train, sample, encode, novelty, decode, ..."""
 
 import json
 import re
@@ -93,6 +93,55 @@ def encode(
         _say(f"  {count:,} not: {kind}")
     for kind, count in warnings.most_common():
         _say(f"  {count:,} with a warning: {kind}")
+
+
+def novelty(
+    source: Path,
+    out: Path,
+    smiles_column: str | None,
+    id_column: str | None,
+    codec_name: str | None,
+    percentile: float,
+    reference: Path | None,
+    flatten: bool,
+) -> None:
+    """Write how strange each molecule of a file is to a codec, and why those that are out of its domain are."""
+    from molvae.codec.domain import Nearest
+    from molvae.datasets import open_molecules
+
+    check_ending(out, _POINT_ENDINGS)
+    file = open_molecules(source, smiles_column, id_column)
+    codec = _codec(codec_name)
+    codec.novelty([], percentile)  # a codec or percentile that cannot be used is told before the long reading
+    nearest = None
+    if reference is not None:
+        library = (text for _, smiles, _, _ in _standardized(open_molecules(reference)) for text in smiles)
+        nearest = Nearest(text for text in library if text is not None)
+    numbers = [f"{name}_{unit}" for unit in ("nats", "percentile") for name in ("reconstruction", "language")]
+    numbers += ["log_density", "density_percentile", "novelty", *(["nearest_similarity"] if nearest else [])]
+    kinds: Kinds = {"id": str} if file.id_column else {}
+    kinds |= {"smiles": str, "is_out": bool, **dict.fromkeys(numbers, float)}
+    kinds |= {"nearest_training": str, "reason": str} if nearest else {"reason": str}
+    n, counts, unread = 0, Counter[str](), Counter[str]()
+    with screen.showing(), screen.bar("novelty", None, "molecules") as bar, writing(out, kinds) as writer:
+        for ids, smiles, reason, _ in _standardized(file):
+            table = codec.novelty(smiles, percentile, nearest, flatten)
+            table["reason"] = [why or said for why, said in zip(reason, table["reason"], strict=True)]
+            flags = [None if pd.isna(flag) else bool(flag) for flag in table["is_out"]]
+            is_read = table["reconstruction_nats"].notna()
+            for flag, read, why in zip(flags, is_read, table["reason"], strict=True):
+                counts["no molecule" if flag is None else "unread" if not read else "out" if flag else "in"] += 1
+                if not read:
+                    unread[kind_of(why)] += 1
+            writer.write(table.assign(id=pd.Series(ids, dtype=object), is_out=pd.Series(flags, dtype=object)))
+            n += len(ids)
+            bar.advance(len(ids))
+            bar.expect(file.fraction_read)
+    for note in file.notes:
+        _say(f"note: {note}")
+    _say(f"{n:,} rows, {counts['in']:,} in the domain, {counts['out']:,} stranger than {percentile:g} %: {out}")
+    for kind, count in unread.most_common():
+        _say(f"  {count:,} not read: {kind}")
 
 
 def decode(source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int) -> None:

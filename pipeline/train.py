@@ -4,11 +4,12 @@ Also behind `molvae train`, which needs neither RDKit nor Prefect: nothing here 
 """
 
 import shutil
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from molvae.codec import Codec, SamplingSettings, fit_prior, load_codec
+from molvae.codec import Codec, SamplingSettings, fit_domain, fit_prior, load_codec
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
@@ -106,6 +107,8 @@ def _train(
     prior = fit_prior(trained.model, store, seed=config.training.seed)
     card = _card(trained, store, features)
     codec = Codec(config.name, featurizer, trained.model, config.model, prior, SamplingSettings(), card, view)
+    if codec.writes_molecules and len(store) > 1:
+        codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed))
     codec.save(out)
     return load_codec(out), trained
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,15 @@ def _check(proposals: pd.DataFrame, reference: pd.DataFrame, campaign: Campaign,
             )
             settings = settings.model_copy(update={"in_training": False})
     known = dict(zip(reference["smiles"], reference["id"], strict=True))
-    return run_checks(proposals["smiles"].tolist(), settings, known, training)
+    if settings.in_domain and codec.calibration is None:
+        log.warning("the domain of codec %s was never measured; whether molecules are in it is not checked", codec.name)
+        settings = settings.model_copy(update={"in_domain": False})
+
+    def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
+        reasons = codec.novelty(smiles, percentile, flatten=True)["reason"]  # most codecs read no stereo
+        return [reason if isinstance(reason, str) else None for reason in reasons]
+
+    return run_checks(proposals["smiles"].tolist(), settings, known, training, domain)
 
 
 def _describe(proposals: pd.DataFrame) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def checks() -> Iterator[str]:
 
 
 def _show(limit: object) -> str:
-    return f"{limit:g}" if isinstance(limit, float) else "" if limit is True else str(limit)
+    return f"{limit:g}" if isinstance(limit, float) else {"True": "", "False": "off"}.get(str(limit), str(limit))
 
 
 TABLES = {"columns": columns, "properties": values, "checks": checks}

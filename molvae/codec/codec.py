@@ -11,6 +11,7 @@ import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled, bundled_codecs
+from molvae.codec.domain import DomainCalibration, Nearest, novelty
 from molvae.codec.generation import (
     AttributeDirection,
     DirectionMeasurement,
@@ -74,6 +75,7 @@ class Codec:
     featurizer: of what the model rebuilds; view: of what it reads, where that is something else.
     card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
         `training_file` is the bundled file that holds its training set.
+    calibration: how strange the training set's own molecules are; None where that was never measured.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 
@@ -85,6 +87,7 @@ class Codec:
     sampling: SamplingSettings
     card: dict[str, Any]
     view: Featurizer | None = None
+    calibration: DomainCalibration | None = None
     sha256: str = ""
 
     @property
@@ -410,6 +413,45 @@ class Codec:
             InputError: no molecule can be read, there is no such unit or property, or top is below 1.
         """
         return explain_units(self, molecules, top, units, properties)
+
+    def novelty(
+        self,
+        molecules: Iterable[Any] | str,
+        percentile: float = 99.0,
+        reference: Iterable[str] | Nearest | None = None,
+        flatten: bool = False,
+    ) -> pd.DataFrame:
+        """How strange molecules are to this codec, and whether they are out of its domain: one row per input, in order.
+
+        A molecule is as strange as the strangest of three things about it: how badly it comes back from its own code,
+        how improbable its text is to the decoder as a language model (only where the decoder is told how noisy its
+        point is), and how thin the training set's codes lie about its code.
+
+        percentile: above which novelty a molecule is out; at 99 so is one training molecule of a hundred.
+        reference: canonical SMILES among which the nearest molecule is named, the training set as a rule; a `Nearest`
+            is built once for many calls.
+        flatten: drop stereo, as in `encode`.
+
+        Columns: smiles, as judged; reconstruction_nats (of the molecule given its code), language_nats, log_density
+        (nats); their percentiles among the training set, reconstruction_, language_ and density_percentile, higher is
+        stranger; novelty, from 0 to 100, the percentile of the three together; is_out; nearest_similarity (Tanimoto,
+        Morgan radius 2) and nearest_training; reason, in words, None where a molecule is in.
+        What the codec cannot read is out: novelty 100, the numbers NaN. What is no molecule is not judged: novelty NaN,
+        is_out missing. Both have a reason.
+
+        Raises:
+            CodecError: the domain of this codec was never measured; the message says how.
+            InputError: the percentile is not between 0 and 100, or the reference is empty or does not parse.
+
+        Example:
+            >>> load_codec().novelty(["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
+            [False, True]
+        """
+        return novelty(self, molecules, percentile, reference, flatten)
+
+    def encode_rows(self, rows: Rows, chosen: np.ndarray) -> np.ndarray:
+        """Codes (len(chosen), D) float32 of training rows, by row number."""
+        return encode_rows(self.model, rows, chosen)
 
     def save(self, folder: Path) -> None:
         """Write the codec into a new folder: weights at half precision, everything under a sha256.

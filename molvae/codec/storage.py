@@ -12,6 +12,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from molvae.autoencoder import Autoencoder, ModelSettings, build
+from molvae.codec.domain import DomainCalibration
 from molvae.codec.settings import SamplingSettings
 from molvae.errors import CodecError, InputError
 from molvae.features.featurizer import Featurizer
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 VERSION = 2
 CODEC_NAME, WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "codec.json", "weights.safetensors", "prior.safetensors", "README.md"
 
+DOMAIN_NAME = "domain.safetensors"
+"""There only where the domain of a codec was measured."""
+
 
 class StoredCodec(NamedTuple):
     """What a folder holds of a codec, by the names of Codec's fields."""
@@ -38,6 +42,7 @@ class StoredCodec(NamedTuple):
     sampling: SamplingSettings
     card: dict[str, Any]
     view: Featurizer | None
+    calibration: DomainCalibration | None
     sha256: str
 
 
@@ -67,6 +72,9 @@ def _write(codec: "Codec", folder: Path) -> None:
     (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
     prior = {name: torch.from_numpy(array).float() for name, array in codec.prior.arrays().items()}
     (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
+    if codec.calibration is not None:
+        domain = {name: torch.from_numpy(array) for name, array in codec.calibration.arrays().items()}
+        (folder / DOMAIN_NAME).write_bytes(save_tensors(domain))
     (folder / CARD_NAME).write_text(write_card(codec), encoding="utf-8")
     head = codec.model.property_head
     content: dict[str, Any] = {
@@ -100,6 +108,7 @@ def read_codec(folder: Path) -> StoredCodec:
         model.load_state_dict({name: value.float() for name, value in weights.items()})
         model.requires_grad_(False)
         prior = {name: value.double().numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
+        domain = load_tensors(contents[DOMAIN_NAME]) if DOMAIN_NAME in contents else None
         return StoredCodec(
             name=content["name"],
             featurizer=featurizer,
@@ -109,9 +118,10 @@ def read_codec(folder: Path) -> StoredCodec:
             sampling=SamplingSettings.from_dict(content["sampling"], f"{folder / CODEC_NAME} [sampling]"),
             card=content["card"],
             view=view,
+            calibration=DomainCalibration.from_arrays({k: v.numpy() for k, v in domain.items()}) if domain else None,
             sha256=content["sha256"],
         )
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CodecError(f"{folder}: its files do not belong together ({error}); get the codec again") from None
 
 

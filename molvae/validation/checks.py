@@ -60,8 +60,15 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _read_percentile(value: Any) -> float | Literal[False]:
+    if value is False or (_is_finite(value) and 0 < value < 100):
+        return value if value is False else float(value)
+    raise ValueError("expected a percentile between 0 and 100, such as 99, or false to leave this check out")
+
+
 Range = Annotated[tuple[float, float] | Literal[False], BeforeValidator(_read_range)]
 Highest = Annotated[float | Literal[False], BeforeValidator(_read_highest)]
+Percentile = Annotated[float | Literal[False], BeforeValidator(_read_percentile)]
 Elements = Annotated[tuple[str, ...] | Literal[False], BeforeValidator(_read_elements)]
 Catalogs = Annotated[tuple[str, ...] | Literal[False], BeforeValidator(_read_catalogs)]
 
@@ -71,6 +78,10 @@ class ChecksSettings(Settings):
 
     The defaults are those of an oral drug that can be made: Lipinski 1997 (doi:10.1016/S0169-409X(96)00423-1), Veber
     2002 (doi:10.1021/jm020017n), Ertl 2009 for synthetic accessibility (doi:10.1186/1758-2946-1-8).
+
+    in_domain: the percentile of the codec's training set above which a molecule is too strange, such as 99. Off unless
+        asked for: the scores are computed from the structure, not read off the codec, so a strange molecule is scored
+        as well as any other, and a search for the new would lose some of what it found.
     """
 
     weight: Range = (150.0, 500.0)
@@ -89,6 +100,7 @@ class ChecksSettings(Settings):
     alerts: Catalogs = ("PAINS", "BRENK")
     in_reference: bool = True
     in_training: bool = True
+    in_domain: Percentile = False
 
 
 class Molecule(NamedTuple):
@@ -102,12 +114,24 @@ Library = Mapping[str, str | None] | Iterable[str]
 """Known molecules as canonical SMILES; a mapping gives the id of each, or None."""
 
 
+class Domain(Protocol):
+    """Whether molecules are in a codec's domain: None, or why not in words, by a percentile of its training set."""
+
+    def __call__(self, smiles: Sequence[str], percentile: float) -> list[str | None]:
+        """The answers, one per canonical SMILES, in order."""
+        ...
+
+
 @dataclass(frozen=True)
 class Known:
-    """The molecules that are not new: the reference library and the codec's training set, where there are such."""
+    """What the molecules are judged by besides themselves, where there is such.
+
+    reference, training: what is not new: the reference library and the codec's training set. domain: the codec's.
+    """
 
     reference: Library = ()
     training: Library = ()
+    domain: Domain | None = None
 
 
 class Check(Protocol):
@@ -214,6 +238,27 @@ class NotIn:
         return f"in the {self.title}{name}{'' if is_exact else ', stereo aside'}"
 
 
+@dataclass(frozen=True)
+class InDomain:
+    """Whether it is no stranger to the codec than its training set: `reconstruction error above the 99.2nd percentile`.
+
+    domain: the codec's; None where there is no codec to ask.
+    """
+
+    domain: Domain | None
+    percentile: float
+
+    def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
+        """The answers, one per molecule, in order.
+
+        Raises:
+            InputError: there is no domain to ask.
+        """
+        if self.domain is None:
+            raise InputError("checks in_domain: expected the domain of a codec, got none; give one, or set it to false")
+        return self.domain([smiles for smiles, _ in molecules], self.percentile)
+
+
 def check_fragments(molecules: Sequence[Molecule]) -> list[str | None]:
     """Whether it is one molecule: `2 fragments`."""
     counts = [smiles.count(".") + 1 for smiles, _ in molecules]
@@ -231,10 +276,12 @@ def run_checks(
     settings: ChecksSettings | None = None,
     reference: Library | None = None,
     training: Library | None = None,
+    domain: Domain | None = None,
 ) -> pd.DataFrame:
     """One row per molecule, in order: check_<name> (`pass` or the reason), passed, and reason (all of them, or None).
 
     `reference` maps canonical SMILES to the id under which the user knows a molecule; a plain collection has no ids.
+    `domain` says what is in a codec's domain, for the check in_domain.
     A text that does not parse fails with that as its reason; it is no exception.
 
     Example:
@@ -242,7 +289,7 @@ def run_checks(
         'BRENK: Aliphatic long chain; BRENK: aldehyde'
     """
     settings = settings or ChecksSettings()
-    known = Known(() if reference is None else reference, () if training is None else training)
+    known = Known(() if reference is None else reference, () if training is None else training, domain)
     unread: dict[int, str] = {}
     molecules: dict[int, Molecule] = {}
     for row, text in enumerate(smiles):
@@ -327,6 +374,7 @@ def _in_range(name: str, label: str, unit: str = "") -> Callable[[ChecksSettings
 CHECKS: dict[str, Callable[[ChecksSettings, Known], Check]] = {
     "in_reference": lambda _, known: NotIn(known.reference, "reference library"),
     "in_training": lambda _, known: NotIn(known.training, "training set"),
+    "in_domain": lambda settings, known: InDomain(known.domain, settings.in_domain or 99.0),
     "fragments": lambda *_: check_fragments,
     "radicals": lambda *_: check_radicals,
     "charge": lambda settings, _: NetCharge(*settings.charge or (0, 0)),

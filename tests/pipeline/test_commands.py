@@ -78,6 +78,30 @@ def test_a_doubtful_cell_is_counted_once_with_its_warning(capsys: pytest.Capture
     assert "1 with a warning: stereo dropped" in said
 
 
+def test_novelty_gives_a_row_for_every_row_and_counts_them(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with library.open("a") as file:
+        file.write("chain;CC(=O)Nc1ccc(OOOO)cc1\n")
+    Path("known.smi").write_text("CC(=O)Nc1ccccc1\n")
+    arguments = ["novelty", str(library), "--id-column", "compound", "-o"]
+    assert run(*arguments, "novelty.parquet", "--reference", "known.smi") == 0
+    table = pd.read_parquet("novelty.parquet")
+    assert table["id"].tolist() == [*DRUGS, "salt", "word", "silane", "none", "chain"]
+    assert table["is_out"].tolist()[4:] == [False, None, True, None, True]
+    assert table["novelty"].isna().tolist() == [False] * 5 + [True, False, True, False]
+    assert "nearest training molecule 0.48" in table["reason"][8]
+    said = capsys.readouterr().err
+    n_out = int(table["is_out"][:5].sum()) + 1
+    assert f"9 rows, {6 - n_out} in the domain, {n_out} stranger than 99 %: novelty.parquet" in said
+    assert "1 not read: not in the codec's vocabulary" in said
+    assert run(*arguments, "novelty.csv", "--percentile", "50") == 0
+    again = pd.read_csv("novelty.csv")
+    assert "nearest_training" not in again
+    np.testing.assert_allclose(again["novelty"], table["novelty"], rtol=1e-4)
+    assert run(*arguments, "more.csv", "--percentile", "100") == 2
+    assert "percentile: expected a number between 0 and 100" in capsys.readouterr().err
+    assert not Path("more.csv").exists()
+
+
 def test_encode_and_decode_go_round(library: Path) -> None:
     assert run("encode", str(library), "--id-column", "compound", "-o", "points.csv") == 0
     assert run("decode", "points.csv", "-o", "back.csv") == 0

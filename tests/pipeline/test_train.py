@@ -42,6 +42,7 @@ property = "weight"
 shape = "lower"
 [checks]
 weight = [10, 500]
+in_domain = 90
 """
 
 
@@ -90,6 +91,8 @@ def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:
     table = read_candidates(trained.path)
     assert len(table) > 0
     assert "check_in_training" not in table, "nothing is said of a training set that is not known"
+    found = codec.novelty(table["smiles"], percentile=90, flatten=True)
+    assert table["check_in_domain"].tolist() == [reason or "pass" for reason in found["reason"]]
 
 
 def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

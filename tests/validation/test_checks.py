@@ -1,4 +1,5 @@
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,12 @@ ALANINE, L_ALANINE, D_ALANINE = "CC(N)C(=O)O", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=
 
 def only(*names: str) -> ChecksSettings:
     """Settings in which no other check takes part."""
-    return ChecksSettings.from_dict({name: False for name in CHECKS if name not in names}, "test")
+    asked = {"in_domain": 99} if "in_domain" in names else {}
+    return ChecksSettings.from_dict({name: False for name in CHECKS if name not in names} | asked, "test")
+
+
+def call_ions_strange(smiles: Sequence[str], percentile: float) -> list[str | None]:
+    return [f"a charge, beyond {percentile:g} %" if "+" in text else None for text in smiles]
 
 
 def reason(smiles: str, settings: ChecksSettings, **libraries: object) -> str | None:
@@ -55,7 +61,7 @@ def test_the_reason_says_what_is_wrong_and_the_limit(check: str, smiles: str, ex
 
 @pytest.mark.parametrize("check", list(CHECKS))
 def test_a_drug_passes_every_check(check: str) -> None:
-    table = run_checks([LIDOCAINE], only(check))
+    table = run_checks([LIDOCAINE], only(check), domain=call_ions_strange)
     assert table[f"check_{check}"].tolist() == [PASS]
     assert table["passed"].tolist() == [True]
     assert table["reason"].tolist() == [None]
@@ -144,7 +150,17 @@ def test_a_check_that_is_off_has_no_column() -> None:
 def test_no_molecules_give_no_rows_and_all_columns() -> None:
     table = run_checks([], ChecksSettings())
     assert len(table) == 0
-    assert list(table) == [*(f"check_{name}" for name in CHECKS), "passed", "reason"]
+    assert list(table) == [*(f"check_{name}" for name in CHECKS if name != "in_domain"), "passed", "reason"]
+
+
+def test_the_domain_is_asked_only_when_wanted_and_by_the_percentile_that_is_set() -> None:
+    assert "check_in_domain" not in run_checks([LIDOCAINE], ChecksSettings(), domain=call_ions_strange)
+    settings = only("in_domain").model_copy(update={"in_domain": 97.5})
+    table = run_checks(["C[NH3+]", "c1ccc", LIDOCAINE], settings, domain=call_ions_strange)
+    assert table["check_in_domain"].tolist() == ["a charge, beyond 97.5 %", UNREAD, PASS]
+    assert table["passed"].tolist() == [False, False, True]
+    with pytest.raises(InputError, match="in_domain: expected the domain of a codec"):
+        run_checks([LIDOCAINE], settings)
 
 
 def test_settings_survive_a_round_trip_through_toml() -> None:
@@ -160,6 +176,8 @@ def test_settings_survive_a_round_trip_through_toml() -> None:
         ("weight", [100], "weight: expected"),
         ("weight", [0, float("nan")], "weight: expected"),
         ("logp", True, "logp: expected"),
+        ("in_domain", 100, "in_domain: expected a percentile between 0 and 100"),
+        ("in_domain", True, "in_domain: expected a percentile"),
         ("sa_score", "low", "sa_score: expected the highest number"),
         ("sa_score", True, "sa_score: expected the highest number"),
         ("elements", [], "elements: expected a list of element symbols"),

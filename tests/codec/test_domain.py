@@ -1,0 +1,168 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import molvae
+from molvae.autoencoder import ModelSettings, build
+from molvae.codec import Codec, DomainCalibration, SamplingSettings, fit_domain
+from molvae.codec.domain import Nearest
+from molvae.errors import CodecError, InputError
+from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
+from molvae.latent import GaussianPrior
+
+DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
+ODD = "CC(=O)Nc1ccc(OOOO)cc1"
+COLUMNS = [
+    "smiles", "reconstruction_nats", "language_nats", "log_density", "reconstruction_percentile", "language_percentile",
+    "density_percentile", "novelty", "is_out", "nearest_similarity", "nearest_training", "reason",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return molvae.load_codec()
+
+
+@pytest.fixture
+def small():
+    """A codec with random weights, of a recipe whose decoder is told no noise."""
+    featurizer = TokenFeaturizer.from_corpus(DRUGS, 30)
+    sizes = {
+        "recipe": "plain",
+        "n_latent": 3,
+        "encoder": {"kind": "gru", "embedding": 4, "hidden": 4},
+        "decoder": {"kind": "gru", "hidden": 8},
+    }
+    settings = ModelSettings.from_dict(sizes, "test")
+    model = build(settings, featurizer.spec, 0).requires_grad_(False)
+    return Codec("small", featurizer, model, settings, GaussianPrior(np.zeros(3), np.eye(3)), SamplingSettings(), {})
+
+
+def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
+    rows = [DRUGS[0], "nonsense", ODD, None, "C[Si](C)(C)C", DRUGS[1]]
+    table = codec.novelty(rows, reference=DRUGS)
+    assert list(table) == COLUMNS
+    assert table["smiles"].tolist() == [DRUGS[0], None, ODD, None, "C[Si](C)(C)C", DRUGS[1]]
+    assert table["is_out"].tolist() == [False, pd.NA, True, pd.NA, True, False]
+    assert table["novelty"].isna().tolist() == [False, True, False, True, False, False]
+    assert table["novelty"][4] == 100
+    assert table["reason"][0] is table["reason"][5] is None
+    assert table["reason"][1].startswith("not a SMILES")
+    assert table["reason"][3].startswith("empty")
+    assert "above the 99.9th percentile" in table["reason"][2]
+    assert table["reason"][2].endswith("of the training set; nearest training molecule 0.52")
+    assert table["reason"][4].startswith("not in the codec's vocabulary: atom [Si]; nearest training molecule 0.")
+    assert table["nearest_training"].tolist()[:3] == [DRUGS[0], None, DRUGS[0]]
+    assert table["nearest_similarity"][0] == 1
+    assert table[["reconstruction_nats", "log_density"]].isna().all(axis=1).tolist() == [0, 1, 0, 1, 1, 0]
+
+
+def test_a_molecule_is_judged_alone_as_among_others(codec):
+    together = codec.novelty([*DRUGS, ODD]).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+    for row, smiles in enumerate([*DRUGS, ODD]):
+        alone = codec.novelty(smiles).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+        assert len(alone) == 1
+        np.testing.assert_allclose(alone.iloc[0], together.iloc[row], rtol=1e-3, atol=1e-3)
+
+
+def test_nothing_in_nothing_out(codec):
+    for reference in (None, DRUGS):
+        table = codec.novelty([], reference=reference)
+        assert len(table) == 0
+        assert list(table) == COLUMNS
+
+
+def test_what_is_too_long_is_out_and_stereo_may_be_dropped(codec):
+    table = codec.novelty(["CCOCCOCCN" * 12, "C[C@H](N)C(=O)O"])
+    assert table["is_out"].tolist() == [True, True]
+    assert "the codec reads at most" in table["reason"][0]
+    assert "stereo centre" in table["reason"][1]
+    assert codec.novelty(["C[C@H](N)C(=O)O"], flatten=True)["smiles"].tolist() == ["CC(N)C(=O)O"]
+
+
+def test_training_and_test_molecules_are_mostly_in_and_odd_ones_out(codec):
+    training = pd.Series(codec.training_smiles()).sample(1000, random_state=1)
+    table = codec.novelty(training)
+    assert table["is_out"].mean() == pytest.approx(0.01, abs=0.008)
+    assert codec.novelty(training, percentile=90)["is_out"].mean() == pytest.approx(0.1, abs=0.03)
+    odd = training[:300].str.replace("C", "OO", n=1, regex=False)
+    odd_table = codec.novelty(odd)
+    is_molecule = odd_table["smiles"].notna()
+    assert is_molecule.sum() > 200
+    assert odd_table.loc[is_molecule, "is_out"].mean() > 0.8
+
+
+def test_a_stranger_is_never_less_strange():
+    random = np.random.default_rng(0)
+    for n in (2, 5, 50, 4000):
+        values = random.gamma(0.3, size=n)
+        calibration = DomainCalibration.fit({"reconstruction": values, "density": random.normal(size=n)})
+        grid = np.linspace(-1, 40 * values.max(), 5000)
+        log_survival = calibration.log_survival("reconstruction", grid)
+        assert (np.diff(log_survival) <= 0).all()
+        assert (np.diff(log_survival[grid > values.max()]) < 0).all(), "beyond the strangest there are no ties"
+        percentile = calibration.percentile("reconstruction", grid)
+        assert percentile.min() >= 0
+        assert percentile.max() <= 100
+    found = calibration.percentile("reconstruction", np.quantile(values, [0.1, 0.5, 0.99]))
+    np.testing.assert_allclose(found, [10, 50, 99], atol=0.5)
+
+
+def test_a_codec_without_calibration_says_how_to_fit_it(small):
+    with pytest.raises(CodecError, match=r"codec small: its domain was never measured.*fit_domain"):
+        small.novelty(DRUGS)
+
+
+def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
+    small.save(tmp_path / "without")
+    assert molvae.load_codec(tmp_path / "without").calibration is None
+    calibration = fit_domain(small, [*DRUGS, "c1ccccc1", "nonsense"])
+    assert calibration.n == 4
+    replace(small, calibration=calibration).save(tmp_path / "with")
+    loaded = molvae.load_codec(tmp_path / "with")
+    assert loaded.calibration.n == 4
+    assert loaded.calibration.quantiles.keys() == calibration.quantiles.keys() == {"reconstruction", "density", "joint"}
+    for name, points in calibration.quantiles.items():
+        np.testing.assert_array_equal(loaded.calibration.quantiles[name], points)
+    table = loaded.novelty(DRUGS)
+    assert table[["language_nats", "language_percentile"]].isna().all(axis=None)
+    assert table["novelty"].between(0, 100).all()
+    loaded.save(tmp_path / "again")
+    assert molvae.load_codec(tmp_path / "again").sha256 == loaded.sha256
+    path = tmp_path / "with" / "domain.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CodecError, match="changed or truncated"):
+        molvae.load_codec(tmp_path / "with")
+
+
+def test_rows_of_features_give_the_calibration_of_their_molecules(small, tmp_path):
+    smiles = [*DRUGS, "c1ccccc1", "CCO", "CC(=O)O"]
+    with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
+        writer.write(small.featurizer.encode(smiles).x)
+    by_rows, by_smiles = fit_domain(small, FeatureStore.open(tmp_path)), fit_domain(small, smiles)
+    for name, points in by_smiles.quantiles.items():
+        np.testing.assert_allclose(by_rows.quantiles[name], points, rtol=1e-4, atol=1e-5)
+
+
+def test_a_nearest_is_built_once_and_used_often(codec):
+    nearest = Nearest(DRUGS)
+    for smiles in (DRUGS, DRUGS[::-1]):
+        assert codec.novelty(smiles, reference=nearest)["nearest_training"].tolist() == smiles
+
+
+@pytest.mark.parametrize("percentile", [0, 100, -1, float("nan")])
+def test_a_percentile_out_of_range_is_refused(codec, percentile):
+    with pytest.raises(InputError, match="percentile: expected a number between 0 and 100"):
+        codec.novelty(DRUGS, percentile=percentile)
+
+
+def test_too_few_molecules_are_refused(codec, small):
+    with pytest.raises(InputError, match="at least one molecule"):
+        codec.novelty(DRUGS, reference=[])
+    for molecules in ([], ["nonsense"], DRUGS[:1]):
+        with pytest.raises(InputError, match="at least 2 molecules that can be read"):
+            fit_domain(small, molecules)
