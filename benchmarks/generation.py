@@ -65,7 +65,7 @@ def paths(codec: Codec, pairs: list[tuple[str, str]]) -> None:
     for path in ("linear", "spherical"):
         counts, is_between = [], []
         for a, b in pairs:
-            table = codec.interpolate(a, b, 10, path)  # type: ignore[arg-type]
+            table = codec.interpolate(a, b, 10, path)
             apart = table["similarity_to_b"].iloc[0]
             inner = table.iloc[1:-1].dropna(subset="smiles")
             counts.append(table.attrs["counts"])
@@ -80,7 +80,7 @@ def maps(codec: Codec, smiles: list[str]) -> None:
     print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbours by | trustworthiness | preservation@10 |")
     print("|---|---|---|---|")
     for method in ("pca", "tsne"):
-        drawn = codec.map(encoding, method)  # type: ignore[arg-type]
+        drawn = codec.map(encoding, method)
         for line in drawn.quality.itertuples():
             numbers = f"{line.trustworthiness:.3f} | {line.preservation:.3f}"
             print(f"| {method} of {line.map} | {line.neighbors_by} | {numbers} |", flush=True)
