@@ -100,7 +100,8 @@ def infilled(codec: Codec, smiles: list[str], seed: int) -> dict[str, Any]:
     """How often two hidden tokens come back as they were, and how many of all fillings are molecules."""
     random = np.random.default_rng(seed)
     ranks, tried, made, distinct = [], 0, 0, []
-    names, started = codec.featurizer.token_texts, time.process_time()  # type: ignore[attr-defined]
+    assert isinstance(codec.featurizer, TokenFeaturizer)
+    names, started = codec.featurizer.token_texts, time.process_time()
     for text in smiles:
         row = codec.featurizer.encode([text]).x[0]
         ids = row[(row != PAD) & (row != END)]

@@ -19,14 +19,24 @@ from molvae.features.arrays import ArrayFeaturizer, ArrayRows
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.trainer import train_in_memory
 
+_WHOLE_ROWS = 10_000  # rows that a linear model reads in one step
+_LEAST_TO_HOLD_OUT = 200
+
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Codes of table rows, and rows of codes, by an autoencoder of any recipe, trained on the table.
 
     recipe: a name of RECIPES; n_components: the code's size, brought down to the number of columns if larger.
     widths: of the layers between row and code; None is a halving stack; no matter for the linear recipe.
-    corruption_level: see ModelSettings; weight: of the recipe's regularizer; k: of the top-k bottleneck.
-    n_steps: of training, each on `batch_size` rows.
+    corruption: "gaussian" or "zero"; None takes what the recipe has for numbers. Of a level: a standard deviation of
+        the scaled rows, or a share of numbers.
+    weight: of the recipe's regularizer; k: units that speak in the top-k bottleneck, at most n_components;
+    active_rate: the mean activity that sparse_rate aims at.
+    n_steps: of training, each on `batch_size` rows; None: 2,000 on 256 rows. For the linear recipe 400 on the whole
+        table, since the noise of small batches turns the subspace by degrees; 1,500 on 1,024 rows above 10,000 rows.
+    learning_rate: at its height; None takes what suits the recipe. It falls to zero.
+    held_out: share of rows kept out to choose the best weights by and to stop early; none is kept out of fewer than 200
+        rows, nor for the linear recipe, whose optimum is a property of the whole table.
     scale: "whole" keeps the shape of the cloud of rows, "columns" gives each column the same variance.
     random_state: the same one gives the same codes on the same machine.
     """
@@ -35,12 +45,15 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "recipe": [StrOptions(set(RECIPES))],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "widths": [None, "array-like"],
+        "corruption": [None, StrOptions({"gaussian", "zero"})],
         "corruption_level": [Interval(Real, 0, None, closed="left")],
         "weight": [Interval(Real, 0, None, closed="left")],
         "k": [Interval(Integral, 1, None, closed="left")],
-        "n_steps": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "active_rate": [Interval(Real, 0, 1, closed="neither")],
+        "n_steps": [None, Interval(Integral, 1, None, closed="left")],
+        "batch_size": [None, Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
+        "held_out": [Interval(Real, 0, 0.5, closed="both")],
         "scale": [StrOptions({"whole", "columns"})],
         "random_state": ["random_state"],
     }
@@ -51,24 +64,30 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         n_components: int = 8,
         *,
         widths: tuple[int, ...] | None = None,
+        corruption: Literal["gaussian", "zero"] | None = None,
         corruption_level: float = 0.3,
         weight: float = 1.0,
         k: int = 4,
-        n_steps: int = 2000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        active_rate: float = 0.05,
+        n_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        held_out: float = 0.1,
         scale: Literal["whole", "columns"] = "whole",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.recipe = recipe
         self.n_components = n_components
         self.widths = widths
+        self.corruption = corruption
         self.corruption_level = corruption_level
         self.weight = weight
         self.k = k
+        self.active_rate = active_rate
         self.n_steps = n_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.held_out = held_out
         self.scale = scale
         self.random_state = random_state
 
@@ -86,30 +105,44 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             encoder=sizes,
             decoder=sizes,
             changes=Changes(),
+            corruption=self.corruption,
             corruption_level=self.corruption_level,
+            active_rate=self.active_rate,
             k=min(self.k, n_latent),
         )
-        batch_size = min(self.batch_size, len(X))
-        n_rows = self.n_steps * batch_size
+        n_steps, batch_size, learning_rate, decay_from = self._schedule(len(X), is_linear)
+        is_any_held_out = not is_linear and len(X) >= _LEAST_TO_HOLD_OUT
         training = TrainingSettings(
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
-            n_molecules=n_rows,
+            n_molecules=n_steps * batch_size,
             batch_size=batch_size,
-            learning_rate=self.learning_rate,
+            learning_rate=learning_rate,
+            decay_from=decay_from,
             weight_decay=0.0,
             weights=dict.fromkeys(RECIPES[self.recipe].regularizers, self.weight),
             weight_warmup={},
             precision="float32",
             n_processes=1,
-            n_held_out=0,
-            evaluate_every=n_rows,
+            n_held_out=int(self.held_out * len(X)) if is_any_held_out else 0,
+            evaluate_every=max(1, n_steps // 20 if is_any_held_out else n_steps) * batch_size,
         )
         rows = ArrayRows.of(self.featurizer_.encode(X), self.featurizer_.spec)
         trained = train_in_memory(TrainConfig(model=model, training=training), rows)
         self.model_ = trained.model.requires_grad_(False)
-        self.n_steps_ = self.n_steps
+        self.n_steps_ = trained.n_molecules // batch_size
+        self.validation_ = trained.validation
         self._n_features_out = n_latent
         return self
+
+    def _schedule(self, n: int, is_linear: bool) -> tuple[int, int, float, float]:
+        """Steps, rows a batch, learning rate and where it begins to fall, for a table of n rows."""
+        if not is_linear:
+            usual = (2000, 256, 3e-3, 0.4)
+        else:
+            usual = (400, n, 5e-3, 0.5) if n <= _WHOLE_ROWS else (1500, 1024, 1e-2, 0.0)
+        n_steps, batch_size, learning_rate, decay_from = usual
+        batch_size = min(self.batch_size or batch_size, n)
+        return self.n_steps or n_steps, batch_size, self.learning_rate or learning_rate, decay_from
 
     def transform(self, X: Any) -> np.ndarray:
         """Codes (n, n_components) of rows (n, F)."""

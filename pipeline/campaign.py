@@ -44,10 +44,16 @@ class CodecSection(Settings):
         return self
 
 
+class TrainFeatures(FeatureSettings):
+    """The features of a run's own codec: it learns properties, unless told otherwise."""
+
+    labels: int = Field(250_000, ge=0)
+
+
 class TrainSection(TrainConfig):
     """A codec trained on the run's own library, in place of a finished one."""
 
-    features: FeatureSettings = FeatureSettings(labels=250_000)
+    features: TrainFeatures = TrainFeatures()
 
 
 class LeadSection(Settings):

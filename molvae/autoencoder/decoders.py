@@ -24,6 +24,15 @@ class MlpDecoder(nn.Module):
         self.kind = spec.kind
         self.n_told = _NOISE_FEATURES if is_noise_told else 0
         self.layers = mlp((n_latent + self.n_told, *widths, spec.width), is_last_bent=False)
+        if not widths:
+            self._begin_linear()
+
+    def _begin_linear(self) -> None:
+        """Start from columns of length 1: torch's own are so large beside the encoder's that both learn slowly."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.orthogonal_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, z: Tensor, noise: Tensor, x: Tensor | None = None) -> Tensor:
         """Logits, log rates or numbers (B, F) of points (B, D)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import nn
@@ -55,7 +55,7 @@ class MlpSettings(Settings):
     """Layers for rows of numbers; widths from the input's side to the code's, None for a halving stack."""
 
     kind: Literal["mlp"] = "mlp"
-    widths: tuple[int, ...] | None = None
+    widths: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,10 @@ def fit_domain(
         True
     """
     random = generator(seed, "domain fit")
-    if hasattr(molecules, "view_spec"):
-        rows: Rows = molecules  # type: ignore[assignment]
-        chosen = np.sort(random.permutation(len(rows))[:n])
-        parts = np.array_split(chosen, max(1, len(chosen) // 20_000))
-        measured = [_measures(codec, codec.encode_rows(rows, part), rows.rows(part)) for part in parts if len(part)]
+    if isinstance(molecules, Rows):
+        chosen = np.sort(random.permutation(len(molecules))[:n])
+        parts = [part for part in np.array_split(chosen, max(1, len(chosen) // 20_000)) if len(part)]
+        measured = [_measures(codec, codec.encode_rows(molecules, part), molecules.rows(part)) for part in parts]
     else:
         smiles = list(molecules)
         encoding = codec.encode([smiles[i] for i in np.sort(random.permutation(len(smiles))[:n])], flatten=flatten)

@@ -1,13 +1,17 @@
 """The contract of everything that turns canonical SMILES into arrays."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from molvae.errors import CodecError
 from molvae.feature_spec import FeatureSpec
+
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,30 @@ class Features:
     x: np.ndarray
     ok: np.ndarray
     reason: list[str | None]
+
+
+def read_description(path: Path, kind: str) -> dict[str, Any]:
+    """What a featurizer has written of itself into a JSON file.
+
+    Raises:
+        CodecError: the file is missing, damaged, of another kind, or of a version not known here.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, found = content["version"], content["kind"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CodecError(f"{path}: not a readable featurizer ({error}); make it again") from None
+    if version != _VERSION:
+        raise CodecError(f"{path}: featurizer version {version}; this release reads version {_VERSION}")
+    if found != kind:
+        raise CodecError(f"{path}: holds a featurizer of kind {found!r}; expected {kind!r}")
+    return content
+
+
+def write_description(path: Path, kind: str, fields: dict[str, Any]) -> None:
+    """Write what a featurizer must know into a JSON file."""
+    content = {"version": _VERSION, "kind": kind, **fields}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class Featurizer(Protocol):

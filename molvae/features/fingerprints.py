@@ -1,6 +1,5 @@
 """Molecules as fingerprints: which circular substructures they hold, or how many of each; one way only."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import FeatureSpec
-from molvae.features.featurizer import Features
+from molvae.features.featurizer import Features, read_description, write_description
 
 _MOST = 255  # counts are kept in one byte
 
@@ -59,14 +58,7 @@ class FingerprintFeaturizer:
 
     def save(self, path: Path) -> None:
         """Write one JSON file, from which `load` makes the same featurizer again."""
-        content = {
-            "version": 1,
-            "kind": "fingerprint",
-            "form": self.form,
-            "radius": self.radius,
-            "n_bits": self.n_bits,
-        }
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_description(path, "fingerprint", {"form": self.form, "radius": self.radius, "n_bits": self.n_bits})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -75,10 +67,8 @@ class FingerprintFeaturizer:
         Raises:
             CodecError: the file is missing, damaged or of another version.
         """
+        content = read_description(path, "fingerprint")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["version"] != 1 or content["kind"] != "fingerprint":
-                raise CodecError(f"{path}: not a fingerprint's description of version 1")
             return cls(content["form"], int(content["radius"]), int(content["n_bits"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CodecError(f"{path}: not a readable fingerprint's description ({error})") from None

@@ -4,7 +4,6 @@ The layout is dense, so that messages are passed by looking up neighbours: (n, a
 its id, then for each bond the neighbour's place and the bond's id.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import MAX_DEGREE, FeatureSpec
-from molvae.features.featurizer import Features
+from molvae.features.featurizer import Features, read_description, write_description
 
 _FIRST_ATOM = 2  # 0 is no atom, 1 a hidden one
 
@@ -82,8 +81,7 @@ class GraphFeaturizer:
 
     def save(self, path: Path) -> None:
         """Write one JSON file, from which `load` makes the same featurizer again."""
-        content = {"version": 1, "kind": "graph", "length": self.length, "atoms": self.atoms}
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_description(path, "graph", {"length": self.length, "atoms": self.atoms})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -92,12 +90,10 @@ class GraphFeaturizer:
         Raises:
             CodecError: the file is missing, damaged or of another version.
         """
+        content = read_description(path, "graph")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["version"] != 1 or content["kind"] != "graph":
-                raise CodecError(f"{path}: not a graph's description of version 1")
             return cls(tuple(map(str, content["atoms"])), int(content["length"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CodecError(f"{path}: not a readable graph's description ({error})") from None
 
     @cached_property

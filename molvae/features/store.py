@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ REBUILT, VIEW = "rebuilt", "view"
 _RAGGED = ("tokens", "graph")
 
 
+@runtime_checkable
 class Rows(Protocol):
     """What a model is trained on: the features of n molecules, by row number.
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
-from molvae.features.featurizer import Features
+from molvae.features.featurizer import Features, read_description, write_description
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes are what runs side by side
 
@@ -137,15 +137,8 @@ class TokenFeaturizer:
 
     def save(self, path: Path) -> None:
         """Write one JSON file, from which `load` makes the same featurizer again."""
-        content = {
-            "version": 1,
-            "kind": "tokens",
-            "notation": self.notation,
-            "length": self.length,
-            "symbols": self.symbols,
-            "merges": self.merges,
-        }
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        fields = {"notation": self.notation, "length": self.length, "symbols": self.symbols, "merges": self.merges}
+        write_description(path, "tokens", fields)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -154,15 +147,11 @@ class TokenFeaturizer:
         Raises:
             CodecError: the file is missing, damaged or of another version.
         """
+        content = read_description(path, "tokens")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["version"] != 1:
-                raise CodecError(f"{path}: vocabulary version {content['version']}; this release reads version 1")
             merges = tuple((str(left), str(right)) for left, right in content["merges"])
             return cls(tuple(content["symbols"]), merges, int(content["length"]), content["notation"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, CodecError):
-                raise
+        except (KeyError, TypeError, ValueError) as error:
             raise CodecError(f"{path}: not a readable vocabulary ({error})") from None
 
     @cached_property
@@ -202,7 +191,11 @@ def _written(smiles: Iterable[str], notation: Notation) -> Iterator[tuple[str | 
     elif notation == "random_smiles":
         from molvae.chem.molecules import shuffle_atoms
 
-        yield from ((shuffle_atoms(text, zlib.crc32(text.encode())), None) for text in smiles)
+        for text in smiles:
+            try:
+                yield shuffle_atoms(text, zlib.crc32(text.encode())), None
+            except InputError as error:
+                yield None, str(error)
     else:
         import selfies
 

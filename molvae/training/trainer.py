@@ -27,6 +27,7 @@ from molvae.training.keepers import FolderKeeper, Keeper, MemoryKeeper
 from molvae.training.schedules import learning_rate_factor, warmed_weight
 
 CONFIG_NAME = "config.toml"
+_LEAST_ROWS = 2  # a prior has no width with fewer
 _N_EXACT = 2_000  # held-out molecules decoded freely at each validation
 
 
@@ -59,18 +60,19 @@ def train(
     start: earlier weights to begin from; the learning rate starts anew.
 
     Raises:
-        InputError: `work` holds a run already and resume is not asked for, or the other way round; or there are no
-            molecules.
+        InputError: `work` holds a run already and resume is not asked for, or the other way round; or there are
+            fewer than two molecules.
     """
     rows = FeatureStore.open(features)
-    if not len(rows):
-        raise InputError(f"{features}: holds no molecules to train on")
+    if len(rows) < _LEAST_ROWS:
+        raise InputError(f"{features}: expected at least {_LEAST_ROWS} molecules to train on, got {len(rows)}")
     config = _open_work(config, work, resume)
     keeper = FolderKeeper(work)
     if start is not None:
         keeper.set_start(start)
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))
+    n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # each has a share
     with parallel.ranks(n_processes, features, work) as rank:
         return _drain(config, rows, keeper, rank, report)
 
@@ -146,8 +148,9 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
 def validate(
     model: Autoencoder, rows: Rows, chosen: np.ndarray, settings: TrainingSettings, device: torch.device
 ) -> dict[str, float]:
-    """Means over held-out molecules: every term, their weighted sum, exact reconstruction, KL and active units.
+    """Means over held-out molecules: every term, their weighted sum, exact reconstruction, KL, ELBO and active units.
 
+    elbo: the evidence lower bound in nats, minus reconstruction and KL at weight 1, whatever the training's weights.
     exact: share of molecules whose tokens or bits come back exactly, decoded greedily and freely from their codes.
     active_units: dimensions whose code varies by more than 0.01 (Burda et al. 2016, arXiv 1509.00519).
     """
@@ -162,6 +165,7 @@ def validate(
             terms["loss"] = _weighted(terms, settings, 1.0).expand(len(chunk))
             if trace.latent.logvar is not None:
                 terms["kl_nats"] = kl_to_standard_normal(trace.latent).sum(1)
+                terms["elbo"] = -(terms["reconstruction"] + terms["kl_nats"])
         codes.append(model.encode(batch.x if batch.view is None else batch.view))
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + float(term.sum())

@@ -9,6 +9,7 @@ from molvae.bundled import bundled
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import BEGIN, END, MASK, PAD
 from molvae.features import TokenFeaturizer
+from molvae.features.fingerprints import FingerprintFeaturizer
 from molvae.features.tokens import describe_symbol, split_symbols
 
 CORPUS = [
@@ -158,3 +159,16 @@ def test_what_selfies_cannot_write_is_a_row_with_a_reason():
     encoded = featurizer.encode(["CC(=O)Nc1ccc(O)cc1", "O=Cl(=O)(=O)O"])
     assert encoded.ok.tolist() == [True, False]
     assert encoded.reason[1] == "cannot be written as SELFIES"
+
+
+def test_what_cannot_be_shuffled_is_a_row_with_a_reason():
+    featurizer = TokenFeaturizer.from_corpus(SHUFFLED, 60, notation="random_smiles")
+    encoded = featurizer.encode(["CC(=O)Nc1ccc(O)cc1", "nonsense"])
+    assert encoded.ok.tolist() == [True, False]
+    assert "nonsense" in encoded.reason[1]
+
+
+def test_another_featurizers_file_is_refused(tmp_path):
+    FingerprintFeaturizer().save(tmp_path / "view.json")
+    with pytest.raises(CodecError, match="of kind 'fingerprint'; expected 'tokens'"):
+        TokenFeaturizer.load(tmp_path / "view.json")

@@ -125,3 +125,12 @@ def test_two_codecs_in_one_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text('name = "two"\n[codec]\nname = "moses"\nfolder = "x"\n')
     with pytest.raises(InputError, match="give name or folder, not both"):
         Campaign.load(tmp_path / "two.toml")
+
+
+def test_a_codec_of_its_own_learns_properties_whatever_else_is_said_of_its_features(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    terms = '[objective.terms.weight]\nproperty = "weight"\nshape = "lower"\n'
+    path.write_text('[train.features]\nview = "graph"\n' + terms)
+    campaign = Campaign.load(path)
+    assert campaign.train is not None
+    assert campaign.train.features.labels == 250_000

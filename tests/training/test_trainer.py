@@ -118,13 +118,13 @@ def test_a_folder_is_not_trained_in_twice(features, tmp_path):
         train(config(64), features, tmp_path / "other", resume=True)
 
 
-@pytest.mark.parametrize("n", [1, 20])
-def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n):
+@pytest.mark.parametrize(("n", "n_processes"), [(2, 1), (20, 1), (2, 3)])
+def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n, n_processes):
     store = FeatureStore.open(features)
     (tmp_path / "few").mkdir()
     with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
         writer.write(store.rows(np.arange(n)).astype(np.uint16), store.labels(np.arange(n)))
-    assert train(config(256), tmp_path / "few", tmp_path / "work").n_molecules == 256
+    assert train(config(256, n_processes), tmp_path / "few", tmp_path / "work").n_molecules == 256
 
 
 def test_training_needs_neither_rdkit_nor_prefect(features, tmp_path):
@@ -144,9 +144,11 @@ print(fit_prior(trained.model, FeatureStore.open(Path({str(features)!r}))).mean.
     assert done.stdout.strip() == "(16,)", done.stderr
 
 
-def test_no_molecules_are_refused(features, tmp_path):
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_molecules_are_refused(features, tmp_path, n):
+    store = FeatureStore.open(features)
     (tmp_path / "none").mkdir()
-    with FeatureWriter(tmp_path / "none", FeatureStore.open(features).spec):
-        pass
-    with pytest.raises(InputError, match="no molecules"):
+    with FeatureWriter(tmp_path / "none", store.spec) as writer:
+        writer.write(store.rows(np.arange(1)).astype(np.uint16)[:n])
+    with pytest.raises(InputError, match=f"at least 2 molecules to train on, got {n}"):
         train(config(64), tmp_path / "none", tmp_path / "work")
