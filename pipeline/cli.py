@@ -447,6 +447,10 @@ class Terminated(BaseException):
     """SIGTERM has come; not an Exception, so that nobody takes it for a failure and goes on."""
 
 
+_stops: list[BaseException] = []
+"""What has told this process to stop, in the order in which it came."""
+
+
 def _run(arguments: list[str]) -> int:
     try:
         job: Any = app(arguments, prog_name="molvae", standalone_mode=False)
@@ -466,6 +470,8 @@ def _run(arguments: list[str]) -> int:
     except MemoryError as error:
         return _say("out of memory", error, FAILED)
     except Exception as error:
+        if _stops:  # which came amid a library's own work, and bears that library's name now
+            return _tell_of_wrapped_stop(error)
         if type(error).__name__ == "Abort":  # typer's word for Ctrl-C while it reads the line
             return _tell_of_stop(error)
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # typer could not read the line
@@ -473,7 +479,7 @@ def _run(arguments: list[str]) -> int:
         return _tell_of_crash(error)
     except BaseException as error:
         if isinstance(error, Terminated) or type(error).__name__ == "TerminationSignal":  # the latter is Prefect's
-            return _say("stopped by SIGTERM", error, TERMINATED)
+            return _tell_of_termination(error)
         raise
 
 
@@ -488,6 +494,17 @@ def _tell_of_stop(error: BaseException) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)  # the terminal has written ^C into this line
     return _say("stopped", error, INTERRUPTED)
+
+
+def _tell_of_termination(error: BaseException) -> int:
+    return _say("stopped by SIGTERM", error, TERMINATED)
+
+
+def _tell_of_wrapped_stop(error: Exception) -> int:
+    """As for the stop itself: nothing has failed, so no log need be read."""
+    stop = _stops[0]
+    stop.__notes__ = [note for note in getattr(error, "__notes__", []) if "tells more" not in note]
+    return _tell_of_stop(stop) if isinstance(stop, KeyboardInterrupt) else _tell_of_termination(stop)
 
 
 def _tell_of_usage(error: Any) -> int:
@@ -525,7 +542,8 @@ def _tell_of_crash(error: BaseException) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, _insist)
-    raise KeyboardInterrupt
+    _stops.append(KeyboardInterrupt())
+    raise _stops[-1]
 
 
 def _insist(number: int, frame: FrameType | None) -> NoReturn:
@@ -535,7 +553,8 @@ def _insist(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+    _stops.append(Terminated())
+    raise _stops[-1]
 
 
 if __name__ == "__main__":

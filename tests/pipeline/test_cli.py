@@ -14,7 +14,19 @@ import pytest
 from molvae.errors import InputError, MolvaeError
 from pipeline import cli
 
-COMMANDS = ["design", "serve", "featurize", "train", "sweep", "sample", "encode", "decode", "evaluate", "query"]
+COMMANDS = [
+    "design",
+    "serve",
+    "featurize",
+    "train",
+    "sweep",
+    "sample",
+    "encode",
+    "novelty",
+    "decode",
+    "evaluate",
+    "query",
+]
 
 
 def run(arguments: list[str]) -> int:
@@ -171,3 +183,32 @@ def test_signals_end_a_job_at_once(signals: list[str], code: int) -> None:
     assert process.returncode == code
     assert shown.startswith("molvae: stopped")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("come", "code", "line"),
+    [
+        (cli._interrupt, 130, "molvae: stopped; go on with: molvae design --resume mine"),
+        (cli._terminate, 143, "molvae: stopped by SIGTERM; go on with: molvae design --resume mine"),
+    ],
+)
+def test_a_stop_that_a_library_has_wrapped_is_still_a_stop(
+    come: Callable[..., None], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def job() -> None:
+        try:
+            come(0, None)
+        except BaseException as stop:
+            error = RuntimeError(f"error calling a serializer: {type(stop).__name__}")
+            error.add_note("mine/run.log tells more")
+            error.add_note("go on with: molvae design --resume mine")
+            raise error from None
+
+    monkeypatch.setattr(cli, "app", lambda *arguments, **settings: job)
+    monkeypatch.setattr(cli, "_stops", [])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert run(["design"]) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.splitlines() == [line]

@@ -34,11 +34,11 @@ evaluate_every = 48
 """
 FORMS = [
     ("smiles", "graph", "molecular"),
-    ("smiles", "random_smiles", "denoising"),
+    pytest.param("smiles", "random_smiles", "denoising", marks=pytest.mark.slow),
     ("selfies", "counts", "variational"),
-    ("selfies", None, "masked"),
+    pytest.param("selfies", None, "masked", marks=pytest.mark.slow),
     ("bits", None, "denoising"),
-    ("counts", "smiles", "contractive"),
+    pytest.param("counts", "smiles", "contractive", marks=pytest.mark.slow),
 ]
 
 
