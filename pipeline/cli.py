@@ -440,7 +440,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # And one thread is as fast as two here: products are small, and the rest of the work is RDKit's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    # A Ctrl-C amid code that a library builds from text makes CPython end this process by the signal, though it was
+    # handled and whatever the exit code; the next such code takes that back.
+    exec("")
+    sys.exit(code)
 
 
 class Terminated(BaseException):

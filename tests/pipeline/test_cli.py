@@ -14,6 +14,7 @@ import pytest
 from molvae.errors import InputError, MolvaeError
 from pipeline import cli
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "design",
     "serve",
@@ -212,3 +213,16 @@ def test_a_stop_that_a_library_has_wrapped_is_still_a_stop(
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_a_stop_amid_code_made_of_text_ends_with_its_own_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text("""
+from pipeline import cli
+made = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+cli.app = lambda *arguments, **settings: lambda: exec(made)
+cli.main([])
+""")
+    command = [sys.executable, "-m", "stopped"]  # as a file, Python does not tell one end from the other
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stderr) == (130, "molvae: stopped\n")
