@@ -196,7 +196,14 @@ def test_featurize_says_when_nothing_is_left(capsys: pytest.CaptureFixture[str])
     assert [path.name for path in Path().iterdir()] == ["a.smi"]
 
 
-@pytest.mark.parametrize("command", [["featurize", "library.csv"], ["encode", "library.csv"], ["sample", "-n", "400"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["featurize", "library.csv"],
+        pytest.param(["encode", "library.csv"], marks=pytest.mark.slow),
+        pytest.param(["sample", "-n", "400"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_is_told_and_nothing_half_written_stays(command: list[str], library: Path) -> None:
     """A limit on file size stands for a disk that is full; the system tells the two much alike."""
     out = "out" if command[0] == "featurize" else "out.csv"

@@ -43,6 +43,7 @@ MOMENTS = {
     "while closing": "4-validate/report.html",
     "while publishing": "candidates.csv",
 }
+MORE_MOMENTS = {"while validating", "before the first round"}
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +163,9 @@ def kill_at(run: RunDir, pattern: str) -> bool:
     return process.wait() < 0
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(name, marks=pytest.mark.slow) if name in MORE_MOMENTS else name for name in MOMENTS]
+)
 def test_a_killed_run_ends_the_same(moment: str, begun: RunDir, undisturbed: RunDir) -> None:
     is_late = MOMENTS[moment].startswith(("4-validate", "candidates"))
     run = copy(undisturbed if is_late else begun, moment.replace(" ", "-"))

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -125,23 +123,6 @@ def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n, n_proce
     with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
         writer.write(store.rows(np.arange(n)).astype(np.uint16), store.labels(np.arange(n)))
     assert train(config(256, n_processes), tmp_path / "few", tmp_path / "work").n_molecules == 256
-
-
-def test_training_needs_neither_rdkit_nor_prefect(features, tmp_path):
-    code = f"""
-import sys
-for name in ("rdkit", "prefect"):
-    sys.modules[name] = None
-from pathlib import Path
-from molvae.training import TrainConfig, train
-from molvae.codec import fit_prior
-from molvae.features import FeatureStore
-config = TrainConfig.from_dict({config(128).model_dump(mode="json")!r}, "test")
-trained = train(config, Path({str(features)!r}), Path({str(tmp_path)!r}))
-print(fit_prior(trained.model, FeatureStore.open(Path({str(features)!r}))).mean.shape)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "(16,)", done.stderr
 
 
 @pytest.mark.parametrize("n", [0, 1])
