@@ -31,6 +31,7 @@ from molvae.chem.molecules import canonicalize
 from molvae.codec import Codec, SamplingSettings, fit_prior, load_codec
 from molvae.feature_spec import BEGIN, END, PAD
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
+from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
 
 MEMBERS: dict[str, dict[str, Any]] = {
@@ -71,7 +72,7 @@ def trained_codec(
         model_trained = train(config, Path(folder), Path(folder, "work")).model
         minutes = (time.process_time() - started) / 60
         model_trained.requires_grad_(False)
-        prior = fit_prior(model_trained, FeatureStore.open(Path(folder)), 5_000)
+        prior = fit_prior(model_trained, FeatureStore.open(Path(folder)), PriorSettings(n_codes=5_000))
     return Codec(recipe, featurizer, model_trained, config.model, prior, SamplingSettings(), {}), minutes
 
 

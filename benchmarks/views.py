@@ -21,6 +21,7 @@ from molvae.bundled import bundled
 from molvae.chem.fingerprints import tanimoto
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.features import FeatureSettings, FeatureStore, FeatureWriter, learn_featurizer
+from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
 
 FORMS = [
@@ -67,7 +68,7 @@ def row_of(rebuilt: str, view: str | None, corpus: list[str], test: list[str], n
         started = time.process_time()
         trained = train(config, Path(folder), Path(folder, "work"))
         learning = time.process_time() - started
-        prior = fit_prior(trained.model, FeatureStore.open(Path(folder)), 20_000)
+        prior = fit_prior(trained.model, FeatureStore.open(Path(folder)), PriorSettings(n_codes=20_000))
     trained.model.requires_grad_(False)
     codec = Codec("view", featurizer, trained.model, config.model, prior, SamplingSettings(), {}, seen)
     encoding = codec.encode(test)

@@ -219,6 +219,34 @@ def train(
     return job
 
 
+@app.command(short_help="Fit a codec's prior to your own molecules.")
+def refit(
+    features: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `molvae featurize --vocabulary`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="CODEC", help="A new folder for the codec.")],
+    codec: CodecName = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Training settings (.toml), whose [prior] and [sampling] count."),
+    ] = None,
+) -> Job:
+    """Fit a codec's prior and domain to your own molecules; its weights stay as they are.
+
+    Samples then come from where those molecules lie, and novelty is judged beside them.
+
+    \b
+    Example:
+      molvae featurize series.csv --vocabulary druglike -o features
+      molvae refit features -o focused
+    """
+
+    def job() -> None:
+        from pipeline import commands
+
+        commands.refit(codec, features, out, config)
+
+    return job
+
+
 @app.command(short_help="Find out how large a code must be.")
 def sweep(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Settings of the model and its training.")],

@@ -239,6 +239,15 @@ def train(config: Path, features: Path, out: Path, resume: bool, start: str | No
     _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
 
 
+def refit(codec_name: str | None, features: Path, out: Path, config: Path | None) -> None:
+    """Write a codec with a prior of other molecules."""
+    from pipeline.train import refit as refit_codec
+
+    with screen.showing():
+        codec = refit_codec(codec_name, features, out, config)
+    _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
+
+
 def sweep(config: Path, features: Path, sizes: str, out: Path, n_molecules: int | None) -> None:
     """Print reconstruction over the size of the code, and write it as table and plot."""
     from pipeline.sweep import sweep_features

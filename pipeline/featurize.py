@@ -5,6 +5,7 @@ Where a codec is to be trained on them, they are also written as features and pr
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.chem.properties import compute
-from molvae.datasets import MoleculeFile, open_molecules, standardize_file
+from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureWriter
@@ -38,10 +39,12 @@ LABELS = (
 )  # fmt: skip
 """The properties that a codec learns to read off its codes."""
 
-MOLECULES, DROPPED = "molecules.parquet", "dropped.csv"
+MOLECULES, DROPPED, HELD_OUT = "molecules.parquet", "dropped.csv", "held_out.csv"
 _DRAFT = "standardized.parquet"
 _KEPT: Kinds = {"row": int, "id": str, "smiles": str, "warning": str}
 _LOST: Kinds = {"row": int, "id": str, "raw": str, "reason": str}
+_APART: Kinds = {"row": int, "id": str, "smiles": str}
+_HELD_OUT_REASON = "held out: to test with"
 _LEARNT_FROM = 300_000  # molecules of which a vocabulary is learnt
 _CHUNK_ROWS = 20_000
 
@@ -88,10 +91,15 @@ def _featurize(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, see
 
 def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int) -> Outcome:
     counts = _Counter()
-    with writing(folder / DROPPED, _LOST) as lost:
+    one_in = wanted.settings.hold_out if wanted else 0
+    with ExitStack() as files:
+        lost = files.enter_context(writing(folder / DROPPED, _LOST))
+        apart = files.enter_context(writing(folder / HELD_OUT, _APART)) if one_in else None
         draft = folder / (MOLECULES if wanted is None else _DRAFT)
         with writing(draft, _KEPT) as kept, screen.bar("featurize", None, "molecules") as bar:
             for chunk in standardize_file(file):
+                if apart is not None:
+                    chunk = _hold_out(chunk, one_in, apart)
                 is_kept = chunk["smiles"].notna()
                 kept.write(chunk[is_kept])
                 lost.write(chunk[~is_kept])
@@ -108,7 +116,16 @@ def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: i
             return counts.outcome({})
         rows = _write_features(folder, wanted, seed, lost, counts)
     draft.unlink()
+    if one_in:
+        rows[HELD_OUT] = counts.dropped[kind_of(_HELD_OUT_REASON)]
     return counts.outcome(rows)
+
+
+def _hold_out(chunk: pd.DataFrame, one_in: int, apart: TableWriter) -> pd.DataFrame:
+    """The chunk without its held-out molecules, which are written to a file of their own."""
+    mask = np.array([text is not None and is_held_out(text, one_in) for text in chunk["smiles"]], bool)
+    apart.write(chunk[mask])
+    return chunk.assign(smiles=chunk["smiles"].mask(mask, None), reason=chunk["reason"].mask(mask, _HELD_OUT_REASON))
 
 
 def _write_features(

@@ -9,15 +9,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from molvae.codec import Codec, SamplingSettings, fit_domain, fit_prior, load_codec
+import torch
+
+from molvae.autoencoder import Autoencoder
+from molvae.codec import Codec, fit_domain, fit_prior, load_codec
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
+from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
+from molvae.latent.prior import PriorSettings, kind_of
 from molvae.training.config import TrainConfig
 from molvae.training.keepers import LOG_NAME
-from molvae.training.trainer import Trained
+from molvae.training.trainer import Trained, new_model
 from molvae.training.trainer import train as train_model
+from molvae.training.transfer import Names, take_over
 from pipeline import screen
 from pipeline.log import log
 from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
@@ -86,8 +92,7 @@ def _train(
     if "features" in config.model_fields_set:
         check_forms(config.features, featurizer, view, features)
     first = load_codec(start) if start is not None else None
-    if first is not None:
-        _check_start(first, config, featurizer, view, store, start)
+    begun = _begin(first, config, featurizer, view, store) if first else None
     total = config.training.n_molecules
     with screen.bar("train", total, "molecules") as bar:
         done = 0
@@ -102,11 +107,11 @@ def _train(
             log.info("%s", line)
             screen.say(f"  {line}, {screen.elapsed(entry.get('seconds_left', 0.0))} left")
 
-        trained = train_model(config, features, work, resume, first.model if first else None, report)
-    screen.say("  fitting the prior")
-    prior = fit_prior(trained.model, store, seed=config.training.seed)
-    card = _card(trained, store, features)
-    codec = Codec(config.name, featurizer, trained.model, config.model, prior, SamplingSettings(), card, view)
+        trained = train_model(config, features, work, resume, begun, report)
+    screen.say(f"  fitting the prior ({config.prior.kind})")
+    prior = fit_prior(trained.model, store, config.prior, config.training.seed)
+    card = _card(trained, store, features) | ({"begun_from": f"{first.name}, sha256 {first.sha256}"} if first else {})
+    codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
     if codec.writes_molecules and len(store) > 1:
         codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed))
     codec.save(out)
@@ -128,28 +133,67 @@ def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featuri
         )
 
 
-def _check_start(
-    first: Codec,
-    config: TrainConfig,
-    featurizer: Featurizer,
-    view: Featurizer | None,
-    store: FeatureStore,
-    start: str | None,
-) -> None:
-    """Refuse weights that do not fit what is to be trained.
+def refit(codec_name: str | None, features: Path, out: Path, config: Path | None) -> Codec:
+    """A codec's weights with a prior and a domain of other molecules, written to the new folder `out`.
+
+    config: settings whose [prior] and [sampling] are taken; None keeps the codec's sampling and kind of prior.
 
     Raises:
-        InputError: saying in what they differ.
+        InputError: the features are not in the codec's vocabulary, or something is at `out` already.
     """
-    if (first.featurizer, first.view) != (featurizer, view):
-        hint = f"make the features with `molvae featurize --vocabulary {start}`"
-        raise InputError(f"--start {start}: it reads another vocabulary than these features; {hint}")
-    if first.settings != config.model:
-        raise InputError(f"--start {start}: its model has other settings; copy its [model] section into your settings")
-    if first.card.get("property_names", []) != list(store.label_names):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: something is there already; give another -o, or remove it")
+    codec, store = load_codec(codec_name), FeatureStore.open(features)
+    view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
+    if (load_featurizer(features / FEATURIZER_NAME), view) != (codec.featurizer, codec.view):
+        hint = f"make the features with `molvae featurize --vocabulary {codec_name or codec.name}`"
+        raise InputError(f"{features}: written in another vocabulary than that of {codec.name}; {hint}")
+    if config is None:
+        prior, sampling, seed = PriorSettings(kind=kind_of(codec.prior)), codec.sampling, 0
+    else:
+        settings = TrainConfig.from_toml(find_config(config))
+        prior, sampling, seed = settings.prior, settings.sampling, settings.training.seed
+    screen.say(f"  fitting the prior ({prior.kind})")
+    fitted = fit_prior(codec.model, store, prior, seed)
+    card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
+    codec = replace(codec, prior=fitted, sampling=sampling, card=card)
+    if codec.writes_molecules:
+        screen.say("  measuring what is in its domain")
+        codec = replace(codec, calibration=fit_domain(codec, store, seed=seed))
+    codec.save(out)
+    return load_codec(out)
+
+
+def _begin(
+    first: Codec, config: TrainConfig, featurizer: Featurizer, view: Featurizer | None, store: FeatureStore
+) -> Autoencoder:
+    """A new model with what fits of an earlier codec's weights; what does not is said, and begins at random.
+
+    Raises:
+        InputError: less than half of the weights fit.
+    """
+    model = new_model(config, store, torch.device("cpu"))
+    names = Names(_tokens(view or featurizer), _tokens(featurizer), store.label_names)
+    theirs = Names(
+        _tokens(first.view or first.featurizer), _tokens(first.featurizer), first.card.get("property_names", [])
+    )
+    taken = take_over(model, names, first.model, theirs)
+    if taken.weights < taken.n_weights / 2:
         raise InputError(
-            f"--start {start}: it has learnt other properties; make the features with or without --properties"
+            f"--start {first.name}: its model has other sizes; {taken.weights / taken.n_weights:.0%} of the weights "
+            "would begin from it; "
+            "copy its [model] section into your settings"
         )
+    if not taken.is_all:
+        screen.say(
+            f"  begins from {first.name}: {taken.weights / taken.n_weights:.1%} of the weights, {taken.tokens:,} of "
+            f"{taken.n_tokens:,} tokens; what is new begins at random"
+        )
+    return model
+
+
+def _tokens(featurizer: Featurizer) -> tuple[str, ...]:
+    return featurizer.token_texts if isinstance(featurizer, TokenFeaturizer) else ()
 
 
 def _card(trained: Trained, store: FeatureStore, features: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ FLOORS = {
     "molvae.seeds": 1,
     "molvae.feature_spec": 1,
     "molvae.files": 1,
+    "molvae.devices": 1,
     "molvae.bundled": 1,
 }
 """Room -> floor. A room is a package or a single module; rooms on one floor do not import each other."""
@@ -63,6 +64,7 @@ ALLOWED = {
         "molvae.latent",
         "molvae.estimators",
         "molvae.validation.evaluate",
+        "molvae.devices",
     ),
     "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),
     "rdkit": ("molvae.chem",),

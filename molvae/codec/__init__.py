@@ -2,7 +2,7 @@
 
 from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec
 from molvae.codec.domain import DomainCalibration, fit_domain
-from molvae.codec.settings import SamplingSettings
+from molvae.latent.prior import SamplingSettings
 
 __all__ = [
     "Codec",

@@ -23,7 +23,6 @@ from molvae.codec.generation import (
     neighborhood,
 )
 from molvae.codec.infill import infill
-from molvae.codec.settings import SamplingSettings
 from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
 from molvae.codec.storage import read_codec, write_codec
 from molvae.codec.units import UNIT_PROPERTIES, explain_units
@@ -34,7 +33,8 @@ from molvae.features.store import Rows, filled_lengths, model_input
 from molvae.features.tokens import TokenFeaturizer
 from molvae.latent.geometry import Path as LatentPath
 from molvae.latent.maps import Method
-from molvae.latent.prior import GaussianPrior
+from molvae.latent.prior import Prior, PriorSettings, SamplingSettings
+from molvae.latent.prior import fit_prior as fit_prior_to_codes
 from molvae.seeds import generator, integer_seed
 
 DEFAULT_NAME = "moses"
@@ -83,7 +83,7 @@ class Codec:
     featurizer: Featurizer
     model: Autoencoder
     settings: ModelSettings
-    prior: GaussianPrior
+    prior: Prior
     sampling: SamplingSettings
     card: dict[str, Any]
     view: Featurizer | None = None
@@ -518,11 +518,17 @@ def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.
     return z
 
 
-def fit_prior(model: Autoencoder, store: Rows, n: int = 200_000, seed: int = 0) -> GaussianPrior:
-    """The prior of the codes of at most n molecules of a features folder, drawn at random."""
-    rows = np.sort(generator(seed, "prior fit").permutation(len(store))[:n])
+def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
+    """The prior of the codes of a features folder's molecules, of at most `settings.n_codes` drawn at random.
+
+    Raises:
+        InputError: there are too few molecules for it.
+    """
+    settings = settings or PriorSettings()
+    rows = np.sort(generator(seed, "prior fit").permutation(len(store))[: settings.n_codes])
     parts = np.array_split(rows, max(1, len(rows) // 20_000))
-    return GaussianPrior.fit(np.concatenate([encode_rows(model, store, part) for part in parts]))
+    codes = np.concatenate([encode_rows(model, store, part) for part in parts])
+    return fit_prior_to_codes(codes, settings, seed)
 
 
 def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from molvae.autoencoder.reconstruction import RECONSTRUCTIONS
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import PAD
 from molvae.features.store import Rows, filled_lengths, model_input
+from molvae.latent.prior import GaussianPrior
 from molvae.seeds import generator
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _measures(codec: "Codec", z: np.ndarray, x: np.ndarray) -> dict[str, np.ndar
     """Measure -> (n,) float64 of codes and of what is rebuilt from them; higher is stranger."""
     measures = {
         "reconstruction": _nats(codec.model, z, x, 0.0),
-        "density": -codec.prior.log_density(z.astype(np.float64)),
+        "density": -GaussianPrior(codec.prior.mean, codec.prior.factor).log_density(z.astype(np.float64)),
     }
     if codec.model.is_noise_told and codec.featurizer.spec.kind == "tokens":
         point = generator(0, "domain language").standard_normal((1, z.shape[1])).astype(np.float32)

@@ -13,13 +13,12 @@ from safetensors.torch import save as save_tensors
 
 from molvae.autoencoder import Autoencoder, ModelSettings, build
 from molvae.codec.domain import DomainCalibration
-from molvae.codec.settings import SamplingSettings
 from molvae.errors import CodecError, InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.files import PART_PREFIX, sha256_of
-from molvae.latent.prior import PRIORS, GaussianPrior
+from molvae.latent.prior import PRIORS, Prior, SamplingSettings, kind_of
 
 if TYPE_CHECKING:
     from molvae.codec.codec import Codec
@@ -38,7 +37,7 @@ class StoredCodec(NamedTuple):
     featurizer: Featurizer
     model: Autoencoder
     settings: ModelSettings
-    prior: GaussianPrior
+    prior: Prior
     sampling: SamplingSettings
     card: dict[str, Any]
     view: Featurizer | None
@@ -70,7 +69,7 @@ def _write(codec: "Codec", folder: Path) -> None:
         codec.view.save(folder / VIEW_NAME)
     weights = {name: value.half().contiguous() for name, value in codec.model.state_dict().items()}
     (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
-    prior = {name: torch.from_numpy(array).float() for name, array in codec.prior.arrays().items()}
+    prior = {name: torch.from_numpy(array) for name, array in codec.prior.arrays().items()}
     (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
     if codec.calibration is not None:
         domain = {name: torch.from_numpy(array) for name, array in codec.calibration.arrays().items()}
@@ -82,7 +81,7 @@ def _write(codec: "Codec", folder: Path) -> None:
         "name": codec.name,
         "model": codec.settings.model_dump(),
         "n_properties": head.linear.out_features if head else 0,
-        "prior": "gaussian",
+        "prior": kind_of(codec.prior),
         "sampling": codec.sampling.model_dump(),
         "card": codec.card,
         "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
@@ -107,14 +106,14 @@ def read_codec(folder: Path) -> StoredCodec:
         weights = load_tensors(contents[WEIGHTS_NAME])
         model.load_state_dict({name: value.float() for name, value in weights.items()})
         model.requires_grad_(False)
-        prior = {name: value.double().numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
+        prior = {name: value.numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
         domain = load_tensors(contents[DOMAIN_NAME]) if DOMAIN_NAME in contents else None
         return StoredCodec(
             name=content["name"],
             featurizer=featurizer,
             model=model,
             settings=settings,
-            prior=PRIORS[content["prior"]](**prior),
+            prior=PRIORS[content["prior"]].from_arrays(prior),
             sampling=SamplingSettings.from_dict(content["sampling"], f"{folder / CODEC_NAME} [sampling]"),
             card=content["card"],
             view=view,

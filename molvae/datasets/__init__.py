@@ -4,18 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from molvae.datasets.folds import split
+    from molvae.datasets.folds import is_held_out, split
     from molvae.datasets.molecule_file import MoleculeFile, open_molecules
     from molvae.datasets.standardized import standardize_file
 
 _HOME = {
     "MoleculeFile": "molvae.datasets.molecule_file",
+    "is_held_out": "molvae.datasets.folds",
     "open_molecules": "molvae.datasets.molecule_file",
     "split": "molvae.datasets.folds",
     "standardize_file": "molvae.datasets.standardized",
 }
 
-__all__ = ["MoleculeFile", "open_molecules", "split", "standardize_file"]
+__all__ = ["MoleculeFile", "is_held_out", "open_molecules", "split", "standardize_file"]
 
 
 def __getattr__(name: str) -> Any:

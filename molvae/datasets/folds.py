@@ -1,11 +1,13 @@
 """Molecules set apart for training, validation and test."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
 import numpy as np
 
+from molvae.chem.molecules import flatten
 from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
@@ -59,6 +61,20 @@ def split(
     else:
         raise InputError(f"split: method {method!r} is not known; known: random, scaffold")
     return folds.astype(str)
+
+
+def is_held_out(smiles: str, one_in: int) -> bool:
+    """Whether a molecule belongs to the share that no training sees, of about one molecule in so many.
+
+    The SHA-256 of its canonical SMILES without stereo, as a number, is divisible by `one_in`: so the answer is the same
+    for every set that the molecule is in, for all its stereo isomers, and for ever.
+
+    Example:
+        >>> is_held_out("CCO", 20), is_held_out("CCO", 1)
+        (False, True)
+    """
+    flat = flatten(smiles) if any(mark in smiles for mark in "@/\\") else smiles
+    return int(hashlib.sha256(flat.encode()).hexdigest(), 16) % one_in == 0
 
 
 def _scaffolds(smiles: Sequence[str]) -> list[str]:

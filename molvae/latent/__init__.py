@@ -5,15 +5,19 @@ from molvae.latent.dimension import knee, two_nearest_neighbors
 from molvae.latent.geometry import Direction, attribute_direction, interpolate, random_direction, step_around
 from molvae.latent.maps import Map, map_points, quality
 from molvae.latent.neighbors import nearest
-from molvae.latent.prior import PRIORS, GaussianPrior
+from molvae.latent.prior import PRIORS, FlowPrior, GaussianPrior, MixturePrior, PriorSettings, SamplingSettings
 
 __all__ = [
     "PRIORS",
     "QUANTIZERS",
     "CompressedCodes",
     "Direction",
+    "FlowPrior",
     "GaussianPrior",
     "Map",
+    "MixturePrior",
+    "PriorSettings",
+    "SamplingSettings",
     "attribute_direction",
     "fit_quantizer",
     "interpolate",

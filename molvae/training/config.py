@@ -6,6 +6,7 @@ from pydantic import Field
 
 from molvae.autoencoder.recipes import ModelSettings
 from molvae.features.views import FeatureSettings
+from molvae.latent.prior import PriorSettings, SamplingSettings
 from molvae.settings import Settings
 
 
@@ -39,3 +40,5 @@ class TrainConfig(Settings):
     features: FeatureSettings = FeatureSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    prior: PriorSettings = PriorSettings()
+    sampling: SamplingSettings = SamplingSettings()

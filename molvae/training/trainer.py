@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from molvae.autoencoder import Autoencoder, build
 from molvae.autoencoder.regularizers import kl_to_standard_normal
 from molvae.autoencoder.trace import Batch
+from molvae.devices import autocast, fastest_device
 from molvae.errors import InputError, MolvaeError
 from molvae.feature_spec import PAD
 from molvae.features.store import FeatureStore, Rows
@@ -102,7 +102,7 @@ def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank,
 def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) -> Generator[dict[str, Any], None, str]:
     """The loop, as one rank runs it: yields a log entry at each validation, and returns why it stopped."""
     settings = config.training
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = fastest_device()
     model, optimizer = _start(config, rows, device)
     train_rows, held_out = held_out_rows(len(rows), settings.n_held_out, settings.seed)
     plan = BatchPlan(train_rows, rows.lengths, settings.batch_size, settings.seed)
@@ -118,7 +118,7 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
             group["lr"] = settings.learning_rate * learning_rate_factor(done, settings.warmup, settings.decay_from)
         batch = _batch(rows, plan.batch(step)[rank.rank :: rank.n], device)
         draws = torch.Generator(device).manual_seed(integer_seed(settings.seed, f"step {step} rank {rank.rank}"))
-        with _precision(settings, device):
+        with autocast(device, None if settings.precision == "auto" else settings.precision == "bfloat16"):
             terms = model.terms(model(batch, draws))
             loss = _weighted(terms, settings, done)
         optimizer.zero_grad()
@@ -206,20 +206,18 @@ def _weighted(terms: dict[str, Tensor], settings: TrainingSettings, done: float)
     return loss
 
 
-def _precision(settings: TrainingSettings, device: torch.device) -> AbstractContextManager:
-    """Bfloat16 where it pays: on a GPU, and on a CPU that multiplies in it."""
-    capable = device.type == "cuda" or torch.backends.cpu.get_cpu_capability() == "AVX512"
-    if settings.precision == "bfloat16" or (settings.precision == "auto" and capable):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-def _start(config: TrainConfig, rows: Rows, device: torch.device) -> tuple[Autoencoder, torch.optim.Optimizer]:
+def new_model(config: TrainConfig, rows: Rows, device: torch.device) -> Autoencoder:
+    """A model with random weights, as the seed has them, for rows of features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(config.training.seed, "weights"))
         model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec).to(device)
     if model.property_head is not None:
         model.property_head.standardize_by(torch.from_numpy(rows.labels(rows.labelled)).to(device))
+    return model
+
+
+def _start(config: TrainConfig, rows: Rows, device: torch.device) -> tuple[Autoencoder, torch.optim.Optimizer]:
+    model = new_model(config, rows, device)
     settings = config.training
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True

@@ -1,10 +1,11 @@
+import hashlib
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from molvae.chem.scaffolds import murcko
-from molvae.datasets import split
+from molvae.datasets import is_held_out, split
 from molvae.errors import InputError
 
 SMILES = [
@@ -68,3 +69,13 @@ def test_an_unknown_method_and_a_bad_molecule_are_refused(monkeypatch):
 def test_folds_are_plain_text():
     assert split(SMILES).dtype.kind == "U"
     assert isinstance(split(SMILES), np.ndarray)
+
+
+def test_held_out_molecules_are_told_by_their_structure_alone():
+    held = [text for text in ("C" * i + tail for i in range(1, 200) for tail in "ON") if is_held_out(text, 20)]
+    assert 8 < len(held) < 33, "one in twenty of 398"
+    left, right, flat = "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"
+    assert [is_held_out(left, n) for n in range(1, 60)] == [is_held_out(flat, n) for n in range(1, 60)]
+    assert [is_held_out(right, n) for n in range(1, 60)] == [is_held_out(flat, n) for n in range(1, 60)]
+    number = int(hashlib.sha256(b"CC(N)C(=O)O").hexdigest(), 16)
+    assert [is_held_out(left, n) for n in range(1, 60)] == [number % n == 0 for n in range(1, 60)]

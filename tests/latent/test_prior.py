@@ -3,11 +3,28 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from molvae.errors import InputError
-from molvae.latent.prior import GaussianPrior
+from molvae.latent.flow import FlowSettings
+from molvae.latent.prior import PRIORS, FlowPrior, GaussianPrior, MixturePrior, PriorSettings, fit_prior, kind_of
 
 RANDOM = np.random.default_rng(0)
 MIXING = RANDOM.normal(size=(4, 4))
 CODES = RANDOM.normal(size=(5000, 4)) @ MIXING.T + [1.0, 2.0, 3.0, 4.0]
+RING = RANDOM.uniform(0, 2 * np.pi, 8000)
+RING = 3 + 2 * np.stack([np.cos(RING), np.sin(RING)], 1) + 0.2 * RANDOM.normal(size=(8000, 2))
+"""Points about a circle: nothing lies at their mean."""
+
+SETTINGS = {
+    "gaussian": PriorSettings(),
+    "mixture": PriorSettings(kind="mixture", components=12),
+    "flow": PriorSettings(
+        kind="flow", flow=FlowSettings(hidden=48, blocks=2, n_points=300_000, batch_size=512, learning_rate=5e-3)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {kind: fit_prior(RING.astype(np.float32), settings) for kind, settings in SETTINGS.items()}
 
 
 def test_draws_have_the_mean_and_the_covariance_of_the_codes():
@@ -22,6 +39,45 @@ def test_density_is_that_of_scipy():
     np.testing.assert_allclose(GaussianPrior.fit(CODES).log_density(CODES[:50]), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", PRIORS)
+def test_every_prior_knows_mean_and_covariance(kind, fitted):
+    prior = fitted[kind]
+    assert kind_of(prior) == kind
+    np.testing.assert_allclose(prior.mean, RING.mean(0), atol=0.05)
+    np.testing.assert_allclose(prior.factor @ prior.factor.T, np.cov(RING.T), atol=0.1)
+    drawn = prior.sample(4000, np.random.default_rng(1))
+    assert drawn.dtype == np.float32
+    np.testing.assert_allclose(drawn.mean(0), RING.mean(0), atol=0.2)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(RING.T), atol=0.3)
+    np.testing.assert_array_equal(drawn, prior.sample(4000, np.random.default_rng(1)))
+
+
+def test_mixture_and_flow_find_the_shape_that_one_normal_distribution_misses(fitted):
+    """A circle's middle is empty: the normal distribution puts a third of its draws there."""
+    inside = {
+        kind: np.mean(np.linalg.norm(prior.sample(4000, np.random.default_rng(2)) - 3, axis=1) < 1.2)
+        for kind, prior in fitted.items()
+    }
+    assert inside["gaussian"] > 0.2
+    assert inside["mixture"] < 0.03
+    assert inside["flow"] < 0.06
+
+
+def test_densities_are_normalized_and_rank_the_priors(fitted):
+    """The mean log density of fresh points, against the entropy of the ring; a density over a grid adds up to 1."""
+    angle = np.random.default_rng(5).uniform(0, 2 * np.pi, 2000)
+    fresh = 3 + 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
+    fresh = (fresh + 0.2 * np.random.default_rng(6).normal(size=fresh.shape)).astype(np.float32)
+    means = {kind: prior.log_density(fresh).mean() for kind, prior in fitted.items()}
+    assert means["mixture"] > means["gaussian"] + 0.4
+    assert means["flow"] > means["gaussian"] + 0.4
+    side = np.linspace(-1.5, 7.5, 91)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    for kind, prior in fitted.items():
+        total = np.exp(prior.log_density(grid)).sum() * (side[1] - side[0]) ** 2
+        assert total == pytest.approx(1.0, abs=0.1 if kind == "flow" else 0.01), kind
+
+
 def test_few_or_equal_codes_make_a_narrow_prior_and_one_makes_none():
     narrow = GaussianPrior.fit(CODES[:3])
     assert np.isfinite(narrow.log_density(CODES[:5])).all()
@@ -29,9 +85,24 @@ def test_few_or_equal_codes_make_a_narrow_prior_and_one_makes_none():
     np.testing.assert_allclose(equal, 1, atol=0.01)
     with pytest.raises(InputError, match="at least 2"):
         GaussianPrior.fit(CODES[:1])
+    with pytest.raises(InputError, match="at least 2"):
+        FlowPrior.fit(CODES[:1])
+    with pytest.raises(InputError, match="components 8: needs the codes of at least 16 molecules, got 15"):
+        MixturePrior.fit(CODES[:15], PriorSettings(kind="mixture", components=8))
 
 
-def test_it_is_made_again_from_its_arrays():
-    prior = GaussianPrior.fit(CODES)
-    again = GaussianPrior(**prior.arrays())
-    np.testing.assert_array_equal(again.sample(3, np.random.default_rng(2)), prior.sample(3, np.random.default_rng(2)))
+@pytest.mark.parametrize("kind", PRIORS)
+def test_it_is_made_again_from_its_arrays(kind, fitted):
+    prior = fitted[kind]
+    again = type(prior).from_arrays(prior.arrays())
+    drawn = [p.sample(200, np.random.default_rng(2)) for p in (again, prior)]
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=0.05, err_msg="half precision")
+    np.testing.assert_allclose(again.log_density(RING[:9]), prior.log_density(RING[:9]), atol=0.2)
+
+
+def test_the_seed_decides(fitted):
+    settings = PriorSettings(kind="flow", flow=FlowSettings(hidden=16, n_points=4000, batch_size=256))
+    first, again, other = (fit_prior(RING[:500].astype(np.float32), settings, seed) for seed in (1, 1, 2))
+    draws = [prior.sample(5, np.random.default_rng(0)) for prior in (first, again, other)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])

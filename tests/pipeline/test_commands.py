@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import molvae
+from molvae.datasets import is_held_out
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
 from pipeline import cli
@@ -189,6 +191,24 @@ def test_featurize_with_a_codecs_vocabulary_drops_what_it_cannot_write(library: 
     assert TokenFeaturizer.load(Path("features/featurizer.json")) == molvae.load_codec().featurizer
 
 
+def test_featurize_keeps_test_molecules_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    molecules = [f"{'C' * i}{tail}" for i in range(1, 60) for tail in ("O", "N", "[C@H](F)Cl")]
+    Path("a.smi").write_text("\n".join(molecules))
+    Path("own.toml").write_text("[features]\nhold_out = 10\nvocabulary_size = 40\n")
+    assert run("featurize", "a.smi", "-o", "features", "--config", "own.toml") == 0
+    kept = pd.read_parquet("features/molecules.parquet")["smiles"].tolist()
+    held = pd.read_csv("features/held_out.csv")
+    assert len(kept) + len(held) == len(set(molecules))
+    assert 5 < len(held) < 40
+    assert all(is_held_out(smiles, 10) for smiles in held["smiles"])
+    assert not any(is_held_out(smiles, 10) for smiles in kept)
+    manifest = Manifest.read(Path("features"))
+    assert manifest is not None
+    assert manifest.counts.dropped == {"held out": len(held)}
+    assert {Path(entry.path).name: entry.rows for entry in manifest.outputs}["held_out.csv"] == len(held)
+    assert f"{len(held)} dropped: held out" in capsys.readouterr().err
+
+
 def test_featurize_says_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.smi").write_text("nonsense\nmore\n")
     assert run("featurize", "a.smi", "-o", "features") == 2
@@ -265,8 +285,26 @@ def test_train_makes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFi
     assert run("sample", "-n", "3", "--codec", "codec", "-o", "a.csv") == 0
     assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 2, "no folder is overwritten"
     assert run("train", "tiny.toml", "--features", str(features), "-o", "next", "--start", "codec") == 0
-    assert run("train", "tiny.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
-    assert "it reads another vocabulary than these features" in capsys.readouterr().err
+    Path("narrow.toml").write_text(
+        CONFIG.replace("n_latent = 4", 'n_latent = 4\ndecoder = {kind = "gru", hidden = 16}')
+    )
+    assert run("train", "narrow.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
+    assert "--start moses: its model has other sizes;" in capsys.readouterr().err
+
+
+def test_training_begins_from_a_codec_with_another_vocabulary(
+    features: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "first") == 0
+    Path("other.smi").write_text("\n".join(f"{'C' * i}{tail}" for i in range(1, 9) for tail in ("Cl", "Br", "S")))
+    assert run("featurize", "other.smi", "-o", "other", "--vocabulary-size", "30", "--properties") == 0
+    capsys.readouterr()
+    assert run("train", "tiny.toml", "--features", "other", "-o", "second", "--start", "first") == 0
+    said = capsys.readouterr().err
+    assert re.search(
+        r"begins from tiny: 9\d\.\d% of the weights, \d+ of \d+ tokens; what is new begins at random", said
+    )
+    assert molvae.load_codec("second").card["begun_from"].startswith("tiny, sha256 ")
 
 
 def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from molvae.autoencoder import ModelSettings, build
+from molvae.feature_spec import FeatureSpec
+from molvae.training.transfer import Names, Taken, take_over
+
+SPECIALS = ("", "", "", "")
+OLD = Names((*SPECIALS, "C", "O", "CC"), (*SPECIALS, "C", "O", "CC"), ("logp", "qed"))
+NEW = Names((*SPECIALS, "C", "N", "O", "CCO"), (*SPECIALS, "C", "N", "O", "CCO"), ("logp", "qed"))
+
+
+def model(names: Names, seed: int, n_latent: int = 6, hidden: int = 16):
+    sizes = {"encoder": {"kind": "gru", "embedding": 8, "hidden": 8}, "decoder": {"kind": "gru", "hidden": hidden}}
+    settings = ModelSettings.from_dict({"n_latent": n_latent, **sizes}, "test")
+    torch.manual_seed(seed)
+    return build(settings, FeatureSpec("tokens", len(names.written), 12), len(names.properties))
+
+
+def test_a_model_alike_is_taken_over_whole():
+    first, second = model(OLD, 0), model(OLD, 1)
+    first.property_head.mean.fill_(3.0)
+    taken = take_over(second, OLD, first, OLD)
+    assert taken.is_all
+    for name, array in second.state_dict().items():
+        torch.testing.assert_close(array, first.state_dict()[name], rtol=0, atol=0)
+
+
+def test_tokens_of_another_vocabulary_keep_their_weights():
+    first, second = model(OLD, 0), model(NEW, 1)
+    before = second.decoder.embedding.weight.clone()
+    taken = take_over(second, NEW, first, OLD)
+    sizes = 2 * 8 + 2 * 16 + 2  # two new tokens: rows of both embeddings, and biases
+    assert taken == Taken(taken.n_weights - sizes, taken.n_weights, tokens=6, n_tokens=8)
+    assert not taken.is_all
+    for side in (lambda m: m.encoder.embedding.weight, lambda m: m.decoder.embedding.weight):
+        torch.testing.assert_close(side(second)[[0, 1, 2, 3, 4, 6]], side(first)[[0, 1, 2, 3, 4, 5]])
+    torch.testing.assert_close(second.decoder.embedding.weight[[5, 7]], before[[5, 7]])
+    torch.testing.assert_close(second.decoder.recurrence.state_dict(), first.decoder.recurrence.state_dict())
+
+
+@pytest.mark.parametrize("n_latent", [4, 9])
+def test_arrays_of_another_size_stay_as_they_were(n_latent):
+    first, second = model(OLD, 0), model(OLD, 1, n_latent)
+    before = {name: array.clone() for name, array in second.state_dict().items()}
+    taken = take_over(second, OLD, first, OLD)
+    changed = {n for n, array in first.state_dict().items() if array.shape != before[n].shape}
+    assert changed
+    assert taken.weights == taken.n_weights - sum(before[name].numel() for name in changed)
+    for name, array in second.state_dict().items():
+        torch.testing.assert_close(array, before[name] if name in changed else first.state_dict()[name])
+
+
+def test_a_head_for_other_properties_is_not_taken():
+    first, second = model(OLD, 0), model(OLD, 1)
+    before = second.property_head.linear.weight.clone()
+    take_over(second, Names(OLD.read, OLD.written, ("logp", "tpsa")), first, OLD)
+    torch.testing.assert_close(second.property_head.linear.weight, before)
+    assert not torch.equal(before, first.property_head.linear.weight)
