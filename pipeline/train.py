@@ -9,8 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from molvae.autoencoder import Autoencoder
 from molvae.codec import Codec, fit_domain, fit_prior, load_codec
 from molvae.errors import InputError
@@ -18,7 +16,7 @@ from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
-from molvae.latent.prior import PriorSettings, kind_of
+from molvae.latent.prior import settings_of
 from molvae.training.config import TrainConfig
 from molvae.training.keepers import LOG_NAME
 from molvae.training.trainer import Trained, new_model
@@ -149,7 +147,7 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
         hint = f"make the features with `molvae featurize --vocabulary {codec_name or codec.name}`"
         raise InputError(f"{features}: written in another vocabulary than that of {codec.name}; {hint}")
     if config is None:
-        prior, sampling, seed = PriorSettings(kind=kind_of(codec.prior)), codec.sampling, 0
+        prior, sampling, seed = settings_of(codec.prior), codec.sampling, 0
     else:
         settings = TrainConfig.from_toml(find_config(config))
         prior, sampling, seed = settings.prior, settings.sampling, settings.training.seed
@@ -172,7 +170,7 @@ def _begin(
     Raises:
         InputError: less than half of the weights fit.
     """
-    model = new_model(config, store, torch.device("cpu"))
+    model = new_model(config, store)
     names = Names(_tokens(view or featurizer), _tokens(featurizer), store.label_names)
     theirs = Names(
         _tokens(first.view or first.featurizer), _tokens(first.featurizer), first.card.get("property_names", [])
@@ -181,8 +179,7 @@ def _begin(
     if taken.weights < taken.n_weights / 2:
         raise InputError(
             f"--start {first.name}: its model has other sizes; {taken.weights / taken.n_weights:.0%} of the weights "
-            "would begin from it; "
-            "copy its [model] section into your settings"
+            "would begin from it; copy its [model] section into your settings"
         )
     if not taken.is_all:
         screen.say(

@@ -18,7 +18,7 @@ from molvae.features.featurizer import Featurizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.files import PART_PREFIX, sha256_of
-from molvae.latent.prior import PRIORS, Prior, SamplingSettings, kind_of
+from molvae.latent.prior import PRIORS, Prior, SamplingSettings, settings_of
 
 if TYPE_CHECKING:
     from molvae.codec.codec import Codec
@@ -81,7 +81,7 @@ def _write(codec: "Codec", folder: Path) -> None:
         "name": codec.name,
         "model": codec.settings.model_dump(),
         "n_properties": head.linear.out_features if head else 0,
-        "prior": kind_of(codec.prior),
+        "prior": settings_of(codec.prior).kind,
         "sampling": codec.sampling.model_dump(),
         "card": codec.card,
         "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},

@@ -263,6 +263,11 @@ def fit_prior(z: np.ndarray, settings: PriorSettings, seed: int = 0) -> Prior:
     return PRIORS[settings.kind].fit(z, settings, seed)
 
 
-def kind_of(prior: Prior) -> str:
-    """The name in PRIORS."""
-    return next(name for name, kind in PRIORS.items() if isinstance(prior, kind))
+def settings_of(prior: Prior) -> PriorSettings:
+    """Settings by which another prior of the same kind and size is fitted."""
+    if isinstance(prior, MixturePrior):
+        return PriorSettings(kind="mixture", components=len(prior.weights))
+    if isinstance(prior, FlowPrior):
+        size = {"hidden": prior.velocity.input.out_features, "blocks": len(prior.velocity.blocks)}
+        return PriorSettings(kind="flow", flow=FlowSettings(**size))
+    return PriorSettings()

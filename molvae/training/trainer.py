@@ -206,7 +206,7 @@ def _weighted(terms: dict[str, Tensor], settings: TrainingSettings, done: float)
     return loss
 
 
-def new_model(config: TrainConfig, rows: Rows, device: torch.device) -> Autoencoder:
+def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = None) -> Autoencoder:
     """A model with random weights, as the seed has them, for rows of features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(config.training.seed, "weights"))

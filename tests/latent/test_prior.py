@@ -4,7 +4,7 @@ from scipy.stats import multivariate_normal
 
 from molvae.errors import InputError
 from molvae.latent.flow import FlowSettings
-from molvae.latent.prior import PRIORS, FlowPrior, GaussianPrior, MixturePrior, PriorSettings, fit_prior, kind_of
+from molvae.latent.prior import PRIORS, FlowPrior, GaussianPrior, MixturePrior, PriorSettings, fit_prior, settings_of
 
 RANDOM = np.random.default_rng(0)
 MIXING = RANDOM.normal(size=(4, 4))
@@ -42,7 +42,7 @@ def test_density_is_that_of_scipy():
 @pytest.mark.parametrize("kind", PRIORS)
 def test_every_prior_knows_mean_and_covariance(kind, fitted):
     prior = fitted[kind]
-    assert kind_of(prior) == kind
+    assert settings_of(prior).kind == kind
     np.testing.assert_allclose(prior.mean, RING.mean(0), atol=0.05)
     np.testing.assert_allclose(prior.factor @ prior.factor.T, np.cov(RING.T), atol=0.1)
     drawn = prior.sample(4000, np.random.default_rng(1))

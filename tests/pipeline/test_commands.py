@@ -285,9 +285,8 @@ def test_train_makes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFi
     assert run("sample", "-n", "3", "--codec", "codec", "-o", "a.csv") == 0
     assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 2, "no folder is overwritten"
     assert run("train", "tiny.toml", "--features", str(features), "-o", "next", "--start", "codec") == 0
-    Path("narrow.toml").write_text(
-        CONFIG.replace("n_latent = 4", 'n_latent = 4\ndecoder = {kind = "gru", hidden = 16}')
-    )
+    narrow = 'n_latent = 4\nencoder = {kind = "gru", embedding = 8, hidden = 16}\ndecoder = {kind = "gru", hidden = 16}'
+    Path("narrow.toml").write_text(CONFIG.replace("n_latent = 4", narrow))
     assert run("train", "narrow.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
     assert "--start moses: its model has other sizes;" in capsys.readouterr().err
 
@@ -305,6 +304,30 @@ def test_training_begins_from_a_codec_with_another_vocabulary(
         r"begins from tiny: 9\d\.\d% of the weights, \d+ of \d+ tokens; what is new begins at random", said
     )
     assert molvae.load_codec("second").card["begun_from"].startswith("tiny, sha256 ")
+
+
+@pytest.mark.parametrize("kind", ["mixture", "flow"])
+def test_a_prior_of_other_molecules(kind: str, features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 0
+    Path("own.smi").write_text("\n".join(f"{'C' * i}O" for i in range(1, 9)))
+    assert run("featurize", "own.smi", "-o", "own", "--vocabulary", "codec") == 0
+    extra = f'[prior]\nkind = "{kind}"\ncomponents = 2\nflow = {{hidden = 8, n_points = 64}}\n'
+    Path("own.toml").write_text(CONFIG + extra + "[sampling]\nnoise = 0.3\ntemperature = 0.2\n")
+    assert run("refit", "own", "--codec", "codec", "-o", "focused", "--config", "own.toml") == 0
+    first, second = molvae.load_codec("codec"), molvae.load_codec("focused")
+    np.testing.assert_array_equal(first.encode(["CCO"]).z, second.encode(["CCO"]).z)
+    assert type(second.prior).__name__.lower().startswith(kind)
+    assert (second.sampling.noise, second.sampling.temperature) == (0.3, 0.2)
+    assert second.card["prior_fitted_to"].startswith("own.smi, sha256 ")
+    assert second.sample(3, seed=1) == molvae.load_codec("focused").sample(3, seed=1)
+    assert second.calibration is not None
+    if kind == "mixture":  # the flow's own settings are for more molecules than a test has
+        assert run("refit", "own", "--codec", "focused", "-o", "again") == 0
+        assert len(molvae.load_codec("again").prior.weights) == 2
+    assert run("refit", "own", "--codec", "codec", "-o", "focused") == 2
+    assert "something is there already" in capsys.readouterr().err
+    assert run("refit", "own", "--codec", "moses", "-o", "other") == 2
+    assert "written in another vocabulary than that of moses" in capsys.readouterr().err
 
 
 def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
