@@ -30,13 +30,17 @@ _PIECE_ROWS = 500
 _MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
 _POINT_ENDINGS = (".parquet", ".csv")
 _SHOWN_ROWS = 50
+_EVALUATED = 5000
 
 _Texts = list[str | None]
 
 
-def sample(n: int, out: Path, seed: int, codec_name: str | None, tries: int) -> None:
+def sample(
+    n: int, out: Path, seed: int, codec_name: str | None, tries: int, windows: list[str], guidance: float
+) -> None:
     """Write n draws from the codec's prior."""
     check_ending(out, _MOLECULE_ENDINGS)
+    wanted = dict(map(_window, windows))
     codec = _codec(codec_name)
     kinds: Kinds = {"smiles": str, "text": str, "reason": str}
     n_valid = 0
@@ -44,7 +48,7 @@ def sample(n: int, out: Path, seed: int, codec_name: str | None, tries: int) -> 
     with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
         for begin in range(0, n, _CHUNK_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
-            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries)
+            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries, wanted, guidance)
             writer.write(_decoded_table(rows))
             valid = [row.smiles for row in rows if row.smiles is not None]
             n_valid += len(valid)
@@ -165,18 +169,71 @@ def decode(source: Path, out: Path, codec_name: str | None, noise: float, temper
     _say(f"{n:,} points, {n_valid:,} became molecules: {out}")
 
 
-def evaluate(codec_name: str | None, n: int, seed: int, json_file: Path | None) -> None:
-    """Print the figures of a codec, and write them as JSON where asked."""
+def evaluate(
+    source: Path | None,
+    codec_name: str | None,
+    n: int | None,
+    seed: int | None,
+    reference: Path | None,
+    train: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Print the figures of a codec, or of a file of SMILES, and write them as JSON where asked.
+
+    n, seed: of a codec's samples; None takes the defaults.
+    """
+    from molvae.datasets import open_molecules
+    from molvae.validation import comparison
     from molvae.validation import evaluate as evaluation
+    from molvae.validation.distribution import read_canonical
 
     if json_file is not None:
         check_ending(json_file, (".json",), "--json")
-    codec = _codec(codec_name)
+    given = {"--codec": codec_name, "--n": n, "--seed": seed}
+    idle = [option for option, value in given.items() if value is not None]
+    if source is not None and idle:
+        raise InputError(f"{source}: a file is scored as it is, without a codec; leave {', '.join(idle)} away")
+    opened = {path: open_molecules(path) for path in (source, reference, train) if path is not None}  # or told at once
+    counts: dict[Path, Counter[str]] = {path: Counter() for path in opened}
+
+    def molecules(path: Path) -> Iterator[str]:
+        for smiles in read_canonical(_text_rows(opened[path])):
+            counts[path]["molecules" if smiles else "others"] += 1
+            if smiles is not None:
+                yield smiles
+
+    def tell(step: str) -> None:
+        screen.say(f"  {step}")
+
     with screen.showing():
-        figures = evaluation.evaluate(codec, n, seed=seed, progress=lambda step: screen.say(f"  {step}"))
-    print(evaluation.format_evaluation(figures))
+        if source is None:
+            codec = _codec(codec_name)
+        reference_smiles = None
+        if reference is not None:
+            tell(f"reading {reference}")
+            reference_smiles = list(molecules(reference))
+            if not reference_smiles:
+                rows = counts[reference]["others"]
+                raise InputError(f"--reference {reference}: expected molecules, got {rows:,} rows that are none")
+        train_smiles = None if train is None else molecules(train)
+        origin = f"the molecules of {reference}"
+        if source is None:
+            figures = evaluation.evaluate(
+                codec, n or _EVALUATED, reference_smiles, train_smiles, seed or 0, tell, origin
+            )
+            table, content = evaluation.format_evaluation(figures), figures.to_dict()
+        else:
+            of_file = comparison.evaluate_rows(_text_rows(opened[source]), reference_smiles, train_smiles, origin, tell)
+            table = evaluation.format_file_figures(str(source), of_file)
+            content = {"file": str(source), **of_file.to_dict()}
+    print(table)
+    for path, file in opened.items():
+        for note in file.notes:
+            _say(f"note: {path}: {note}")
+        if counts[path]["others"]:
+            _say(f"note: {path}: {counts[path]['others']:,} rows are no molecules, and left out")
     if json_file is not None:
-        write_text(json_file, json.dumps(figures.to_dict(), indent=1) + "\n")
+        write_text(json_file, json.dumps(content, indent=1) + "\n")
 
 
 def query(path: Path, text: str, out: Path | None) -> None:
@@ -264,6 +321,16 @@ def _codec(name: str | None) -> "Codec":
     return load_codec(name)
 
 
+def _window(text: str) -> tuple[str, tuple[float | None, float | None]]:
+    """A property and its range, of the words `logp=1:2.5`, `tpsa=:90` or `qed=0.6:`."""
+    name, _, bounds = text.partition("=")
+    try:
+        low, high = (float(bound) if bound.strip() else None for bound in bounds.split(":"))
+    except ValueError:
+        raise InputError(f"--window {text}: expected NAME=LOW:HIGH, such as logp=1:2.5 or tpsa=:90") from None
+    return name.strip(), (low, high)
+
+
 def _point_names(n: int) -> list[str]:
     return [f"z_{i:03d}" for i in range(n)]
 
@@ -300,6 +367,12 @@ def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts
             warning = [None if why else answer.warning for answer, why in zip(answers, reason, strict=True)]
             yield chunk["id"].tolist(), smiles, reason, warning
             answers = []
+
+
+def _text_rows(file: "MoleculeFile") -> Iterator[tuple[str | None, str | None]]:
+    """Each row of a file: its text, and the reason why it is no molecule where reading it told that."""
+    for chunk in file:
+        yield from zip(chunk["raw"].tolist(), chunk["reason"].tolist(), strict=True)
 
 
 def _read_points(source: Path, codec: "Codec") -> tuple[list[str], bool, Iterator[pd.DataFrame]]:

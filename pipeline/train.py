@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from molvae.autoencoder import Autoencoder
-from molvae.codec import Codec, fit_domain, fit_prior, load_codec
+from molvae.codec import Codec, fit_domain, fit_prior, load_codec, property_errors
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
@@ -154,6 +154,8 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
     screen.say(f"  fitting the prior ({prior.kind})")
     fitted = fit_prior(codec.model, store, prior, seed)
     card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
+    if list(store.label_names) == codec.card.get("property_names", []):
+        card |= {"property_errors": property_errors(codec.model, store, seed=seed)}
     codec = replace(codec, prior=fitted, sampling=sampling, card=card)
     if codec.writes_molecules:
         screen.say("  measuring what is in its domain")
@@ -203,6 +205,7 @@ def _card(trained: Trained, store: FeatureStore, features: Path) -> dict[str, An
         "stopped": trained.stop_reason,
         "held_out": {name: round(value, 4) for name, value in trained.validation.items()},
         "property_names": list(store.label_names),
+        "property_errors": property_errors(trained.model, store),
         "licence": "that of the training data",
     }
     return card

@@ -1,6 +1,6 @@
 """Molecules to points and back."""
 
-from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec
+from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec, property_errors
 from molvae.codec.domain import DomainCalibration, fit_domain
 from molvae.latent.prior import SamplingSettings
 
@@ -14,4 +14,5 @@ __all__ = [
     "fit_domain",
     "fit_prior",
     "load_codec",
+    "property_errors",
 ]

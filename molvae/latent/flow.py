@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from molvae.devices import autocast, fastest_device
+from molvae.latent.guidance import Pull
 from molvae.seeds import integer_seed
 from molvae.settings import Settings
 
@@ -65,21 +66,6 @@ class Velocity(nn.Module):
         velocity: Tensor = self.output(self.norm(hidden)).float()
         return velocity
 
-    @torch.no_grad()
-    def to_points(self, noise: np.ndarray, steps: int) -> np.ndarray:
-        """White points (n, D) that noise (n, D) is carried to, by the midpoint rule."""
-        angles = torch.linspace(math.pi / 2, 0, steps + 1)
-        x = torch.from_numpy(noise)
-        with autocast(x.device):
-            parts = [self._carry(part, angles) for part in x.split(_BATCH)]
-        return torch.cat(parts).numpy() if parts else noise
-
-    def _carry(self, x: Tensor, angles: Tensor) -> Tensor:
-        for a, b in itertools.pairwise(angles):
-            half = x + (b - a) / 2 * self(x, a[None])
-            x = x + (b - a) * self(half, (a + b)[None] / 2)
-        return x
-
     def to_noise(self, points: np.ndarray, steps: int, n_probes: int) -> tuple[np.ndarray, np.ndarray]:
         """The noise (n, D) that white points (n, D) come from, and the log (n,) of how much denser they lie there."""
         angles = torch.linspace(0, math.pi / 2, steps + 1)
@@ -120,6 +106,32 @@ class Velocity(nn.Module):
         field = cls(n_latent, n_hidden, n_blocks)
         field.load_state_dict({name: torch.from_numpy(np.array(array)).float() for name, array in arrays.items()})
         return field.requires_grad_(False)
+
+
+@torch.no_grad()
+def to_points(noise: np.ndarray, steps: int, velocity: Velocity | None = None, pull: Pull | None = None) -> np.ndarray:
+    """White points (n, D) that noise (n, D) is carried to, by the midpoint rule.
+
+    velocity: None is that of the normal distribution, 0 everywhere. pull: see molvae.latent.guidance.
+    """
+
+    def move(x: Tensor, angle: Tensor) -> Tensor:
+        along = torch.zeros_like(x) if velocity is None else velocity(x, angle)
+        if pull is None:
+            return along
+        guess = angle.cos() * x - angle.sin() * along
+        return along - angle.sin() * pull(guess, angle)
+
+    parts = []
+    angles = torch.linspace(math.pi / 2, 0, steps + 1)
+    with autocast(angles.device):
+        for part in torch.from_numpy(noise).split(_BATCH):
+            x = part
+            for a, b in itertools.pairwise(angles):
+                half = x + (b - a) / 2 * move(x, a[None])
+                x = x + (b - a) * move(half, (a + b)[None] / 2)
+            parts.append(x.float())
+    return torch.cat(parts).numpy()
 
 
 class _Block(nn.Module):

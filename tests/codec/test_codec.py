@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from rdkit import Chem
 import molvae
 from molvae.autoencoder import ModelSettings, build
 from molvae.bundled import bundled, bundled_codecs
+from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
@@ -225,3 +227,30 @@ def test_the_prior_follows_the_features(small, tmp_path):
         writer.write(features.x)
     prior = fit_prior(small.model, FeatureStore.open(tmp_path))
     np.testing.assert_allclose(prior.mean, small.encode(DRUGS).z.mean(0), atol=1e-4)
+
+
+def test_windows_draw_to_a_property():
+    codec = molvae.load_codec()
+    logp = {}
+    for name, windows in {"free": None, "low": {"logp": (None, 0.5)}, "high": {"logp": (3.0, 4.0)}}.items():
+        drawn = [m.smiles for m in codec.sample(200, seed=2, windows=windows, guidance=2.0) if m.smiles]
+        assert len(drawn) > 150
+        logp[name] = compute(drawn, ["logp"])["logp"].mean()
+    assert logp["low"] < logp["free"] - 0.6
+    assert logp["high"] > logp["free"] + 0.3
+    assert codec.sample(5, seed=2, windows={}) == codec.sample(5, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("windows", "guidance", "said"),
+    [
+        ({"logP": (0, 1)}, 1.0, "knows no way to 'logP'; it has learnt qed, sa_score, logp"),
+        ({"logp": (1, 1)}, 1.0, "logp: expected a low below a high, got 1 and 1"),
+        ({"logp": (float("nan"), 1)}, 1.0, "expected a low below a high"),
+        ({"logp": (0, 1)}, -1.0, "guidance: expected 0 or more, got -1.0"),
+        ({"logp": (0, 1)}, float("inf"), "guidance: expected 0 or more"),
+    ],
+)
+def test_a_wrong_window_is_refused(windows, guidance, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        molvae.load_codec().sample(2, windows=windows, guidance=guidance)

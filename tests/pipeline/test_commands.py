@@ -157,6 +157,19 @@ def test_sample_replaces_a_file_but_no_folder(capsys: pytest.CaptureFixture[str]
     assert "ends in .csv or .smi or .parquet" in capsys.readouterr().err
 
 
+def test_sample_within_a_window(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sample", "-n", "8", "--window", "logp=:1", "--window", "tpsa = 60 : 90", "-o", "a.csv") == 0
+    wanted = {"logp": (None, 1.0), "tpsa": (60.0, 90.0)}
+    rows = molvae.load_codec().sample(8, windows=wanted)
+    assert pd.read_csv("a.csv")["text"].tolist() == [row.text for row in rows]
+    for text in ("logp", "logp=1", "logp=a:b", "logp=1:2:3"):
+        assert run("sample", "-n", "8", "--window", text, "-o", "b.csv") == 2
+        assert f"--window {text}: expected NAME=LOW:HIGH" in capsys.readouterr().err
+    assert run("sample", "-n", "8", "--window", "colour=1:2", "-o", "b.csv") == 2
+    assert "knows no way to 'colour'" in capsys.readouterr().err
+    assert not Path("b.csv").exists()
+
+
 def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--id-column", "compound", "--properties", "--labels", "2", "--vocabulary-size", "40"]
     assert run("featurize", str(library), "-o", "features", *arguments) == 0
