@@ -36,6 +36,7 @@ class Autoencoder(nn.Module):
         regularizers: Mapping[str, Regularizer],
         property_head: PropertyHead | None,
         is_noise_told: bool,
+        noise_draws: int = 1,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -46,6 +47,7 @@ class Autoencoder(nn.Module):
         self.regularizers = dict(regularizers)
         self.property_head = property_head
         self.is_noise_told = is_noise_told
+        self.noise_draws = noise_draws
 
     def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
         """The stochastic path: corrupt, encode, sample, decode; and decode a noised point where noise is told."""
@@ -54,7 +56,7 @@ class Autoencoder(nn.Module):
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
         if not self.is_noise_told:
             return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, batch.x), None, generator)
-        level = torch.rand(exact.shape, generator=generator, device=exact.device)
+        level = torch.rand((self.noise_draws, len(exact)), generator=generator, device=exact.device).mean(0)
         points = torch.cat([latent.sample, noised(latent.sample, level, generator)])
         outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([batch.x, batch.x]))
         output, noised_output = outputs.chunk(2)

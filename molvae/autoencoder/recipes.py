@@ -93,6 +93,7 @@ class ModelSettings(Settings):
     """A recipe, what is changed in it, and the sizes of its parts.
 
     encoder, decoder: None takes the one that fits: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
+    noise_draws: where a decoder is told its noise; 1: all levels in [0, 1] alike often, 2 and more: oftener near 0.5.
     corruption: None takes the one that fits: tokens and atoms are masked, bits flipped, numbers get normal noise.
     corruption_level: share of tokens, atoms, bits or numbers that are damaged; of normal noise the standard deviation.
     """
@@ -104,6 +105,7 @@ class ModelSettings(Settings):
     changes: Changes = Changes()
     corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
     corruption_level: float = Field(0.15, ge=0)
+    noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of so many uniform draws")
     free_nats: float = Field(0.0, ge=0, description="least cost of a latent dimension, in nats")
     active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
     k: int = Field(8, ge=1, description="units that speak for a molecule, for the top-k bottleneck")
@@ -143,6 +145,7 @@ def build(
         if recipe.reads_properties and n_properties
         else None,
         is_noise_told=recipe.tells_noise,
+        noise_draws=settings.noise_draws,
     )
 
 
