@@ -193,14 +193,20 @@ def evaluate(
     idle = [option for option, value in given.items() if value is not None]
     if source is not None and idle:
         raise InputError(f"{source}: a file is scored as it is, without a codec; leave {', '.join(idle)} away")
-    opened = {path: open_molecules(path) for path in (source, reference, train) if path is not None}  # or told at once
-    counts: dict[Path, Counter[str]] = {path: Counter() for path in opened}
+    paths = {"FILE": source, "--reference": reference, "--train": train}
+    opened = {role: open_molecules(path) for role, path in paths.items() if path is not None}
+    left_out: Counter[str] = Counter()
 
-    def molecules(path: Path) -> Iterator[str]:
-        for smiles in read_canonical(_text_rows(opened[path])):
-            counts[path]["molecules" if smiles else "others"] += 1
-            if smiles is not None:
+    def molecules(role: str) -> Iterator[str]:
+        n = 0
+        for smiles in read_canonical(_text_rows(opened[role])):
+            if smiles is None:
+                left_out[role] += 1
+            else:
+                n += 1
                 yield smiles
+        if not n:
+            raise InputError(f"{role} {paths[role]}: expected molecules, got {left_out[role]:,} rows that are none")
 
     def tell(step: str) -> None:
         screen.say(f"  {step}")
@@ -211,11 +217,8 @@ def evaluate(
         reference_smiles = None
         if reference is not None:
             tell(f"reading {reference}")
-            reference_smiles = list(molecules(reference))
-            if not reference_smiles:
-                rows = counts[reference]["others"]
-                raise InputError(f"--reference {reference}: expected molecules, got {rows:,} rows that are none")
-        train_smiles = None if train is None else molecules(train)
+            reference_smiles = list(molecules("--reference"))
+        train_smiles = None if train is None else molecules("--train")
         origin = f"the molecules of {reference}"
         if source is None:
             figures = evaluation.evaluate(
@@ -223,15 +226,15 @@ def evaluate(
             )
             table, content = evaluation.format_evaluation(figures), figures.to_dict()
         else:
-            of_file = comparison.evaluate_rows(_text_rows(opened[source]), reference_smiles, train_smiles, origin, tell)
+            of_file = comparison.evaluate_rows(_text_rows(opened["FILE"]), reference_smiles, train_smiles, origin, tell)
             table = evaluation.format_file_figures(str(source), of_file)
             content = {"file": str(source), **of_file.to_dict()}
     print(table)
-    for path, file in opened.items():
+    for role, file in opened.items():
         for note in file.notes:
-            _say(f"note: {path}: {note}")
-        if counts[path]["others"]:
-            _say(f"note: {path}: {counts[path]['others']:,} rows are no molecules, and left out")
+            _say(f"note: {file.path}: {note}")
+        if left_out[role]:
+            _say(f"note: {role} {file.path}: {left_out[role]:,} rows are no molecules, and left out")
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
 

@@ -63,7 +63,7 @@ ALLOWED = {
         "molvae.codec",
         "molvae.latent",
         "molvae.estimators",
-        "molvae.validation.evaluate",
+        "molvae.validation.fcd",
         "molvae.devices",
     ),
     "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),

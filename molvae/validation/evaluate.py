@@ -1,36 +1,29 @@
 """How good a codec is: what comes back from codes, and what samples of its prior are like, measured as MOSES does."""
 
-import math
-import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
-from molvae.bundled import bundled
-from molvae.chem import metrics
 from molvae.errors import InputError
-from molvae.files import replacing
 from molvae.seeds import generator
+from molvae.validation.comparison import (
+    SetFigures,
+    TableRow,
+    format_figures,
+    lay_out,
+    list_kinds,
+    load_references,
+    measure,
+    percent,
+    plain,
+)
+from molvae.validation.distribution import kind_of, load_test_smiles, ranked, read_set
 
-if TYPE_CHECKING:
-    import torch
-
-TEST_FILE, TEST_STATISTICS_FILE = "moses_test.csv.gz", "moses_test_fcd.npz"
-FCD_MOLECULES = 5_000
 TRIES = 3
-
-FCD_FLOORS = {1_000: 1.28, 2_000: 0.63, 5_000: 0.26, 10_000: 0.14, 30_000: 0.05}
-"""Number of molecules drawn from the MOSES training set -> their FCD to the test set, as measured."""
-
-_MOSES_TEST = "the MOSES test set"
-_BATCH = 256
-_LENGTH, _N_SYMBOLS = 350, 35  # of ChemNet's input
+ACTIVE_VARIANCE = 0.01
 
 
 class _Decoded(Protocol):
@@ -69,6 +62,10 @@ class EvaluatedCodec(Protocol):
         """As Codec.decode, greedy."""
         ...
 
+    def draw(self, n: int, seed: int = 0) -> np.ndarray:
+        """As Codec.draw: the points that `sample` decodes."""
+        ...
+
     def sample(self, n: int, seed: int = 0, tries: int = 3) -> Sequence[_Decoded]:
         """As Codec.sample."""
         ...
@@ -84,11 +81,12 @@ class Evaluation:
 
     n_test: molecules encoded and decoded, greedy from their codes; n_unreadable of them have no code.
     exact, canonical: share of all n_test whose decoded text, or its canonical SMILES, is that of the molecule.
-    n_samples: drawn from the prior. valid_first, valid: share that are molecules at the first decode, within `tries`.
-    unique: share of the valid that differ. novel: share of the unique that are not in the training set.
-    internal_diversity: 1 - the mean Tanimoto similarity of pairs of the valid (MOSES's IntDiv1).
-    fcd: Fréchet ChemNet distance of the first fcd_molecules valid samples to fcd_reference; it falls as their number
-        grows (FCD_FLOORS).
+    active_units: of the n_latent dimensions those in which the codes vary by more than ACTIVE_VARIANCE (Burda et al.
+        2016, arXiv 1509.00519).
+    n_samples: drawn from the prior. valid_first: share that are molecules at the first decode.
+    samples: the figures of what was drawn, decoded within `tries`; `samples.valid` is the validity within them.
+    decoded_back: share of the valid samples that are decoded to themselves, greedy from their own codes; n_recoded of
+        them have a code. own_point: mean cosine of a sample's prior point, before noise, and its code.
     """
 
     codec: str
@@ -98,36 +96,35 @@ class Evaluation:
     unreadable_reasons: dict[str, int]
     exact: float | None
     canonical: float | None
+    active_units: int | None
+    n_latent: int
     n_samples: int
     tries: int
-    valid_first: float | None
-    valid: float | None
-    invalid_reasons: dict[str, int]
-    unique: float | None
-    novel: float | None
-    internal_diversity: float | None
-    fcd: float | None
-    fcd_molecules: int
-    fcd_reference: str
+    valid_first: float
+    decoded_back: float | None
+    n_recoded: int
+    own_point: float | None
+    samples: SetFigures
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
-        return asdict(self)
+        return asdict(self) | {"samples": self.samples.to_dict()}
 
 
 def evaluate(
     codec: EvaluatedCodec,
     n: int = 10_000,
     test_smiles: Sequence[str] | None = None,
-    train_smiles: Collection[str] | None = None,
+    train_smiles: Iterable[str] | None = None,
     seed: int = 0,
-    fcd_molecules: int = FCD_MOLECULES,
     progress: Callable[[str], None] | None = None,
+    origin: str = "the test molecules",
 ) -> Evaluation:
     """The figures of a codec from n test molecules, drawn at random where there are more, and n samples of its prior.
 
-    test_smiles: canonical; None takes the bundled MOSES test set, and for the FCD the statistics of all of it. Others
-        are the FCD's reference themselves. train_smiles: canonical; None takes those that the codec knows, if any.
+    test_smiles: canonical; None takes the bundled MOSES test set, and both MOSES test sets as references. Others are
+        the one reference themselves. origin: what they are, in words.
+    train_smiles: canonical, gone through once; None takes those that the codec knows, if any.
     progress: is told each step in words before it begins.
 
     Raises:
@@ -145,29 +142,18 @@ def evaluate(
     tell(f"drawing {n:,} samples")
     first = codec.sample(n, seed=seed, tries=1)
     samples = codec.sample(n, seed=seed, tries=TRIES)
-    valid = [sample.smiles for sample in samples if sample.smiles is not None]
+    tell("encoding and decoding the samples")
+    figures |= _recode(codec, codec.draw(n, seed=seed), samples)
+    tell(f"describing {n:,} samples")
+    molecules = read_set((sample.smiles, None if sample.smiles else sample.reason) for sample in samples)
     train = codec.training_smiles() if train_smiles is None else train_smiles
-    unique = sorted(set(valid))
-    tell(f"comparing {len(valid):,} samples with one another and with the training set")
-    figures |= {
-        "valid_first": _share(sum(sample.smiles is not None for sample in first), n),
-        "valid": _share(len(valid), n),
-        "invalid_reasons": _count_kinds(sample.reason for sample in samples if sample.smiles is None),
-        "unique": _share(len(unique), len(valid)),
-        "novel": None if train is None else _share(len(unique) - len(set(unique).intersection(train)), len(unique)),
-        "internal_diversity": metrics.internal_diversity(valid) if len(valid) > 1 else None,
-    }
-    fcd_molecules = min(fcd_molecules, len(valid))
-    tell(f"measuring the Fréchet ChemNet distance of {fcd_molecules:,} samples")
-    reference = FcdStatistics.load(bundled(TEST_STATISTICS_FILE)) if test_smiles is None else FcdStatistics.of(test)
     return Evaluation(
         codec=codec.name,
         seed=seed,
         n_samples=n,
         tries=TRIES,
-        fcd=fcd(valid[:fcd_molecules], reference),
-        fcd_molecules=fcd_molecules,
-        fcd_reference=f"{_MOSES_TEST if test_smiles is None else 'the test molecules'} ({reference.n:,})",
+        valid_first=sum(sample.smiles is not None for sample in first) / n,
+        samples=measure(molecules, load_references(test_smiles, origin, tell), train, tell),
         **figures,
     )
 
@@ -175,104 +161,32 @@ def evaluate(
 def format_evaluation(evaluation: Evaluation) -> str:
     """The figures as a table for the terminal."""
     e = evaluation
+    active = "-" if e.active_units is None else f"{e.active_units} / {e.n_latent}"
     rows = [
-        (f"Codes of {e.n_test:,} test molecules", "", ""),
-        ("  decoded exactly", _percent(e.exact), "text as encoded, greedy from the code"),
-        ("  the same molecule", _percent(e.canonical), "canonical SMILES as encoded"),
-        ("  without a code", f"{e.n_unreadable:,}", _list_kinds(e.unreadable_reasons)),
-        (f"{e.n_samples:,} samples of the prior, seed {e.seed}", "", ""),
-        ("  valid at the first try", _percent(e.valid_first), ""),
-        (f"  valid within {e.tries} tries", _percent(e.valid), _list_kinds(e.invalid_reasons)),
-        ("  unique", _percent(e.unique), "of the valid"),
-        ("  novel", _percent(e.novel), "of the unique; training set not known" if e.novel is None else "of the unique"),
-        ("  internal diversity", _plain(e.internal_diversity), "1 - mean Tanimoto similarity of pairs"),
-        (f"  FCD at {e.fcd_molecules:,}", _plain(e.fcd), f"to {e.fcd_reference}; compare at equal numbers only"),
+        TableRow(f"Codes of {e.n_test:,} test molecules"),
+        TableRow("  decoded exactly", [percent(e.exact)], "text as encoded, greedy from the code"),
+        TableRow("  the same molecule", [percent(e.canonical)], "canonical SMILES as encoded"),
+        TableRow("  without a code", [f"{e.n_unreadable:,}"], list_kinds(e.unreadable_reasons)),
+        TableRow("  active units", [active], f"dimensions whose code varies by more than {ACTIVE_VARIANCE:g}"),
+        TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),
+        TableRow("  valid at the first try", [percent(e.valid_first)]),
+        TableRow(f"  valid within {e.tries} tries", [percent(e.samples.valid)], list_kinds(e.samples.invalid_reasons)),
+        TableRow("  decoded back", [percent(e.decoded_back)], "of the valid, greedy from their own codes"),
+        TableRow("  own point", [plain(e.own_point)], "mean cosine of a sample's prior point and its code"),
+        *format_figures(e.samples),
     ]
-    if e.fcd_molecules and e.fcd_reference.startswith(_MOSES_TEST):
-        near = min(FCD_FLOORS, key=lambda number: abs(math.log(number / e.fcd_molecules)))
-        rows.append(
-            (f"  (at {near:,}, real molecules have", f"{FCD_FLOORS[near]:.2f})", "those of the MOSES training set")
-        )
-    width = max(len(label) for label, *_ in rows)
-    lines = [f"{label:<{width}}  {value:>8}  {note}".rstrip() for label, value, note in rows]
-    return "\n".join([f"Codec {e.codec}", *lines])
+    return lay_out(f"Codec {e.codec}", rows)
 
 
-@dataclass(frozen=True)
-class FcdStatistics:
-    """What the FCD knows of a set of molecules: mean (512,) and covariance (512, 512) of ChemNet's answers, float64."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    n: int
-
-    @classmethod
-    def of(cls, smiles: Sequence[str]) -> Self:
-        """The statistics of canonical SMILES, as RDKit of today writes them; about 3 ms of one core for each.
-
-        Raises:
-            InputError: fewer than two molecules.
-        """
-        if len(smiles) < 2:
-            raise InputError(f"FCD: expected at least two molecules, got {len(smiles)}")
-        total, squares = np.zeros(512), np.zeros((512, 512))
-        for block in _answers(smiles):
-            total += block.sum(axis=0)
-            squares += block.T @ block
-        mean = total / len(smiles)
-        return cls(mean, (squares - len(smiles) * np.outer(mean, mean)) / (len(smiles) - 1), len(smiles))
-
-    def save(self, path: Path) -> None:
-        """Write the statistics: the covariance's upper triangle, in float32; the same statistics, the same bytes."""
-        upper = self.covariance[np.triu_indices(512)].astype(np.float32)
-        with replacing(path) as part:
-            np.savez_compressed(part, mean=self.mean, covariance=upper, n=np.int64(self.n))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """The statistics that `save` wrote.
-
-        Raises:
-            InputError: there is no such file, or it holds something else.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                covariance = np.zeros((512, 512))
-                covariance[np.triu_indices(512)] = content["covariance"]
-                covariance += np.triu(covariance, 1).T
-                return cls(content["mean"], covariance, int(content["n"]))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; FcdStatistics.of(smiles).save(path) makes it") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: expected FCD statistics, got something else ({error})") from None
-
-
-def fcd(smiles: Sequence[str], reference: FcdStatistics) -> float | None:
-    """The Fréchet ChemNet distance of canonical SMILES to a reference, 0 or more, lower is better; None below two.
-
-    Source: Preuer et al. 2018, doi:10.1021/acs.jcim.8b00234; ChemNet's weights come with fcd_torch. The trace of the
-    root is taken from the eigenvalues of a symmetric product, which needs no complex numbers.
-    """
-    if len(smiles) < 2:
-        return None
-    ours = FcdStatistics.of(smiles)
-    values, vectors = np.linalg.eigh(reference.covariance)
-    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ ours.covariance @ root).clip(min=0)).sum()
-    gap = np.square(ours.mean - reference.mean).sum()
-    return float(gap + np.trace(ours.covariance) + np.trace(reference.covariance) - 2 * cross)
-
-
-def load_test_smiles() -> list[str]:
-    """The bundled MOSES test set, as SMILES.
-
-    Raises:
-        InputError: it is not there.
-    """
-    path = bundled(TEST_FILE)
-    if not path.is_file():
-        raise InputError(f"{path}: the bundled test set is not there; give test molecules, or install molvae again")
-    return pd.read_csv(path)["SMILES"].tolist()
+def format_file_figures(name: str, figures: SetFigures) -> str:
+    """The figures of a file of SMILES as a table for the terminal."""
+    f = figures
+    rows = [
+        TableRow(f"{f.n:,} rows"),
+        TableRow("  valid", [percent(f.valid)], list_kinds(f.invalid_reasons)),
+        *format_figures(f),
+    ]
+    return lay_out(f"File {name}", rows)
 
 
 def _reconstruct(codec: EvaluatedCodec, smiles: Sequence[str]) -> dict[str, Any]:
@@ -280,55 +194,33 @@ def _reconstruct(codec: EvaluatedCodec, smiles: Sequence[str]) -> dict[str, Any]
     readable = np.flatnonzero(encoding.ok).tolist()
     decoded = codec.decode(encoding.z[readable]) if len(readable) else []
     pairs = [(encoding.smiles[row], back) for row, back in zip(readable, decoded, strict=True)]
+    variance = encoding.z[readable].var(axis=0) if len(readable) > 1 else None
     return {
         "n_test": len(smiles),
         "n_unreadable": len(smiles) - len(readable),
-        "unreadable_reasons": _count_kinds(encoding.reason),
-        "exact": _share(sum(back.text == given for given, back in pairs), len(smiles)),
-        "canonical": _share(sum(back.smiles == given for given, back in pairs), len(smiles)),
+        "unreadable_reasons": ranked(Counter(kind_of(reason) for reason in encoding.reason if reason)),
+        "exact": sum(back.text == given for given, back in pairs) / len(smiles),
+        "canonical": sum(back.smiles == given for given, back in pairs) / len(smiles),
+        "active_units": None if variance is None else int((variance > ACTIVE_VARIANCE).sum()),
+        "n_latent": encoding.z.shape[1],
     }
 
 
-def _answers(smiles: Sequence[str]) -> Iterator[np.ndarray]:
-    """ChemNet's answers to batches of molecules, (up to _BATCH, 512) float64."""
-    import torch
-    from fcd_torch.utils import get_one_hot
-
-    model = _chemnet()
-    for start in range(0, len(smiles), _BATCH):
-        batch = np.stack([get_one_hot(text, _LENGTH) for text in smiles[start : start + _BATCH]])
-        x = torch.from_numpy(batch / _N_SYMBOLS).float().transpose(1, 2)  # (B, 35, 350)
-        with torch.inference_mode():
-            yield model(x).double().numpy()  # (B, 512)
-
-
-@cache
-def _chemnet() -> "torch.nn.Module":
-    from fcd_torch import FCD
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model: torch.nn.Module = FCD(n_jobs=1).model
-    return model
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _count_kinds(reasons: Iterable[str | None]) -> dict[str, int]:
-    """How often each kind of reason (what stands before its first colon) was given, the most frequent first."""
-    counts = Counter(reason.split(":")[0] for reason in reasons if reason)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _list_kinds(counts: dict[str, int]) -> str:
-    return ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _recode(codec: EvaluatedCodec, points: np.ndarray, samples: Sequence[_Decoded]) -> dict[str, Any]:
+    """Whether samples are decoded back to themselves, and how near their codes are to the points they came from."""
+    valid = [row for row, sample in enumerate(samples) if sample.smiles is not None]
+    smiles = [samples[row].smiles or "" for row in valid]
+    if not valid:
+        return {"decoded_back": None, "n_recoded": 0, "own_point": None}
+    encoding = codec.encode(smiles)
+    readable = np.flatnonzero(encoding.ok).tolist()
+    codes, own = encoding.z[readable].astype(np.float64), points[valid][readable].astype(np.float64)
+    back = codec.decode(encoding.z[readable]) if readable else []
+    n_back = sum(one.smiles == smiles[row] for row, one in zip(readable, back, strict=True))
+    lengths = np.linalg.norm(codes, axis=1) * np.linalg.norm(own, axis=1)
+    cosines = (codes * own).sum(axis=1)[lengths > 0] / lengths[lengths > 0]
+    return {
+        "decoded_back": n_back / len(valid),
+        "n_recoded": len(readable),
+        "own_point": float(cosines.mean()) if len(cosines) else None,
+    }

@@ -1,11 +1,25 @@
 import math
+from array import array
 
 import numpy as np
 import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
-from molvae.chem.metrics import internal_diversity, novelty, uniqueness, validity
+from molvae.chem.metrics import (
+    PROPERTY_NAMES,
+    BitSets,
+    cosine,
+    describe,
+    internal_diversities,
+    internal_diversity,
+    nearest_similarities,
+    novelty,
+    read_on_bits,
+    uniqueness,
+    validity,
+)
+from molvae.chem.properties import compute
 from molvae.errors import InputError
 
 SMILES = ["CCO", "CCN", "c1ccccc1", "Cc1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "CCO"]
@@ -29,6 +43,7 @@ def test_novelty_counts_distinct_molecules():
     assert novelty(SMILES, ["CCO", "CCCl"]) == pytest.approx(4 / 5)
     assert novelty(SMILES, frozenset(SMILES)) == 0
     assert novelty(SMILES, []) == 1
+    assert novelty(SMILES, iter(["CCO", "CCCl"])) == pytest.approx(4 / 5)
     assert math.isnan(novelty([], ["C"]))
 
 
@@ -54,3 +69,87 @@ def test_internal_diversity_at_the_ends():
         internal_diversity(["CCO", "C1CC"])
     with pytest.raises(InputError, match="p: expected more than 0"):
         internal_diversity(SMILES, 0)
+
+
+def test_internal_diversities_of_several_powers_come_at_once():
+    many = [f"{'C' * i}O" for i in range(1, 60)] * 18 + SMILES  # two blocks, the last one not full
+    found = internal_diversities(BitSets.of(many), (1, 2))
+    assert found == pytest.approx([moses_internal_diversity(many, 1), moses_internal_diversity(many, 2)], abs=1e-6)
+
+
+def brute_nearest(smiles, reference):
+    fingerprints = [
+        [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, nBits=1024) for text in side]
+        for side in (smiles, reference)
+    ]
+    return [max(DataStructs.BulkTanimotoSimilarity(one, fingerprints[1])) for one in fingerprints[0]]
+
+
+def test_nearest_similarities_are_those_of_all_pairs():
+    reference = [f"{'C' * i}N{'C' * j}" for i in range(1, 15) for j in range(1, 15)] * 12 + ["c1ccccc1O"]
+    smiles = [*SMILES, *(f"{'C' * i}OC{'N' * (i % 3)}" for i in range(1, 30)), "c1ccccc1O"] * 70
+    found = nearest_similarities(BitSets.of(smiles), BitSets.of(reference))
+    assert found == pytest.approx(brute_nearest(smiles[:36], reference) * 70, abs=1e-7)
+    assert found[-1] == 1
+
+
+def test_more_bits_may_be_on_than_a_byte_counts():
+    bits = BitSets()
+    for begin in (0, 100, 700):
+        bits.append(array("H", range(begin, begin + 300)))
+    assert nearest_similarities(bits, bits).tolist() == [1, 1, 1]
+    one = BitSets()
+    one.append(array("H", range(300)))
+    assert nearest_similarities(bits, one).tolist() == [1, 200 / 400, 0]
+    means = [(1 + 0.5 + 0) / 3, (1 + 0.5 + 0) / 3, 1 / 3]
+    assert internal_diversities(bits, (1,)) == pytest.approx([1 - sum(means) / 3], abs=1e-6)
+
+
+def test_no_molecule_on_one_side():
+    assert np.isnan(nearest_similarities(BitSets.of(["CCO"]), BitSets())).all()
+    assert len(nearest_similarities(BitSets(), BitSets.of(["CCO"]))) == 0
+
+
+def test_cosine_of_counts_does_not_overflow():
+    assert cosine({"a": 1, "b": 2}, {"b": 2, "c": 1}) == pytest.approx(4 / 5)
+    assert cosine({"a": 1}, {"b": 1}) == 0
+    assert cosine({"a": 2**40, "b": 1}, {"a": 2**40}) == pytest.approx(1)
+    assert math.isnan(cosine({}, {"a": 1}))
+
+
+def test_a_description_is_what_moses_computes():
+    text = "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"
+    found = describe(f" {text} ")
+    mol = Chem.MolFromSmiles(text)
+    assert found.smiles == text
+    assert list(found.on_bits) == list(AllChem.GetMorganFingerprintAsBitVect(mol, 2, nBits=1024).GetOnBits())
+    assert sorted(found.fragments) == sorted(Chem.MolToSmiles(AllChem.FragmentOnBRICSBonds(mol)).split("."))
+    assert found.scaffold == "O=C(Cc1coc2ccccc12)Nc1ccccc1"
+    assert found.properties == compute([text], PROPERTY_NAMES).iloc[0].tolist()
+    assert found.objection is None
+    assert describe("Cc1ccccc1").scaffold is None  # one ring only
+    assert describe("CCO").scaffold is None
+    assert describe("CCC=O").objection == "MCF: MCF7"
+    assert describe("CCC=O", with_filters=False).objection is None
+
+
+def test_what_is_no_molecule_has_a_reason_and_nothing_else():
+    for text in ("C1CC", "", None, "no molecule", "C(C)(C)(C)(C)C"):
+        found = describe(text)
+        assert found.smiles is None
+        assert found.reason
+        assert not found.fragments
+        assert not found.properties
+
+
+@pytest.mark.parametrize(
+    "text", [*SMILES, "C[C@H](N)C(=O)O", "O=[N+]([O-])c1ccccc1", "[H]N=C1NC(=N)NCN1", "C[S+]([O-])C"]
+)
+def test_bits_read_quickly_are_those_of_a_full_parse(text):
+    assert read_on_bits(text) == describe(text).on_bits
+
+
+def test_bits_of_no_molecule_are_refused():
+    for text in ("", "C1CC", "[H]C("):
+        with pytest.raises(InputError, match="expected a canonical SMILES"):
+            read_on_bits(text)
