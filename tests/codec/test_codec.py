@@ -213,9 +213,9 @@ def test_a_codec_of_another_version_is_refused(small, tmp_path):
 
 
 def test_what_is_no_codec_is_told(tmp_path):
-    assert bundled_codecs() == ["moses"]
+    assert bundled_codecs() == ["druglike", "moses"]
     assert molvae.load_codec("moses").name == "moses"
-    with pytest.raises(CodecError, match="bundled: moses"):
+    with pytest.raises(CodecError, match="bundled: druglike, moses"):
         molvae.load_codec("mosse")
     with pytest.raises(CodecError, match="no codec here"):
         molvae.load_codec(tmp_path)
@@ -254,3 +254,18 @@ def test_windows_draw_to_a_property():
 def test_a_wrong_window_is_refused(windows, guidance, said):
     with pytest.raises(InputError, match=re.escape(said)):
         molvae.load_codec().sample(2, windows=windows, guidance=guidance)
+
+
+def test_druglike_reads_and_writes_stereo_and_charges():
+    codec = molvae.load_codec("druglike")
+    drugs = [
+        "CC(C)C[C@H](NC(=O)c1ccccc1)C(=O)NC1CC1",
+        "C/C(=C\\c1ccccc1)C(=O)N1CCOCC1",
+        "O=C(NCc1ccccc1)c1cccc([N+](=O)[O-])c1",
+    ]
+    encoding = codec.encode(drugs)
+    assert encoding.ok.all()
+    assert [molecule.smiles for molecule in codec.decode(encoding.z)] == encoding.smiles
+    drawn = [molecule.smiles for molecule in codec.sample(100, seed=0) if molecule.smiles]
+    assert len(drawn) > 95
+    assert any("@" in smiles for smiles in drawn)
