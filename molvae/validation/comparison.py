@@ -234,7 +234,7 @@ def format_figures(figures: SetFigures) -> list[TableRow]:
 
 def lay_out(title: str, rows: Sequence[TableRow]) -> str:
     """Rows as text for the terminal, under a title."""
-    width = max(len(row.label) for row in rows)
+    width = max(len(row.label) for row in rows if row.values)
     lines = [
         "  ".join([f"{row.label:<{width}}", *(f"{value:>9}" for value in row.values), row.note]).rstrip()
         for row in rows

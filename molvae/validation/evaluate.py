@@ -162,12 +162,17 @@ def format_evaluation(evaluation: Evaluation) -> str:
     """The figures as a table for the terminal."""
     e = evaluation
     active = "-" if e.active_units is None else f"{e.active_units} / {e.n_latent}"
+    why = (
+        "needs two codes"
+        if e.active_units is None
+        else f"dimensions whose code varies by more than {ACTIVE_VARIANCE:g}"
+    )
     rows = [
         TableRow(f"Codes of {e.n_test:,} test molecules"),
         TableRow("  decoded exactly", [percent(e.exact)], "text as encoded, greedy from the code"),
         TableRow("  the same molecule", [percent(e.canonical)], "canonical SMILES as encoded"),
         TableRow("  without a code", [f"{e.n_unreadable:,}"], list_kinds(e.unreadable_reasons)),
-        TableRow("  active units", [active], f"dimensions whose code varies by more than {ACTIVE_VARIANCE:g}"),
+        TableRow("  active units", [active], why),
         TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),
         TableRow("  valid at the first try", [percent(e.valid_first)]),
         TableRow(f"  valid within {e.tries} tries", [percent(e.samples.valid)], list_kinds(e.samples.invalid_reasons)),

@@ -42,9 +42,8 @@ def test_figures_of_molsets_own_test() -> None:
 
 @pytest.mark.slow
 def test_real_molecules_beside_the_test_sets_of_moses() -> None:
-    """30,000 molecules of the training set: the ceiling of every model. Table 2 of Polykovskiy et al. 2020 has, for the
-    whole training set, FCD .008, SNN .642, Frag 1, Scaf .991 to Test, and IntDiv .857; FCD and Scaf depend on how many
-    molecules are measured, and were measured here.
+    """30,000 molecules of the training set, what every model is compared with. This code has given: FCD .0472,
+    SNN .6421, IntDiv .8567, Filters 1, Frag .99992, Scaf .9484, and to TestSF: FCD .513, SNN .5859, Frag .9986, Scaf 0.
     """
     train = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
     rows = np.random.default_rng(0).permutation(len(train))[:30_000]
