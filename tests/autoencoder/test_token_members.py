@@ -13,6 +13,7 @@ from molvae.chem.molecules import parse
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.feature_spec import BEGIN, END, PAD
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
+from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
 
 SMILES = list(pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"])
@@ -43,7 +44,7 @@ def codec_of(folder, recipe, n_molecules, **model):
         writer.write(encoded.x[encoded.ok])
     trained = train(config, folder, folder / "work")
     trained.model.requires_grad_(False)
-    prior = fit_prior(trained.model, FeatureStore.open(folder), 500)
+    prior = fit_prior(trained.model, FeatureStore.open(folder), PriorSettings(n_codes=500))
     return Codec(recipe, FEATURIZER, trained.model, config.model, prior, SamplingSettings(), {})
 
 
