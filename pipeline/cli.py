@@ -236,7 +236,7 @@ def refit(
     \b
     Example:
       molvae featurize series.csv --vocabulary druglike -o features
-      molvae refit features -o focused
+      molvae refit features --codec druglike -o focused
     """
 
     def job() -> None:

@@ -72,26 +72,6 @@ def tanimoto(a: str, b: Sequence[str]) -> np.ndarray:
     return np.array(DataStructs.BulkTanimotoSimilarity(query, others), dtype=np.float32)
 
 
-def mean_similarities(bits: np.ndarray, power: float = 1.0) -> np.ndarray:
-    """For each molecule the mean of its Tanimoto similarities to all, itself too, each raised to a power; (n,) float64.
-
-    bits: fingerprints (n, n_bits) of 0 and 1. Time grows with n squared: 10,000 molecules take a second.
-    """
-    n = len(bits)
-    rows = sparse.csr_array(bits.astype(np.uint16))
-    columns = np.ascontiguousarray(bits.T, dtype=np.uint16)
-    counts = bits.sum(axis=1, dtype=np.float32)
-    means = np.empty(n)
-    for begin in range(0, n, _REFERENCES_AT_ONCE):
-        stop = min(begin + _REFERENCES_AT_ONCE, n)
-        common = (rows[begin:stop] @ columns).astype(np.float32)  # (block, n)
-        union = counts[begin:stop, None] + counts[None, :] - common
-        with np.errstate(invalid="ignore"):
-            similarity = np.where(union > 0, common / union, 1.0)
-        means[begin:stop] = (similarity**power if power != 1 else similarity).mean(axis=1, dtype=np.float64)
-    return means
-
-
 class ReferenceSet:
     """Molecules among which the most similar one is looked up, exactly; Morgan radius 2, 2,048 bits.
 

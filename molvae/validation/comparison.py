@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 
 from scipy.stats import wasserstein_distance
 
-from molvae.chem.metrics import PROPERTY_NAMES, cosine, internal_diversities, nearest_similarities, uniqueness
+from molvae.chem.metrics import (
+    PROPERTY_NAMES,
+    cosine,
+    internal_diversities,
+    nearest_similarities,
+    novelty,
+    uniqueness,
+)
 from molvae.errors import InputError
 from molvae.validation.distribution import (
     MOSES_REFERENCES,
@@ -173,14 +180,14 @@ def measure(
     for name, value in figures.items():
         if value is None:
             missing[name] = "one valid molecule only" if n_valid else _NO_MOLECULE
-    novelty, n_train = None, None
+    new, n_train = None, None
     if train_smiles is None:
         missing["novelty"] = "training set not known (--train FILE)"
     elif not n_valid:
         missing["novelty"] = _NO_MOLECULE
     else:
         tell("looking for the molecules in the training set")
-        novelty, n_train = _novelty(smiles, train_smiles)
+        new, n_train = _novelty(smiles, train_smiles)
     if not n_valid:
         missing["references"] = _NO_MOLECULE
     compared = _compare(molecules, references, missing, tell) if n_valid else {}
@@ -189,7 +196,7 @@ def measure(
         n_valid=n_valid,
         valid=n_valid / molecules.n,
         invalid_reasons=molecules.invalid_reasons,
-        novelty=novelty,
+        novelty=new,
         n_train=n_train,
         objections=molecules.objections,
         references=compared,
@@ -258,16 +265,19 @@ def plain(value: float | None, digits: int = 3) -> str:
 
 
 def _novelty(smiles: Sequence[str], train_smiles: Iterable[str]) -> tuple[float, int]:
-    """As molvae.chem.metrics.novelty, and how many training molecules there were; they are never held in memory."""
-    distinct = set(smiles)
-    new = set(distinct)
+    """The novelty, and how many training molecules there were; they are never held in memory."""
     n = 0
-    for text in train_smiles:
-        new.discard(text)
-        n += 1
+
+    def counted() -> Iterator[str]:
+        nonlocal n
+        for text in train_smiles:
+            n += 1
+            yield text
+
+    share = novelty(smiles, counted())
     if not n:
         raise InputError("training set: expected at least one molecule, got none")
-    return len(new) / len(distinct), n
+    return share, n
 
 
 def _compare(

@@ -6,7 +6,7 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
 from molvae.chem import fingerprints
-from molvae.chem.fingerprints import ReferenceSet, mean_similarities, morgan_bits, tanimoto
+from molvae.chem.fingerprints import ReferenceSet, morgan_bits, tanimoto
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
 
@@ -127,11 +127,3 @@ def test_the_quick_way_gives_the_same_bits(smiles):
     expected = sorted(rdkit_fingerprint(smiles).GetOnBits())
     for text in (smiles, Chem.MolToSmiles(kekule, kekuleSmiles=True)):
         assert sorted(fingerprints._on_bits(text)) == expected
-
-
-def test_mean_similarities_are_those_of_all_pairs():
-    bits = morgan_bits(SMILES[:30], n_bits=1024)
-    known = [rdkit_fingerprint(text, 1024) for text in SMILES[:30]]
-    pairs = np.array([DataStructs.BulkTanimotoSimilarity(a, known) for a in known])
-    assert mean_similarities(bits) == pytest.approx(pairs.mean(axis=1), abs=1e-6)
-    assert mean_similarities(bits, power=2) == pytest.approx((pairs**2).mean(axis=1), abs=1e-6)
