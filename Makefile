@@ -23,7 +23,8 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n 2 --dist loadfile \
+		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py

@@ -297,10 +297,18 @@ def sample(
     guidance: Annotated[
         float, typer.Option("--guidance", min=0, help="How strongly windows draw: 1 as Bayes would have it.")
     ] = 1.0,
+    noise: Annotated[
+        float | None, typer.Option("--noise", min=0, max=1, help="0: near the points drawn; 1: any molecule.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0, help="0: the most probable text at each point.")
+    ] = None,
 ) -> Job:
     """Draw new molecules that look like those the codec was trained on.
 
-    A window is a range of a property that the codec has learnt; either end may be left out.
+    A window is a range of a property that the codec has learnt; either end may be left out. It is told at the end how
+    many molecules lie within all windows by their own properties. Noise and temperature, where not given, are the
+    codec's own; more of either brings more variety and fewer molecules at the first try.
 
     \b
     Examples:
@@ -311,7 +319,7 @@ def sample(
     def job() -> None:
         from pipeline import commands
 
-        commands.sample(n, out, seed, codec, tries, window or [], guidance)
+        commands.sample(n, out, seed, codec, tries, window or [], guidance, noise, temperature)
 
     return job
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,25 +36,37 @@ _Texts = list[str | None]
 
 
 def sample(
-    n: int, out: Path, seed: int, codec_name: str | None, tries: int, windows: list[str], guidance: float
+    n: int,
+    out: Path,
+    seed: int,
+    codec_name: str | None,
+    tries: int,
+    windows: list[str],
+    guidance: float,
+    noise: float | None,
+    temperature: float | None,
 ) -> None:
     """Write n draws from the codec's prior."""
     check_ending(out, _MOLECULE_ENDINGS)
     wanted = dict(map(_window, windows))
     codec = _codec(codec_name)
     kinds: Kinds = {"smiles": str, "text": str, "reason": str}
-    n_valid = 0
+    n_valid = n_within = 0
     distinct: set[int] = set()
     with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
         for begin in range(0, n, _CHUNK_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
-            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries, wanted, guidance)
+            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries, wanted, guidance, noise, temperature)
             writer.write(_decoded_table(rows))
             valid = [row.smiles for row in rows if row.smiles is not None]
             n_valid += len(valid)
+            n_within += _count_within(valid, wanted) if wanted else 0
             distinct.update(map(hash, valid))
             bar.advance(len(rows))
     _say(f"{n:,} drawn, {n_valid:,} are molecules, {len(distinct):,} of them distinct: {out}")
+    if wanted:
+        hint = "" if n_within else "; it may lie beyond what the codec knows, or --guidance may be too weak"
+        _say(f"{n_within:,} of them within {' and '.join(windows)}, by their own properties{hint}")
 
 
 def encode(
@@ -332,6 +344,17 @@ def _window(text: str) -> tuple[str, tuple[float | None, float | None]]:
     except ValueError:
         raise InputError(f"--window {text}: expected NAME=LOW:HIGH, such as logp=1:2.5 or tpsa=:90") from None
     return name.strip(), (low, high)
+
+
+def _count_within(smiles: list[str], windows: Mapping[str, tuple[float | None, float | None]]) -> int:
+    """How many molecules lie within every window by their own properties, both ends counted in."""
+    from molvae.chem.properties import compute
+
+    values = compute(smiles, list(windows))
+    within = np.ones(len(values), bool)
+    for name, (low, high) in windows.items():
+        within &= values[name].between(-np.inf if low is None else low, np.inf if high is None else high).to_numpy()
+    return int(within.sum())
 
 
 def _point_names(n: int) -> list[str]:

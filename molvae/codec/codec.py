@@ -195,14 +195,18 @@ class Codec:
         tries: int = 3,
         windows: PropertyWindows | None = None,
         guidance: float = 1.0,
+        noise: float | None = None,
+        temperature: float | None = None,
     ) -> list[Decoded]:
         """n molecules from the prior; one that is invalid is decoded again from its point, up to `tries` in all.
 
         windows, guidance: as in `draw`; the molecules' own properties are near, not within, since a decoder that is
             told of noise takes liberties.
+        noise, temperature: as in `decode`; None takes the codec's own (`sampling`). More of either gives more variety
+            and fewer molecules at the first try.
 
         Raises:
-            InputError: as `draw`, or tries is below 1.
+            InputError: as `draw` and `decode`, or tries is below 1.
 
         Example:
             >>> codec = load_codec()
@@ -212,12 +216,14 @@ class Codec:
         """
         if tries < 1:
             raise InputError(f"tries: expected at least 1, got {tries}")
+        noise = self.sampling.noise if noise is None else noise
+        temperature = self.sampling.temperature if temperature is None else temperature
         z = self.draw(n, seed, windows, guidance)
         decoded = [Decoded("", None, "not decoded")] * n
         left = list(range(n))
         for attempt in range(tries):
             again_seed = integer_seed(seed, f"sample {attempt}")
-            again = self.decode(z[left], self.sampling.noise, self.sampling.temperature, again_seed)
+            again = self.decode(z[left], noise, temperature, again_seed)
             for row, molecule in zip(left, again, strict=True):
                 decoded[row] = molecule
             left = [row for row in left if decoded[row].smiles is None]

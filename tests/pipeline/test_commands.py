@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import molvae
+from molvae.chem.properties import compute
 from molvae.datasets import is_held_out
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
@@ -162,12 +163,28 @@ def test_sample_within_a_window(capsys: pytest.CaptureFixture[str]) -> None:
     wanted = {"logp": (None, 1.0), "tpsa": (60.0, 90.0)}
     rows = molvae.load_codec().sample(8, windows=wanted)
     assert pd.read_csv("a.csv")["text"].tolist() == [row.text for row in rows]
+    values = compute([row.smiles for row in rows if row.smiles], ["logp", "tpsa"])
+    n_within = int(((values["logp"] <= 1) & values["tpsa"].between(60, 90)).sum())
+    assert f"{n_within} of them within logp=:1 and tpsa = 60 : 90, by their own" in capsys.readouterr().err
     for text in ("logp", "logp=1", "logp=a:b", "logp=1:2:3"):
         assert run("sample", "-n", "8", "--window", text, "-o", "b.csv") == 2
         assert f"--window {text}: expected NAME=LOW:HIGH" in capsys.readouterr().err
     assert run("sample", "-n", "8", "--window", "colour=1:2", "-o", "b.csv") == 2
     assert "knows no way to 'colour'" in capsys.readouterr().err
     assert not Path("b.csv").exists()
+
+
+def test_a_window_that_no_molecule_meets_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sample", "-n", "4", "--window", "logp=90:91", "-o", "a.csv") == 0
+    assert "0 of them within logp=90:91" in (said := capsys.readouterr().err)
+    assert "beyond what the codec knows" in said
+
+
+def test_sample_at_a_noise_and_temperature_of_ones_own() -> None:
+    assert run("sample", "-n", "6", "--noise", "0", "--temperature", "0", "-o", "a.csv") == 0
+    codec = molvae.load_codec()
+    assert pd.read_csv("a.csv")["text"].tolist() == [row.text for row in codec.decode(codec.draw(6))]
+    assert run("sample", "-n", "6", "--noise", "1.5", "-o", "b.csv") == 2
 
 
 def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
