@@ -1,4 +1,4 @@
-"""What a molecule costs in bytes, and what is lost: quantized codes of the bundled codec, prints one table.
+"""What a molecule costs in bytes, and what is lost: quantized codes of a bundled codec, prints one table.
 
     OMP_NUM_THREADS=1 python benchmarks/compression.py           # a few minutes
     OMP_NUM_THREADS=1 python benchmarks/compression.py --n 5000  # a quick look
@@ -39,7 +39,7 @@ def timed(search: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=100_000, help="molecules")
     parser.add_argument("--decoded", type=int, default=2_000, help="molecules decoded from their codes")
     parser.add_argument("--queries", type=int, default=200)

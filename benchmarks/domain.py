@@ -255,7 +255,7 @@ def area(inside: np.ndarray, strangers: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--chembl", type=Path, help="a file of SMILES, one a line; without it (a) is left out")
     parser.add_argument("--n", type=int, default=2_000, help="molecules of each set")
     parser.add_argument("--training", type=int, default=20_000, help="training molecules of the baselines")

@@ -88,7 +88,7 @@ def maps(codec: Codec, smiles: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--quick", action="store_true", help="a tenth of the molecules")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)

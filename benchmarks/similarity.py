@@ -572,7 +572,7 @@ def stop_without(path: Path, what: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the data, see above")
-    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--codec", default="druglike", help="name or folder of a codec")
     parser.add_argument("--part", nargs="+", choices=list("ABCDEF"), default=list("ABCDEF"))
     parser.add_argument("--library", choices=LIBRARIES, default="chembl", help="molecules of C, D and E")
     parser.add_argument("--drugs", type=Path, metavar="FILE", help="molecules of F; without it F is left out")

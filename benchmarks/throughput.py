@@ -1,4 +1,4 @@
-"""Molecules per second of everything that handles many of them, with the bundled codec: prints one table.
+"""Molecules per second of everything that handles many of them, with a bundled codec: prints one table.
 
     python benchmarks/throughput.py                  # a few minutes; nothing else should be running
     python benchmarks/throughput.py --n 2000         # a quick look
@@ -124,7 +124,7 @@ WHAT = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codec", default=None, help="name or folder of a codec (default: the bundled one)")
+    parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=20_000, help="molecules of each measurement")
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()

@@ -160,7 +160,7 @@ def main() -> None:
     speaking = (codes != 0).sum(1)
     infills = [
         {"codec": codec.name, **infilled(codec, test[: given.infilled], given.seed)}
-        for codec in (codecs["masked"], codecs["denoising"], load_codec())
+        for codec in (codecs["masked"], codecs["denoising"], load_codec("moses"))
     ]
     with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 3):
         for title, table in (("Hidden tokens", hidden), ("Clean from masked", clean), ("Infill", infills)):

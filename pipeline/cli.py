@@ -38,7 +38,7 @@ IdColumn = Annotated[
 ]
 CodecName = Annotated[
     str | None,
-    typer.Option("--codec", metavar="CODEC", help="A bundled codec's name, or a codec folder. Default: moses."),
+    typer.Option("--codec", metavar="CODEC", help="A bundled codec's name, or a codec folder. Default: druglike."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same molecules.")]
 Changes = Annotated[
@@ -333,9 +333,7 @@ def encode(
     smiles_column: SmilesColumn = None,
     id_column: IdColumn = None,
     codec: CodecName = None,
-    flatten: Annotated[
-        bool, typer.Option("--flatten", help="Drop stereo, which the bundled codec cannot read.")
-    ] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Drop stereo, which the codec moses cannot read.")] = False,
 ) -> Job:
     """Turn molecules into points: one row for each row of the input, in order.
 
@@ -372,9 +370,7 @@ def novelty(
             "--reference", metavar="FILE", help="Molecules, such as the training set, to name the nearest of."
         ),
     ] = None,
-    flatten: Annotated[
-        bool, typer.Option("--flatten", help="Drop stereo, which the bundled codec cannot read.")
-    ] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Drop stereo, which the codec moses cannot read.")] = False,
 ) -> Job:
     """Tell which molecules are out of a codec's domain, and why: one row for each row of the input, in order.
 
@@ -457,7 +453,7 @@ def evaluate(
 
     \b
     Examples:
-      molvae evaluate --n 30000 --json moses.json
+      molvae evaluate --codec moses --n 30000 --json moses.json
       molvae evaluate generated.smi --reference mine.csv --train mine_train.csv
     """
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from molvae.datasets import MoleculeFile
 
 _CHUNK_ROWS = 10_000
+_SAMPLED_ROWS = 50_000
 _PIECE_ROWS = 500
 _MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
 _POINT_ENDINGS = (".parquet", ".csv")
@@ -54,9 +55,9 @@ def sample(
     n_valid = n_within = 0
     distinct: set[int] = set()
     with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
-        for begin in range(0, n, _CHUNK_ROWS):
+        for begin in range(0, n, _SAMPLED_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
-            rows = codec.sample(min(_CHUNK_ROWS, n - begin), chunk_seed, tries, wanted, guidance, noise, temperature)
+            rows = codec.sample(min(_SAMPLED_ROWS, n - begin), chunk_seed, tries, wanted, guidance, noise, temperature)
             writer.write(_decoded_table(rows))
             valid = [row.smiles for row in rows if row.smiles is not None]
             n_valid += len(valid)

@@ -44,8 +44,12 @@ def test_sample_is_drawn_from_the_test_set_as_described() -> None:
     assert sample["id"].tolist() == [f"MOSES-T{row + 1:06d}" for row in rows]
 
 
-def test_codec_is_whole_and_small() -> None:
-    codec = load_codec()
-    assert codec.name == "moses"
-    assert sum(path.stat().st_size for path in (FOLDER / "moses").iterdir()) <= 12_000_000
-    assert {path.name for path in (FOLDER / "moses").iterdir()} >= {"README.md", "codec.json", "weights.safetensors"}
+@pytest.mark.parametrize("name", ["moses", "druglike"])
+def test_codec_is_whole_and_small(name: str) -> None:
+    assert load_codec(name).name == name
+    assert sum(path.stat().st_size for path in (FOLDER / name).iterdir()) <= 12_000_000
+    assert {path.name for path in (FOLDER / name).iterdir()} >= {"README.md", "codec.json", "weights.safetensors"}
+
+
+def test_the_codec_for_drug_like_molecules_is_the_default() -> None:
+    assert load_codec().name == "druglike"

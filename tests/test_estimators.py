@@ -115,8 +115,8 @@ def test_codes_are_those_of_the_codec_whatever_holds_the_smiles():
 
 
 def test_a_molecule_that_cannot_be_read_is_named_or_nan():
-    smiles = ["CCO", "C[Si](C)(C)C"]
-    with pytest.raises(InputError, match=r"row 1: .*\[Si\]"):
+    smiles = ["CCO", "C[As](C)C"]
+    with pytest.raises(InputError, match=r"row 1: .*\[As\]"):
         CodecTransformer().fit_transform(smiles)
     z = CodecTransformer(on_error="nan").fit_transform(smiles)
     assert np.isnan(z).all(1).tolist() == [False, True]

@@ -34,8 +34,10 @@ class GatedRecurrence(nn.Module):
         return states
 
     def step(self, gates: Tensor, state: Tensor) -> Tensor:
-        """The next state (B, H), for generation."""
-        return _step(gates, state, self.weight.t(), self.candidate_bias)[0]
+        """The next state (B, H), for generation, in the precision of the gates."""
+        precision = gates.dtype
+        weight, bias = self.weight.to(precision).t(), self.candidate_bias.to(precision)
+        return _step(gates, state.to(precision), weight, bias)[0]
 
 
 def _step(gates: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The autoencoder: a composition of corruption, encoder, bottleneck and decoder, never subclassed."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from molvae.autoencoder.corruption import Corruption
 from molvae.autoencoder.reconstruction import RECONSTRUCTIONS
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
 from molvae.autoencoder.trace import Batch, Latent, Trace
+from molvae.devices import autocast
 from molvae.feature_spec import FeatureSpec
 
 
@@ -77,7 +79,10 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, D), deterministic, of features as the encoder reads them."""
-        code: Tensor = self.bottleneck.code(self.encoder(x))
+        with self._fast(x.device):
+            alone = len(x) == 1  # a single row is multiplied by other routines, which round otherwise
+            hidden: Tensor = self.encoder(torch.cat([x, x]) if alone else x)
+        code: Tensor = self.bottleneck.code(hidden[: len(x)].float())
         return code
 
     def decode(
@@ -89,5 +94,10 @@ class Autoencoder(nn.Module):
         """
         level = torch.full((len(z),), noise, device=z.device)
         points = noised(z, level, generator) if noise else z
-        written: Tensor = self.decoder.generate(points, level, temperature, generator)
+        with self._fast(z.device):
+            written: Tensor = self.decoder.generate(points, level, temperature, generator)
         return written
+
+    def _fast(self, device: torch.device) -> AbstractContextManager:
+        """As training computes, where texts are written; rows of numbers keep all their digits."""
+        return autocast(device, None if self.spec.kind == "tokens" else False)

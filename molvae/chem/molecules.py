@@ -78,13 +78,25 @@ def standardize(raw: object) -> Standardized:
 
 
 def canonicalize(raw: object) -> Standardized:
-    """The canonical SMILES of a text as it stands: nothing is stripped or neutralized. For what a decoder wrote.
+    """The canonical SMILES of a text as it stands: nothing is stripped or neutralized.
 
     Example:
         >>> canonicalize("OCC").smiles
         'CCO'
     """
     return _canonical(raw, mend=False)
+
+
+def read_written(text: str) -> Standardized:
+    """The molecule that a decoder wrote: as `canonicalize`, but an unpaired electron elsewhere than on O is a slip.
+
+    A bracketed atom keeps the hydrogens that stand in it, so that one with a bond too few becomes a radical.
+
+    Example:
+        >>> read_written("C1CC[C@@H]1").reason
+        'a radical: an unpaired electron on C'
+    """
+    return _canonical(text, mend=False, with_radicals=False)
 
 
 def read_mol_block(block: str) -> Standardized:
@@ -206,7 +218,7 @@ def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
     return bool(mol.HasSubstructMatch(pattern, useChirality=True))
 
 
-def _canonical(raw: object, mend: bool) -> Standardized:
+def _canonical(raw: object, mend: bool, with_radicals: bool = True) -> Standardized:
     """Read, mend where asked, write; again until nothing changes: what RDKit wrote it may write otherwise."""
     reason = guard(raw)
     if reason:
@@ -225,6 +237,8 @@ def _canonical(raw: object, mend: bool) -> Standardized:
                 return Standardized(None, "an open place: * stands for any atom; a whole molecule is expected")
             if "~" in text or (":" in text and ":" in _BRACKETS.sub("", text)):
                 return Standardized(None, "an open bond: ~ or : joins atoms in no definite way")
+            if not with_radicals and "[" in text and (symbol := _unpaired(mol)):
+                return Standardized(None, f"a radical: an unpaired electron on {symbol}")
             if mend and _needs_mending(text, mol):
                 try:
                     text, found = _mend(mol, text)
@@ -239,6 +253,12 @@ def _canonical(raw: object, mend: bool) -> Standardized:
     if len(text) > MAX_CHARACTERS:
         return Standardized(None, f"too long: its canonical SMILES has {len(text):,} characters")
     return Standardized(text, None, "; ".join(warnings) or None)
+
+
+def _unpaired(mol: Chem.Mol) -> str | None:
+    """The first element but oxygen, as in nitroxides, that has an unpaired electron."""
+    symbols = (atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetNumRadicalElectrons())
+    return next((symbol for symbol in symbols if symbol != "O"), None)
 
 
 def _read(text: str) -> tuple[Chem.Mol | None, str | None]:

@@ -1,10 +1,11 @@
 """The codec: molecules to points and back; the one place where SMILES meet tensors."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -39,11 +40,15 @@ from molvae.latent.prior import Prior, PriorSettings, SamplingSettings
 from molvae.latent.prior import fit_prior as fit_prior_to_codes
 from molvae.seeds import generator, integer_seed
 
+if TYPE_CHECKING:
+    from molvae.chem.molecules import Standardized
+
 PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 """Property -> the range in which it is wanted, None where that is open."""
 
-DEFAULT_NAME = "moses"
+DEFAULT_NAME = "druglike"
 _BATCH = 512
+_WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class Codec:
         Example:
             >>> encoding = load_codec().encode(["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1"])
             >>> encoding.z.shape, encoding.ok.tolist()
-            ((1, 64), [True])
+            ((1, 128), [True])
         """
         from molvae.chem import molecules as chem
 
@@ -152,20 +157,28 @@ class Codec:
                 fingerprints.
         """
         points = self._points(z)
-        if not isinstance(self.featurizer, TokenFeaturizer):
-            raise InputError(
-                f"codec {self.name}: rebuilds {self.featurizer.describe()}, not molecules; use decode_features"
-            )
+        featurizer = self.featurizer
+        if not isinstance(featurizer, TokenFeaturizer):
+            raise InputError(f"codec {self.name}: rebuilds {featurizer.describe()}, not molecules; use decode_features")
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
         draws = torch.Generator().manual_seed(integer_seed(seed, "decode"))
         finite = np.isfinite(points).all(1)
         decoded = [Decoded("", None, "the point holds NaN or infinity")] * len(points)
         rows = np.flatnonzero(finite)
-        for chunk in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            if len(chunk):
+        chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
+        written: deque[list[tuple[str, bool]]] = deque()
+
+        def texts() -> Iterator[list[str]]:
+            for chunk in chunks:
                 x = self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws).numpy()
-                for row, text, is_closed in zip(chunk, self.featurizer.decode(x), (x == END).any(1), strict=True):
-                    decoded[row] = _read(text, bool(is_closed))
+                found = list(zip(featurizer.decode(x), (x == END).any(1).tolist(), strict=True))
+                written.append(found)
+                yield [text if is_closed else "" for text, is_closed in found]
+
+        for chunk, answers in zip(chunks, _canonical(texts(), len(rows)), strict=True):
+            for row, (text, is_closed), answer in zip(chunk, written.popleft(), answers, strict=True):
+                reason = answer.reason if is_closed else "the text finds no end"
+                decoded[row] = Decoded(text, None if reason else answer.smiles, reason)
         return decoded
 
     def decode_features(self, z: np.ndarray) -> np.ndarray:
@@ -321,7 +334,7 @@ class Codec:
             InputError: fewer than 10 molecules are left, all values are equal, or there is not one number per molecule.
 
         Example:
-            >>> codec = load_codec()
+            >>> codec = load_codec("moses")
             >>> lipophilic = codec.attribute_direction(codec.training_smiles()[:300], "logp")
             >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, [0, 1])["distance"].tolist()
             [0.0, 1.0]
@@ -497,7 +510,8 @@ class Codec:
             InputError: the percentile is not between 0 and 100, or the reference is empty or does not parse.
 
         Example:
-            >>> load_codec().novelty(["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
+            >>> codec = load_codec("moses")
+            >>> codec.novelty(["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
             [False, True]
         """
         return novelty(self, molecules, percentile, reference, flatten)
@@ -603,13 +617,16 @@ def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarra
     return encode_features(model, view, rows.view_spec or rows.spec)
 
 
-def _read(text: str, is_closed: bool) -> Decoded:
-    from molvae.chem import molecules as chem
+def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":
+    """What RDKit makes of each text; of many, in worker processes, while the next are still being written."""
+    from molvae.chem.molecules import Standardized, read_written
+    from molvae.chem.pool import WorkerFailure, map_rows
 
-    if not is_closed:
-        return Decoded(text, None, "the text finds no end")
-    standard = chem.canonicalize(text)
-    return Decoded(text, standard.smiles, standard.reason)
+    if n < _WORTH_WORKERS:
+        yield from (list(map(read_written, piece)) for piece in texts)
+        return
+    for answers in map_rows(read_written, texts):
+        yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in answers]
 
 
 def _pull(guidance: float) -> float:

@@ -132,7 +132,7 @@ def fit_domain(
     Example:
         >>> from dataclasses import replace
         >>> from molvae import load_codec
-        >>> codec = load_codec()
+        >>> codec = load_codec("moses")
         >>> codec = replace(codec, calibration=fit_domain(codec, codec.training_smiles(), n=500))
         >>> bool(codec.novelty(["CC(=O)Nc1ccc(OOOO)cc1"])["is_out"][0])
         True

@@ -101,14 +101,14 @@ def _table(
     draws: Generator,
 ) -> pd.DataFrame:
     """The molecules among the fillings, one row each, by the best of its texts; scores None: still to be judged."""
-    from molvae.chem.molecules import canonicalize
+    from molvae.chem.molecules import read_written
 
     counts = {"tried": texts.total(), "invalid": 0, "altered": 0, "duplicates": 0, "distinct": 0}
     reasons: Counter[str] = Counter()
     kept = []
     for filling, drawn in texts.items():
         whole = "".join(part for pair in zip(pieces, (*filling, ""), strict=True) for part in pair)
-        molecule = canonicalize(whole)
+        molecule = read_written(whole)
         if molecule.smiles is None:
             counts["invalid"] += drawn
             reasons[(molecule.reason or "").split(":")[0]] += drawn

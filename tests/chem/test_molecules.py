@@ -305,3 +305,20 @@ def test_the_short_way_is_what_the_long_way_gives():
         parent, _ = get_parent_mol(standardize_mol(Chem.MolFromSmiles(raw)))
         long = standardize(Chem.MolToSmiles(parent)).smiles
         assert standardize(raw).smiles == long
+
+
+@pytest.mark.parametrize(
+    ("text", "smiles", "element"),
+    [
+        ("C1CC[C@@H]1", None, "C"),
+        ("CC(C)=[N+]C", None, "N"),
+        ("CC1(C)CCCC(C)(C)N1[O]", "CC1(C)CCCC(C)(C)N1[O]", None),
+        ("C[N+](C)(C)CC(=O)[O-]", "C[N+](C)(C)CC(=O)[O-]", None),
+        ("c1cc[nH]c1", "c1cc[nH]c1", None),
+    ],
+)
+def test_a_radical_is_a_slip_of_the_decoder(text, smiles, element):
+    written = molecules.read_written(text)
+    assert written.smiles == smiles
+    assert (written.reason == f"a radical: an unpaired electron on {element}") == (smiles is None)
+    assert molecules.canonicalize(text).smiles is not None

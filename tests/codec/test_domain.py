@@ -22,7 +22,7 @@ COLUMNS = [
 
 @pytest.fixture(scope="module")
 def codec():
-    return molvae.load_codec()
+    return molvae.load_codec("moses")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ DIAZEPAM = "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"
 
 @pytest.fixture(scope="module")
 def codec():
-    return molvae.load_codec()
+    return molvae.load_codec("moses")
 
 
 @pytest.fixture(scope="module")

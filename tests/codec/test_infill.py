@@ -19,7 +19,7 @@ GRU = {"encoder": {"kind": "gru", "embedding": 8, "hidden": 8}, "decoder": {"kin
 
 @pytest.fixture(scope="module")
 def bundled_codec():
-    return load_codec()
+    return load_codec("moses")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ UNREADABLE = ["no molecule", "C[Si](C)(C)C", None]
 
 @pytest.fixture(scope="module")
 def codec():
-    return molvae.load_codec()
+    return molvae.load_codec("moses")
 
 
 @pytest.fixture(scope="module")

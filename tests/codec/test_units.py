@@ -25,7 +25,7 @@ def codec_of(recipe, **changes):
 
 
 def test_the_largest_codes_are_listed_in_order():
-    codec = load_codec()
+    codec = load_codec("moses")
     codes = codec.encode(SMILES).z
     table = codec.explain_units(SMILES, top=4, units=[3, 60])
     for unit, rows in table.groupby("unit"):

@@ -27,7 +27,7 @@ SMILES = [
 
 
 def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-    return load_codec().novelty(smiles, percentile)["reason"].tolist()
+    return load_codec("moses").novelty(smiles, percentile)["reason"].tolist()
 
 
 KNOWN = Known({"C": "CHEMBL17564", "C[Se]C": None}, ["CC(=O)Nc1ccc(O)cc1"], domain)

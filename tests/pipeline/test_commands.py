@@ -41,7 +41,7 @@ def library() -> Path:
         *DRUGS.items(),
         ("salt", "CC(=O)Nc1ccc(O)cc1.Cl"),
         ("word", "=cmd"),
-        ("silane", "C[Si](C)(C)C"),
+        ("arsane", "C[As](C)C"),
         ("none", ""),
     ]
     path = Path("library.csv")
@@ -59,14 +59,14 @@ def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureF
     codec = molvae.load_codec()
     assert list(table)[:4] == ["id", "smiles", "ok", "reason"]
     assert list(table)[4:] == [f"z_{i:03d}" for i in range(codec.n_latent)]
-    assert table["id"].tolist() == [*DRUGS, "salt", "word", "silane", "none"]
+    assert table["id"].tolist() == [*DRUGS, "salt", "word", "arsane", "none"]
     assert table["ok"].tolist() == [True] * 5 + [False] * 3
     assert table["smiles"][4] == DRUGS["paracetamol"], "as encoded: without the salt"
     z = table.filter(like="z_").to_numpy()
     np.testing.assert_allclose(z[:4], codec.encode(list(DRUGS.values())).z, atol=1e-5)
     assert np.isnan(z[5:]).all()
     assert table["reason"].isna().tolist() == [True] * 5 + [False] * 3
-    assert "[Si]" in table["reason"][6]
+    assert "[As]" in table["reason"][6]
     said = capsys.readouterr().err
     assert "8 rows, 5 encoded: points.parquet" in said
     assert "1 not: not a SMILES" in said
@@ -85,10 +85,10 @@ def test_novelty_gives_a_row_for_every_row_and_counts_them(library: Path, capsys
     with library.open("a") as file:
         file.write("chain;CC(=O)Nc1ccc(OOOO)cc1\n")
     Path("known.smi").write_text("CC(=O)Nc1ccccc1\n")
-    arguments = ["novelty", str(library), "--id-column", "compound", "-o"]
+    arguments = ["novelty", str(library), "--id-column", "compound", "--codec", "moses", "-o"]
     assert run(*arguments, "novelty.parquet", "--reference", "known.smi") == 0
     table = pd.read_parquet("novelty.parquet")
-    assert table["id"].tolist() == [*DRUGS, "salt", "word", "silane", "none", "chain"]
+    assert table["id"].tolist() == [*DRUGS, "salt", "word", "arsane", "none", "chain"]
     assert table["is_out"].tolist()[4:] == [False, None, True, None, True]
     assert table["novelty"].isna().tolist() == [False] * 5 + [True, False, True, False]
     assert "nearest training molecule 0.48" in table["reason"][8]
@@ -199,7 +199,7 @@ def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.Cap
         "notes": {},
     }
     kept = pd.read_parquet("features/molecules.parquet")
-    assert kept["id"].tolist() == [*DRUGS, "silane"]
+    assert kept["id"].tolist() == [*DRUGS, "arsane"]
     assert Path("features/dropped.csv").read_text().splitlines()[2].startswith("6,word,'=cmd,")
     store = FeatureStore.open(Path("features"))
     featurizer = TokenFeaturizer.load(Path("features/featurizer.json"))
@@ -217,8 +217,8 @@ def test_featurize_with_a_codecs_vocabulary_drops_what_it_cannot_write(library: 
     assert manifest is not None
     assert manifest.counts.kept == 4
     assert manifest.counts.dropped["cannot be written as features"] == 1
-    assert "C[Si](C)(C)C,cannot be written as features: not in the codec's" in Path("features/dropped.csv").read_text()
-    assert TokenFeaturizer.load(Path("features/featurizer.json")) == molvae.load_codec().featurizer
+    assert "C[As](C)C,cannot be written as features: not in the codec's" in Path("features/dropped.csv").read_text()
+    assert TokenFeaturizer.load(Path("features/featurizer.json")) == molvae.load_codec("moses").featurizer
 
 
 def test_featurize_keeps_test_molecules_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -424,7 +424,7 @@ def test_query_is_a_table_on_a_terminal(
 
 
 def test_evaluate_prints_and_writes_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("evaluate", "--n", "20", "--json", "figures.json") == 0
+    assert run("evaluate", "--codec", "moses", "--n", "20", "--json", "figures.json") == 0
     assert capsys.readouterr().out.startswith("Codec moses\n")
     figures = json.loads(Path("figures.json").read_text())
     assert figures["n_samples"] == 20
