@@ -402,20 +402,24 @@ def decode(
     ] = 0.0,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the most probable text.")] = 0.0,
     seed: Seed = 0,
+    candidates: Annotated[
+        int, typer.Option("--candidates", min=1, help="Decode so often, and keep what lies nearest to the point.")
+    ] = 1,
 ) -> Job:
     """Turn points into molecules: one row for each point, in order.
 
     Columns: text as the decoder wrote it, smiles where that is a molecule, reason where it is not.
 
     \b
-    Example:
+    Examples:
       molvae decode points.parquet -o molecules.csv
+      molvae decode points.parquet --candidates 8 -o molecules.csv
     """
 
     def job() -> None:
         from pipeline import commands
 
-        commands.decode(source, out, codec, noise, temperature, seed)
+        commands.decode(source, out, codec, noise, temperature, seed, candidates)
 
     return job
 

@@ -161,7 +161,9 @@ def novelty(
         _say(f"  {count:,} not read: {kind}")
 
 
-def decode(source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int) -> None:
+def decode(
+    source: Path, out: Path, codec_name: str | None, noise: float, temperature: float, seed: int, candidates: int
+) -> None:
     """Write one molecule, or the reason why there is none, for each point of a table."""
     check_ending(out, _MOLECULE_ENDINGS)
     codec = _codec(codec_name)
@@ -173,7 +175,7 @@ def decode(source: Path, out: Path, codec_name: str | None, noise: float, temper
         for place, chunk in enumerate(chunks):
             z = chunk[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             chunk_seed = seed if place == 0 else integer_seed(seed, f"decode chunk {place}")
-            table = _decoded_table(codec.decode(z, noise, temperature, chunk_seed))
+            table = _decoded_table(codec.decode(z, noise, temperature, chunk_seed, candidates))
             if has_ids:
                 table["id"] = [None if pd.isna(name) else str(name) for name in chunk["id"]]
             writer.write(table)

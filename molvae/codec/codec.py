@@ -48,6 +48,8 @@ PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 
 DEFAULT_NAME = "druglike"
 _BATCH = 512
+_ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
+_CANDIDATE_TEMPERATURE = 0.6
 _WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
@@ -146,16 +148,35 @@ class Codec:
         z[places] = encode_features(self.model, features.x[features.ok], reader.spec)
         return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)
 
-    def decode(self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0) -> list[Decoded]:
+    def decode(
+        self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, candidates: int = 1
+    ) -> list[Decoded]:
         """One molecule, or a reason, per point (n, D), in order; greedy and exact unless asked.
 
         noise: in [0, 1]; how far from the point its molecule may lie: 0 the molecule itself, 1 any molecule.
         temperature: of the tokens; 0 takes the most probable. Above 0 of either, another seed gives other molecules.
+        candidates: above 1, a point to which its molecule does not lead back is decoded so many times in all, the first
+            time greedily, and the molecule whose own point is nearest is kept.
 
         Raises:
-            InputError: z is not (n, D), noise or temperature is out of range, or the codec rebuilds no molecules but
-                fingerprints.
+            InputError: z is not (n, D), noise or temperature is out of range, candidates is below 1, or above 1 beside
+                noise or temperature, or the codec rebuilds no molecules but fingerprints.
+
+        Example:
+            >>> codec = load_codec()
+            >>> strychnine = codec.encode(["O=C1C[C@@H]2OCC=C3CN4CC[C@]56[C@@H]4C[C@H]3[C@H]2[C@H]5N1c1ccccc16"])
+            >>> len(codec.decode(strychnine.z, candidates=8))
+            1
         """
+        if candidates < 1 or (candidates > 1 and (noise or temperature)):
+            raise InputError(
+                f"candidates: expected at least 1, and 1 beside noise or temperature, got {candidates} beside noise "
+                f"{noise} and temperature {temperature}"
+            )
+        decoded = self._decode(z, noise, temperature, seed)
+        return decoded if candidates == 1 else self._nearest(self._points(z), decoded, candidates, seed)
+
+    def _decode(self, z: np.ndarray, noise: float, temperature: float, seed: int) -> list[Decoded]:
         points = self._points(z)
         featurizer = self.featurizer
         if not isinstance(featurizer, TokenFeaturizer):
@@ -180,6 +201,27 @@ class Codec:
                 reason = answer.reason if is_closed else "the text finds no end"
                 decoded[row] = Decoded(text, None if reason else answer.smiles, reason)
         return decoded
+
+    def _nearest(self, points: np.ndarray, greedy: list[Decoded], candidates: int, seed: int) -> list[Decoded]:
+        """Of several molecules of each point the one whose own point is nearest; the greedy one where none is read."""
+        best, distance = list(greedy), self._miss(points, greedy)
+        for attempt in range(1, candidates):
+            rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
+            if not len(rows):
+                break
+            drawn = self._decode(points[rows], 0.0, _CANDIDATE_TEMPERATURE, integer_seed(seed, f"candidate {attempt}"))
+            for row, molecule, miss in zip(rows, drawn, self._miss(points[rows], drawn), strict=True):
+                if miss < distance[row]:
+                    best[row], distance[row] = molecule, miss
+        return best
+
+    def _miss(self, points: np.ndarray, decoded: list[Decoded]) -> np.ndarray:
+        """Euclidean distance (n,) of each point from the own point of its molecule; infinite where there is none."""
+        rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
+        own = self.encode([decoded[row].smiles for row in rows])
+        miss = np.full(len(points), np.inf)
+        miss[rows] = np.where(own.ok, np.linalg.norm(own.z - points[rows], axis=1), np.inf)
+        return miss
 
     def decode_features(self, z: np.ndarray) -> np.ndarray:
         """What the model rebuilds from points (n, D), as features: tokens, bits or expected counts; greedy."""

@@ -23,6 +23,7 @@ from molvae.validation.comparison import (
 from molvae.validation.distribution import kind_of, load_test_smiles, ranked, read_set
 
 TRIES = 3
+CANDIDATES = 8
 ACTIVE_VARIANCE = 0.01
 
 
@@ -58,7 +59,7 @@ class EvaluatedCodec(Protocol):
         """As Codec.encode."""
         ...
 
-    def decode(self, z: np.ndarray) -> Sequence[_Decoded]:
+    def decode(self, z: np.ndarray, *, candidates: int = 1) -> Sequence[_Decoded]:
         """As Codec.decode, greedy."""
         ...
 
@@ -81,6 +82,7 @@ class Evaluation:
 
     n_test: molecules encoded and decoded, greedy from their codes; n_unreadable of them have no code.
     exact, canonical: share of all n_test whose decoded text, or its canonical SMILES, is that of the molecule.
+    canonical_of_8: as canonical, of the molecule nearest to the code among CANDIDATES decodes.
     active_units: of the n_latent dimensions those in which the codes vary by more than ACTIVE_VARIANCE (Burda et al.
         2016, arXiv 1509.00519).
     n_samples: drawn from the prior. valid_first: share that are molecules at the first decode.
@@ -96,6 +98,7 @@ class Evaluation:
     unreadable_reasons: dict[str, int]
     exact: float | None
     canonical: float | None
+    canonical_of_8: float | None
     active_units: int | None
     n_latent: int
     n_samples: int
@@ -171,6 +174,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
         TableRow(f"Codes of {e.n_test:,} test molecules"),
         TableRow("  decoded exactly", [percent(e.exact)], "text as encoded, greedy from the code"),
         TableRow("  the same molecule", [percent(e.canonical)], "canonical SMILES as encoded"),
+        TableRow(f"  nearest of {CANDIDATES}", [percent(e.canonical_of_8)], "the same, several decodes of each code"),
         TableRow("  without a code", [f"{e.n_unreadable:,}"], list_kinds(e.unreadable_reasons)),
         TableRow("  active units", [active], why),
         TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),
@@ -198,6 +202,7 @@ def _reconstruct(codec: EvaluatedCodec, smiles: Sequence[str]) -> dict[str, Any]
     encoding = codec.encode(smiles)
     readable = np.flatnonzero(encoding.ok).tolist()
     decoded = codec.decode(encoding.z[readable]) if len(readable) else []
+    nearest = codec.decode(encoding.z[readable], candidates=CANDIDATES) if len(readable) else []
     pairs = [(encoding.smiles[row], back) for row, back in zip(readable, decoded, strict=True)]
     variance = encoding.z[readable].var(axis=0) if len(readable) > 1 else None
     return {
@@ -206,6 +211,8 @@ def _reconstruct(codec: EvaluatedCodec, smiles: Sequence[str]) -> dict[str, Any]
         "unreadable_reasons": ranked(Counter(kind_of(reason) for reason in encoding.reason if reason)),
         "exact": sum(back.text == given for given, back in pairs) / len(smiles),
         "canonical": sum(back.smiles == given for given, back in pairs) / len(smiles),
+        "canonical_of_8": sum(back.smiles == encoding.smiles[row] for row, back in zip(readable, nearest, strict=True))
+        / len(smiles),
         "active_units": None if variance is None else int((variance > ACTIVE_VARIANCE).sum()),
         "n_latent": encoding.z.shape[1],
     }

@@ -64,6 +64,34 @@ def test_the_default_codec_reads_and_writes_stereo_and_charges():
     assert sum(a == b for a, b in zip(back, encoding.smiles, strict=True)) >= 3
 
 
+def test_of_several_candidates_the_nearest_to_the_point_is_kept():
+    codec = molvae.load_codec()
+    library = pd.read_csv(bundled("moses_test_scaffolds.csv.gz"))["SMILES"]
+    long = library[library.str.len() > 48].head(300).tolist()
+    encoding = codec.encode(long)
+    greedy, nearest = codec.decode(encoding.z), codec.decode(encoding.z, candidates=6, seed=2)
+    exact = [sum(a.smiles == b for a, b in zip(found, encoding.smiles, strict=True)) for found in (greedy, nearest)]
+    assert exact[1] >= exact[0] + 3
+    assert all(b.smiles == a for a, b, c in zip(encoding.smiles, nearest, greedy, strict=True) if c.smiles == a)
+    misses = [codec._miss(encoding.z, found) for found in (greedy, nearest)]
+    assert np.all(misses[1] <= misses[0])
+    assert nearest == codec.decode(encoding.z, candidates=6, seed=2)
+
+
+@pytest.mark.parametrize(
+    "options", [{"candidates": 0}, {"candidates": 2, "noise": 0.1}, {"candidates": 2, "temperature": 1}]
+)
+def test_candidates_that_cannot_be_had(codec, options):
+    with pytest.raises(InputError, match="candidates: expected at least 1, and 1 beside noise or temperature"):
+        codec.decode(codec.draw(1), **options)
+
+
+def test_a_point_without_candidates_keeps_its_reason(codec):
+    z = np.stack([np.full(codec.n_latent, np.nan, np.float32), codec.encode(DRUGS).z[0]])
+    assert codec.decode(z, candidates=3) == codec.decode(z)
+    assert codec.decode(z[:1], candidates=3)[0].reason == "the point holds NaN or infinity"
+
+
 def test_many_points_are_read_as_few_are(codec, monkeypatch):
     z = np.concatenate([codec.draw(600, seed=4), np.full((1, codec.n_latent), np.nan, np.float32)])
     alone = codec.decode(z, noise=0.9, temperature=1.2, seed=5)

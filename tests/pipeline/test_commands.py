@@ -114,6 +114,9 @@ def test_encode_and_decode_go_round(library: Path) -> None:
     codec = molvae.load_codec()
     direct = codec.decode(codec.encode(list(DRUGS.values())).z)
     assert table["smiles"][:4].where(table["smiles"][:4].notna(), None).tolist() == [row.smiles for row in direct]
+    assert run("decode", "points.csv", "--candidates", "4", "-o", "near.csv") == 0
+    assert pd.read_csv("near.csv")["smiles"].notna().sum() >= table["smiles"].notna().sum()
+    assert run("decode", "points.csv", "--candidates", "4", "--noise", "0.2", "-o", "none.csv") == 2
     assert "NaN" in table["reason"][6]
 
 
