@@ -71,7 +71,10 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["sample", "--sed", "3"], "No such option: --sed (Possible options: --seed); see molvae sample --help"),
+        (
+            ["sample", "--sed", "3"],
+            "No such option: --sed (Possible options: --noise, --seed); see molvae sample --help",
+        ),
         (["smaple"], "No such command 'smaple'. Did you mean 'sample'?; see molvae --help"),
         (["sample", "-n", "0", "-o", "a.smi"], "Invalid value for '-n'"),
         (["sample", "-n", "many", "-o", "a.smi"], "Invalid value for '-n'"),
