@@ -89,5 +89,5 @@ def test_bad_input_ends_in_a_sentence(
 def test_one_sample_of_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--n", "1", "--reference", "mine.csv") == 0
     said = capsys.readouterr().out
-    assert said.startswith("Codec moses\n")
+    assert said.startswith("Codec druglike\n")
     assert "needs two valid molecules" in said
