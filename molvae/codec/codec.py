@@ -218,9 +218,11 @@ class Codec:
     def _miss(self, points: np.ndarray, decoded: list[Decoded]) -> np.ndarray:
         """Euclidean distance (n,) of each point from the own point of its molecule; infinite where there is none."""
         rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
-        own = self.encode([decoded[row].smiles for row in rows])
+        reader = self.view or self.featurizer
+        own = reader.encode([decoded[row].smiles or "" for row in rows])
+        read = np.array(rows, np.int64)[own.ok]
         miss = np.full(len(points), np.inf)
-        miss[rows] = np.where(own.ok, np.linalg.norm(own.z - points[rows], axis=1), np.inf)
+        miss[read] = np.linalg.norm(encode_features(self.model, own.x[own.ok], reader.spec) - points[read], axis=1)
         return miss
 
     def decode_features(self, z: np.ndarray) -> np.ndarray:
