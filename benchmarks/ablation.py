@@ -27,7 +27,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from molvae.bundled import bundled
-from molvae.chem.fingerprints import tanimoto
+from molvae.chem.fingerprints import morgan_bits, tanimoto
 from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.features import FeatureSettings, FeatureStore, FeatureWriter, learn_featurizer
@@ -46,14 +46,13 @@ WEIGHTS = {"noised_reconstruction": 0.8, "kl": 0.12, "properties": 5.0}
 ROWS: dict[str, dict[str, Any]] = {
     "base": {},
     "no_noise": {"model": {"changes": {"tells_noise": False}}},
-    "noise_weight_0.3": {"weights": {"noised_reconstruction": 0.3}},
     "noise_weight_2": {"weights": {"noised_reconstruction": 2.0}},
     "noise_draws_2": {"model": {"noise_draws": 2}},
     "kl_0.05": {"weights": {"kl": 0.05}},
     "kl_0.3": {"weights": {"kl": 0.3}},
     "free_0.3_nats": {"model": {"free_nats": 0.3}},
     "no_properties": {"weights": {"properties": 0.0}},
-    "properties_15": {"weights": {"properties": 15.0}},
+    "similarity_20": {"features": {"label_bits": 1024}, "weights": {"similarity": 20.0}},
     "latent_32": {"model": {"n_latent": 32}},
     "latent_128": {"model": {"n_latent": 128}},
     "atoms": {"features": {"vocabulary_size": 40}},
@@ -64,6 +63,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "bits_in": {"features": {"view": "bits", "n_bits": 2048}, "model": {"encoder": None}},
     "graph_in": {"features": {"view": "graph"}, "model": {"encoder": None}},
     "tokens_dropped": {"model": {"changes": {"corrupts": True}, "corruption_level": 0.1}},
+    "decoder_tokens_dropped": {"model": {"token_dropout": 0.1}},
 }
 """Row -> what it has otherwise than the base."""
 
@@ -107,7 +107,7 @@ def row_of(changes: dict[str, Any], minutes: float, n_train: int, n: int) -> dic
     weights = {**WEIGHTS, **changes.get("weights", {})}
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder, "features")
-        write_features(features, featurizer, view, corpus)
+        write_features(features, featurizer, view, corpus, settings.label_bits)
         rate = timed(features, Path(folder, "timing"), model, weights, max(2_048, int(n_train / 30)))
         trained = train(config_of(model, weights, int(rate * minutes * 60)), features, Path(folder, "work"))
         prior = fit_prior(trained.model, FeatureStore.open(features), PriorSettings(n_codes=100_000))
@@ -126,17 +126,19 @@ def row_of(changes: dict[str, Any], minutes: float, n_train: int, n: int) -> dic
     }
 
 
-def write_features(folder: Path, featurizer: Any, view: Any, corpus: list[str]) -> None:
+def write_features(folder: Path, featurizer: Any, view: Any, corpus: list[str], n_bits: int) -> None:
     folder.mkdir()
-    with FeatureWriter(folder, featurizer.spec, LABELS, view.spec if view else None) as writer:
+    with FeatureWriter(folder, featurizer.spec, LABELS, view.spec if view else None, n_bits) as writer:
         for begin in range(0, len(corpus), 20_000):
             chunk = corpus[begin : begin + 20_000]
             x, seen = featurizer.encode(chunk), view.encode(chunk) if view else None
             ok = x.ok if seen is None else x.ok & seen.ok
             y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
+            bits = np.zeros((len(chunk), n_bits), np.uint8)
             if begin == 0:
                 y[:] = compute(chunk, LABELS).to_numpy(np.float32)
-            writer.write(x.x[ok], y[ok], seen.x[ok] if seen else None)
+                bits = morgan_bits(chunk, n_bits=n_bits) if n_bits else bits
+            writer.write(x.x[ok], y[ok], seen.x[ok] if seen else None, bits[ok])
 
 
 def config_of(model: dict[str, Any], weights: dict[str, float], n_molecules: int) -> TrainConfig:

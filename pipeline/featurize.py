@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from molvae.chem.pool import WorkerFailure, map_rows
+from molvae.chem.fingerprints import morgan_bits
+from molvae.chem.pool import map_rows
 from molvae.chem.properties import compute
 from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
@@ -136,17 +138,19 @@ def _write_features(
     One that a featurizer cannot write is dropped, with the reason.
     """
     draft = folder / _DRAFT
-    n, n_labels = pq.ParquetFile(draft).metadata.num_rows, wanted.settings.labels
+    n, n_labels, n_bits = pq.ParquetFile(draft).metadata.num_rows, wanted.settings.labels, wanted.settings.label_bits
     featurizer, view = _featurizers(draft, n, wanted, seed)
     featurizer.save(folder / FEATURIZER_NAME)
     if view is not None:
         view.save(folder / VIEW_NAME)
     labelled = _draw(n, n_labels, seed, "labels")
     texts = (chunk["smiles"][mask].tolist() for chunk, mask in _chunks(draft, labelled))
-    labels = map_rows(_label, texts) if n_labels else None
+    labels = map_rows(partial(_label, n_bits=n_bits), texts) if n_labels else None
     with (
         writing(folder / MOLECULES, _KEPT) as kept,
-        FeatureWriter(folder, featurizer.spec, LABELS if n_labels else (), view.spec if view else None) as features,
+        FeatureWriter(
+            folder, featurizer.spec, LABELS if n_labels else (), view.spec if view else None, n_bits
+        ) as features,
         screen.bar("features and labels" if n_labels else "features", n, "molecules") as bar,
     ):
         for chunk, mask in _chunks(draft, labelled):
@@ -154,10 +158,11 @@ def _write_features(
             encoded, seen = featurizer.encode(smiles), view.encode(smiles) if view else None
             ok = encoded.ok if seen is None else encoded.ok & seen.ok
             reasons = [*zip(encoded.reason, seen.reason if seen else encoded.reason, strict=True)]
-            y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
-            if labels is not None:
-                y[mask] = [_values(answer) for answer in next(labels)] or y[mask]
-            features.write(encoded.x[ok], y[ok] if labels is not None else None, seen.x[ok] if seen else None)
+            y, bits = np.full((len(chunk), len(LABELS)), np.nan, np.float32), np.zeros((len(chunk), n_bits), np.uint8)
+            for row, answer in zip(np.flatnonzero(mask), next(labels) if labels else (), strict=labels is not None):
+                if isinstance(answer, _Labels):
+                    y[row], bits[row] = answer.properties, np.unpackbits(answer.bits, count=n_bits)
+            features.write(encoded.x[ok], y[ok] if labels else None, seen.x[ok] if seen else None, bits[ok])
             kept.write(chunk[ok])
             unwritten = chunk[~ok].assign(
                 raw=chunk["smiles"][~ok],
@@ -201,12 +206,16 @@ def _chunks(path: Path, mask: np.ndarray) -> Iterator[tuple[pd.DataFrame, np.nda
         begin += len(batch)
 
 
-def _label(smiles: str) -> list[float]:
-    return [float(value) for value in compute([smiles], LABELS).iloc[0]]
+class _Labels(NamedTuple):
+    """What a codec learns of a molecule: properties in the order of LABELS, and packed bits of a fingerprint."""
+
+    properties: list[float]
+    bits: np.ndarray
 
 
-def _values(answer: list[float] | WorkerFailure) -> list[float]:
-    return answer if isinstance(answer, list) else [float("nan")] * len(LABELS)
+def _label(smiles: str, n_bits: int) -> _Labels:
+    bits = morgan_bits([smiles], n_bits=n_bits)[0] if n_bits else np.zeros(0, np.uint8)
+    return _Labels([float(value) for value in compute([smiles], LABELS).iloc[0]], np.packbits(bits))
 
 
 class _Counter:

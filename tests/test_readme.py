@@ -89,7 +89,7 @@ def test_family_of_the_design_is_that_of_the_code() -> None:
         name: (
             scored.startswith("hidden"),
             bottleneck.split(",")[0],
-            set(re.findall(r"kl_to_rate|kl|l1|contraction", terms)),
+            set(re.findall(r"kl_to_rate|kl|l1|contraction|similarity", terms)),
         )
         for name, scored, bottleneck, terms in rows
     }

@@ -12,7 +12,7 @@ from molvae.autoencoder.reconstruction import RECONSTRUCTIONS
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
 from molvae.autoencoder.trace import Batch, Latent, Trace
 from molvae.devices import autocast
-from molvae.feature_spec import FeatureSpec
+from molvae.feature_spec import MASK, PAD, FeatureSpec
 
 
 class Autoencoder(nn.Module):
@@ -22,6 +22,7 @@ class Autoencoder(nn.Module):
     not. No part asks whether it is in training.
 
     spec: of what is rebuilt.
+    token_dropout: the share of the tokens before that the decoder does not see when it reads a point without noise.
     """
 
     encoder: Any
@@ -39,6 +40,7 @@ class Autoencoder(nn.Module):
         property_head: PropertyHead | None,
         is_noise_told: bool,
         noise_draws: int = 1,
+        token_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -50,19 +52,28 @@ class Autoencoder(nn.Module):
         self.property_head = property_head
         self.is_noise_told = is_noise_told
         self.noise_draws = noise_draws
+        self.token_dropout = token_dropout
 
     def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
         """The stochastic path: corrupt, encode, sample, decode; and decode a noised point where noise is told."""
         corrupted = self.corruption(batch, generator)
         latent: Latent = self.bottleneck(self.encoder(corrupted.view), generator)
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
+        told = self._thinned(batch.x, generator)
         if not self.is_noise_told:
-            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, batch.x), None, generator)
+            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), None, generator)
         level = torch.rand((self.noise_draws, len(exact)), generator=generator, device=exact.device).mean(0)
         points = torch.cat([latent.sample, noised(latent.sample, level, generator)])
-        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([batch.x, batch.x]))
+        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, batch.x]))
         output, noised_output = outputs.chunk(2)
         return Trace(batch, corrupted, latent, output, noised_output, generator)
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Of what `terms` answers, in its order."""
+        told = ("noised_reconstruction",) if self.is_noise_told else ()
+        read = ("properties",) if self.property_head is not None else ()
+        return ("reconstruction", *told, *self.regularizers, *read)
 
     def terms(self, trace: Trace) -> dict[str, Tensor]:
         """Name -> (B,), unweighted, in nats; weights belong to the trainer."""
@@ -76,14 +87,30 @@ class Autoencoder(nn.Module):
             terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)
         return terms
 
+    def _thinned(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Tokens (B, L) as the decoder is told them: some hidden, so that it must ask the point."""
+        if not self.token_dropout or self.spec.kind != "tokens":
+            return x
+        hidden = torch.rand(x.shape, generator=generator, device=x.device) < self.token_dropout
+        return x.masked_fill(hidden & (x != PAD), MASK)
+
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, D), deterministic, of features as the encoder reads them."""
+        code: Tensor = self.bottleneck.code(self._hidden(x))
+        return code
+
+    @torch.no_grad()
+    def draw(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Points (B, D) about the codes, as the decoder learnt to read them; the codes where none are drawn."""
+        latent: Latent = self.bottleneck(self._hidden(x), generator)
+        return latent.sample
+
+    def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):
             alone = len(x) == 1  # a single row is multiplied by other routines, which round otherwise
             hidden: Tensor = self.encoder(torch.cat([x, x]) if alone else x)
-        code: Tensor = self.bottleneck.code(hidden[: len(x)].float())
-        return code
+        return hidden[: len(x)].float()
 
     def decode(
         self, z: Tensor, noise: float = 0.0, temperature: float = 0.0, generator: Generator | None = None

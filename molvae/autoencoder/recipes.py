@@ -106,6 +106,7 @@ class ModelSettings(Settings):
     corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
     corruption_level: float = Field(0.15, ge=0)
     noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of so many uniform draws")
+    token_dropout: float = Field(0.0, ge=0, lt=1, description="share of the tokens before that a decoder is not told")
     free_nats: float = Field(0.0, ge=0, description="least cost of a latent dimension, in nats")
     active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
     k: int = Field(8, ge=1, description="units that speak for a molecule, for the top-k bottleneck")
@@ -113,12 +114,17 @@ class ModelSettings(Settings):
 
 
 def build(
-    settings: ModelSettings, spec: FeatureSpec, n_properties: int = 0, view: FeatureSpec | None = None
+    settings: ModelSettings,
+    spec: FeatureSpec,
+    n_properties: int = 0,
+    view: FeatureSpec | None = None,
+    n_bits: int = 0,
 ) -> Autoencoder:
     """The model of a recipe, with random weights.
 
     spec: of what is rebuilt; view: of what the encoder reads, where that is something else.
-    n_properties: labels a molecule; the recipe's property head is left out where there are none.
+    n_properties, n_bits: labels a molecule, and bits of its fingerprint. The property head is left out where there are
+        no labels, and the term `similarity` where there are no bits.
 
     Raises:
         InputError: no such recipe or part, or parts that cannot be put together.
@@ -133,6 +139,7 @@ def build(
         raise InputError(
             f"recipe {settings.recipe!r}: a linear map reads and writes numbers, not tokens or graphs; use 'plain'"
         )
+    names = [name for name in recipe.regularizers if name != "similarity" or n_bits]
     encoder = _encoder(settings, recipe, seen)
     return Autoencoder(
         spec=spec,
@@ -140,12 +147,13 @@ def build(
         encoder=encoder,
         bottleneck=_named(BOTTLENECKS, recipe.bottleneck, "bottleneck")(encoder.n_out, settings),
         decoder=_decoder(settings, recipe, spec),
-        regularizers={name: _named(REGULARIZERS, name, "regularizer")(settings) for name in recipe.regularizers},
+        regularizers={name: _named(REGULARIZERS, name, "regularizer")(settings) for name in names},
         property_head=PropertyHead(settings.n_latent, n_properties)
         if recipe.reads_properties and n_properties
         else None,
         is_noise_told=recipe.tells_noise,
         noise_draws=settings.noise_draws,
+        token_dropout=settings.token_dropout,
     )
 
 
@@ -234,6 +242,7 @@ REGULARIZERS: dict[str, Callable[[ModelSettings], Regularizer]] = {
     "l1": lambda settings: regularizers.l1,
     "kl_to_rate": lambda settings: regularizers.KlToRate(settings.active_rate),
     "contraction": lambda settings: regularizers.Contraction(settings.contraction_step),
+    "similarity": lambda settings: regularizers.Similarity(),
 }
 
 RECIPES = {
@@ -246,5 +255,7 @@ RECIPES = {
     "sparse_rate": Recipe(bottleneck="sigmoid", regularizers=("kl_to_rate",)),
     "sparse_topk": Recipe(bottleneck="topk"),
     "contractive": Recipe(regularizers=("contraction",)),
-    "molecular": Recipe(bottleneck="gaussian", regularizers=("kl",), tells_noise=True, reads_properties=True),
+    "molecular": Recipe(
+        bottleneck="gaussian", regularizers=("kl", "similarity"), tells_noise=True, reads_properties=True
+    ),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from molvae.autoencoder.trace import Latent, Trace
 
@@ -89,6 +90,37 @@ class Contraction:
         return total / self.n_directions
 
 
+class Similarity:
+    """How badly a molecule's neighbours by their codes agree with its neighbours by their fingerprints.
+
+    Each molecule of a batch that has a fingerprint spreads a probability over the others by Tanimoto similarity, so
+    sharply that the nearest few count, and one by the cosine of the codes; the term is the divergence of the second
+    from the first. A molecule without a fingerprint counts nothing.
+
+    Source: stochastic neighbour embedding, Hinton and Roweis 2002; over a batch, and with similarities for distances.
+    """
+
+    def __init__(self, sharpness: float = 20.0, code_sharpness: float = 10.0) -> None:
+        self.sharpness, self.code_sharpness = sharpness, code_sharpness
+
+    def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
+        """The term (B,), in nats."""
+        bits, code = trace.batch.bits, trace.latent.code
+        if bits is None:
+            return code.new_zeros(len(code))
+        with torch.autocast(code.device.type, enabled=False):
+            shared, n = bits @ bits.t(), bits.sum(1)
+            tanimoto = shared / (n[:, None] + n - shared).clamp(min=1.0)
+            direction = normalize(code.float(), dim=1)
+            cosine = direction @ direction.t()
+        has_none = n == 0
+        left_out = torch.eye(len(code), dtype=torch.bool, device=code.device) | has_none
+        nearly = -1e4  # not infinite: a row of which all is left out would be NaN
+        wanted = (self.sharpness * tanimoto).masked_fill(left_out, nearly).log_softmax(1)
+        found = (self.code_sharpness * cosine).masked_fill(left_out, nearly).log_softmax(1)
+        return (wanted.exp() * (wanted - found)).sum(1).masked_fill(has_none, 0.0)
+
+
 class PropertyHead(nn.Module):
     """Properties as a linear function of the decoder's point: they become directions in the space.
 
@@ -123,7 +155,7 @@ class PropertyHead(nn.Module):
         if y is None:
             return latent.code.new_zeros(len(latent.code))
         error = (self(latent.sample) - y) / self.scale
-        return 0.5 * torch.where(y.isnan(), 0.0, error).square().sum(1)
+        return 0.5 * error.masked_fill(y.isnan(), 0.0).square().sum(1)
 
 
 def noised(z: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -11,11 +11,13 @@ class Batch(NamedTuple):
     x: what is rebuilt; tokens (B, L) int64, filled up with PAD, or numbers (B, F) float32.
     view: what the encoder reads where that differs from x; None where it does not.
     y: labels (B, P), NaN where a molecule has none; None where there are no labels at all.
+    bits: fingerprints (B, F) of 0 and 1, all 0 where a molecule has none; None where none has.
     """
 
     x: Tensor
     view: Tensor | None = None
     y: Tensor | None = None
+    bits: Tensor | None = None
 
 
 class Corrupted(NamedTuple):

@@ -614,8 +614,13 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
     return Codec.load(folder)
 
 
-def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding."""
+def encode_features(
+    model: Autoencoder, x: np.ndarray, spec: FeatureSpec, draws: torch.Generator | None = None
+) -> np.ndarray:
+    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding.
+
+    draws: where given, points about the codes instead, one a row, as the decoder reads them.
+    """
     if not len(x):
         return np.empty((0, model.bottleneck.n_latent), np.float32)
     lengths = filled_lengths(x, spec)
@@ -623,14 +628,18 @@ def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.
     codes = []
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
-        codes.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
+        seen = torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))
+        codes.append((model.encode(seen) if draws is None else model.draw(seen, draws)).numpy())
     z = np.empty((len(x), codes[0].shape[1]), np.float32)
     z[order] = np.concatenate(codes)
     return z
 
 
 def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
-    """The prior of the codes of a features folder's molecules, of at most `settings.n_codes` drawn at random.
+    """The prior of a features folder's molecules, of at most `settings.n_codes` drawn at random.
+
+    It is fitted to points about their codes, one a molecule, as the decoder learnt to read them: fitted to the codes
+    themselves it is too narrow, and what is drawn from it less diverse than the molecules are (docs/latent.md).
 
     Raises:
         InputError: there are too few molecules for it.
@@ -638,7 +647,8 @@ def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = 
     settings = settings or PriorSettings()
     rows = np.sort(generator(seed, "prior fit").permutation(len(store))[: settings.n_codes])
     parts = np.array_split(rows, max(1, len(rows) // 20_000))
-    codes = np.concatenate([encode_rows(model, store, part) for part in parts])
+    draws = torch.Generator().manual_seed(integer_seed(seed, "prior draws"))
+    codes = np.concatenate([encode_rows(model, store, part, draws) for part in parts])
     return fit_prior_to_codes(codes, settings, seed)
 
 
@@ -653,12 +663,12 @@ def property_errors(model: Autoencoder, store: Rows, n: int = 5_000, seed: int =
     return {name: round(float(error), 4) for name, error in zip(store.label_names, errors, strict=True)}
 
 
-def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:
-    """Codes (len(chosen), D) float32 of training rows, by row number."""
+def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray, draws: torch.Generator | None = None) -> np.ndarray:
+    """Codes (len(chosen), D) float32 of training rows, by row number, or points about them; see encode_features."""
     view = rows.views(chosen)
     if view is None:
-        return encode_features(model, rows.rows(chosen), rows.spec)
-    return encode_features(model, view, rows.view_spec or rows.spec)
+        return encode_features(model, rows.rows(chosen), rows.spec, draws)
+    return encode_features(model, view, rows.view_spec or rows.spec, draws)
 
 
 def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":

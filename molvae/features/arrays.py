@@ -76,6 +76,11 @@ class ArrayRows:
         return np.ones(len(self.x), np.int64)
 
     @property
+    def n_bits(self) -> int:
+        """No row has a fingerprint."""
+        return 0
+
+    @property
     def labelled(self) -> np.ndarray:
         """All rows, where there are labels."""
         return np.arange(len(self.x) if self.label_names else 0)
@@ -92,6 +97,9 @@ class ArrayRows:
         """Labels (len(rows), p) float32, NaN where there is none."""
         chosen: np.ndarray = self.label_rows[rows]
         return chosen
+
+    def fingerprints(self, rows: np.ndarray) -> None:
+        """There are none."""
 
 
 def _checked(table: np.ndarray, n_columns: int | None) -> np.ndarray:

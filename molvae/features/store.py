@@ -13,8 +13,8 @@ from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
 
 SPEC_NAME = "features.json"
 LABELS_NAME, LABELLED_NAME = "properties.npy", "labelled.npy"
-REBUILT, VIEW = "rebuilt", "view"
-"""Names of the arrays of what is rebuilt, and of what the encoder reads where that is something else."""
+REBUILT, VIEW, FINGERPRINTS = "rebuilt", "view", "fingerprints"
+"""Names of the arrays: what is rebuilt, what the encoder reads where that is something else, labelled rows' bits."""
 
 _RAGGED = ("tokens", "graph")
 
@@ -25,6 +25,7 @@ class Rows(Protocol):
 
     spec: of what is rebuilt; view_spec: of what the encoder reads, where that is something else.
     label_names: of the p labels; labelled: the numbers of the rows that have any, sorted.
+    n_bits: of the labelled rows' fingerprints; 0: they have none.
     lengths: (n,) tokens of each row; 1 where rows are numbers.
     """
 
@@ -36,6 +37,8 @@ class Rows(Protocol):
     def label_names(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def labelled(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def n_bits(self) -> int: ...  # noqa: D102
     @property
     def lengths(self) -> np.ndarray: ...  # noqa: D102
 
@@ -51,6 +54,10 @@ class Rows(Protocol):
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Labels (len(rows), p) float32, NaN where there is none."""
+        ...
+
+    def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
+        """Fingerprints (len(rows), n_bits) float32 of 0 and 1, all 0 where a row has none; None where no row has."""
         ...
 
 
@@ -110,6 +117,7 @@ class FeatureStore:
 
     rebuilt, view: as in Rows; view is None where the encoder reads what is rebuilt.
     labelled: (m,) int64, numbers of the rows with labels, sorted; label_rows: (m, p) float32.
+    label_bits: fingerprints (m, n_bits) of the same rows; None where there are none.
     """
 
     rebuilt: StoredArray
@@ -117,6 +125,7 @@ class FeatureStore:
     labelled: np.ndarray
     label_rows: np.ndarray
     label_names: tuple[str, ...]
+    label_bits: StoredArray | None = None
 
     def __len__(self) -> int:
         return len(self.rebuilt)
@@ -147,11 +156,30 @@ class FeatureStore:
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Labels (len(rows), p) float32, NaN where there is none."""
         labels = np.full((len(rows), len(self.label_names)), np.nan, np.float32)
+        is_labelled, places = self._places(rows)
+        labels[is_labelled] = self.label_rows[places]
+        return labels
+
+    @property
+    def n_bits(self) -> int:
+        """Of the labelled rows' fingerprints; 0 where they have none."""
+        return self.label_bits.spec.width if self.label_bits else 0
+
+    def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
+        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has."""
+        if self.label_bits is None:
+            return None
+        bits = np.zeros((len(rows), self.n_bits), np.float32)
+        is_labelled, places = self._places(rows)
+        bits[is_labelled] = self.label_bits.rows(places)
+        return bits
+
+    def _places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are labelled, bool like rows, and where among the labelled those stand."""
         places = np.searchsorted(self.labelled, rows)
         places[places == len(self.labelled)] = 0
         is_labelled = self.labelled[places] == rows if len(self.labelled) else np.zeros(len(rows), bool)
-        labels[is_labelled] = self.label_rows[places[is_labelled]]
-        return labels
+        return is_labelled, places[is_labelled]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -167,29 +195,46 @@ class FeatureStore:
             view = StoredArray.open(folder, VIEW, FeatureSpec(**content[VIEW])) if content[VIEW] else None
             labelled = np.load(folder / LABELLED_NAME) if names else np.zeros(0, np.int64)
             labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
-            if {len(rebuilt), len(view or rebuilt)} != {n} or len(labelled) != len(labels):
+            spec = content.get(FINGERPRINTS)
+            bits = StoredArray.open(folder, FINGERPRINTS, FeatureSpec(**spec)) if spec else None
+            if {len(rebuilt), len(view or rebuilt)} != {n} or {len(labels), len(bits or labels)} != {len(labelled)}:
                 raise ValueError("arrays of different length")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: no readable features here, or not all of them ({error}); make them with `molvae featurize`"
             ) from None
-        return cls(rebuilt, view, labelled, labels, names)
+        return cls(rebuilt, view, labelled, labels, names, bits)
 
 
 class FeatureWriter:
     """Writes a FeatureStore chunk by chunk in bounded memory; the description, written last, makes it valid."""
 
     def __init__(
-        self, folder: Path, spec: FeatureSpec, label_names: tuple[str, ...] = (), view_spec: FeatureSpec | None = None
+        self,
+        folder: Path,
+        spec: FeatureSpec,
+        label_names: tuple[str, ...] = (),
+        view_spec: FeatureSpec | None = None,
+        n_bits: int = 0,
     ) -> None:
         self._folder, self._names = folder, label_names
         self._rebuilt = _ArrayWriter(folder, REBUILT, spec)
         self._view = _ArrayWriter(folder, VIEW, view_spec) if view_spec else None
         self._labels = _GrowingArray(folder / LABELS_NAME, np.float32, (len(label_names),)) if label_names else None
         self._labelled = _GrowingArray(folder / LABELLED_NAME, np.int64) if label_names else None
+        self._bits = _ArrayWriter(folder, FINGERPRINTS, FeatureSpec("bits", n_bits)) if label_names and n_bits else None
 
-    def write(self, x: np.ndarray, labels: np.ndarray | None = None, view: np.ndarray | None = None) -> None:
-        """Append rows: x and view as featurizers make them; labels (n, p), NaN where there is none."""
+    def write(
+        self,
+        x: np.ndarray,
+        labels: np.ndarray | None = None,
+        view: np.ndarray | None = None,
+        bits: np.ndarray | None = None,
+    ) -> None:
+        """Append rows: x and view as featurizers make them; labels (n, p), NaN where there is none; bits (n, n_bits).
+
+        A row is labelled where any of its labels is there; of the others, bits are left out.
+        """
         if (view is None) != (self._view is None) or (view is not None and len(view) != len(x)):
             raise ValueError(f"expected {'no view' if self._view is None else f'a view of {len(x)} rows'}")
         if self._labels is not None and self._labelled is not None:
@@ -198,6 +243,10 @@ class FeatureWriter:
             has_any = ~np.isnan(labels).all(1)
             self._labels.append(labels[has_any])
             self._labelled.append(self._rebuilt.n + np.flatnonzero(has_any))
+            if self._bits is not None:
+                if bits is None or bits.shape != (len(x), self._bits.spec.width):
+                    raise ValueError(f"expected bits of shape {(len(x), self._bits.spec.width)}")
+                self._bits.append(bits[has_any])
         self._rebuilt.append(x)
         if self._view is not None and view is not None:
             self._view.append(view)
@@ -208,7 +257,7 @@ class FeatureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for array in (self._rebuilt, self._view, self._labels, self._labelled):
+        for array in (self._rebuilt, self._view, self._labels, self._labelled, self._bits):
             if array is not None:
                 array.close()
         if kind is None:
@@ -217,6 +266,7 @@ class FeatureWriter:
                 REBUILT: asdict(self._rebuilt.spec),
                 VIEW: asdict(self._view.spec) if self._view else None,
                 "properties": self._names,
+                FINGERPRINTS: asdict(self._bits.spec) if self._bits else None,
             }
             (self._folder / SPEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

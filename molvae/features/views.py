@@ -26,6 +26,7 @@ class FeatureSettings(Settings):
     rebuilt: the form that the decoder writes; view: the form that the encoder reads, None: the same.
     vocabulary_size: tokens of a vocabulary that is learnt. radius, n_bits: of a Morgan fingerprint.
     labels: of how many molecules, drawn at random, properties are computed for the model to learn.
+    label_bits: of so many bits a Morgan fingerprint (radius 2) of the same molecules, to learn too; 0: none.
     hold_out: one molecule in so many is kept out, to test with; which ones, their structures alone say (see
         molvae.datasets.is_held_out). 0 keeps none out.
     """
@@ -36,6 +37,7 @@ class FeatureSettings(Settings):
     radius: int = Field(2, ge=0, le=10)
     n_bits: int = Field(1024, ge=8, le=65_536)
     labels: int = Field(0, ge=0)
+    label_bits: int = Field(0, ge=0, le=65_536)
     hold_out: int = Field(0, ge=0)
 
 

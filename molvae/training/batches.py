@@ -1,10 +1,18 @@
 """Which molecules stand in which batch: shuffled, of like length, and the same for the same seed."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from molvae.autoencoder.trace import Batch
+from molvae.feature_spec import PAD
+from molvae.features.store import Rows
 from molvae.seeds import generator
 
 _N_INSTEAD = 1_000  # training molecules that are validated on where none is held out
+_RESIDENT_BYTES = 4 * 2**30  # rows that take more stay with the processor
+_ROWS_AT_ONCE = 100_000
+_EVERY_WIDTH = 24  # tokens up to which batches are as wide as their longest row
 
 
 class BatchPlan:
@@ -26,10 +34,84 @@ class BatchPlan:
         if epoch != self._epoch:
             random = generator(self._seed, f"epoch {epoch}")
             drawn = random.permutation(self._rows)[: n_batches * self._batch_size]
-            by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")]
+            lengths = self._lengths[drawn].astype(np.uint16)  # of two bytes: sorted in linear time
+            by_length = drawn[np.argsort(lengths, kind="stable")]
             self._batches = random.permutation(by_length.reshape(n_batches, self._batch_size))
             self._epoch = epoch
         return self._batches[place]
+
+
+class Batches:
+    """Batches of rows by their numbers, where torch computes.
+
+    A GPU would wait for rows that the processor gathers and sends; rows of tokens lie with it from the start.
+    """
+
+    def __init__(self, rows: Rows, device: torch.device) -> None:
+        self._rows, self._device = rows, device
+        is_wanted = device.type != "cpu" and rows.spec.kind == "tokens" and rows.view_spec is None
+        self._resident = _Resident(rows, device) if is_wanted and _resident_bytes(rows) <= _RESIDENT_BYTES else None
+
+    def batch(self, chosen: np.ndarray) -> Batch:
+        """The rows of these numbers, as a model takes them."""
+        if self._resident is not None:
+            return self.gathered(torch.from_numpy(chosen).to(self._device), self.width(chosen))
+        rows = self._rows
+        y = rows.labels(chosen) if rows.label_names else None
+        view, bits = rows.views(chosen), rows.fingerprints(chosen)
+        return Batch(self._sent(rows.rows(chosen)), *(None if a is None else self._sent(a) for a in (view, y, bits)))
+
+    @property
+    def are_resident(self) -> bool:
+        """Whether the rows lie with the device."""
+        return self._resident is not None
+
+    def width(self, chosen: np.ndarray) -> int:
+        """Tokens of the longest of these rows; of long ones some more, so that there are few widths."""
+        if self._resident is None:
+            raise ValueError("only rows that lie with the device are gathered to a width")
+        longest = int(self._resident.lengths[chosen].max())
+        return longest if longest <= _EVERY_WIDTH else min(-(-longest // 4) * 4, self._resident.width)
+
+    def gathered(self, at: Tensor, width: int) -> Batch:
+        """Rows that lie with the device, by their numbers there (B,), so many tokens wide."""
+        if self._resident is None:
+            raise ValueError("only rows that lie with the device are gathered there")
+        return self._resident.batch(at, width)
+
+    def _sent(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+class _Resident:
+    """All rows on a device: tokens filled up with PAD, labels, and labelled rows' bits."""
+
+    def __init__(self, rows: Rows, device: torch.device) -> None:
+        n, n_labelled = len(rows), len(rows.labelled)
+        self.lengths, self.width = rows.lengths, int(rows.lengths.max())
+        table = torch.full((n, self.width), PAD, dtype=torch.int32)
+        for begin in range(0, n, _ROWS_AT_ONCE):
+            part = torch.from_numpy(rows.rows(np.arange(begin, min(n, begin + _ROWS_AT_ONCE))))
+            table[begin : begin + len(part), : part.shape[1]] = part
+        bits = torch.zeros((n_labelled + 1, rows.n_bits), dtype=torch.uint8)  # the last: of rows that have none
+        for begin in range(0, n_labelled if rows.n_bits else 0, _ROWS_AT_ONCE):
+            chosen = rows.labelled[begin : begin + _ROWS_AT_ONCE]
+            bits[begin : begin + len(chosen)] = torch.from_numpy(rows.fingerprints(chosen))
+        place = torch.full((n,), n_labelled)
+        place[torch.from_numpy(rows.labelled)] = torch.arange(n_labelled)
+        self._table, self._bits, self._place = table.to(device), bits.to(device), place.to(device)
+        self._labels = torch.from_numpy(rows.labels(np.arange(n))).to(device)
+
+    def batch(self, at: Tensor, width: int) -> Batch:
+        x = self._table[at, :width].long()
+        y = self._labels[at] if self._labels.shape[1] else None
+        bits = self._bits[self._place[at]].float() if self._bits.shape[1] else None
+        return Batch(x, None, y, bits)
+
+
+def _resident_bytes(rows: Rows) -> int:
+    """What all rows take on a device."""
+    return len(rows) * 4 * (int(rows.lengths.max()) + len(rows.label_names)) + len(rows.labelled) * rows.n_bits
 
 
 def held_out_rows(n: int, n_held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -306,7 +306,7 @@ def _check_recipe(config: TrainConfig, rows: Rows, sizes: tuple[int, ...]) -> No
     for size in reversed(sizes):
         settings = config.model.model_copy(update={"n_latent": size})
         try:
-            build(settings, rows.spec, len(rows.label_names), rows.view_spec)
+            build(settings, rows.spec, len(rows.label_names), rows.view_spec, rows.n_bits)
         except InputError as error:
             raise InputError(str(error) if size == sizes[-1] else f"size {size}: {error}") from None
     columns = min(spec.width for spec in (rows.spec, rows.view_spec) if spec is not None)
@@ -356,6 +356,13 @@ class _Part:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         return self.whole.labels(self.chosen[rows])
+
+    @property
+    def n_bits(self) -> int:
+        return self.whole.n_bits
+
+    def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
+        return self.whole.fingerprints(self.chosen[rows])
 
 
 class _Pca:

@@ -13,18 +13,17 @@ from torch import Tensor
 
 from molvae.autoencoder import Autoencoder, build
 from molvae.autoencoder.regularizers import kl_to_standard_normal
-from molvae.autoencoder.trace import Batch
-from molvae.devices import autocast, fastest_device
+from molvae.devices import fastest_device
 from molvae.errors import InputError, MolvaeError
 from molvae.feature_spec import PAD
 from molvae.features.store import FeatureStore, Rows
 from molvae.files import write_text
 from molvae.seeds import integer_seed
 from molvae.training import parallel
-from molvae.training.batches import BatchPlan, held_out_rows
+from molvae.training.batches import Batches, BatchPlan, held_out_rows
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.keepers import FolderKeeper, Keeper, MemoryKeeper
-from molvae.training.schedules import learning_rate_factor, warmed_weight
+from molvae.training.update import Update, optimizer_of, weights_of
 
 CONFIG_NAME = "config.toml"
 _LEAST_ROWS = 2  # a prior has no width with fewer
@@ -92,7 +91,7 @@ def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank,
             break
         if report is not None:
             report(entry)
-    model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec)
+    model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec, rows.n_bits)
     model.load_state_dict(keeper.best_weights())
     log = keeper.log()
     best = min(log, key=lambda entry: entry["validation"]["loss"])
@@ -103,38 +102,28 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
     """The loop, as one rank runs it: yields a log entry at each validation, and returns why it stopped."""
     settings = config.training
     device = fastest_device()
-    model, optimizer = _start(config, rows, device)
+    model = new_model(config, rows, device)
+    optimizer = optimizer_of(model, settings)
     train_rows, held_out = held_out_rows(len(rows), settings.n_held_out, settings.seed)
-    plan = BatchPlan(train_rows, rows.lengths, settings.batch_size, settings.seed)
+    plan, batches = BatchPlan(train_rows, rows.lengths, settings.batch_size, settings.seed), Batches(rows, device)
     n_steps = -(-settings.n_molecules // settings.batch_size)
     every = max(1, settings.evaluate_every // settings.batch_size)
     step, facts = keeper.begin(model, optimizer) or (0, {"seconds": 0.0, "best": float("inf"), "waited": 0.0})
     started = time.monotonic() - facts["seconds"]
-    sums: dict[str, Any] = {}
+    update = Update(model, optimizer, settings, batches, rank)
     parallel.keep_freed_memory()
     while step < n_steps and facts["waited"] < settings.patience:
         done = step / n_steps
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate_factor(done, settings.warmup, settings.decay_from)
-        batch = _batch(rows, plan.batch(step)[rank.rank :: rank.n], device)
-        draws = torch.Generator(device).manual_seed(integer_seed(settings.seed, f"step {step} rank {rank.rank}"))
-        with autocast(device, None if settings.precision == "auto" else settings.precision == "bfloat16"):
-            terms = model.terms(model(batch, draws))
-            loss = _weighted(terms, settings, done)
-        optimizer.zero_grad()
-        loss.backward()
-        rank.average_gradients(model)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-        optimizer.step()
+        draws = integer_seed(settings.seed, f"step {step} rank {rank.rank}")
+        update(plan.batch(step)[rank.rank :: rank.n], draws, done)
         step += 1
-        sums = {name: sums.get(name, 0) + term.detach().mean() for name, term in terms.items()}
         if step % every == 0 or step == n_steps:
-            entry = {"step": step, "molecules": step * settings.batch_size, "learning_rate": group["lr"]}
-            entry["train"] = {name: float(total) / ((step - 1) % every + 1) for name, total in sums.items()}
-            sums = {}
+            rate = float(optimizer.param_groups[0]["lr"])
+            entry: dict[str, Any] = {"step": step, "molecules": step * settings.batch_size, "learning_rate": rate}
+            entry["train"] = update.means((step - 1) % every + 1)
             if not all(np.isfinite(value) for value in entry["train"].values()):
                 raise MolvaeError(f"training lost its way at step {step} (a loss is not finite); lower learning_rate")
-            entry["validation"] = validate(model, rows, held_out, settings, device)
+            entry["validation"] = validate(model, rows, held_out, settings, batches)
             is_best = entry["validation"]["loss"] < facts["best"]
             facts["waited"] = 0.0 if is_best else facts["waited"] + 1
             facts["best"] = min(facts["best"], entry["validation"]["loss"])
@@ -146,7 +135,7 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
 
 
 def validate(
-    model: Autoencoder, rows: Rows, chosen: np.ndarray, settings: TrainingSettings, device: torch.device
+    model: Autoencoder, rows: Rows, chosen: np.ndarray, settings: TrainingSettings, batches: Batches
 ) -> dict[str, float]:
     """Means over held-out molecules: every term, their weighted sum, exact reconstruction, KL, ELBO and active units.
 
@@ -157,12 +146,13 @@ def validate(
     totals: dict[str, float] = {}
     codes, n_exact, n_decoded = [], 0, 0
     for chunk in _by_length(rows, chosen, settings.batch_size):
-        batch = _batch(rows, chunk, device)
-        draws = torch.Generator(device).manual_seed(integer_seed(settings.seed, "validation"))
+        batch = batches.batch(chunk)
+        draws = torch.Generator(batch.x.device).manual_seed(integer_seed(settings.seed, "validation"))
         with torch.no_grad():
             trace = model(batch, draws)
             terms = model.terms(trace)
-            terms["loss"] = _weighted(terms, settings, 1.0).expand(len(chunk))
+            weights = zip(model.term_names, weights_of(settings, model.term_names), strict=True)
+            terms["loss"] = torch.stack([weight * terms[name] for name, weight in weights]).sum(0)
             if trace.latent.logvar is not None:
                 terms["kl_nats"] = kl_to_standard_normal(trace.latent).sum(1)
                 terms["elbo"] = -(terms["reconstruction"] + terms["kl_nats"])
@@ -192,37 +182,14 @@ def _by_length(rows: Rows, chosen: np.ndarray, size: int) -> Iterator[np.ndarray
     yield from chunks[::2] + chunks[1::2]
 
 
-def _batch(rows: Rows, chosen: np.ndarray, device: torch.device) -> Batch:
-    x, view = torch.from_numpy(rows.rows(chosen)).to(device), rows.views(chosen)
-    y = torch.from_numpy(rows.labels(chosen)).to(device) if rows.label_names else None
-    return Batch(x, None if view is None else torch.from_numpy(view).to(device), y)
-
-
-def _weighted(terms: dict[str, Tensor], settings: TrainingSettings, done: float) -> Tensor:
-    loss = torch.zeros(())
-    for name, term in terms.items():
-        weight = warmed_weight(done, settings.weights.get(name, 1.0), settings.weight_warmup.get(name, 0.0))
-        loss = loss.to(term.device) + weight * term.mean()
-    return loss
-
-
 def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = None) -> Autoencoder:
     """A model with random weights, as the seed has them, for rows of features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(config.training.seed, "weights"))
-        model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec).to(device)
+        model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec, rows.n_bits).to(device)
     if model.property_head is not None:
         model.property_head.standardize_by(torch.from_numpy(rows.labels(rows.labelled)).to(device))
     return model
-
-
-def _start(config: TrainConfig, rows: Rows, device: torch.device) -> tuple[Autoencoder, torch.optim.Optimizer]:
-    model = new_model(config, rows, device)
-    settings = config.training
-    optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True
-    )
-    return model, optimizer
 
 
 def _open_work(config: TrainConfig, work: Path, resume: bool) -> TrainConfig:

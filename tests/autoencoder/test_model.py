@@ -3,7 +3,7 @@ import torch
 
 from molvae.autoencoder import ModelSettings, build
 from molvae.autoencoder.trace import Batch
-from molvae.feature_spec import FeatureSpec
+from molvae.feature_spec import MASK, PAD, FeatureSpec
 
 
 @pytest.mark.parametrize(("draws", "spread"), [(1, 0.2887), (2, 0.2041), (4, 0.1443)])
@@ -18,3 +18,23 @@ def test_noise_levels_are_means_of_uniform_draws(draws, spread):
     assert (exact == 0).all()
     assert level.mean().item() == pytest.approx(0.5, abs=0.02)
     assert level.std().item() == pytest.approx(spread, abs=0.01)
+
+
+def test_token_dropout_hides_tokens_before_from_the_exact_reading_alone():
+    torch.manual_seed(0)
+    settings = ModelSettings(recipe="molecular", n_latent=3, token_dropout=0.25)
+    model = build(settings, FeatureSpec("tokens", 30, 9))
+    x = torch.randint(4, 30, (2000, 9))
+    x[:, 6:] = PAD
+    told = []
+    model.decoder.register_forward_pre_hook(lambda module, args: told.append(args[2]))
+    trace = model(Batch(x), torch.Generator().manual_seed(1))
+    exact, noised = told[0].chunk(2)
+    assert (noised == x).all()
+    hidden = exact == MASK
+    assert (exact[~hidden] == x[~hidden]).all()
+    assert not hidden[:, 6:].any()
+    assert hidden[:, :6].float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert trace.corrupted.scored.equal(x != PAD)
+    again = model(Batch(x), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(again.output, trace.output)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from molvae.autoencoder.regularizers import PropertyHead, kl_to_standard_normal, noised
-from molvae.autoencoder.trace import Latent
+from molvae.autoencoder.regularizers import PropertyHead, Similarity, kl_to_standard_normal, noised
+from molvae.autoencoder.trace import Batch, Latent, Trace
 
 
 def latent(n=4, d=3):
@@ -77,3 +77,47 @@ def test_property_head_survives_constant_and_unlabelled_properties():
     head.standardize_by(torch.tensor([[3.0, torch.nan], [3.0, torch.nan]]))
     z = torch.zeros(2, 2)
     assert torch.isfinite(head.nats(Latent(z, z), torch.tensor([[3.0, torch.nan], [3.0, 1.0]]))).all()
+
+
+def similarity_of(code, bits):
+    batch = Batch(torch.zeros(len(code), 1), bits=bits)
+    latent = Latent(code, code)
+    return Similarity()(None, Trace(batch, None, latent, code))
+
+
+def test_similarity_is_small_where_codes_lie_as_fingerprints_do():
+    torch.manual_seed(0)
+    families = torch.randint(0, 5, (60,))
+    bits = (torch.rand(5, 64) < 0.3).float()[families]
+    code = torch.randn(5, 8)[families] * 3
+    near, strewn = similarity_of(code, bits), similarity_of(torch.randn(60, 8), bits)
+    assert near.shape == (60,)
+    assert (near >= 0).all()
+    assert near.mean() < 0.5 * strewn.mean()
+
+
+def test_similarity_is_the_divergence_of_two_distributions_over_the_others():
+    torch.manual_seed(1)
+    code, bits = torch.randn(4, 3), (torch.rand(4, 16) < 0.5).float()
+    term = similarity_of(code, bits)
+    for i in range(4):
+        others = [j for j in range(4) if j != i]
+        union = [(bits[i] + bits[j] > 0).sum() for j in others]
+        tanimoto = torch.stack([(bits[i] * bits[j]).sum() / u for j, u in zip(others, union, strict=True)])
+        cosine = torch.cosine_similarity(code[i : i + 1], code[others])
+        p, q = (20 * tanimoto).softmax(0), (10 * cosine).softmax(0)
+        assert term[i].item() == pytest.approx((p * (p / q).log()).sum().item(), rel=1e-4)
+
+
+def test_similarity_neither_counts_nor_moves_molecules_without_fingerprints():
+    torch.manual_seed(0)
+    code, bits = torch.randn(9, 4, requires_grad=True), (torch.rand(9, 16) < 0.5).float()
+    bits[5:] = 0
+    term = similarity_of(code, bits)
+    assert (term[5:] == 0).all()
+    torch.testing.assert_close(term[:5], similarity_of(code[:5], bits[:5]))
+    term.sum().backward()
+    assert (code.grad[5:] == 0).all()
+    assert similarity_of(code, None).abs().sum() == 0
+    alone = torch.zeros(9, 16)
+    assert torch.isfinite(similarity_of(code, alone)).all()

@@ -272,11 +272,17 @@ def test_what_is_no_codec_is_told(tmp_path):
 
 
 def test_the_prior_follows_the_features(small, tmp_path):
-    features = small.featurizer.encode(DRUGS * 20)
+    features = small.featurizer.encode(DRUGS * 200)
     with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
         writer.write(features.x)
-    prior = fit_prior(small.model, FeatureStore.open(tmp_path))
-    np.testing.assert_allclose(prior.mean, small.encode(DRUGS).z.mean(0), atol=1e-4)
+    store = FeatureStore.open(tmp_path)
+    prior = fit_prior(small.model, store)
+    codes = small.encode(DRUGS).z
+    own = small.model.bottleneck(small.model.encoder(torch.from_numpy(store.rows(np.arange(len(DRUGS))))), None)
+    spread = own.logvar.detach().exp().numpy().mean(0)
+    np.testing.assert_allclose(prior.mean, codes.mean(0), atol=5 * np.sqrt(spread.max() / len(features.x)))
+    np.testing.assert_allclose(np.diag(prior.factor @ prior.factor.T), codes.var(0) + spread, rtol=0.15)
+    np.testing.assert_array_equal(fit_prior(small.model, store).factor, prior.factor)
 
 
 def test_windows_draw_to_a_property():

@@ -104,3 +104,26 @@ def test_a_view_that_was_not_announced_is_refused(tmp_path):
         writer.write(X, view=X)
     with pytest.raises(ValueError, match="3 rows"), FeatureWriter(tmp_path, SPEC, view_spec=SPEC) as writer:
         writer.write(X, view=X[:2])
+
+
+def test_fingerprints_are_kept_for_labelled_rows_alone(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (3, 20)).astype(np.uint8)
+    with FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
+        writer.write(X[:2], LABELS[:2], bits=bits[:2])
+        writer.write(X[2:], LABELS[2:], bits=bits[2:])
+    store = FeatureStore.open(tmp_path)
+    assert store.n_bits == 20
+    np.testing.assert_array_equal(store.fingerprints(np.array([2, 1, 0])), [bits[2], np.zeros(20), bits[0]])
+    assert (tmp_path / "fingerprints.npy").stat().st_size == 128 + 2 * 3
+
+
+def test_features_without_fingerprints_say_so(tmp_path):
+    write(tmp_path)
+    store = FeatureStore.open(tmp_path)
+    assert store.n_bits == 0
+    assert store.fingerprints(np.arange(3)) is None
+
+
+def test_bits_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="bits"), FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
+        writer.write(X, LABELS, bits=np.zeros((3, 8), np.uint8))

@@ -1,6 +1,9 @@
 import numpy as np
+import torch
 
-from molvae.training.batches import BatchPlan, held_out_rows
+from molvae.feature_spec import PAD, FeatureSpec
+from molvae.features import FeatureStore, FeatureWriter
+from molvae.training.batches import Batches, BatchPlan, _Resident, held_out_rows
 
 LENGTHS = np.random.default_rng(0).integers(3, 20, 1000)
 
@@ -54,3 +57,25 @@ def test_where_none_can_be_held_out_training_molecules_serve():
     assert sorted(train) == sorted(held_out) == list(range(5))
     train, held_out = held_out_rows(3000, 0, seed=0)
     assert (len(train), len(held_out)) == (3000, 1000)
+
+
+def test_rows_that_lie_with_the_device_are_those_the_processor_would_send(tmp_path):
+    random = np.random.default_rng(0)
+    spec = FeatureSpec("tokens", 30, 8)
+    lengths = random.integers(2, 9, 200)
+    x = np.where(np.arange(8) < lengths[:, None], random.integers(4, 30, (200, 8)), PAD).astype(np.uint16)
+    y = random.normal(size=(200, 2)).astype(np.float32)
+    y[::3] = np.nan
+    bits = random.integers(0, 2, (200, 16)).astype(np.uint8)
+    with FeatureWriter(tmp_path, spec, ("logp", "qed"), n_bits=16) as writer:
+        writer.write(x, y, bits=bits)
+    rows = FeatureStore.open(tmp_path)
+    chosen = random.permutation(200)[:40]
+    sent = Batches(rows, torch.device("cpu")).batch(chosen)
+    resident = _Resident(rows, torch.device("cpu")).batch(torch.from_numpy(chosen), int(lengths[chosen].max()))
+    for name in ("x", "y", "bits"):
+        ours, theirs = getattr(sent, name), getattr(resident, name)
+        torch.testing.assert_close(ours, theirs, equal_nan=True, rtol=0, atol=0)
+    assert sent.view is resident.view is None
+    is_labelled = ~np.isnan(y[chosen]).any(1)
+    np.testing.assert_array_equal(sent.bits, np.where(is_labelled[:, None], bits[chosen], 0))
