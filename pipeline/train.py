@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from molvae.autoencoder import Autoencoder
-from molvae.codec import Codec, fit_domain, fit_prior, load_codec, property_errors
+from molvae.codec import Codec, fit_domain, fit_prior, fit_spread, load_codec, property_errors
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
@@ -89,6 +89,7 @@ def _train(
     view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
     if "features" in config.model_fields_set:
         check_forms(config.features, featurizer, view, features)
+        _check_bits(config.features, store, features)
     first = load_codec(start) if start is not None else None
     begun = _begin(first, config, featurizer, view, store) if first else None
     total = config.training.n_molecules
@@ -109,7 +110,10 @@ def _train(
     screen.say(f"  fitting the prior ({config.prior.kind})")
     prior = fit_prior(trained.model, store, config.prior, config.training.seed)
     card = _card(trained, store, features) | ({"begun_from": f"{first.name}, sha256 {first.sha256}"} if first else {})
-    codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
+    spread = fit_spread(trained.model, store, seed=config.training.seed)
+    codec = Codec(
+        config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view, spread=spread
+    )
     if codec.writes_molecules and len(store) > 1:
         codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed))
     codec.save(out)
@@ -128,6 +132,20 @@ def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featuri
         raise InputError(
             f"[features]: asks for {asked[0]} rebuilt from {asked[1]}, but {features} holds {found[0]} and {found[1]}; "
             "make the features with `molvae featurize --config` and these settings"
+        )
+
+
+def _check_bits(settings: FeatureSettings, store: FeatureStore, features: Path) -> None:
+    """Refuse features without the fingerprints that the settings ask for.
+
+    Raises:
+        InputError: saying what was asked for, and what is there.
+    """
+    if settings.label_bits not in (0, store.n_bits):
+        raise InputError(
+            f"[features] label_bits: asks for fingerprints of {settings.label_bits:,} bits, but {features} holds "
+            f"{f'those of {store.n_bits:,}' if store.n_bits else 'none'}; make the features with `molvae featurize "
+            "--config` and these settings"
         )
 
 
@@ -156,7 +174,8 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
     card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
     if list(store.label_names) == codec.card.get("property_names", []):
         card |= {"property_errors": property_errors(codec.model, store, seed=seed)}
-    codec = replace(codec, prior=fitted, sampling=sampling, card=card)
+    spread = fit_spread(codec.model, store, seed=seed)
+    codec = replace(codec, prior=fitted, sampling=sampling, card=card, spread=spread)
     if codec.writes_molecules:
         screen.say("  measuring what is in its domain")
         codec = replace(codec, calibration=fit_domain(codec, store, seed=seed))

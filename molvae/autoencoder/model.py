@@ -101,10 +101,10 @@ class Autoencoder(nn.Module):
         return code
 
     @torch.no_grad()
-    def draw(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """Points (B, D) about the codes, as the decoder learnt to read them; the codes where none are drawn."""
-        latent: Latent = self.bottleneck(self._hidden(x), generator)
-        return latent.sample
+    def spread(self, x: Tensor) -> Tensor:
+        """Standard deviations (B, D) of the points about a code that the decoder learnt to read; 0 where none are."""
+        latent: Latent = self.bottleneck(self._hidden(x), None)
+        return torch.zeros_like(latent.code) if latent.logvar is None else torch.exp(0.5 * latent.logvar)
 
     def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):

@@ -95,7 +95,8 @@ class Similarity:
 
     Each molecule of a batch that has a fingerprint spreads a probability over the others by Tanimoto similarity, so
     sharply that the nearest few count, and one by the cosine of the codes; the term is the divergence of the second
-    from the first. A molecule without a fingerprint counts nothing.
+    from the first. A molecule without a fingerprint counts nothing. Data-parallel processes compare each within its
+    share of a batch, so many of them weaken the term.
 
     Source: stochastic neighbour embedding, Hinton and Roweis 2002; over a batch, and with similarities for distances.
     """

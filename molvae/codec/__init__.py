@@ -1,6 +1,15 @@
 """Molecules to points and back."""
 
-from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec, property_errors
+from molvae.codec.codec import (
+    Codec,
+    Decoded,
+    Encoding,
+    encode_features,
+    fit_prior,
+    fit_spread,
+    load_codec,
+    property_errors,
+)
 from molvae.codec.domain import DomainCalibration, fit_domain
 from molvae.latent.prior import SamplingSettings
 
@@ -13,6 +22,7 @@ __all__ = [
     "encode_features",
     "fit_domain",
     "fit_prior",
+    "fit_spread",
     "load_codec",
     "property_errors",
 ]

@@ -88,6 +88,7 @@ class Codec:
     card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
         `training_file` is the bundled file that holds its training set.
     calibration: how strange the training set's own molecules are; None where that was never measured.
+    spread: (D,) standard deviations of the points about a code that the decoder learnt to read; None where unknown.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 
@@ -100,6 +101,7 @@ class Codec:
     card: dict[str, Any]
     view: Featurizer | None = None
     calibration: DomainCalibration | None = None
+    spread: np.ndarray | None = None
     sha256: str = ""
 
     @property
@@ -232,18 +234,33 @@ class Codec:
         longest = max(part.shape[1] for part in x)
         return np.concatenate([np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in x])
 
-    def draw(self, n: int, seed: int = 0, windows: PropertyWindows | None = None, guidance: float = 1.0) -> np.ndarray:
-        """Points (n, D) float32 from the prior: where the molecules of the training set lie.
+    def draw(
+        self,
+        n: int,
+        seed: int = 0,
+        windows: PropertyWindows | None = None,
+        guidance: float = 1.0,
+        spread: float | None = None,
+    ) -> np.ndarray:
+        """Points (n, D) float32 from the prior: where the codes of the training set's molecules lie.
 
         windows: property -> (low, high), None where it is open: points are drawn to where the linear property head
             sees the property within. guidance: how strongly; 0 is not at all, 1 as Bayes would have it, more costs
             variety.
+        spread: how far about such codes, in standard deviations of the points that the decoder learnt to read there;
+            None takes the codec's own (`sampling`), which makes these the points that `sample` decodes.
 
         Raises:
-            InputError: n or guidance is negative, the codec has not learnt a property, a window is empty, or the prior
-                is a mixture.
+            InputError: n, guidance or spread is negative, the codec has not learnt a property, a window is empty, or
+                the prior is a mixture.
         """
-        return self.prior.sample(_count(n), generator(seed, "prior"), self._windows(windows or {}), _pull(guidance))
+        z = self.prior.sample(_count(n), generator(seed, "prior"), self._windows(windows or {}), _pull(guidance))
+        spread = self.sampling.spread if spread is None else spread
+        if not 0 <= spread < math.inf:
+            raise InputError(f"spread: expected 0 or more, got {spread}")
+        if spread and self.spread is not None:
+            z += np.float32(spread) * self.spread * generator(seed, "spread").standard_normal(z.shape, np.float32)
+        return z
 
     def sample(
         self,
@@ -614,13 +631,8 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
     return Codec.load(folder)
 
 
-def encode_features(
-    model: Autoencoder, x: np.ndarray, spec: FeatureSpec, draws: torch.Generator | None = None
-) -> np.ndarray:
-    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding.
-
-    draws: where given, points about the codes instead, one a row, as the decoder reads them.
-    """
+def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding."""
     if not len(x):
         return np.empty((0, model.bottleneck.n_latent), np.float32)
     lengths = filled_lengths(x, spec)
@@ -628,18 +640,14 @@ def encode_features(
     codes = []
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
-        seen = torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))
-        codes.append((model.encode(seen) if draws is None else model.draw(seen, draws)).numpy())
+        codes.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
     z = np.empty((len(x), codes[0].shape[1]), np.float32)
     z[order] = np.concatenate(codes)
     return z
 
 
 def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
-    """The prior of a features folder's molecules, of at most `settings.n_codes` drawn at random.
-
-    It is fitted to points about their codes, one a molecule, as the decoder learnt to read them: fitted to the codes
-    themselves it is too narrow, and what is drawn from it less diverse than the molecules are (docs/latent.md).
+    """The prior of the codes of a features folder's molecules, of at most `settings.n_codes` drawn at random.
 
     Raises:
         InputError: there are too few molecules for it.
@@ -647,9 +655,17 @@ def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = 
     settings = settings or PriorSettings()
     rows = np.sort(generator(seed, "prior fit").permutation(len(store))[: settings.n_codes])
     parts = np.array_split(rows, max(1, len(rows) // 20_000))
-    draws = torch.Generator().manual_seed(integer_seed(seed, "prior draws"))
-    codes = np.concatenate([encode_rows(model, store, part, draws) for part in parts])
+    codes = np.concatenate([encode_rows(model, store, part) for part in parts])
     return fit_prior_to_codes(codes, settings, seed)
+
+
+def fit_spread(model: Autoencoder, store: Rows, n: int = 5_000, seed: int = 0) -> np.ndarray:
+    """Standard deviations (D,) of the points about a code that the decoder learnt to read, by at most n rows."""
+    rows = np.sort(generator(seed, "spread").permutation(len(store))[:n])
+    views = store.views(rows)
+    parts = torch.from_numpy(store.rows(rows) if views is None else views).split(_BATCH)
+    spread: np.ndarray = torch.cat([model.spread(part).square() for part in parts]).mean(0).sqrt().numpy()
+    return spread
 
 
 def property_errors(model: Autoencoder, store: Rows, n: int = 5_000, seed: int = 0) -> dict[str, float]:
@@ -663,12 +679,12 @@ def property_errors(model: Autoencoder, store: Rows, n: int = 5_000, seed: int =
     return {name: round(float(error), 4) for name, error in zip(store.label_names, errors, strict=True)}
 
 
-def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray, draws: torch.Generator | None = None) -> np.ndarray:
-    """Codes (len(chosen), D) float32 of training rows, by row number, or points about them; see encode_features."""
+def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """Codes (len(chosen), D) float32 of training rows, by row number."""
     view = rows.views(chosen)
     if view is None:
-        return encode_features(model, rows.rows(chosen), rows.spec, draws)
-    return encode_features(model, view, rows.view_spec or rows.spec, draws)
+        return encode_features(model, rows.rows(chosen), rows.spec)
+    return encode_features(model, view, rows.view_spec or rows.spec)
 
 
 def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":

@@ -175,7 +175,7 @@ def measure_direction(
     rows = np.flatnonzero(encoding.ok)
     if len(rows) < 2:
         raise InputError(f"a slope needs at least 2 molecules that can be read, got {len(rows)} of {len(encoding.ok)}")
-    random, like = generator(seed, "random direction"), codec.draw(2000, seed)
+    random, like = generator(seed, "random direction"), codec.draw(2000, seed, spread=0.0)
     vectors = {"attribute": vector}
     vectors |= {f"random {i + 1}": geometry.random_direction(codec.n_latent, random, like) for i in range(n_random)}
     z = encoding.z[rows]

@@ -163,7 +163,7 @@ class FeatureStore:
     @property
     def n_bits(self) -> int:
         """Of the labelled rows' fingerprints; 0 where they have none."""
-        return self.label_bits.spec.width if self.label_bits else 0
+        return 0 if self.label_bits is None else self.label_bits.spec.width
 
     def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
         """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has."""
@@ -197,7 +197,8 @@ class FeatureStore:
             labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
             spec = content.get(FINGERPRINTS)
             bits = StoredArray.open(folder, FINGERPRINTS, FeatureSpec(**spec)) if spec else None
-            if {len(rebuilt), len(view or rebuilt)} != {n} or {len(labels), len(bits or labels)} != {len(labelled)}:
+            n_bits = len(labels if bits is None else bits)
+            if {len(rebuilt), len(view or rebuilt)} != {n} or {len(labels), n_bits} != {len(labelled)}:
                 raise ValueError("arrays of different length")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from molvae.errors import CodecError
 from molvae.features.featurizer import Featurizer
@@ -39,6 +39,12 @@ class FeatureSettings(Settings):
     labels: int = Field(0, ge=0)
     label_bits: int = Field(0, ge=0, le=65_536)
     hold_out: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _bits_are_labels(self) -> Self:
+        if self.label_bits and not self.labels:
+            raise ValueError("label_bits: fingerprints of the labelled molecules; say in `labels` how many those are")
+        return self
 
 
 def learn_featurizer(form: Form, settings: FeatureSettings, corpus: Callable[[], Iterable[str]]) -> Featurizer:

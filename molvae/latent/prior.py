@@ -35,10 +35,15 @@ class PriorSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens."""
+    """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens.
+
+    spread: how far about the prior's codes, in standard deviations of the points that the decoder learnt to read there;
+        without it what is drawn is less diverse than the molecules are.
+    """
 
     noise: float = Field(0.6, ge=0, le=1)
     temperature: float = Field(0.5, ge=0, le=10)
+    spread: float = Field(0.0, ge=0, le=3)
 
 
 class Prior(Protocol):

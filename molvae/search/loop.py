@@ -5,6 +5,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -253,7 +254,7 @@ class _Search:
     def __post_init__(self) -> None:
         make = OPTIMIZERS[self.method]
         own = getattr(self.settings, self.method, None)
-        self.optimizer: LatentOptimizer = make(self.codec.draw, self.seed, own)
+        self.optimizer: LatentOptimizer = make(partial(self.codec.draw, spread=0.0), self.seed, own)
         self.screen = Screen(self.settings.screen)
 
     def read_starts(self, start: Iterable[str] | None) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from molvae.autoencoder import Autoencoder
 from molvae.autoencoder.trace import Batch
 from molvae.devices import autocast
+from molvae.errors import MolvaeError
 from molvae.training.batches import Batches
 from molvae.training.config import TrainingSettings
 from molvae.training.parallel import Rank
@@ -87,6 +88,8 @@ class Update:
         width = self._batches.width(chosen)
         if self._at is None:
             self._at = torch.empty(len(chosen), dtype=torch.int64, device=self._device)
+        if len(chosen) != len(self._at):
+            raise ValueError(f"expected {len(self._at)} rows, as in the steps before, got {len(chosen)}")
         self._at.copy_(torch.from_numpy(chosen).pin_memory(), non_blocking=True)
         if width not in self._graphs:
             self._graphs[width] = self._capture(self._at, width)
@@ -102,8 +105,14 @@ class Update:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._draws)
         pool = next(iter(self._graphs.values())).pool() if self._graphs else None
-        with torch.cuda.graph(graph, pool=pool):
-            self._step(self._batches.gathered(at, width))
+        try:
+            with torch.cuda.graph(graph, pool=pool):
+                self._step(self._batches.gathered(at, width))
+        except RuntimeError as error:
+            raise MolvaeError(
+                f"a training step cannot be captured as a CUDA graph ({str(error).splitlines()[0]}); a part of the "
+                "model that asks the GPU for a number (.item(), x[mask], if tensor) stands in the way"
+            ) from None
         return graph
 
     def _step_aside(self, batch: Batch) -> None:

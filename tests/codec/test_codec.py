@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import molvae
 from molvae.autoencoder import ModelSettings, build
 from molvae.bundled import bundled, bundled_codecs
 from molvae.chem.properties import compute
-from molvae.codec import Codec, SamplingSettings, fit_prior
+from molvae.codec import Codec, SamplingSettings, fit_prior, fit_spread
 from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import GaussianPrior
@@ -272,17 +273,37 @@ def test_what_is_no_codec_is_told(tmp_path):
 
 
 def test_the_prior_follows_the_features(small, tmp_path):
-    features = small.featurizer.encode(DRUGS * 200)
+    features = small.featurizer.encode(DRUGS * 20)
+    with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
+        writer.write(features.x)
+    prior = fit_prior(small.model, FeatureStore.open(tmp_path))
+    np.testing.assert_allclose(prior.mean, small.encode(DRUGS).z.mean(0), atol=1e-4)
+
+
+def test_spread_is_that_of_the_points_that_the_decoder_reads(small, tmp_path):
+    features = small.featurizer.encode(DRUGS)
     with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
         writer.write(features.x)
     store = FeatureStore.open(tmp_path)
-    prior = fit_prior(small.model, store)
-    codes = small.encode(DRUGS).z
-    own = small.model.bottleneck(small.model.encoder(torch.from_numpy(store.rows(np.arange(len(DRUGS))))), None)
-    spread = own.logvar.detach().exp().numpy().mean(0)
-    np.testing.assert_allclose(prior.mean, codes.mean(0), atol=5 * np.sqrt(spread.max() / len(features.x)))
-    np.testing.assert_allclose(np.diag(prior.factor @ prior.factor.T), codes.var(0) + spread, rtol=0.15)
-    np.testing.assert_array_equal(fit_prior(small.model, store).factor, prior.factor)
+    spread = fit_spread(small.model, store)
+    x = torch.from_numpy(store.rows(np.arange(len(DRUGS)))).repeat(2000, 1)
+    latent = small.model.bottleneck(small.model.encoder(x), torch.Generator().manual_seed(0))
+    drawn = (latent.sample - latent.code).square().mean(0).sqrt().detach()
+    np.testing.assert_allclose(spread, drawn, rtol=0.05)
+
+
+def test_draws_lie_as_far_about_the_codes_as_the_spread_says(small, tmp_path):
+    wide = replace(small, spread=np.linspace(0.5, 2.0, small.n_latent, dtype=np.float32))
+    codes, points = wide.draw(4000, seed=1, spread=0), wide.draw(4000, seed=1, spread=1.5)
+    np.testing.assert_array_equal(codes, small.draw(4000, seed=1, spread=1.5))  # unknown: none
+    np.testing.assert_allclose((points - codes).std(0), 1.5 * wide.spread, rtol=0.1)
+    np.testing.assert_array_equal(wide.draw(4000, seed=1), codes)  # the codec's own is 0
+    own = replace(wide, sampling=SamplingSettings(spread=1.5))
+    np.testing.assert_array_equal(own.draw(4000, seed=1), points)
+    own.save(tmp_path / "codec")
+    np.testing.assert_allclose(molvae.load_codec(tmp_path / "codec").draw(9, seed=2), own.draw(9, seed=2), atol=1e-5)
+    with pytest.raises(InputError, match="spread"):
+        small.draw(1, spread=-1)
 
 
 def test_windows_draw_to_a_property():

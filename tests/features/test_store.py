@@ -127,3 +127,13 @@ def test_features_without_fingerprints_say_so(tmp_path):
 def test_bits_of_another_shape_are_refused(tmp_path):
     with pytest.raises(ValueError, match="bits"), FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
         writer.write(X, LABELS, bits=np.zeros((3, 8), np.uint8))
+
+
+def test_fingerprints_of_no_row_are_still_fingerprints(tmp_path):
+    nothing = np.full((3, 2), np.nan, np.float32)
+    with FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
+        writer.write(X, nothing, bits=np.zeros((3, 20), np.uint8))
+    store = FeatureStore.open(tmp_path)
+    assert store.n_bits == 20
+    assert store.fingerprints(np.arange(3)).sum() == 0
+    assert np.isnan(store.labels(np.arange(3))).all()

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import molvae
+from molvae.chem.fingerprints import morgan_bits
 from molvae.chem.properties import compute
 from molvae.datasets import is_held_out
 from molvae.features.store import FeatureStore
@@ -212,6 +213,27 @@ def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "8 read, 5 kept: features" in said
     assert "1 dropped: duplicate" in said
+
+
+def test_featurize_writes_fingerprints_for_labelled_molecules(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.toml").write_text("[features]\nvocabulary_size = 40\nlabels = 3\nlabel_bits = 64\n")
+    assert run("featurize", str(library), "-o", "features", "--config", "own.toml") == 0
+    store, kept = FeatureStore.open(Path("features")), pd.read_parquet("features/molecules.parquet")
+    bits = store.fingerprints(np.arange(len(store)))
+    assert bits is not None
+    assert store.n_bits == 64
+    assert np.flatnonzero(bits.any(1)).tolist() == store.labelled.tolist()
+    expected = morgan_bits(kept["smiles"].iloc[store.labelled].tolist(), n_bits=64)
+    np.testing.assert_array_equal(bits[store.labelled], expected)
+
+    Path("other.toml").write_text("[features]\nvocabulary_size = 40\nlabels = 3\nlabel_bits = 128\n")
+    assert run("train", "other.toml", "--features", "features", "-o", "codec") == 2
+    assert "asks for fingerprints of 128 bits, but features holds those of 64" in capsys.readouterr().err
+    Path("none.toml").write_text("[features]\nlabel_bits = 128\n")
+    assert run("featurize", str(library), "-o", "none", "--config", "none.toml") == 2
+    assert "say in `labels` how many" in capsys.readouterr().err
 
 
 def test_featurize_with_a_codecs_vocabulary_drops_what_it_cannot_write(library: Path) -> None:

@@ -77,7 +77,7 @@ class ToyCodec:
             )
         return answers
 
-    def draw(self, n, seed):
+    def draw(self, n, seed, spread=None):
         return np.random.default_rng([seed, 1]).standard_normal((n, N_LATENT)).astype(np.float32)
 
 

@@ -61,7 +61,7 @@ def test_weights_rise_over_their_warmup_and_are_one_where_none_is_given():
 
 
 def test_a_term_of_weight_zero_moves_nothing(rows):
-    weights = {name: 0.0 for name in ("reconstruction", "noised_reconstruction", "kl", "similarity", "properties")}
+    weights = dict.fromkeys(("reconstruction", "noised_reconstruction", "kl", "similarity", "properties"), 0.0)
     update, model, _ = update_of(rows, weights=weights, weight_decay=0.0)
     before = {name: value.clone() for name, value in model.named_parameters()}
     update(np.arange(64), 1, 0.5)
