@@ -42,7 +42,8 @@ class Update:
     """Steps of a model, one a call.
 
     A step of small matrices is some thousand kernels, which a GPU ends sooner than a processor can launch them. So
-    each step of a width is captured once as a CUDA graph, from the rows' numbers to the new weights, and replayed.
+    each step of a width is captured once as a CUDA graph, from the rows' numbers to the new weights, and replayed;
+    unless `captures` is false, or rows do not lie with a GPU.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Update:
         settings: TrainingSettings,
         batches: Batches,
         rank: Rank,
+        captures: bool = True,
     ) -> None:
         self._model, self._optimizer, self._settings = model, optimizer, settings
         self._batches, self._rank = batches, rank
         self._device = next(model.parameters()).device
+        self._captures = captures and self._device.type == "cuda" and batches.are_resident
         self._draws = torch.Generator(self._device)
         self._weights = torch.zeros(len(model.term_names), device=self._device)
         self._last_weights: list[float] = []
@@ -78,7 +81,7 @@ class Update:
             self._weights.copy_(torch.tensor(weights))
             self._last_weights = weights
         self._draws.manual_seed(seed)
-        if self._device.type != "cuda" or not self._batches.are_resident:
+        if not self._captures:
             self._step(self._batches.batch(chosen))
             return
         if self._n_launched < _LAUNCHED:
