@@ -572,7 +572,7 @@ class Codec:
 
         Example:
             >>> codec = load_codec("moses")
-            >>> codec.novelty(["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
+            >>> codec.novelty(["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
             [False, True]
         """
         return novelty(self, molecules, percentile, reference, flatten)

@@ -12,6 +12,8 @@ from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import GaussianPrior
 
+LEAD_LIKE = ["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(C)Cc1ccc(C(C)C(=O)O)cc1"]
+PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
 ODD = "CC(=O)Nc1ccc(OOOO)cc1"
 COLUMNS = [
@@ -41,10 +43,10 @@ def small():
 
 
 def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
-    rows = [DRUGS[0], "nonsense", ODD, None, "C[Si](C)(C)C", DRUGS[1]]
-    table = codec.novelty(rows, reference=DRUGS)
+    rows = [LEAD_LIKE[0], "nonsense", ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
+    table = codec.novelty(rows, reference=[*LEAD_LIKE, PARACETAMOL])
     assert list(table) == COLUMNS
-    assert table["smiles"].tolist() == [DRUGS[0], None, ODD, None, "C[Si](C)(C)C", DRUGS[1]]
+    assert table["smiles"].tolist() == [LEAD_LIKE[0], None, ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
     assert table["is_out"].tolist() == [False, pd.NA, True, pd.NA, True, False]
     assert table["novelty"].isna().tolist() == [False, True, False, True, False, False]
     assert table["novelty"][4] == 100
@@ -54,7 +56,7 @@ def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
     assert "above the 99.9th percentile" in table["reason"][2]
     assert table["reason"][2].endswith("of the training set; nearest training molecule 0.52")
     assert table["reason"][4].startswith("not in the codec's vocabulary: atom [Si]; nearest training molecule 0.")
-    assert table["nearest_training"].tolist()[:3] == [DRUGS[0], None, DRUGS[0]]
+    assert table["nearest_training"].tolist()[:3] == [LEAD_LIKE[0], None, PARACETAMOL]
     assert table["nearest_similarity"][0] == 1
     assert table[["reconstruction_nats", "log_density"]].isna().all(axis=1).tolist() == [0, 1, 0, 1, 1, 0]
 

@@ -21,6 +21,7 @@ SMILES = [
     "OCC(O)C(O)C(O)C(O)C(O)C(O)C(O)C(O)C(O)C(O)CO",
     "c1ccc(-c2ccc(-c3ccc(-c4ccc(-c5ccc(-c6ccc(-c7ccccc7)cc6)cc5)cc4)cc3)cc2)cc1",
     "C[C@H](N)C(=O)O",
+    "CCN(CC)CC(=O)Nc1c(C)cccc1C",
     "O=C1C=CC(=O)C=C1",
     "C#CC#CC#C",
 ]
