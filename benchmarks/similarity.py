@@ -541,7 +541,7 @@ def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, se
     }
     groups = {"all": table.index, "encoded": table.index[table["ok"]]}
     if one_in > 1:
-        is_apart = np.array([text is not None and is_held_out(text, one_in) for text in table["smiles"]], bool)
+        is_apart = np.array([isinstance(text, str) and is_held_out(text, one_in) for text in table["smiles"]], bool)
         groups["encoded, held out"] = table.index[table["ok"] & is_apart]
     header = ["", *(f"of {name} ({len(index):,})" for name, index in groups.items())]
     lines = [[name, *(f"{mark[index].mean():.1%}" for index in groups.values())] for name, mark in marks.items()]
