@@ -15,6 +15,8 @@ from molvae.training.schedules import learning_rate_factor, warmed_weight
 
 _LAUNCHED = 3  # steps of a GPU before the first is captured: what is made once must stand outside
 
+_IS_LOW = {"auto": None, "bfloat16": True, "float32": False}
+
 
 def optimizer_of(model: Autoencoder, settings: TrainingSettings) -> torch.optim.Optimizer:
     """The optimizer of a run, for parameters that lie where they are trained."""
@@ -127,7 +129,7 @@ class Update:
         torch.cuda.current_stream().wait_stream(stream)
 
     def _step(self, batch: Batch) -> None:
-        with autocast(self._device, None if self._settings.precision == "auto" else self._is_low_precision):
+        with autocast(self._device, _IS_LOW[self._settings.precision]):
             terms = self._model.terms(self._model(batch, self._draws))
             means = torch.stack([terms[name].mean() for name in self._model.term_names])
             loss = (means * self._weights).sum()
@@ -137,7 +139,3 @@ class Update:
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.gradient_norm)
         self._optimizer.step()
         self._sums += means.detach()
-
-    @property
-    def _is_low_precision(self) -> bool:
-        return self._settings.precision == "bfloat16"
