@@ -89,7 +89,7 @@ def _train(
     view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
     if "features" in config.model_fields_set:
         check_forms(config.features, featurizer, view, features)
-        _check_bits(config.features, store, features)
+    _check_bits(config, store, features)
     first = load_codec(start) if start is not None else None
     begun = _begin(first, config, featurizer, view, store) if first else None
     total = config.training.n_molecules
@@ -135,17 +135,24 @@ def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featuri
         )
 
 
-def _check_bits(settings: FeatureSettings, store: FeatureStore, features: Path) -> None:
+def _check_bits(config: TrainConfig, store: FeatureStore, features: Path) -> None:
     """Refuse features without the fingerprints that the settings ask for.
 
     Raises:
         InputError: saying what was asked for, and what is there.
     """
-    if settings.label_bits not in (0, store.n_bits):
+    asked = config.features.label_bits
+    if asked not in (0, store.n_bits):
         raise InputError(
-            f"[features] label_bits: asks for fingerprints of {settings.label_bits:,} bits, but {features} holds "
+            f"[features] label_bits: asks for fingerprints of {asked:,} bits, but {features} holds "
             f"{f'those of {store.n_bits:,}' if store.n_bits else 'none'}; make the features with `molvae featurize "
             "--config` and these settings"
+        )
+    is_wanted = config.training.weights.get("similarity") or "similarity" in (config.model.changes.regularizers or ())
+    if is_wanted and not store.n_bits:
+        raise InputError(
+            f"similarity: learns from fingerprints, of which {features} holds none; give [features] label_bits and "
+            "make the features with `molvae featurize --config` and these settings"
         )
 
 

@@ -1,10 +1,10 @@
 """What a training run is asked to do: one TOML file, one frozen object."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from molvae.autoencoder.recipes import ModelSettings
+from molvae.autoencoder.recipes import REGULARIZERS, ModelSettings
 from molvae.features.views import FeatureSettings
 from molvae.latent.prior import PriorSettings, SamplingSettings
 from molvae.settings import Settings
@@ -31,6 +31,14 @@ class TrainingSettings(Settings):
     n_held_out: int = Field(5_000, ge=0, description="molecules kept out of training, for validation")
     evaluate_every: int = Field(250_000, ge=1, description="molecules between two validations and checkpoints")
     patience: int = Field(8, ge=1, description="validations without a better one before training stops early")
+
+    @model_validator(mode="after")
+    def _terms_are_known(self) -> Self:
+        known = ("reconstruction", "noised_reconstruction", "properties", *REGULARIZERS)
+        for name in (*self.weights, *self.weight_warmup):
+            if name not in known:
+                raise ValueError(f"weights: no term {name!r}; expected one of {', '.join(known)}")
+        return self
 
 
 class TrainConfig(Settings):

@@ -232,6 +232,17 @@ def test_featurize_writes_fingerprints_for_labelled_molecules(
     Path("other.toml").write_text("[features]\nvocabulary_size = 40\nlabels = 3\nlabel_bits = 128\n")
     assert run("train", "other.toml", "--features", "features", "-o", "codec") == 2
     assert "asks for fingerprints of 128 bits, but features holds those of 64" in capsys.readouterr().err
+    assert run("featurize", str(library), "-o", "bare", "--vocabulary-size", "40") == 0
+    for i, asked in enumerate(
+        ["[training.weights]\nsimilarity = 5.0", '[model.changes]\nregularizers = ["similarity"]']
+    ):
+        Path(f"{i}.toml").write_text(asked + "\n")
+        assert run("train", f"{i}.toml", "--features", "bare", "-o", "codec") == 2
+        assert "similarity: learns from fingerprints, of which bare holds none" in capsys.readouterr().err
+    Path("typo.toml").write_text("[training.weights]\nsimilarty = 5.0\n")
+    assert run("train", "typo.toml", "--features", "bare", "-o", "codec") == 2
+    assert "no term 'similarty'; expected one of reconstruction, " in capsys.readouterr().err
+    assert not list(Path().glob("codec*"))
     Path("none.toml").write_text("[features]\nlabel_bits = 128\n")
     assert run("featurize", str(library), "-o", "none", "--config", "none.toml") == 2
     assert "say in `labels` how many" in capsys.readouterr().err
