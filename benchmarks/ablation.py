@@ -1,23 +1,27 @@
 """What each part of the recipe is worth: one thing changed at a time, each trained from scratch; prints one table.
 
-    python benchmarks/ablation.py --rows base,no_noise           # ten CPU-minutes of training for each row
-    python benchmarks/ablation.py --rows all                     # about five hours on one core
-    python benchmarks/ablation.py --quick                        # every row for seconds: does it run?
-    python benchmarks/ablation.py --show                         # the table of the rows that are done
+    molvae featurize data/moses_train.csv.gz -o features --config molvae/training/configs/moses.toml
+    python benchmarks/ablation.py --features features --rows "base;no_noise"    # 25 CPU-minutes a row
+    python benchmarks/ablation.py --features features --rows all              # a night on one core
+    python benchmarks/ablation.py --features features --speed                 # what a molecule costs each row
+    python benchmarks/ablation.py --features features --quick                 # every row for seconds: does it run?
+    python benchmarks/ablation.py --show                                      # the table of the rows that are done
 
-Rows are kept in a file (--results) and never made twice, so a table may grow over several evenings. Each row is
-trained on 600,000 molecules of the MOSES training set (seed 0) for the same CPU seconds of one thread, whatever a step
-costs; the learning rate falls to zero over that time, which a first minute of timing tells. All is free-running.
-exact: test molecules that come back exactly (2,000, greedy); valid, unique, FCD: 10,000 samples of the row's own prior
-at noise 0.6 and temperature 0.7, the first try alone; floor: real molecules have FCD 0.14 at that size; logp: R2 of a
-ridge on the codes of 400 molecules, on 2,000 others; nearest: mean Tanimoto similarity (Morgan radius 2, 1,024 bits) of
-500 samples to the nearest of 20,000 training molecules.
+Rows are kept in a file (--results) and never made twice, so a table may grow over several evenings. Each row is shown
+1.3 million molecules, drawn from 400,000 of the MOSES training set (seed 0), one in six of them with properties, in
+batches of 512 at a learning rate of 1.4e-3 that falls to zero. All is free-running. exact: test molecules that come
+back exactly (2,000, greedy); valid, unique, own_point, FCD: 10,000 draws of the row's own prior at noise 0.6 and
+temperature 0.7, the first try alone; own_point: mean cosine of a draw, before noise, and the code of its molecule
+(1,500); real molecules have an FCD of 0.14 at that number; logp: R2 of a ridge on the codes of 400 molecules, on 2,000
+others; recall: of ten nearest by Morgan fingerprints (radius 2, 1,024 bits) among 2,400 test molecules, those among the
+ten nearest codes; nearest: mean Tanimoto similarity of 500 draws to the nearest of 20,000 training molecules.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +30,18 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
+from molvae.autoencoder import Autoencoder
 from molvae.bundled import bundled
 from molvae.chem.fingerprints import morgan_bits, tanimoto
 from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.features import FeatureSettings, FeatureStore, FeatureWriter, learn_featurizer
+from molvae.features.tokens import TokenFeaturizer
+from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
 from molvae.validation.fcd import FcdStatistics, fcd
 
-LABELS = ("logp", "tpsa", "weight", "qed", "sa_score", "rings")
 MOLECULAR: dict[str, Any] = {
     "recipe": "molecular",
     "n_latent": 64,
@@ -45,6 +51,7 @@ MOLECULAR: dict[str, Any] = {
 WEIGHTS = {"noised_reconstruction": 0.8, "kl": 0.12, "properties": 5.0}
 ROWS: dict[str, dict[str, Any]] = {
     "base": {},
+    "base, another seed": {"training": {"seed": 1}},
     "no_noise": {"model": {"changes": {"tells_noise": False}}},
     "noise_weight_2": {"weights": {"noised_reconstruction": 2.0}},
     "noise_draws_2": {"model": {"noise_draws": 2}},
@@ -52,10 +59,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "kl_0.3": {"weights": {"kl": 0.3}},
     "free_0.3_nats": {"model": {"free_nats": 0.3}},
     "no_properties": {"weights": {"properties": 0.0}},
-    "similarity_20": {"features": {"label_bits": 1024}, "weights": {"similarity": 20.0}},
+    "similarity_20": {"features": {"label_bits": 1024, "labels": 250_000}, "weights": {"similarity": 20.0}},
     "latent_32": {"model": {"n_latent": 32}},
     "latent_128": {"model": {"n_latent": 128}},
     "atoms": {"features": {"vocabulary_size": 40}},
+    "vocabulary_250": {"features": {"vocabulary_size": 250}},
     "vocabulary_1000": {"features": {"vocabulary_size": 1000}},
     "vocabulary_2000": {"features": {"vocabulary_size": 2000}},
     "selfies": {"features": {"rebuilt": "selfies"}},
@@ -63,30 +71,39 @@ ROWS: dict[str, dict[str, Any]] = {
     "bits_in": {"features": {"view": "bits", "n_bits": 2048}, "model": {"encoder": None}},
     "graph_in": {"features": {"view": "graph"}, "model": {"encoder": None}},
     "tokens_dropped": {"model": {"changes": {"corrupts": True}, "corruption_level": 0.1}},
-    "decoder_tokens_dropped": {"model": {"token_dropout": 0.1}},
 }
 """Row -> what it has otherwise than the base."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default="base", help="names of rows, with commas, or all")
-    parser.add_argument("--minutes", type=float, default=10.0, help="CPU minutes of training for each row")
+    parser.add_argument("--features", type=Path, help="a folder of tokens made by `molvae featurize`, with properties")
+    parser.add_argument("--rows", default="base", help="names of rows, with semicolons, or all")
+    parser.add_argument("--molecules", type=int, default=1_300_000, help="molecules shown to each row")
     parser.add_argument("--results", type=Path, default=Path("ablation.jsonl"))
+    parser.add_argument("--speed", action="store_true", help="time some steps of each row, and measure nothing else")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    names = list(ROWS) if options.rows == "all" or options.quick else options.rows.split(",")
-    results = Path(tempfile.mkdtemp(), "quick.jsonl") if options.quick else options.results
-    minutes, n_train, n = (0.05, 3_000, 200) if options.quick else (options.minutes, 600_000, 10_000)
+    is_every = options.rows == "all" or options.quick or options.speed
+    names = list(ROWS) if is_every else options.rows.split(";")
+    if options.show:
+        print(pd.DataFrame(read(options.results)).to_string(index=False))
+        return
+    if options.features is None:
+        parser.error("--features: expected a folder made by `molvae featurize`")
+    results = Path(tempfile.mkdtemp(), "rows.jsonl") if options.quick or options.speed else options.results
+    n_shown, n_train, n = (4_000, 3_000, 200) if options.quick else (options.molecules, 400_000, 10_000)
     done = {row["row"] for row in read(results)}
-    for name in names if not options.show else []:
-        if name not in done:
-            row = {"row": name, **row_of(ROWS[name], minutes, n_train, n)}
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    for name in [name for name in names if name not in done]:
+        with tempfile.TemporaryDirectory() as folder:
+            features = Path(folder, "features")
+            write_features(features, name, options.features, 40_000 if options.speed else n_train)
+            row = speed_of(name, features, Path(folder)) if options.speed else row_of(name, features, n_shown, n)
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
     print(pd.DataFrame(read(results)).to_string(index=False))
 
 
@@ -94,78 +111,99 @@ def read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
-def row_of(changes: dict[str, Any], minutes: float, n_train: int, n: int) -> dict[str, Any]:
-    random = np.random.default_rng(0)
-    corpus = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
-    corpus = corpus[random.permutation(len(corpus))[:n_train]].tolist()
-    test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].to_numpy()
-    test = test[random.permutation(len(test))[:4_400]].tolist()
-    settings = FeatureSettings.model_validate(changes.get("features", {}))
-    featurizer = learn_featurizer(settings.rebuilt, settings, lambda: corpus[:200_000])
-    view = learn_featurizer(settings.view, settings, lambda: corpus[:200_000]) if settings.view else None
-    model = {**MOLECULAR, **changes.get("model", {})}
-    weights = {**WEIGHTS, **changes.get("weights", {})}
+def row_of(name: str, features: Path, n_shown: int, n: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        features = Path(folder, "features")
-        write_features(features, featurizer, view, corpus, settings.label_bits)
-        rate = timed(features, Path(folder, "timing"), model, weights, max(2_048, int(n_train / 30)))
-        trained = train(config_of(model, weights, int(rate * minutes * 60)), features, Path(folder, "work"))
-        prior = fit_prior(trained.model, FeatureStore.open(features), PriorSettings(n_codes=100_000))
-    trained.model.requires_grad_(False)
-    parts = config_of(model, weights, 1)
-    codec = Codec("row", featurizer, trained.model, parts.model, prior, SamplingSettings(), {}, view)
-    figures = measure(codec, corpus, test, n)
-    held = trained.validation
+        trained = train(config_of(name, n_shown), features, Path(folder, "work"))
     return {
+        "row": name,
         "molecules": trained.n_molecules,
-        "per_cpu_s": round(rate),
-        "parameters": sum(p.numel() for p in trained.model.parameters()),
-        "kl": round(held.get("kl_nats", float("nan")), 1),
-        "active": int(held["active_units"]),
-        **figures,
+        **figures_of(name, trained.model, trained.validation, features, n),
     }
 
 
-def write_features(folder: Path, featurizer: Any, view: Any, corpus: list[str], n_bits: int) -> None:
+def speed_of(name: str, features: Path, folder: Path) -> dict[str, Any]:
+    """Molecules per CPU second of training; the first steps, and the validation at the end, are not counted."""
+    seconds = []
+    for n in (8_192, 24_576):
+        begin = time.process_time()
+        train(config_of(name, n), features, folder / f"{n}")
+        seconds.append(time.process_time() - begin)
+    store = FeatureStore.open(features)
+    return {
+        "row": name,
+        "tokens": round(float(store.lengths.mean()), 1),
+        "per_cpu_s": round(16_384 / (seconds[1] - seconds[0])),
+    }
+
+
+def write_features(folder: Path, name: str, source: Path, n_train: int) -> None:
+    """A row's own features of molecules drawn from others: in its vocabulary, with the labels that are there."""
+    settings = FeatureSettings.model_validate(ROWS[name].get("features", {}))
+    store, written = FeatureStore.open(source), TokenFeaturizer.load(source / FEATURIZER_NAME)
+    rows = np.random.default_rng(0).permutation(len(store))[:n_train]
+    parts = [rows[begin : begin + 20_000] for begin in range(0, len(rows), 20_000)]
+    corpus = [text for part in parts for text in written.decode(store.rows(part))]
+    featurizer = learn_featurizer(settings.rebuilt, settings, lambda: corpus[:200_000])
+    view = learn_featurizer(settings.view, settings, lambda: corpus[:200_000]) if settings.view else None
+    n_bits = settings.label_bits
     folder.mkdir()
-    with FeatureWriter(folder, featurizer.spec, LABELS, view.spec if view else None, n_bits) as writer:
-        for begin in range(0, len(corpus), 20_000):
-            chunk = corpus[begin : begin + 20_000]
+    featurizer.save(folder / FEATURIZER_NAME)
+    if view:
+        view.save(folder / VIEW_NAME)
+    with FeatureWriter(folder, featurizer.spec, store.label_names, view.spec if view else None, n_bits) as writer:
+        for part in parts:
+            chunk, y = written.decode(store.rows(part)), store.labels(part)
             x, seen = featurizer.encode(chunk), view.encode(chunk) if view else None
             ok = x.ok if seen is None else x.ok & seen.ok
-            y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
             bits = np.zeros((len(chunk), n_bits), np.uint8)
-            if begin == 0:
-                y[:] = compute(chunk, LABELS).to_numpy(np.float32)
-                bits = morgan_bits(chunk, n_bits=n_bits) if n_bits else bits
+            labelled = np.flatnonzero(~np.isnan(y).all(1)) if n_bits else np.zeros(0, np.int64)
+            if len(labelled):
+                bits[labelled] = morgan_bits([chunk[row] for row in labelled], n_bits=n_bits)
             writer.write(x.x[ok], y[ok], seen.x[ok] if seen else None, bits[ok])
 
 
-def config_of(model: dict[str, Any], weights: dict[str, float], n_molecules: int) -> TrainConfig:
+def config_of(name: str, n_shown: int) -> TrainConfig:
     training = {
-        "n_molecules": n_molecules,
+        "n_molecules": n_shown,
         "n_processes": 1,
         "decay_from": 0.2,
         "evaluate_every": 10**9,
         "n_held_out": 2_000,
-        "weights": weights,
+        "weights": {**WEIGHTS, **ROWS[name].get("weights", {})},
+        **ROWS[name].get("training", {}),
     }
+    model = {**MOLECULAR, **ROWS[name].get("model", {})}
     return TrainConfig.from_dict({"model": model, "training": training}, "ablation")
 
 
-def timed(features: Path, work: Path, model: dict[str, Any], weights: dict[str, float], n: int) -> float:
-    """Molecules per CPU second of training; the validation at the end is part of what it costs."""
-    begin = time.process_time()
-    train(config_of(model, weights, n), features, work)
-    return n / (time.process_time() - begin)
+def figures_of(name: str, model: Autoencoder, held: dict[str, float], features: Path, n: int) -> dict[str, Any]:
+    """What is measured of a trained row; held: what the trainer found on held-out molecules."""
+    store, featurizer = FeatureStore.open(features), TokenFeaturizer.load(features / FEATURIZER_NAME)
+    view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
+    prior = fit_prior(model, store, PriorSettings(n_codes=100_000))
+    model.requires_grad_(False)
+    codec = Codec("row", featurizer, model, config_of(name, 1).model, prior, SamplingSettings(), {}, view)
+    known = featurizer.decode(store.rows(np.arange(min(20_000, len(store)))))
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "kl": round(held.get("kl_nats", float("nan")), 1),
+        "active": int(held["active_units"]),
+        **measure(codec, known, n),
+    }
 
 
-def measure(codec: Codec, corpus: list[str], test: list[str], n: int) -> dict[str, Any]:
+def measure(codec: Codec, known: Sequence[str], n: int) -> dict[str, Any]:
+    test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].to_numpy()
+    test = test[np.random.default_rng(0).permutation(len(test))[:4_400]].tolist()
     encoding = codec.encode(test)
     back = codec.decode(encoding.z[:2_000])
     exact = np.mean([a is not None and a == b.smiles for a, b in zip(encoding.smiles, back, strict=False)])
-    drawn = codec.decode(codec.draw(n, 1), noise=0.6 if codec.model.is_noise_told else 0.0, temperature=0.7, seed=1)
-    valid = [molecule.smiles for molecule in drawn if molecule.smiles is not None]
+    points = codec.draw(n, 1)
+    drawn = codec.decode(points, noise=0.6 if codec.model.is_noise_told else 0.0, temperature=0.7, seed=1)
+    rows = [row for row, molecule in enumerate(drawn) if molecule.smiles is not None]
+    valid = [drawn[row].smiles or "" for row in rows]
+    again = codec.encode(valid[:1_500])
+    a, b = points[rows[:1_500]][again.ok], again.z[again.ok]
     (distance,) = fcd(valid, FcdStatistics.load(bundled("moses_test_fcd.npz")))
     logp = compute(test[2_000:], ["logp"])["logp"].to_numpy()
     codes, ok = encoding.z[2_000:], encoding.ok[2_000:]
@@ -174,10 +212,33 @@ def measure(codec: Codec, corpus: list[str], test: list[str], n: int) -> dict[st
         "exact": round(float(exact), 4),
         "valid": round(len(valid) / n, 4),
         "unique": round(len(set(valid)) / max(1, len(valid)), 4),
+        "own_point": round(float(np.mean(cosine(a, b))), 3),
         "fcd": round(distance, 3) if distance is not None else None,
         "logp": round(float(ridge.score(codes[400:][ok[400:]], logp[400:][ok[400:]])), 2),
-        "nearest": round(float(np.mean([tanimoto(text, corpus[:20_000]).max() for text in valid[:500]])), 3),
+        "recall": round(
+            recall(codes[ok], [text for text, is_read in zip(test[2_000:], ok, strict=True) if is_read]), 3
+        ),
+        "nearest": round(float(np.mean([tanimoto(text, list(known)).max() for text in valid[:500]])), 3),
     }
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of rows, (n,)."""
+    result: np.ndarray = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    return result
+
+
+def recall(codes: np.ndarray, smiles: Sequence[str]) -> float:
+    bits = morgan_bits(list(smiles), n_bits=1024).astype(np.float32)
+    both = bits @ bits.T
+    alike = both / (bits.sum(1)[:, None] + bits.sum(1) - both)
+    unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    close = unit @ unit.T
+    np.fill_diagonal(alike, -1)
+    np.fill_diagonal(close, -2)
+    least = np.sort(alike, axis=1)[:, -10]
+    found = np.argpartition(-close, 10, axis=1)[:, :10]
+    return float((np.take_along_axis(alike, found, 1) >= least[:, None]).mean())  # equals of the tenth count
 
 
 if __name__ == "__main__":
