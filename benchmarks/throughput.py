@@ -3,6 +3,7 @@ cannot be beaten: prints two tables.
 
     python benchmarks/throughput.py                  # a few minutes; nothing else should be running
     python benchmarks/throughput.py --n 2000         # a quick look
+    python benchmarks/throughput.py --peer DIR       # and the VAE of MOSES beside it, in the same run
 
 The molecules are those of the bundled MOSES test set. "One thread" counts the CPU seconds of one process with one
 thread; "all cores" counts seconds on the clock as a user meets them: worker processes for featurize and training,
@@ -12,17 +13,25 @@ The second table sets each beside its floor, in CPU seconds of one thread in the
 canonical writing of the same molecules, and the matrix products alone, counted by torch, at the rate at which this
 machine multiplies bfloat16 matrices of a GRU's size. Featurizing a file counts all its processes, their start and the
 reading of the file, so that few molecules make it look slow.
+
+DIR holds the package `moses` of MOSES: `pip download --no-deps molsets==0.3.1`, and unpack the wheel, a zip file.
+Of it only the VAE is imported, with the sizes and settings that are its defaults; it is trained by its own trainer in
+batches of 512, and draws texts in batches of 512 that are 100 symbols long, as it always does; its weights are random,
+which cost the same. What it draws is not parsed, ours is.
 """
 
 import argparse
 import csv
+import importlib
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -195,6 +204,41 @@ def floors(codec: Codec, n: int, repeats: int, rates: dict[str, tuple[float, flo
     return rows
 
 
+def peer(folder: Path, n: int, repeats: int) -> dict[str, float]:
+    """Training step and sampling of the VAE of MOSES, molecules per CPU second of one thread, and its parameters."""
+    if not (folder / "moses" / "vae").is_dir():
+        raise SystemExit(f"{folder}: expected a folder that holds the package moses; see --help")
+    package: Any = types.ModuleType("moses")
+    package.__path__ = [str(folder / "moses")]  # its own __init__ asks for an RDKit of 2019
+    sys.modules["moses"] = package
+    vae = importlib.import_module("moses.vae")
+    written: Any = importlib.import_module("moses.vae.model")
+    written.torch = types.SimpleNamespace(**(vars(torch) | {"uint8": torch.bool}))  # today's masks are bool
+    smiles = pd.read_csv(bundled("moses_train.csv.gz"), nrows=n)["SMILES"].tolist()
+    config = vae.vae_parser().parse_args([])
+    trainer = vae.VAETrainer(config)
+    model = vae.VAE(trainer.get_vocabulary(smiles), config)
+    parts = [smiles[begin : begin + 512] for begin in range(0, n, 512)]
+    optimizer = torch.optim.Adam(trainer.get_optim_params(model), lr=config.lr_start)
+
+    def train_on_all() -> None:
+        batches = map(trainer.get_collate_fn(model), (list(part) for part in parts))
+        trainer._train_epoch(model, 0, Untold(batches), 0.05, optimizer)
+
+    torch.set_num_threads(1)
+    training = n / seconds(train_on_all, time.process_time, repeats)
+    model.eval()
+    sampling = 512 / seconds(lambda: model.sample(512), time.process_time, repeats)
+    return {"train step": training, "sample": sampling, "parameters": sum(p.numel() for p in model.parameters())}
+
+
+class Untold(list[Any]):
+    """Batches, in place of a progress bar."""
+
+    def set_postfix_str(self, text: str) -> None:
+        """Nothing is shown."""
+
+
 WHAT = {
     "featurize": "read, standardize, tokens",
     "encode": "SMILES to points, standardization counted",
@@ -209,6 +253,7 @@ def main() -> None:
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=20_000, help="molecules of each measurement")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--peer", type=Path, metavar="DIR", help="folder with the package moses, see above")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)
     rates = measure(codec, arguments.n, arguments.repeats)
@@ -220,6 +265,17 @@ def main() -> None:
     print("|---|---|---|")
     for row in floors(codec, arguments.n, arguments.repeats, rates):
         print(row)
+    if arguments.peer:
+        other = peer(arguments.peer, 1_536, arguments.repeats)
+        n_own = sum(parameter.numel() for parameter in codec.model.parameters())
+        print("\n| molecules per CPU second of one thread | parameters | train step | sample |\n|---|---|---|---|")
+        print(
+            f"| VAE of MOSES | {other['parameters'] / 1e6:.1f} M | {other['train step']:.1f} | {other['sample']:.1f} |"
+        )
+        own = {name: rates[name][0] for name in ("train step", "sample")}
+        print(f"| codec {codec.name} | {n_own / 1e6:.1f} M | {own['train step']:,.0f} | {own['sample']:,.0f} |")
+        times = " | ".join(f"{own[name] / other[name]:.0f}" for name in own)
+        print(f"| times as many | | {times} |")
 
 
 if __name__ == "__main__":

@@ -20,25 +20,40 @@ class BatchPlan:
 
     Rows of like length stand together, so that hardly any place of a batch is PAD; which they are, and the order of
     the batches, is drawn anew each epoch. A rest too small for a batch waits for the next epoch's draw.
+
+    shares: (len(rows),) of the epochs in which each row is shown; None: every row in all of them.
     """
 
-    def __init__(self, rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> None:
-        self._rows, self._lengths, self._seed = rows, lengths, seed
-        self._batch_size = min(batch_size, len(rows))
+    def __init__(
+        self, rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int, shares: np.ndarray | None = None
+    ) -> None:
+        self._rows, self._lengths, self._seed, self._shares = rows, lengths, seed, shares
+        n_shown = len(rows) if shares is None else max(1, int(shares.sum()))
+        self._batch_size = min(batch_size, n_shown)
+        self._n_batches = n_shown // self._batch_size
         self._epoch, self._batches = -1, np.empty((0, 0), np.int64)
 
     def batch(self, step: int) -> np.ndarray:
         """Row numbers (batch_size,) of the batch of a step, counted from 0."""
-        n_batches = len(self._rows) // self._batch_size
-        epoch, place = divmod(step, n_batches)
+        epoch, place = divmod(step, self._n_batches)
         if epoch != self._epoch:
             random = generator(self._seed, f"epoch {epoch}")
-            drawn = random.permutation(self._rows)[: n_batches * self._batch_size]
+            order = random.permutation(len(self._rows))
+            if self._shares is not None:  # those whose turn it is come first; a few others where they are too few
+                turns = self._turns(epoch, self._shares)
+                order = order[np.argsort(~turns[order], kind="stable")]
+            drawn = self._rows[order[: self._n_batches * self._batch_size]]
             lengths = self._lengths[drawn].astype(np.uint16)  # of two bytes: sorted in linear time
             by_length = drawn[np.argsort(lengths, kind="stable")]
-            self._batches = random.permutation(by_length.reshape(n_batches, self._batch_size))
+            self._batches = random.permutation(by_length.reshape(self._n_batches, self._batch_size))
             self._epoch = epoch
         return self._batches[place]
+
+    def _turns(self, epoch: int, shares: np.ndarray) -> np.ndarray:
+        """Which rows an epoch shows (n,): each at even distances, from a start that is drawn for it."""
+        starts = generator(self._seed, "turns").random(len(shares))
+        turns: np.ndarray = np.floor(starts + shares * (epoch + 1)) > np.floor(starts + shares * epoch)
+        return turns
 
 
 class Batches:

@@ -105,7 +105,9 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
     model = new_model(config, rows, device)
     optimizer = optimizer_of(model, settings)
     train_rows, held_out = held_out_rows(len(rows), settings.n_held_out, settings.seed)
-    plan, batches = BatchPlan(train_rows, rows.lengths, settings.batch_size, settings.seed), Batches(rows, device)
+    shares = settings.shares(rows.lengths[train_rows])
+    plan = BatchPlan(train_rows, rows.lengths, settings.batch_size, settings.seed, shares)
+    batches = Batches(rows, device)
     n_steps = -(-settings.n_molecules // settings.batch_size)
     every = max(1, settings.evaluate_every // settings.batch_size)
     step, facts = keeper.begin(model, optimizer) or (0, {"seconds": 0.0, "best": float("inf"), "waited": 0.0})
@@ -144,7 +146,9 @@ def validate(
     active_units: dimensions whose code varies by more than 0.01 (Burda et al. 2016, arXiv 1509.00519).
     """
     totals: dict[str, float] = {}
-    codes, n_exact, n_decoded = [], 0, 0
+    codes, n_exact = [], 0
+    decoded = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _N_EXACT)).astype(np.int64)]
+    is_decoded = model.spec.kind in ("tokens", "bits")
     for chunk in _by_length(rows, chosen, settings.batch_size):
         batch = batches.batch(chunk)
         draws = torch.Generator(batch.x.device).manual_seed(integer_seed(settings.seed, "validation"))
@@ -159,12 +163,12 @@ def validate(
         codes.append(model.encode(batch.x if batch.view is None else batch.view))
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + float(term.sum())
-        if n_decoded < _N_EXACT and model.spec.kind in ("tokens", "bits"):
-            n_exact += int(_is_rebuilt(model, batch.x, codes[-1]).sum())
-            n_decoded += len(chunk)
+        among = np.flatnonzero(np.isin(chunk, decoded))
+        if is_decoded and len(among):
+            n_exact += int(_is_rebuilt(model, batch.x[among], codes[-1][among]).sum())
     means = {name: total / len(chosen) for name, total in totals.items()}
     active = int((torch.cat(codes).var(0, correction=0) > 0.01).sum())
-    exact = {"exact": n_exact / n_decoded} if n_decoded else {}
+    exact = {"exact": n_exact / len(decoded)} if is_decoded else {}
     return {**means, **exact, "active_units": active}
 
 
@@ -176,10 +180,9 @@ def _is_rebuilt(model: Autoencoder, x: Tensor, code: Tensor) -> Tensor:
 
 
 def _by_length(rows: Rows, chosen: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The rows in chunks of like length; the chunks in an order that does not follow length."""
+    """The rows in chunks of like length."""
     ordered = chosen[np.argsort(rows.lengths[chosen], kind="stable")]
-    chunks = [ordered[i : i + size] for i in range(0, len(ordered), size)]
-    yield from chunks[::2] + chunks[1::2]
+    yield from (ordered[i : i + size] for i in range(0, len(ordered), size))
 
 
 def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = None) -> Autoencoder:

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from molvae.feature_spec import PAD, FeatureSpec
 from molvae.features import FeatureStore, FeatureWriter
 from molvae.training.batches import Batches, BatchPlan, _Resident, held_out_rows
+from molvae.training.config import TrainingSettings
 
 LENGTHS = np.random.default_rng(0).integers(3, 20, 1000)
 
@@ -43,6 +45,35 @@ def test_any_step_can_be_asked_first():
 
 def test_few_rows_make_one_smaller_batch():
     assert sorted(BatchPlan(np.arange(5), LENGTHS, 30, seed=0).batch(4)) == [0, 1, 2, 3, 4]
+
+
+def test_rows_are_shown_in_their_share_of_the_epochs():
+    shares = np.where(LENGTHS < 10, 0.25, 1.0)
+    plan = BatchPlan(np.arange(1000) + 5, np.r_[np.zeros(5, int), LENGTHS], 30, seed=0, shares=shares)
+    n_epoch = int(shares.sum()) // 30
+    seen = np.bincount(np.concatenate([plan.batch(step) for step in range(40 * n_epoch)]), minlength=1005)[5:]
+    assert seen[LENGTHS < 10].mean() == pytest.approx(10, rel=0.05)
+    assert seen[LENGTHS >= 10].mean() == pytest.approx(40, rel=0.05)
+    assert seen[LENGTHS < 10].min() >= 7  # no row is forgotten
+
+
+def test_an_epoch_of_shares_can_be_asked_first():
+    shares = np.full(1000, 0.3)
+    in_order = BatchPlan(np.arange(1000), LENGTHS, 30, 0, shares)
+    wanted = [in_order.batch(step) for step in range(35)]
+    np.testing.assert_array_equal(BatchPlan(np.arange(1000), LENGTHS, 30, 0, shares).batch(34), wanted[34])
+
+
+@pytest.mark.parametrize("pairs", [((8, 0.0), (14, 1.0)), ((14, 0.5), (8, 1.0)), ((8, 0.5), (8, 1.0)), ((8, 1.5),)])
+def test_shares_of_the_epochs_that_cannot_be_are_refused(pairs):
+    with pytest.raises(ValueError, match="length_shares: expected pairs"):
+        TrainingSettings(length_shares=pairs)
+
+
+def test_shares_lie_on_a_line_between_the_lengths_given():
+    settings = TrainingSettings(length_shares=((8, 0.2), (12, 0.6)))
+    assert settings.shares(np.array([3, 8, 10, 12, 50])) == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
+    assert TrainingSettings().shares(np.array([3])) is None
 
 
 def test_held_out_rows_are_kept_apart():
