@@ -303,12 +303,15 @@ def sample(
     temperature: Annotated[
         float | None, typer.Option("--temperature", min=0, help="0: the most probable text at each point.")
     ] = None,
+    spread: Annotated[
+        float | None, typer.Option("--spread", min=0, help="0: where codes lie; 1: as widely about them as was learnt.")
+    ] = None,
 ) -> Job:
     """Draw new molecules that look like those the codec was trained on.
 
     A window is a range of a property that the codec has learnt; either end may be left out. It is told at the end how
-    many molecules lie within all windows by their own properties. Noise and temperature, where not given, are the
-    codec's own; more of either brings more variety and fewer molecules at the first try.
+    many molecules lie within all windows by their own properties. Noise, temperature and spread, where not given, are
+    the codec's own; more of any brings more variety and fewer molecules at the first try.
 
     \b
     Examples:
@@ -319,7 +322,7 @@ def sample(
     def job() -> None:
         from pipeline import commands
 
-        commands.sample(n, out, seed, codec, tries, window or [], guidance, noise, temperature)
+        commands.sample(n, out, seed, codec, tries, window or [], guidance, noise, temperature, spread)
 
     return job
 

@@ -46,6 +46,7 @@ def sample(
     guidance: float,
     noise: float | None,
     temperature: float | None,
+    spread: float | None,
 ) -> None:
     """Write n draws from the codec's prior."""
     check_ending(out, _MOLECULE_ENDINGS)
@@ -57,7 +58,8 @@ def sample(
     with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
         for begin in range(0, n, _SAMPLED_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
-            rows = codec.sample(min(_SAMPLED_ROWS, n - begin), chunk_seed, tries, wanted, guidance, noise, temperature)
+            size = min(_SAMPLED_ROWS, n - begin)
+            rows = codec.sample(size, chunk_seed, tries, wanted, guidance, noise, temperature, spread)
             writer.write(_decoded_table(rows))
             valid = [row.smiles for row in rows if row.smiles is not None]
             n_valid += len(valid)

@@ -271,13 +271,14 @@ class Codec:
         guidance: float = 1.0,
         noise: float | None = None,
         temperature: float | None = None,
+        spread: float | None = None,
     ) -> list[Decoded]:
         """n molecules from the prior; one that is invalid is decoded again from its point, up to `tries` in all.
 
-        windows, guidance: as in `draw`; the molecules' own properties are near, not within, since a decoder that is
-            told of noise takes liberties.
-        noise, temperature: as in `decode`; None takes the codec's own (`sampling`). More of either gives more variety
-            and fewer molecules at the first try.
+        windows, guidance, spread: as in `draw`; the molecules' own properties are near, not within, since a decoder
+            that is told of noise takes liberties.
+        noise, temperature: as in `decode`; None takes the codec's own (`sampling`). More of either, or of spread, gives
+            more variety and fewer molecules at the first try.
 
         Raises:
             InputError: as `draw` and `decode`, or tries is below 1.
@@ -292,7 +293,7 @@ class Codec:
             raise InputError(f"tries: expected at least 1, got {tries}")
         noise = self.sampling.noise if noise is None else noise
         temperature = self.sampling.temperature if temperature is None else temperature
-        z = self.draw(n, seed, windows, guidance)
+        z = self.draw(n, seed, windows, guidance, spread)
         decoded = [Decoded("", None, "not decoded")] * n
         left = list(range(n))
         for attempt in range(tries):

@@ -192,6 +192,16 @@ def test_sample_at_a_noise_and_temperature_of_ones_own() -> None:
     assert run("sample", "-n", "6", "--noise", "1.5", "-o", "b.csv") == 2
 
 
+def test_sample_as_widely_about_the_codes_as_one_likes() -> None:
+    arguments = ["--noise", "0", "--temperature", "0", "--tries", "1", "--codec", "moses"]
+    codec = molvae.load_codec("moses")
+    for spread in (0.0, 2.0):
+        assert run("sample", "-n", "6", *arguments, "--spread", str(spread), "-o", f"{spread}.csv") == 0
+        written = pd.read_csv(f"{spread}.csv")["text"].tolist()
+        assert written == [row.text for row in codec.decode(codec.draw(6, spread=spread))]
+    assert run("sample", "-n", "6", "--spread", "-1", "-o", "b.csv") == 2
+
+
 def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--id-column", "compound", "--properties", "--labels", "2", "--vocabulary-size", "40"]
     assert run("featurize", str(library), "-o", "features", *arguments) == 0
