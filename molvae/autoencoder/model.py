@@ -125,6 +125,12 @@ class Autoencoder(nn.Module):
             written: Tensor = self.decoder.generate(points, level, temperature, generator)
         return written
 
+    def decode_beams(self, z: Tensor, n_beams: int) -> Tensor:
+        """The most probable token rows (B, n_beams, L) of points (B, D), the best first."""
+        with self._fast(z.device):
+            written: Tensor = self.decoder.beams(z, torch.zeros(len(z), device=z.device), n_beams)
+        return written
+
     def _fast(self, device: torch.device) -> AbstractContextManager:
         """As training computes, where texts are written; rows of numbers keep all their digits."""
         return autocast(device, None if self.spec.kind == "tokens" else False)

@@ -49,7 +49,6 @@ PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 DEFAULT_NAME = "druglike"
 _BATCH = 512
 _ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
-_CANDIDATE_TEMPERATURE = 0.6
 _WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
@@ -157,8 +156,8 @@ class Codec:
 
         noise: in [0, 1]; how far from the point its molecule may lie: 0 the molecule itself, 1 any molecule.
         temperature: of the tokens; 0 takes the most probable. Above 0 of either, another seed gives other molecules.
-        candidates: above 1, a point to which its molecule does not lead back is decoded so many times in all, the first
-            time greedily, and the molecule whose own point is nearest is kept.
+        candidates: above 1, where a point's molecule does not lead back to it, so many of its most probable texts are
+            read (beam search), and the molecule whose own point is nearest is kept.
 
         Raises:
             InputError: z is not (n, D), noise or temperature is out of range, candidates is below 1, or above 1 beside
@@ -175,46 +174,58 @@ class Codec:
                 f"candidates: expected at least 1, and 1 beside noise or temperature, got {candidates} beside noise "
                 f"{noise} and temperature {temperature}"
             )
-        decoded = self._decode(z, noise, temperature, seed)
-        return decoded if candidates == 1 else self._nearest(self._points(z), decoded, candidates, seed)
-
-    def _decode(self, z: np.ndarray, noise: float, temperature: float, seed: int) -> list[Decoded]:
-        points = self._points(z)
-        featurizer = self.featurizer
-        if not isinstance(featurizer, TokenFeaturizer):
-            raise InputError(f"codec {self.name}: rebuilds {featurizer.describe()}, not molecules; use decode_features")
+        points, _ = self._points(z), self._writer
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
         draws = torch.Generator().manual_seed(integer_seed(seed, "decode"))
         finite = np.isfinite(points).all(1)
         decoded = [Decoded("", None, "the point holds NaN or infinity")] * len(points)
         rows = np.flatnonzero(finite)
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
+        tokens = (self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws) for chunk in chunks)
+        for chunk, molecules in zip(chunks, self._molecules(tokens, len(rows)), strict=True):
+            for row, molecule in zip(chunk, molecules, strict=True):
+                decoded[row] = molecule
+        return decoded if candidates == 1 else self._nearest(points, decoded, candidates)
+
+    @property
+    def _writer(self) -> TokenFeaturizer:
+        featurizer = self.featurizer
+        if not isinstance(featurizer, TokenFeaturizer):
+            raise InputError(f"codec {self.name}: rebuilds {featurizer.describe()}, not molecules; use decode_features")
+        return featurizer
+
+    def _molecules(self, tokens: Iterable[torch.Tensor], n: int) -> Iterator[list[Decoded]]:
+        """What each chunk of token rows (b, L), n in all, is as molecules."""
+        featurizer = self._writer
         written: deque[list[tuple[str, bool]]] = deque()
 
         def texts() -> Iterator[list[str]]:
-            for chunk in chunks:
-                x = self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws).numpy()
+            for x in map(torch.Tensor.numpy, tokens):
                 found = list(zip(featurizer.decode(x), (x == END).any(1).tolist(), strict=True))
                 written.append(found)
                 yield [text if is_closed else "" for text, is_closed in found]
 
-        for chunk, answers in zip(chunks, _canonical(texts(), len(rows)), strict=True):
-            for row, (text, is_closed), answer in zip(chunk, written.popleft(), answers, strict=True):
+        for answers in _canonical(texts(), n):
+            molecules = []
+            for (text, is_closed), answer in zip(written.popleft(), answers, strict=True):
                 reason = answer.reason if is_closed else "the text finds no end"
-                decoded[row] = Decoded(text, None if reason else answer.smiles, reason)
-        return decoded
+                molecules.append(Decoded(text, None if reason else answer.smiles, reason))
+            yield molecules
 
-    def _nearest(self, points: np.ndarray, greedy: list[Decoded], candidates: int, seed: int) -> list[Decoded]:
-        """Of several molecules of each point the one whose own point is nearest; the greedy one where none is read."""
+    def _nearest(self, points: np.ndarray, greedy: list[Decoded], candidates: int) -> list[Decoded]:
+        """Of several molecules of each point the one whose own point is nearest; where none is read, the first."""
         best, distance = list(greedy), self._miss(points, greedy)
-        for attempt in range(1, candidates):
-            rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
-            if not len(rows):
-                break
-            drawn = self._decode(points[rows], 0.0, _CANDIDATE_TEMPERATURE, integer_seed(seed, f"candidate {attempt}"))
-            for row, molecule, miss in zip(rows, drawn, self._miss(points[rows], drawn), strict=True):
-                if miss < distance[row]:
-                    best[row], distance[row] = molecule, miss
+        rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
+        size = max(1, _BATCH // candidates)
+        chunks = np.split(rows, range(size, len(rows), size)) if len(rows) else []
+        tokens = (self.model.decode_beams(torch.from_numpy(points[part]), candidates).flatten(0, 1) for part in chunks)
+        for chunk, molecules in zip(chunks, self._molecules(tokens, candidates * len(rows)), strict=True):
+            misses = self._miss(np.repeat(points[chunk], candidates, axis=0), molecules).reshape(-1, candidates)
+            for row, miss, begin in zip(chunk, misses, range(0, len(molecules), candidates), strict=True):
+                valid = [i for i in range(candidates) if molecules[begin + i].smiles is not None]
+                nearest = min(valid, key=miss.__getitem__, default=None)  # the first of equals
+                if nearest is not None and (miss[nearest] < distance[row] or best[row].smiles is None):
+                    best[row] = molecules[begin + nearest]
         return best
 
     def _miss(self, points: np.ndarray, decoded: list[Decoded]) -> np.ndarray:

@@ -55,6 +55,43 @@ def test_a_row_does_not_depend_on_its_neighbours(decoder):
         assert torch.equal(alone, together[i, : len(alone)])
 
 
+def test_one_beam_is_the_greedy_text(decoder):
+    z = torch.randn(30, 3)
+    greedy = decoder.generate(z, torch.zeros(30), 0.0, None)
+    assert torch.equal(decoder.beams(z, torch.zeros(30), 1)[:, 0], greedy)
+
+
+def test_wide_beams_find_the_most_probable_texts_of_all(decoder):
+    decoder.length = 3
+    with torch.no_grad():
+        decoder.output_bias[END] = 1.0
+    z, letters = torch.randn(5, 3), range(4, 12)
+    texts = [
+        [END, 0, 0],
+        *([a, END, 0] for a in letters),
+        *([a, b, c] for a in letters for b in letters for c in (END, *letters)),
+    ]
+    x = torch.tensor(texts)
+    for point in z:
+        logits = decoder(point.expand(len(x), 3), torch.zeros(len(x)), x).detach()
+        logits[:, :, [PAD, BEGIN, MASK]] = -torch.inf
+        steps = logits.log_softmax(2).gather(2, x[:, :, None])[:, :, 0]
+        nats = torch.where(x == PAD, 0.0, steps).sum(1)
+        found = decoder.beams(point[None], torch.zeros(1), 100)[0, :10]
+        assert torch.equal(found, x[nats.topk(10).indices])
+
+
+def test_beams_do_not_depend_on_their_neighbours(decoder):
+    with torch.no_grad():
+        decoder.output_bias[END] = 1.0
+    z = torch.randn(30, 3)
+    together = decoder.beams(z, torch.zeros(30), 4)
+    for i in range(30):
+        alone = decoder.beams(z[i : i + 1], torch.zeros(1), 4)[0]
+        assert torch.equal(alone, together[i, :, : alone.shape[1]])
+        assert not together[i, :, alone.shape[1] :].any()
+
+
 def test_draws_follow_the_probabilities_and_the_temperature(decoder):
     z, n = torch.randn(1, 3), 20_000
     first = decoder(z, torch.zeros(1), torch.tensor([[4]]))[0, 0].double()
