@@ -518,11 +518,11 @@ def properties(library: Library, sizes: Sizes, seed: int, of: str) -> None:
 # F. Drugs
 
 
-def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, seed: int) -> None:
+def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, candidates: int, seed: int) -> None:
     raw = [text for chunk in open_molecules(path) for text in chunk["raw"]]
     rows = generator(seed, "drugs").permutation(len(raw))[: sizes.n_drugs]
     encoding = codec.encode([raw[row] for row in rows], flatten=flatten)
-    decoded = iter(codec.decode(encoding.z[encoding.ok]))
+    decoded = iter(codec.decode(encoding.z[encoding.ok], candidates=candidates))
     table = pd.DataFrame({"smiles": encoding.smiles, "ok": encoding.ok, "reason": encoding.reason})
     table["back"] = [next(decoded).smiles if ok else None for ok in encoding.ok]
     table = table[table["smiles"].isna() | ~table["smiles"].duplicated()].reset_index(drop=True)
@@ -546,6 +546,7 @@ def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, se
     header = ["", *(f"of {name} ({len(index):,})" for name, index in groups.items())]
     lines = [[name, *(f"{mark[index].mean():.1%}" for index in groups.values())] for name, mark in marks.items()]
     title = f"F. {len(table):,} distinct molecules of {len(rows):,} rows, there and back{', flat' if flatten else ''}"
+    title += f", nearest of {candidates}" if candidates > 1 else ""
     say(title, header, lines)
     reasons = Counter(kind_of(why) for why in table["reason"].dropna())
     most = reasons.most_common(12)
@@ -578,6 +579,7 @@ def main() -> None:
     parser.add_argument("--drugs", type=Path, metavar="FILE", help="molecules of F; without it F is left out")
     parser.add_argument("--held-out", type=int, default=1, metavar="N", help="hold_out of the codec's training: only \
                         molecules that it never saw in C, D and E, and a column of them in F")  # fmt: skip
+    parser.add_argument("--candidates", type=int, default=1, metavar="N", help="texts of each point that F reads")
     parser.add_argument("--quick", action="store_true", help="two sets, fewer molecules, trees and draws")
     parser.add_argument("--verbose", action="store_true", help="A and B set by set, too")
     parser.add_argument("--seed", type=int, default=0)
@@ -615,7 +617,7 @@ def main() -> None:
         elif part == "E" and asked:
             properties(asked, sizes, given.seed, of)
         elif part == "F":
-            drugs(codec, given.drugs, flatten, sizes, given.held_out, given.seed)
+            drugs(codec, given.drugs, flatten, sizes, given.held_out, given.candidates, given.seed)
         print(f"({part}: {time.process_time() - begin:.0f} CPU seconds)", flush=True)
     print(f"\n{time.process_time():.0f} CPU seconds in all")
 

@@ -406,7 +406,7 @@ def decode(
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the most probable text.")] = 0.0,
     seed: Seed = 0,
     candidates: Annotated[
-        int, typer.Option("--candidates", min=1, help="Decode so often, and keep what lies nearest to the point.")
+        int, typer.Option("--candidates", min=1, help="Read so many of the most probable texts, and keep the nearest.")
     ] = 1,
 ) -> Job:
     """Turn points into molecules: one row for each point, in order.
