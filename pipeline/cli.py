@@ -304,7 +304,7 @@ def sample(
         float | None, typer.Option("--temperature", min=0, help="0: the most probable text at each point.")
     ] = None,
     spread: Annotated[
-        float | None, typer.Option("--spread", min=0, help="0: where codes lie; 1: as widely about them as was learnt.")
+        float | None, typer.Option("--spread", min=0, help="0: where codes lie; 1: once more as far about them.")
     ] = None,
 ) -> Job:
     """Draw new molecules that look like those the codec was trained on.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from molvae.autoencoder import Autoencoder
-from molvae.codec import Codec, fit_domain, fit_prior, fit_spread, load_codec, property_errors
+from molvae.codec import Codec, fit_domain, fit_prior, load_codec, property_errors
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
@@ -110,10 +110,7 @@ def _train(
     screen.say(f"  fitting the prior ({config.prior.kind})")
     prior = fit_prior(trained.model, store, config.prior, config.training.seed)
     card = _card(trained, store, features) | ({"begun_from": f"{first.name}, sha256 {first.sha256}"} if first else {})
-    spread = fit_spread(trained.model, store, seed=config.training.seed)
-    codec = Codec(
-        config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view, spread=spread
-    )
+    codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
     if codec.writes_molecules and len(store) > 1:
         codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed))
     codec.save(out)
@@ -181,8 +178,7 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
     card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
     if list(store.label_names) == codec.card.get("property_names", []):
         card |= {"property_errors": property_errors(codec.model, store, seed=seed)}
-    spread = fit_spread(codec.model, store, seed=seed)
-    codec = replace(codec, prior=fitted, sampling=sampling, card=card, spread=spread)
+    codec = replace(codec, prior=fitted, sampling=sampling, card=card)
     if codec.writes_molecules:
         screen.say("  measuring what is in its domain")
         codec = replace(codec, calibration=fit_domain(codec, store, seed=seed))

@@ -100,12 +100,6 @@ class Autoencoder(nn.Module):
         code: Tensor = self.bottleneck.code(self._hidden(x))
         return code
 
-    @torch.no_grad()
-    def spread(self, x: Tensor) -> Tensor:
-        """Standard deviations (B, D) of the points about a code that the decoder learnt to read; 0 where none are."""
-        latent: Latent = self.bottleneck(self._hidden(x), None)
-        return torch.zeros_like(latent.code) if latent.logvar is None else torch.exp(0.5 * latent.logvar)
-
     def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):
             alone = len(x) == 1  # a single row is multiplied by other routines, which round otherwise

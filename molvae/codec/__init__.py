@@ -6,7 +6,6 @@ from molvae.codec.codec import (
     Encoding,
     encode_features,
     fit_prior,
-    fit_spread,
     load_codec,
     property_errors,
 )
@@ -22,7 +21,6 @@ __all__ = [
     "encode_features",
     "fit_domain",
     "fit_prior",
-    "fit_spread",
     "load_codec",
     "property_errors",
 ]

@@ -87,7 +87,6 @@ class Codec:
     card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
         `training_file` is the bundled file that holds its training set.
     calibration: how strange the training set's own molecules are; None where that was never measured.
-    spread: (D,) standard deviations of the points about a code that the decoder learnt to read; None where unknown.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 
@@ -100,7 +99,6 @@ class Codec:
     card: dict[str, Any]
     view: Featurizer | None = None
     calibration: DomainCalibration | None = None
-    spread: np.ndarray | None = None
     sha256: str = ""
 
     @property
@@ -258,8 +256,8 @@ class Codec:
         windows: property -> (low, high), None where it is open: points are drawn to where the linear property head
             sees the property within. guidance: how strongly; 0 is not at all, 1 as Bayes would have it, more costs
             variety.
-        spread: how far about such codes, in standard deviations of the points that the decoder learnt to read there;
-            None takes the codec's own (`sampling`), which makes these the points that `sample` decodes.
+        spread: how far about such codes, in standard deviations of the codes themselves; None takes the codec's own
+            (`sampling`), which makes these the points that `sample` decodes.
 
         Raises:
             InputError: n, guidance or spread is negative, the codec has not learnt a property, a window is empty, or
@@ -269,8 +267,9 @@ class Codec:
         spread = self.sampling.spread if spread is None else spread
         if not 0 <= spread < math.inf:
             raise InputError(f"spread: expected 0 or more, got {spread}")
-        if spread and self.spread is not None:
-            z += np.float32(spread) * self.spread * generator(seed, "spread").standard_normal(z.shape, np.float32)
+        if spread:
+            drawn = generator(seed, "spread").standard_normal(z.shape, np.float32)
+            z += np.float32(spread) * (drawn @ self.prior.factor.T.astype(np.float32))
         return z
 
     def sample(
@@ -669,15 +668,6 @@ def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = 
     parts = np.array_split(rows, max(1, len(rows) // 20_000))
     codes = np.concatenate([encode_rows(model, store, part) for part in parts])
     return fit_prior_to_codes(codes, settings, seed)
-
-
-def fit_spread(model: Autoencoder, store: Rows, n: int = 5_000, seed: int = 0) -> np.ndarray:
-    """Standard deviations (D,) of the points about a code that the decoder learnt to read, by at most n rows."""
-    rows = np.sort(generator(seed, "spread").permutation(len(store))[:n])
-    views = store.views(rows)
-    parts = torch.from_numpy(store.rows(rows) if views is None else views).split(_BATCH)
-    spread: np.ndarray = torch.cat([model.spread(part).square() for part in parts]).mean(0).sqrt().numpy()
-    return spread
 
 
 def property_errors(model: Autoencoder, store: Rows, n: int = 5_000, seed: int = 0) -> dict[str, float]:

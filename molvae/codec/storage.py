@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 VERSION = 2
 CODEC_NAME, WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "codec.json", "weights.safetensors", "prior.safetensors", "README.md"
 
-_SPREAD = "spread"  # an array beside the prior's own
 
 DOMAIN_NAME = "domain.safetensors"
 """There only where the domain of a codec was measured."""
@@ -45,7 +43,6 @@ class StoredCodec(NamedTuple):
     card: dict[str, Any]
     view: Featurizer | None
     calibration: DomainCalibration | None
-    spread: np.ndarray | None
     sha256: str
 
 
@@ -74,8 +71,6 @@ def _write(codec: "Codec", folder: Path) -> None:
     weights = {name: value.half().contiguous() for name, value in codec.model.state_dict().items()}
     (folder / WEIGHTS_NAME).write_bytes(save_tensors(weights))
     prior = {name: torch.from_numpy(array) for name, array in codec.prior.arrays().items()}
-    if codec.spread is not None:
-        prior[_SPREAD] = torch.from_numpy(codec.spread)
     (folder / PRIOR_NAME).write_bytes(save_tensors(prior))
     if codec.calibration is not None:
         domain = {name: torch.from_numpy(array) for name, array in codec.calibration.arrays().items()}
@@ -113,7 +108,6 @@ def read_codec(folder: Path) -> StoredCodec:
         model.load_state_dict({name: value.float() for name, value in weights.items()})
         model.requires_grad_(False)
         prior = {name: value.numpy() for name, value in load_tensors(contents[PRIOR_NAME]).items()}
-        spread = prior.pop(_SPREAD, None)
         domain = load_tensors(contents[DOMAIN_NAME]) if DOMAIN_NAME in contents else None
         return StoredCodec(
             name=content["name"],
@@ -125,7 +119,6 @@ def read_codec(folder: Path) -> StoredCodec:
             card=content["card"],
             view=view,
             calibration=DomainCalibration.from_arrays({k: v.numpy() for k, v in domain.items()}) if domain else None,
-            spread=spread,
             sha256=content["sha256"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

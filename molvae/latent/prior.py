@@ -37,8 +37,8 @@ class PriorSettings(Settings):
 class SamplingSettings(Settings):
     """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens.
 
-    spread: how far about the prior's codes, in standard deviations of the points that the decoder learnt to read there;
-        without it what is drawn is less diverse than the molecules are.
+    spread: how far about the prior's codes, in standard deviations of the codes; without it what is drawn is less
+        diverse than the molecules are.
     """
 
     noise: float = Field(0.6, ge=0, le=1)

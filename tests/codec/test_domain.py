@@ -12,7 +12,7 @@ from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import GaussianPrior
 
-LEAD_LIKE = ["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(C)Cc1ccc(C(C)C(=O)O)cc1"]
+LEAD_LIKE = ["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
 ODD = "CC(=O)Nc1ccc(OOOO)cc1"

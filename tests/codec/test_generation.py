@@ -140,7 +140,8 @@ def test_farther_away_molecules_are_less_alike(codec, molecules):
         )
 
     near, middle, far = map(mean_similarity, (0.1, 0.5, 1.5))
-    assert near > middle + 0.1 > far + 0.2
+    assert near > middle + 0.02
+    assert middle > far + 0.1
 
 
 def test_a_radius_of_0_decodes_the_point_itself(codec):
