@@ -72,8 +72,8 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
     ("arguments", "said"),
     [
         (
-            ["sample", "--sed", "3"],
-            "No such option: --sed (Possible options: --noise, --seed); see molvae sample --help",
+            ["sample", "--tmperature", "3"],
+            "No such option: --tmperature (Possible options: --temperature); see molvae sample --help",
         ),
         (["smaple"], "No such command 'smaple'. Did you mean 'sample'?; see molvae --help"),
         (["sample", "-n", "0", "-o", "a.smi"], "Invalid value for '-n'"),
