@@ -178,7 +178,7 @@ def processes_seconds(command: list[str], folder: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def floors(codec: Codec, n: int, repeats: int, rates: dict[str, tuple[float, float]]) -> list[str]:
+def floors(codec: Codec, at: str, n: int, repeats: int, rates: dict[str, tuple[float, float]]) -> list[str]:
     """Rows of the second table."""
     smiles = pd.read_csv(bundled("moses_train.csv.gz"), nrows=10 * n)["SMILES"].tolist()
     torch.set_num_threads(1)
@@ -187,7 +187,7 @@ def floors(codec: Codec, n: int, repeats: int, rates: dict[str, tuple[float, flo
     )
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "molecules.smi").write_text("\n".join(smiles) + "\n")
-        command = [sys.executable, "-m", "pipeline.cli", "featurize", "molecules.smi", "--vocabulary", codec.name]
+        command = [sys.executable, "-m", "pipeline.cli", "featurize", "molecules.smi", "--vocabulary", at]
         featurizing = len(smiles) / processes_seconds([*command, "-o", "features"], folder)
     rate, per_molecule = multiplications_per_second(), operations(codec, smiles[: min(n, 4_096)])
     rows = [
@@ -256,6 +256,7 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, metavar="DIR", help="folder with the package moses, see above")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)
+    at = str(Path(arguments.codec).resolve()) if Path(arguments.codec).is_dir() else arguments.codec
     rates = measure(codec, arguments.n, arguments.repeats)
     print(f"| molecules per second, codec {codec.name} | one thread, per CPU second | all {n_cores()} cores |")
     print("|---|---|---|")
@@ -263,7 +264,7 @@ def main() -> None:
         print(f"| {name}: {WHAT[name]} | {one:,.0f} | {every:,.0f} |")
     print("\n| molecules per CPU second | of one thread | beside it |")
     print("|---|---|---|")
-    for row in floors(codec, arguments.n, arguments.repeats, rates):
+    for row in floors(codec, at, arguments.n, arguments.repeats, rates):
         print(row)
     if arguments.peer:
         other = peer(arguments.peer, 1_536, arguments.repeats)
