@@ -1,7 +1,7 @@
 """What each part of the recipe is worth: one thing changed at a time, each trained from scratch; prints one table.
 
     molvae featurize data/moses_train.csv.gz -o features --config molvae/training/configs/moses.toml
-    python benchmarks/ablation.py --features features --rows "base;no_noise"    # 25 CPU-minutes a row
+    python benchmarks/ablation.py --features features --rows "base;no_noise"    # some 20 CPU-minutes a row
     python benchmarks/ablation.py --features features --rows all              # a night on one core
     python benchmarks/ablation.py --features features --speed                 # what a molecule costs each row
     python benchmarks/ablation.py --features features --quick                 # every row for seconds: does it run?

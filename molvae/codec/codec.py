@@ -49,6 +49,7 @@ PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 DEFAULT_NAME = "druglike"
 _BATCH = 512
 _ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
+_MOST_CANDIDATES = 1_000
 _WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
@@ -158,8 +159,8 @@ class Codec:
             read (beam search), and the molecule whose own point is nearest is kept.
 
         Raises:
-            InputError: z is not (n, D), noise or temperature is out of range, candidates is below 1, or above 1 beside
-                noise or temperature, or the codec rebuilds no molecules but fingerprints.
+            InputError: z is not (n, D), noise or temperature is out of range, candidates is below 1, above 1,000, or
+                above 1 beside noise or temperature, or the codec rebuilds no molecules but fingerprints.
 
         Example:
             >>> codec = load_codec()
@@ -167,12 +168,12 @@ class Codec:
             >>> len(codec.decode(strychnine.z, candidates=8))
             1
         """
-        if candidates < 1 or (candidates > 1 and (noise or temperature)):
+        if not 1 <= candidates <= _MOST_CANDIDATES or (candidates > 1 and (noise or temperature)):
             raise InputError(
-                f"candidates: expected at least 1, and 1 beside noise or temperature, got {candidates} beside noise "
-                f"{noise} and temperature {temperature}"
+                f"candidates: expected 1 to {_MOST_CANDIDATES:,}, and 1 beside noise or temperature, got {candidates} beside "
+                f"noise {noise} and temperature {temperature}"
             )
-        points, _ = self._points(z), self._writer
+        writer, points = self._writer, self._points(z)
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
         draws = torch.Generator().manual_seed(integer_seed(seed, "decode"))
         finite = np.isfinite(points).all(1)
@@ -180,10 +181,10 @@ class Codec:
         rows = np.flatnonzero(finite)
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
         tokens = (self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws) for chunk in chunks)
-        for chunk, molecules in zip(chunks, self._molecules(tokens, len(rows)), strict=True):
+        for chunk, molecules in zip(chunks, _molecules(writer, tokens, len(rows)), strict=True):
             for row, molecule in zip(chunk, molecules, strict=True):
                 decoded[row] = molecule
-        return decoded if candidates == 1 else self._nearest(points, decoded, candidates)
+        return decoded if candidates == 1 else self._nearest(writer, points, decoded, candidates)
 
     @property
     def _writer(self) -> TokenFeaturizer:
@@ -192,32 +193,16 @@ class Codec:
             raise InputError(f"codec {self.name}: rebuilds {featurizer.describe()}, not molecules; use decode_features")
         return featurizer
 
-    def _molecules(self, tokens: Iterable[torch.Tensor], n: int) -> Iterator[list[Decoded]]:
-        """What each chunk of token rows (b, L), n in all, is as molecules."""
-        featurizer = self._writer
-        written: deque[list[tuple[str, bool]]] = deque()
-
-        def texts() -> Iterator[list[str]]:
-            for x in map(torch.Tensor.numpy, tokens):
-                found = list(zip(featurizer.decode(x), (x == END).any(1).tolist(), strict=True))
-                written.append(found)
-                yield [text if is_closed else "" for text, is_closed in found]
-
-        for answers in _canonical(texts(), n):
-            molecules = []
-            for (text, is_closed), answer in zip(written.popleft(), answers, strict=True):
-                reason = answer.reason if is_closed else "the text finds no end"
-                molecules.append(Decoded(text, None if reason else answer.smiles, reason))
-            yield molecules
-
-    def _nearest(self, points: np.ndarray, greedy: list[Decoded], candidates: int) -> list[Decoded]:
+    def _nearest(
+        self, writer: TokenFeaturizer, points: np.ndarray, greedy: list[Decoded], candidates: int
+    ) -> list[Decoded]:
         """Of several molecules of each point the one whose own point is nearest; where none is read, the first."""
         best, distance = list(greedy), self._miss(points, greedy)
         rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
         size = max(1, _BATCH // candidates)
         chunks = np.split(rows, range(size, len(rows), size)) if len(rows) else []
         tokens = (self.model.decode_beams(torch.from_numpy(points[part]), candidates).flatten(0, 1) for part in chunks)
-        for chunk, molecules in zip(chunks, self._molecules(tokens, candidates * len(rows)), strict=True):
+        for chunk, molecules in zip(chunks, _molecules(writer, tokens, candidates * len(rows)), strict=True):
             misses = self._miss(np.repeat(points[chunk], candidates, axis=0), molecules).reshape(-1, candidates)
             for row, miss, begin in zip(chunk, misses, range(0, len(molecules), candidates), strict=True):
                 valid = [i for i in range(candidates) if molecules[begin + i].smiles is not None]
@@ -687,6 +672,24 @@ def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarra
     if view is None:
         return encode_features(model, rows.rows(chosen), rows.spec)
     return encode_features(model, view, rows.view_spec or rows.spec)
+
+
+def _molecules(writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int) -> Iterator[list[Decoded]]:
+    """What each chunk of token rows (b, L), n in all, is as molecules."""
+    written: deque[list[tuple[str, bool]]] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        for x in map(torch.Tensor.numpy, tokens):
+            found = list(zip(writer.decode(x), (x == END).any(1).tolist(), strict=True))
+            written.append(found)
+            yield [text if is_closed else "" for text, is_closed in found]
+
+    for answers in _canonical(texts(), n):
+        molecules = []
+        for (text, is_closed), answer in zip(written.popleft(), answers, strict=True):
+            reason = answer.reason if is_closed else "the text finds no end"
+            molecules.append(Decoded(text, None if reason else answer.smiles, reason))
+        yield molecules
 
 
 def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":

@@ -174,7 +174,9 @@ def format_evaluation(evaluation: Evaluation) -> str:
         TableRow(f"Codes of {e.n_test:,} test molecules"),
         TableRow("  decoded exactly", [percent(e.exact)], "text as encoded, greedy from the code"),
         TableRow("  the same molecule", [percent(e.canonical)], "canonical SMILES as encoded"),
-        TableRow(f"  nearest of {CANDIDATES}", [percent(e.canonical_of_8)], "the same, several decodes of each code"),
+        TableRow(
+            f"  nearest of {CANDIDATES}", [percent(e.canonical_of_8)], "the same, of each code's most probable texts"
+        ),
         TableRow("  without a code", [f"{e.n_unreadable:,}"], list_kinds(e.unreadable_reasons)),
         TableRow("  active units", [active], why),
         TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),

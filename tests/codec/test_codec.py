@@ -81,10 +81,11 @@ def test_of_several_candidates_the_nearest_to_the_point_is_kept():
 
 
 @pytest.mark.parametrize(
-    "options", [{"candidates": 0}, {"candidates": 2, "noise": 0.1}, {"candidates": 2, "temperature": 1}]
+    "options",
+    [{"candidates": 0}, {"candidates": 1001}, {"candidates": 2, "noise": 0.1}, {"candidates": 2, "temperature": 1}],
 )
 def test_candidates_that_cannot_be_had(codec, options):
-    with pytest.raises(InputError, match="candidates: expected at least 1, and 1 beside noise or temperature"):
+    with pytest.raises(InputError, match="candidates: expected 1 to 1,000, and 1 beside noise or temperature"):
         codec.decode(codec.draw(1), **options)
 
 
