@@ -10,7 +10,7 @@ codes themselves: what the decoder makes of points that are right, the best that
 own point: mean cosine between a point before noise and the code of the molecule decoded from it (1,500 molecules);
 IntDiv; FCD of 9,000 valid molecules to the MOSES test set, where real molecules have 0.15.
 
-Guidance: 2,000 draws of the codec as it is (its own prior, temperature and spread), up to three tries each, to a window
+Guidance: 2,000 draws of the codec as it is (own prior and temperature, no spread), up to three tries each, to a window
 of logP, at its own noise and at less; hit: the valid molecules whose own logP lies within it. Real ones have an FCD of
 0.63 at that number.
 """

@@ -170,8 +170,8 @@ class Codec:
         """
         if not 1 <= candidates <= _MOST_CANDIDATES or (candidates > 1 and (noise or temperature)):
             raise InputError(
-                f"candidates: expected 1 to {_MOST_CANDIDATES:,}, and 1 beside noise or temperature, got {candidates} beside "
-                f"noise {noise} and temperature {temperature}"
+                f"candidates: expected 1 to {_MOST_CANDIDATES:,}, and 1 beside noise or temperature, got {candidates} "
+                f"beside noise {noise} and temperature {temperature}"
             )
         writer, points = self._writer, self._points(z)
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
@@ -242,14 +242,15 @@ class Codec:
             sees the property within. guidance: how strongly; 0 is not at all, 1 as Bayes would have it, more costs
             variety.
         spread: how far about such codes, in standard deviations of the codes themselves; None takes the codec's own
-            (`sampling`), which makes these the points that `sample` decodes.
+            (`sampling`), or 0 beside windows, which it would blur; these are the points that `sample` decodes.
 
         Raises:
             InputError: n, guidance or spread is negative, the codec has not learnt a property, a window is empty, or
                 the prior is a mixture.
         """
         z = self.prior.sample(_count(n), generator(seed, "prior"), self._windows(windows or {}), _pull(guidance))
-        spread = self.sampling.spread if spread is None else spread
+        if spread is None:
+            spread = 0.0 if windows else self.sampling.spread
         if not 0 <= spread < math.inf:
             raise InputError(f"spread: expected 0 or more, got {spread}")
         if spread:
