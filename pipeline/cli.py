@@ -311,7 +311,7 @@ def sample(
 
     A window is a range of a property that the codec has learnt; either end may be left out. It is told at the end how
     many molecules lie within all windows by their own properties. Noise, temperature and spread, where not given, are
-    the codec's own; more of any brings more variety and fewer molecules at the first try.
+    the codec's own (beside a window, no spread); more of any brings more variety and fewer molecules at the first try.
 
     \b
     Examples:
