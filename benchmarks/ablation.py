@@ -55,6 +55,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "no_noise": {"model": {"changes": {"tells_noise": False}}},
     "noise_weight_2": {"weights": {"noised_reconstruction": 2.0}},
     "noise_draws_2": {"model": {"noise_draws": 2}},
+    "noised_half": {"model": {"noised_share": 0.5}},
+    "noised_quarter": {"model": {"noised_share": 0.25}},
     "kl_0.05": {"weights": {"kl": 0.05}},
     "kl_0.3": {"weights": {"kl": 0.3}},
     "free_0.3_nats": {"model": {"free_nats": 0.3}},

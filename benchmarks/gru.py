@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 from molvae.autoencoder.gru import GatedRecurrence
 from molvae.training.parallel import keep_freed_memory
@@ -35,8 +34,8 @@ class TorchGru(nn.Module):
         return states
 
 
-class ReadyGates(nn.Module):
-    """The same as a table of input gates, looked up, and GatedRecurrence."""
+class TableGates(nn.Module):
+    """The same as a table of input gates, and GatedRecurrence that looks them up."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()
@@ -46,8 +45,8 @@ class ReadyGates(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """States (L, B, H) of tokens (L, B)."""
-        gates = embedding(tokens, self.input(self.embedding.weight))
-        states: Tensor = self.recurrence(gates, gates.new_zeros(tokens.shape[1], self.recurrence.n_hidden))
+        table = self.input(self.embedding.weight)
+        states: Tensor = self.recurrence(table, tokens, table.new_zeros(tokens.shape[1], self.recurrence.n_hidden))
         return states
 
 
@@ -79,7 +78,7 @@ def main() -> None:
     keep_freed_memory()
     tokens = torch.randint(N_TOKENS, (arguments.length, arguments.batch))
     weight = torch.randn(arguments.length, arguments.batch, arguments.hidden)
-    steps = [stepper(make(arguments.hidden), tokens, weight) for make in (TorchGru, ReadyGates)]
+    steps = [stepper(make(arguments.hidden), tokens, weight) for make in (TorchGru, TableGates)]
     for step in steps * 2:  # whatever is set up at first use
         step()
     theirs, ours = (

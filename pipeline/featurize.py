@@ -9,18 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from molvae.chem.fingerprints import morgan_bits
 from molvae.chem.pool import map_rows
-from molvae.chem.properties import compute
 from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
+from molvae.features.pooled import Labels, encode_chunks, label
 from molvae.features.store import FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
@@ -144,8 +143,9 @@ def _write_features(
     if view is not None:
         view.save(folder / VIEW_NAME)
     labelled = _draw(n, n_labels, seed, "labels")
+    rows = encode_chunks((chunk["smiles"].tolist() for chunk, _ in _chunks(draft, labelled)), featurizer, view)
     texts = (chunk["smiles"][mask].tolist() for chunk, mask in _chunks(draft, labelled))
-    labels = map_rows(partial(_label, n_bits=n_bits), texts) if n_labels else None
+    labels = map_rows(partial(label, properties=LABELS, n_bits=n_bits), texts) if n_labels else None
     with (
         writing(folder / MOLECULES, _KEPT) as kept,
         FeatureWriter(
@@ -153,14 +153,12 @@ def _write_features(
         ) as features,
         screen.bar("features and labels" if n_labels else "features", n, "molecules") as bar,
     ):
-        for chunk, mask in _chunks(draft, labelled):
-            smiles = chunk["smiles"].tolist()
-            encoded, seen = featurizer.encode(smiles), view.encode(smiles) if view else None
+        for (chunk, mask), (encoded, seen) in zip(_chunks(draft, labelled), rows, strict=True):
             ok = encoded.ok if seen is None else encoded.ok & seen.ok
             reasons = [*zip(encoded.reason, seen.reason if seen else encoded.reason, strict=True)]
             y, bits = np.full((len(chunk), len(LABELS)), np.nan, np.float32), np.zeros((len(chunk), n_bits), np.uint8)
             for row, answer in zip(np.flatnonzero(mask), next(labels) if labels else (), strict=labels is not None):
-                if isinstance(answer, _Labels):
+                if isinstance(answer, Labels):
                     y[row], bits[row] = answer.properties, np.unpackbits(answer.bits, count=n_bits)
             features.write(encoded.x[ok], y[ok] if labels else None, seen.x[ok] if seen else None, bits[ok])
             kept.write(chunk[ok])
@@ -204,18 +202,6 @@ def _chunks(path: Path, mask: np.ndarray) -> Iterator[tuple[pd.DataFrame, np.nda
     for batch in pq.ParquetFile(path).iter_batches(_CHUNK_ROWS):
         yield batch.to_pandas(), mask[begin : begin + len(batch)]
         begin += len(batch)
-
-
-class _Labels(NamedTuple):
-    """What a codec learns of a molecule: properties in the order of LABELS, and packed bits of a fingerprint."""
-
-    properties: list[float]
-    bits: np.ndarray
-
-
-def _label(smiles: str, n_bits: int) -> _Labels:
-    bits = morgan_bits([smiles], n_bits=n_bits)[0] if n_bits else np.zeros(0, np.uint8)
-    return _Labels([float(value) for value in compute([smiles], LABELS).iloc[0]], np.packbits(bits))
 
 
 class _Counter:

@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, embedding, linear, silu
+from torch.nn.functional import cross_entropy, linear, silu
 
 from molvae.autoencoder.gru import GatedRecurrence
 from molvae.autoencoder.mlp import mlp
@@ -75,8 +75,8 @@ class GruDecoder(nn.Module):
         """Logits (B, L, V) of each token given the point (B, D), its noise (B,) and the true tokens before it."""
         context_gates, start = self._read_point(z, noise)
         before = torch.cat([torch.full_like(x[:, :1], BEGIN), x[:, :-1]], dim=1)  # (B, L)
-        gates = embedding(before.t(), self._token_gates()) + context_gates  # (L, B, 3H)
-        return self._logits(self.recurrence(gates, start)).transpose(0, 1)  # (B, L, V)
+        states = self.recurrence(self._token_gates(), before.t(), start, context_gates)  # (L, B, H)
+        return self._logits(states).transpose(0, 1)  # (B, L, V)
 
     @torch.no_grad()
     def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:

@@ -6,7 +6,7 @@ code; `forward` is both at once, by the faster way where there is one.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, silu
+from torch.nn.functional import embedding, linear, silu
 
 from molvae.autoencoder.gru import GatedRecurrence
 from molvae.autoencoder.mlp import mlp
@@ -48,13 +48,11 @@ class GruEncoder(nn.Module):
         self.forth = GatedRecurrence(n_hidden)
         self.back = GatedRecurrence(n_hidden)
         self.heads = nn.Linear(2 * n_hidden, n_heads, bias=False)  # softmax over places ignores a bias
-        self.n_out = n_heads * 2 * n_hidden
+        self.n_heads, self.n_out = n_heads, n_heads * 2 * n_hidden
 
     def forward(self, x: Tensor) -> Tensor:
         """Hidden vectors (B, n_out) of token rows (B, L)."""
-        gates_forth, gates_back = self.input(self.embedding.weight).chunk(2, dim=1)  # tables (V, 3H), looked up here
-        turned = _reversed_places(x != PAD)  # (B, L)
-        return self._pool(embedding(x.t(), gates_forth), embedding(x.gather(1, turned).t(), gates_back), x, turned)
+        return self._states(self.embedding.weight, x, x)
 
     def embed(self, x: Tensor) -> Tensor:
         """Token embeddings (B, L, E)."""
@@ -63,21 +61,23 @@ class GruEncoder(nn.Module):
 
     def read(self, embedded: Tensor, x: Tensor) -> Tensor:
         """Hidden vectors (B, n_out) of embedded tokens; x says where PAD is."""
-        turned = _reversed_places(x != PAD)
-        gates_forth, gates_back = self.input(embedded).chunk(2, dim=2)  # (B, L, 3H)
-        gates_back = gates_back.gather(1, turned[:, :, None].expand_as(gates_back))
-        return self._pool(gates_forth.transpose(0, 1), gates_back.transpose(0, 1), x, turned)
+        each = torch.arange(x.numel(), device=x.device).view(x.shape)
+        return self._states(embedded.flatten(0, 1), each, x)
 
-    def _pool(self, gates_forth: Tensor, gates_back: Tensor, x: Tensor, turned: Tensor) -> Tensor:
-        """What the heads read of the states, from both directions' gates (L, B, 3H)."""
+    def _states(self, embeddings: Tensor, rows: Tensor, x: Tensor) -> Tensor:
+        """What the heads read of the states, from embeddings (N, E) and which of them stands where, (B, L)."""
+        gates_forth, gates_back = self.input(embeddings).chunk(2, dim=1)  # (N, 3H)
+        turned = _reversed_places(x != PAD)  # (B, L)
         start = gates_forth.new_zeros(len(x), self.forth.n_hidden)
-        forth = self.forth(gates_forth, start)  # (L, B, H)
-        back = self.back(gates_back, start)  # (L, B, H), read from the end
-        back = back.gather(0, turned.t()[:, :, None].expand_as(back))  # (L, B, H), place by place again
-        states = torch.cat([forth, back], dim=2).transpose(0, 1)  # (B, L, 2H)
-        absent = (x == PAD)[:, :, None]
-        attention = self.heads(states).float().masked_fill(absent, -torch.inf).softmax(1)  # (B, L, heads)
-        return torch.einsum("blk,blh->bkh", attention.to(states.dtype), states).flatten(1)  # (B, heads * 2H)
+        forth = self.forth(gates_forth, rows.t(), start).transpose(0, 1)  # (B, L, H)
+        back = self.back(gates_back, rows.gather(1, turned).t(), start).transpose(0, 1)  # (B, L, H), from the end
+        back_places = turned[:, :, None].expand(-1, -1, self.n_heads)
+        weight_forth, weight_back = self.heads.weight.chunk(2, dim=1)
+        asked = linear(forth, weight_forth) + linear(back, weight_back).gather(1, back_places)  # (B, L, heads)
+        attention = asked.float().masked_fill((x == PAD)[:, :, None], -torch.inf).softmax(1).to(forth.dtype)
+        read_forth = torch.einsum("blk,blh->bkh", attention, forth)
+        read_back = torch.einsum("blk,blh->bkh", attention.gather(1, back_places), back)
+        return torch.cat([read_forth, read_back], dim=2).flatten(1)  # (B, heads * 2H)
 
 
 class GraphEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""A gated recurrent unit over ready input gates, with its own backward pass.
+"""A gated recurrent unit over a table of input gates, with its own backward pass.
 
 nn.GRU multiplies every input by the input weights; here tokens come from a small vocabulary, so their gates are looked
 up in a table, and half of the arithmetic is gone. The backward pass multiplies all steps' gradients by all states at
@@ -24,31 +24,53 @@ class GatedRecurrence(nn.Module):
         self.weight = nn.Parameter(torch.empty(3 * n_hidden, n_hidden).uniform_(-bound, bound))
         self.candidate_bias = nn.Parameter(torch.zeros(n_hidden))
 
-    def forward(self, gates: Tensor, start: Tensor) -> Tensor:
-        """States (L, B, H) after each step, from input gates (L, B, 3H): reset, update, candidate; start (B, H)."""
-        device = gates.device.type
+    def forward(self, table: Tensor, tokens: Tensor, start: Tensor, context: Tensor | None = None) -> Tensor:
+        """States (L, B, H) after each step, from a start (B, H).
+
+        table: (V, 3H), each token's input gates: reset, update, candidate. tokens: (L, B), rows of the table. context:
+        (B, 3H), added to the gates of every step.
+        """
+        device = table.device.type
         if torch.is_autocast_enabled(device):
             precision = torch.get_autocast_dtype(device)
-            gates, start = gates.to(precision), start.to(precision)
-        states: Tensor = _Scan.apply(gates, start, self.weight, self.candidate_bias)
+            table, start = table.to(precision), start.to(precision)
+            context = None if context is None else context.to(precision)
+        states: Tensor = _Scan.apply(table, tokens, start, context, self.weight, self.candidate_bias)
         return states
 
+    @torch.no_grad()
     def step(self, gates: Tensor, state: Tensor) -> Tensor:
-        """The next state (B, H), for generation, in the precision of the gates."""
+        """The next state (B, H), for generation, from input gates (B, 3H), in their precision."""
         precision = gates.dtype
         weight, bias = self.weight.to(precision).t(), self.candidate_bias.to(precision)
-        return _step(gates, state.to(precision), weight, bias)[0]
+        after = state.new_empty(state.shape, dtype=precision)
+        _step(gates, None, state.to(precision), weight, bias, after)
+        return after
 
 
-def _step(gates: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Next state, and the gates (reset and update), candidate and candidate's recurrent part that made it."""
+def _step(
+    gates: Tensor, context: Tensor | None, state: Tensor, weight: Tensor, bias: Tensor, after: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Writes the state after; answers the gates (reset and update), candidate, and its recurrent part that made it."""
     n = state.shape[1]
-    recurrent = torch.mm(state, weight)
-    reset_update = torch.sigmoid(gates[:, : 2 * n] + recurrent[:, : 2 * n])
-    reset, update = reset_update[:, :n], reset_update[:, n:]
-    inner = recurrent[:, 2 * n :] + bias
-    candidate = torch.tanh(torch.addcmul(gates[:, 2 * n :], reset, inner))
-    return torch.lerp(candidate, state, update), reset_update, candidate, inner
+    asked = gates[:, 2 * n :]
+    if context is None:
+        reset_update = torch.mm(state, weight[:, : 2 * n])
+    else:
+        reset_update = torch.addmm(context[:, : 2 * n], state, weight[:, : 2 * n])
+        asked = asked + context[:, 2 * n :]
+    reset_update.add_(gates[:, : 2 * n]).sigmoid_()
+    inner = torch.addmm(bias, state, weight[:, 2 * n :])
+    candidate = _tanh(torch.addcmul(asked, reset_update[:, :n], inner))
+    torch.lerp(candidate, state, reset_update[:, n:], out=after)
+    return reset_update, candidate, inner
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """As torch.tanh; in bfloat16 on a processor by way of torch's sigmoid in float32, which takes half the time."""
+    if x.dtype != torch.bfloat16 or x.is_cuda:
+        return x.tanh_()
+    return x.float().mul_(2).sigmoid_().mul_(2).sub_(1).to(x.dtype)
 
 
 class _Scan(torch.autograd.Function):
@@ -56,41 +78,82 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, gates: Tensor, start: Tensor, weight: Tensor, bias: Tensor
+        ctx: torch.autograd.function.FunctionCtx,
+        table: Tensor,
+        tokens: Tensor,
+        start: Tensor,
+        context: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
     ) -> Tensor:
-        weight_t, bias_here = weight.to(gates.dtype).t(), bias.to(gates.dtype)
-        states, kept = [start], []
-        for step_gates in gates:
-            state, *parts = _step(step_gates, states[-1], weight_t, bias_here)
-            states.append(state)
-            kept.append(parts)
-        ctx.save_for_backward(weight, *states, *(part for parts in kept for part in parts))
-        return torch.stack(states[1:])
+        weight_t, bias_here = weight.to(table.dtype).t(), bias.to(table.dtype)
+        states = table.new_empty(len(tokens) + 1, *start.shape)
+        states[0] = start
+        kept: list[Tensor] = []
+        for t, step_tokens in enumerate(tokens):
+            gates = table.index_select(0, step_tokens)
+            kept += _step(gates, context, states[t], weight_t, bias_here, states[t + 1])
+        ctx.save_for_backward(tokens, weight, states, *kept)
+        ctx.n_tokens, ctx.has_context = len(table), context is not None  # type: ignore[attr-defined]
+        return states[1:]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         n_steps, n_rows, n = grad.shape
-        weight, *saved = ctx.saved_tensors  # type: ignore[attr-defined]
-        states, kept = saved[: n_steps + 1], saved[n_steps + 1 :]
+        tokens, weight, states, *kept = ctx.saved_tensors  # type: ignore[attr-defined]
         weight_here = weight.to(grad.dtype)
         weight_gates, weight_inner = weight_here[: 2 * n], weight_here[2 * n :]
         grad_gates = grad.new_empty(n_steps, n_rows, 3 * n)
         grad_inner = grad.new_empty(n_steps, n_rows, n)
+        grad_open = grad.new_empty(n_rows, 2 * n)  # of reset and update, before their sigmoid's derivative
         grad_state = torch.zeros_like(states[0])
         for t in reversed(range(n_steps)):
             reset_update, candidate, inner = kept[3 * t : 3 * t + 3]
-            reset, update = reset_update[:, :n], reset_update[:, n:]
-            grad_state = grad_state + grad[t]
-            carried = grad_state * update
-            here = grad_gates[t]
-            torch.mul(grad_state - carried, 1 - candidate * candidate, out=here[:, 2 * n :])
-            torch.mul(here[:, 2 * n :], reset, out=grad_inner[t])
-            torch.mul(grad_inner[t] * inner, 1 - reset, out=here[:, :n])
-            torch.mul((states[t] - candidate).mul_(1 - update), carried, out=here[:, n : 2 * n])
+            here, asked = grad_gates[t], grad_gates[t][:, 2 * n :]
+            grad_state = grad_state.add_(grad[t])
+            carried = grad_state * reset_update[:, n:]
+            _tanh_backward(grad_state - carried, candidate, grad_input=asked)
+            torch.mul(asked, reset_update[:, :n], out=grad_inner[t])
+            torch.mul(asked, inner, out=grad_open[:, :n])
+            torch.mul(states[t] - candidate, grad_state, out=grad_open[:, n:])
+            _sigmoid_backward(grad_open, reset_update, grad_input=here[:, : 2 * n])
             grad_state = carried.addmm_(here[:, : 2 * n], weight_gates).addmm_(grad_inner[t], weight_inner)
-        before = torch.cat(states[:-1])
-        flat_gates, flat_inner = grad_gates.view(-1, 3 * n), grad_inner.view(-1, n)
+        before, flat_gates, flat_inner = states[:-1].view(-1, n), grad_gates.view(-1, 3 * n), grad_inner.view(-1, n)
         grad_weight = torch.cat([flat_gates[:, : 2 * n].t() @ before, flat_inner.t() @ before])
-        grad_bias = flat_inner.float().sum(0)
-        return grad_gates, grad_state, grad_weight.to(weight.dtype), grad_bias.to(weight.dtype)
+        return (
+            _grad_table(grad_gates, tokens, ctx.n_tokens),  # type: ignore[attr-defined]
+            None,
+            grad_state,
+            _grad_context(grad_gates) if ctx.has_context else None,  # type: ignore[attr-defined]
+            grad_weight.to(weight.dtype),
+            flat_inner.sum(0).to(weight.dtype),
+        )
+
+
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+
+
+def _grad_context(grad_gates: Tensor) -> Tensor:
+    """The sum (B, 3H) over the steps of gradients (L, B, 3H)."""
+    if grad_gates.is_cuda:
+        return grad_gates.sum(0)
+    total = grad_gates[0].to(torch.promote_types(grad_gates.dtype, torch.float32), copy=True)
+    for step_grad in grad_gates[1:]:  # twice as fast as torch's own sum of bfloat16
+        total += step_grad
+    return total.to(grad_gates.dtype)
+
+
+def _grad_table(grad_gates: Tensor, tokens: Tensor, n_tokens: int) -> Tensor:
+    """Gradient (V, 3H) of a table whose rows, of tokens (L, B), have gradients (L, B, 3H).
+
+    Summed in float32 at least: a token stands in a batch some thousand times, and bfloat16 loses the later ones.
+    """
+    if grad_gates.is_cuda:  # whose own sum is, and comes out the same each time
+        return torch.ops.aten.embedding_dense_backward(grad_gates, tokens, n_tokens, -1, False)
+    wide = torch.promote_types(grad_gates.dtype, torch.float32)
+    total = torch.zeros(n_tokens, grad_gates.shape[2], dtype=wide)
+    for step_grad, step_tokens in zip(grad_gates, tokens, strict=True):
+        total.index_add_(0, step_tokens, step_grad.to(wide))
+    return total.to(grad_gates.dtype)

@@ -22,6 +22,7 @@ class Autoencoder(nn.Module):
     not. No part asks whether it is in training.
 
     spec: of what is rebuilt.
+    noised_share: of a batch, whose points are decoded noised, too.
     token_dropout: the share of the tokens before that the decoder does not see when it reads a point without noise.
     """
 
@@ -40,6 +41,7 @@ class Autoencoder(nn.Module):
         property_head: PropertyHead | None,
         is_noise_told: bool,
         noise_draws: int = 1,
+        noised_share: float = 1.0,
         token_dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class Autoencoder(nn.Module):
         self.property_head = property_head
         self.is_noise_told = is_noise_told
         self.noise_draws = noise_draws
+        self.noised_share = noised_share
         self.token_dropout = token_dropout
 
     def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
@@ -61,12 +64,13 @@ class Autoencoder(nn.Module):
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
         told = self._thinned(batch.x, generator)
         if not self.is_noise_told:
-            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), None, generator)
-        level = torch.rand((self.noise_draws, len(exact)), generator=generator, device=exact.device).mean(0)
-        points = torch.cat([latent.sample, noised(latent.sample, level, generator)])
-        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, batch.x]))
-        output, noised_output = outputs.chunk(2)
-        return Trace(batch, corrupted, latent, output, noised_output, generator)
+            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), generator=generator)
+        rows = self._noised_rows(exact, generator)
+        level = torch.rand((self.noise_draws, len(rows)), generator=generator, device=exact.device).mean(0)
+        points = torch.cat([latent.sample, noised(latent.sample[rows], level, generator)])
+        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, batch.x[rows]]))
+        output, noised_output = outputs.split([len(exact), len(rows)])
+        return Trace(batch, corrupted, latent, output, noised_output, rows, generator)
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -76,16 +80,29 @@ class Autoencoder(nn.Module):
         return ("reconstruction", *told, *self.regularizers, *read)
 
     def terms(self, trace: Trace) -> dict[str, Tensor]:
-        """Name -> (B,), unweighted, in nats; weights belong to the trainer."""
+        """Name -> (B,), unweighted, in nats; weights belong to the trainer.
+
+        The noised reconstruction of rows that were not noised is 0, and the others' weighs the more: its mean is right.
+        """
         x, scored = trace.batch.x, trace.corrupted.scored
         nats = RECONSTRUCTIONS[self.spec.kind]
         terms = {"reconstruction": nats(trace.output, x, scored)}
-        if trace.noised_output is not None:
-            terms["noised_reconstruction"] = nats(trace.noised_output, x, scored)
+        rows = trace.noised_rows
+        if trace.noised_output is not None and rows is not None:
+            of_rows = nats(trace.noised_output, x[rows], scored[rows]) * (len(x) / len(rows))
+            terms["noised_reconstruction"] = of_rows.new_zeros(len(x)).index_copy(0, rows, of_rows)
         terms |= {name: regularizer(self, trace) for name, regularizer in self.regularizers.items()}
         if self.property_head is not None:
             terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)
         return terms
+
+    def _noised_rows(self, like: Tensor, generator: Generator | None) -> Tensor:
+        """Which rows of a batch are decoded noised, too."""
+        n = len(like)
+        if self.noised_share == 1:
+            return torch.arange(n, device=like.device)
+        drawn = torch.rand(n, generator=generator, device=like.device).argsort()
+        return drawn[: max(1, round(self.noised_share * n))]
 
     def _thinned(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Tokens (B, L) as the decoder is told them: some hidden, so that it must ask the point."""

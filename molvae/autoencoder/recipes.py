@@ -94,6 +94,7 @@ class ModelSettings(Settings):
 
     encoder, decoder: None takes the one that fits: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
     noise_draws: where a decoder is told its noise; 1: all levels in [0, 1] alike often, 2 and more: oftener near 0.5.
+    noised_share: the part of a batch that is decoded from noised points, too; less is faster.
     corruption: None takes the one that fits: tokens and atoms are masked, bits flipped, numbers get normal noise.
     corruption_level: share of tokens, atoms, bits or numbers that are damaged; of normal noise the standard deviation.
     """
@@ -106,6 +107,7 @@ class ModelSettings(Settings):
     corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
     corruption_level: float = Field(0.15, ge=0)
     noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of so many uniform draws")
+    noised_share: float = Field(1.0, gt=0, le=1, description="share of a batch that is decoded noised, too")
     token_dropout: float = Field(0.0, ge=0, lt=1, description="share of the tokens before that a decoder is not told")
     free_nats: float = Field(0.0, ge=0, description="least cost of a latent dimension, in nats")
     active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
@@ -153,6 +155,7 @@ def build(
         else None,
         is_noise_told=recipe.tells_noise,
         noise_draws=settings.noise_draws,
+        noised_share=settings.noised_share,
         token_dropout=settings.token_dropout,
     )
 

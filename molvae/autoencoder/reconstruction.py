@@ -2,16 +2,50 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, poisson_nll_loss
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import binary_cross_entropy_with_logits, poisson_nll_loss
 
 from molvae.feature_spec import Kind
 
 
 def token_nats(logits: Tensor, x: Tensor, scored: Tensor) -> Tensor:
     """Negative log-likelihood (B,) of the scored tokens x (B, L) under logits (B, L, V), summed over places."""
-    nats = cross_entropy(logits.flatten(0, 1).float(), x.flatten(), reduction="none").view(x.shape)
+    nats: Tensor = _TokenNats.apply(logits, x)
     return (nats * scored).sum(1)
+
+
+class _TokenNats(torch.autograd.Function):
+    """Cross entropy (B, L), float32 at least, of tokens under logits of any precision.
+
+    On a processor place by place, whose numbers stay in its cache: torch's own loss writes all places in float32,
+    several times over. Probabilities are kept for the way back, in the logits' precision. Second derivatives are
+    refused.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, x: Tensor) -> Tensor:
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        probability = torch.empty_like(logits.transpose(0, 1), memory_format=torch.contiguous_format)  # (L, B, V)
+        nats = torch.empty(x.shape, dtype=wide, device=x.device)
+        at_once = 1 if logits.device.type == "cpu" else max(1, x.shape[1])
+        for begin in range(0, x.shape[1], at_once):
+            part = slice(begin, begin + at_once)
+            log_probability = logits[:, part].transpose(0, 1).to(wide).log_softmax(2)  # (places, B, V)
+            nats[:, part] = -log_probability.gather(2, x[:, part].t()[:, :, None])[:, :, 0].t()
+            probability[part] = log_probability.exp_()
+        ctx.save_for_backward(probability, x)
+        return nats
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        probability, x = ctx.saved_tensors  # type: ignore[attr-defined]
+        share = grad.t()[:, :, None].to(probability.dtype)  # (L, B, 1)
+        answer = probability * share
+        answer.scatter_add_(2, x.t()[:, :, None], -share)
+        return answer.transpose(0, 1), None
 
 
 def bit_nats(logits: Tensor, x: Tensor, scored: Tensor) -> Tensor:

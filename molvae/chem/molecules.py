@@ -126,7 +126,8 @@ def parse(smiles: str) -> Chem.Mol:
         InputError: it does not parse.
     """
     reason = guard(smiles)
-    mol, problem = (None, reason) if reason else _read(smiles)
+    with rdBase.BlockLogs():
+        mol, problem = (None, reason) if reason else _read(smiles)
     if mol is None:
         raise InputError(f"{_shorten(str(smiles))}: expected a canonical SMILES; {problem}")
     return mol
@@ -262,14 +263,13 @@ def _unpaired(mol: Chem.Mol) -> str | None:
 
 
 def _read(text: str) -> tuple[Chem.Mol | None, str | None]:
-    """The sanitized molecule of a guarded text, or the reason why there is none."""
-    with rdBase.BlockLogs():
-        try:
-            mol = Chem.MolFromSmiles(text, _PARSER)
-        except RuntimeError as error:
-            return None, f"not a molecule: {_first_line(error)}"
-        if mol is None:
-            return None, _explain_failure(text)
+    """The sanitized molecule of a guarded text, or the reason why there is none; RDKit's log is blocked elsewhere."""
+    try:
+        mol = Chem.MolFromSmiles(text, _PARSER)
+    except RuntimeError as error:
+        return None, f"not a molecule: {_first_line(error)}"
+    if mol is None:
+        return None, _explain_failure(text)
     n_heavy = mol.GetNumHeavyAtoms()
     if not n_heavy:
         return None, "no heavy atom: hydrogen alone is no molecule here"

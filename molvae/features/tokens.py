@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -91,7 +92,7 @@ class TokenFeaturizer:
         )
         if length is None:
             draft = cls(symbols, merges, 2**15)
-            length = max(len(ids) for ids in draft._ids(corpus)) + 1
+            length = max(len(ids) for ids in draft._ids([_shorten(text, characters) for text in corpus])) + 1
         return cls(symbols, merges, length, notation)
 
     @property
@@ -109,19 +110,25 @@ class TokenFeaturizer:
 
         A molecule with a symbol outside the vocabulary, or with too many tokens, is not ok, and its reason names it.
         """
-        n = len(smiles)
         written = list(_written(smiles, self.notation))
-        texts = [text or "" for text, _ in written]
-        reason = [why or self._unknown(text) for text, (_, why) in zip(texts, written, strict=True)]
-        readable = [row for row in range(n) if reason[row] is None]
-        x = np.full((n, self.length), PAD, np.uint16)
-        for row, ids in zip(readable, self._ids([texts[row] for row in readable]), strict=True):
-            if len(ids) >= self.length:
-                reason[row] = f"{len(ids)} tokens long; the codec reads at most {self.length - 1}"
-                continue
-            x[row, : len(ids)] = ids
-            x[row, len(ids)] = END
-        return Features(x, np.array([r is None for r in reason], bool), reason)
+        shortened = [_shorten(text or "", self._symbol_characters) for text, _ in written]
+        find_unknown = self._unknown_character.search
+        reason = [
+            why or (self._name_unknown(text or "") if find_unknown(short) else None)
+            for (text, why), short in zip(written, shortened, strict=True)
+        ]
+        readable = [row for row, why in enumerate(reason) if why is None]
+        ids = self._ids([shortened[row] for row in readable])
+        n_ids = np.fromiter(map(len, ids), np.int64, len(ids))
+        for place in np.flatnonzero(n_ids >= self.length):
+            reason[readable[place]] = f"{n_ids[place]} tokens long; the codec reads at most {self.length - 1}"
+        rows, lengths = np.array(readable, np.int64)[n_ids < self.length], n_ids[n_ids < self.length]
+        x = np.full((len(smiles), self.length), PAD, np.uint16)
+        flat = chain.from_iterable(row_ids for row_ids in ids if len(row_ids) < self.length)
+        places = np.arange(self.length) < lengths[:, None]
+        x[np.repeat(rows, lengths), np.nonzero(places)[1]] = np.fromiter(flat, np.uint16, lengths.sum())
+        x[rows, lengths] = END
+        return Features(x, np.array([why is None for why in reason], bool), reason)
 
     def decode(self, x: np.ndarray) -> list[str]:
         """The SMILES of each row (n, any length) up to its END, as written: not yet a molecule."""
@@ -159,8 +166,8 @@ class TokenFeaturizer:
         return _characters(self.symbols)
 
     @cached_property
-    def _alphabet(self) -> frozenset[str]:
-        return frozenset(self._symbol_characters.values())
+    def _unknown_character(self) -> re.Pattern[str]:
+        return re.compile(f"[^{re.escape(''.join(self._symbol_characters.values()))}]")
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -171,15 +178,11 @@ class TokenFeaturizer:
         merges = [(_shorten(left, characters), _shorten(right, characters)) for left, right in self.merges]
         return Tokenizer(models.BPE(vocab={**SPECIALS, **ids}, merges=merges))
 
-    def _ids(self, smiles: Sequence[str]) -> list[list[int]]:
-        shortened = [_shorten(text, self._symbol_characters) for text in smiles]
+    def _ids(self, shortened: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(shortened)]
 
-    def _unknown(self, text: str) -> str | None:
-        """Why a text cannot be written in this vocabulary, naming every symbol that is missing; None if it can."""
-        shortened = _LONG_SYMBOL.sub(lambda match: self._symbol_characters.get(match[0], "\0"), text)
-        if self._alphabet.issuperset(shortened):
-            return None
+    def _name_unknown(self, text: str) -> str:
+        """Why a text cannot be written in this vocabulary, naming every symbol that is missing."""
         missing = dict.fromkeys(symbol for symbol in split_symbols(text) if symbol not in self._symbol_characters)
         return "not in the codec's vocabulary: " + ", ".join(describe_symbol(symbol) for symbol in missing)
 
@@ -257,7 +260,8 @@ def _characters(symbols: Sequence[str]) -> dict[str, str]:
 
 
 def _shorten(text: str, characters: dict[str, str]) -> str:
-    return _LONG_SYMBOL.sub(lambda match: characters[match[0]], text)
+    """The text with one character a symbol; "\\0" where a long one has none."""
+    return _LONG_SYMBOL.sub(lambda match: characters.get(match[0], "\0"), text)
 
 
 def _lengthen(text: str, plain: dict[str, str]) -> str:

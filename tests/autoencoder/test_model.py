@@ -38,3 +38,24 @@ def test_token_dropout_hides_tokens_before_from_the_exact_reading_alone():
     assert trace.corrupted.scored.equal(x != PAD)
     again = model(Batch(x), torch.Generator().manual_seed(1))
     torch.testing.assert_close(again.output, trace.output)
+
+
+def test_a_share_of_the_batch_is_decoded_noised_and_its_mean_stays_right():
+    torch.manual_seed(0)
+    given = {"recipe": "molecular", "n_latent": 3, "encoder": {"kind": "mlp", "widths": (4,)}}
+    spec, batch = FeatureSpec("array", 5, 5), Batch(torch.randn(4000, 5))
+    whole = build(ModelSettings(**given), spec)
+    half = build(ModelSettings(**given, noised_share=0.5), spec)
+    half.load_state_dict(whole.state_dict())
+    told = []
+    half.decoder.register_forward_pre_hook(lambda module, args: told.append(args[1]))
+    trace = half(batch, torch.Generator().manual_seed(1))
+    assert len(told[0]) == 6000
+    assert (told[0][:4000] == 0).all()
+    assert len(trace.noised_rows.unique()) == 2000
+    assert trace.noised_rows.float().mean() == pytest.approx(2000, abs=60)  # from all over the batch
+    terms = half.terms(trace)
+    assert terms["noised_reconstruction"].shape == (4000,)
+    assert (terms["noised_reconstruction"] > 0).sum() == 2000
+    expected = whole.terms(whole(batch, torch.Generator().manual_seed(2)))["noised_reconstruction"].mean()
+    assert terms["noised_reconstruction"].mean().item() == pytest.approx(expected.item(), rel=0.05)
