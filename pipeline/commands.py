@@ -24,6 +24,7 @@ from pipeline.tables import Kinds, check_ending, kind_of, writing
 if TYPE_CHECKING:
     from molvae.codec import Codec, Decoded
     from molvae.datasets import MoleculeFile
+    from molvae.features.views import FeatureSettings
 
 _CHUNK_ROWS = 10_000
 _SAMPLED_ROWS = 50_000
@@ -289,14 +290,13 @@ def featurize(
     config: training settings, whose [features] are taken; changes: of single ones.
     vocabulary: a codec whose vocabulary is taken; without it one is learnt.
     """
+    from molvae.codec.description import find_codec, read_featurizers
     from molvae.features.views import FeatureSettings
-    from molvae.training.config import TrainConfig
     from pipeline.featurize import FeaturePlan, featurize_file
-    from pipeline.train import find_config
 
-    settings = TrainConfig.from_toml(find_config(config)).features if config else FeatureSettings()
+    settings = _feature_settings(config) if config else FeatureSettings()
     settings = FeatureSettings.from_dict(settings.model_dump() | changes, "featurize")
-    wanted = FeaturePlan(settings, _codec(vocabulary) if vocabulary else None)
+    wanted = FeaturePlan(settings, read_featurizers(find_codec(vocabulary)) if vocabulary else None)
     with screen.showing(), new_folder(out) as folder:
         manifest = featurize_file(source, folder, smiles_column, id_column, wanted)
     counts = manifest.counts
@@ -305,6 +305,13 @@ def featurize(
         _say(f"  {count:,} dropped: {reason}")
     for note, count in sorted(counts.notes.items(), key=lambda item: -item[1]):
         _say(f"  {count:,} kept with a note: {note}")
+
+
+def _feature_settings(config: Path) -> "FeatureSettings":
+    from molvae.training.config import TrainConfig
+    from pipeline.train import find_config
+
+    return TrainConfig.from_toml(find_config(config)).features
 
 
 def train(config: Path, features: Path, out: Path, resume: bool, start: str | None) -> None:

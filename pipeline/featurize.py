@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.chem.pool import map_rows
+from molvae.codec.description import StoredFeaturizers
 from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
@@ -24,14 +25,10 @@ from molvae.features.store import FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
 from pipeline import screen
-from pipeline.campaign import Campaign, molecules_path
 from pipeline.log import log
 from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from pipeline.run_dir import RunDir
 from pipeline.tables import Kinds, TableWriter, kind_of, writing
-
-if TYPE_CHECKING:
-    from molvae.codec import Codec
 
 VERSION = 2
 LABELS = (
@@ -58,11 +55,13 @@ class FeaturePlan:
     """
 
     settings: FeatureSettings
-    like: "Codec | None" = None
+    like: StoredFeaturizers | None = None
 
 
 def featurize(run: RunDir) -> Manifest:
     """The library in 1-featurize; as features, too, where the campaign trains a codec."""
+    from pipeline.campaign import Campaign, molecules_path  # which brings torch
+
     campaign = Campaign.load(run.campaign)
     section = campaign.molecules
     wanted = FeaturePlan(campaign.train.features) if campaign.train else None

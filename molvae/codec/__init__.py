@@ -1,16 +1,26 @@
 """Molecules to points and back."""
 
-from molvae.codec.codec import (
-    Codec,
-    Decoded,
-    Encoding,
-    encode_features,
-    fit_prior,
-    load_codec,
-    property_errors,
-)
-from molvae.codec.domain import DomainCalibration, fit_domain
-from molvae.latent.prior import SamplingSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molvae.codec.codec import Codec, Decoded, Encoding, encode_features, fit_prior, load_codec, property_errors
+    from molvae.codec.domain import DomainCalibration, fit_domain
+    from molvae.latent.prior import SamplingSettings
+
+_CODEC, _DOMAIN, _PRIOR = "molvae.codec.codec", "molvae.codec.domain", "molvae.latent.prior"
+_HOME = {
+    "Codec": _CODEC,
+    "Decoded": _CODEC,
+    "DomainCalibration": _DOMAIN,
+    "Encoding": _CODEC,
+    "SamplingSettings": _PRIOR,
+    "encode_features": _CODEC,
+    "fit_domain": _DOMAIN,
+    "fit_prior": _CODEC,
+    "load_codec": _CODEC,
+    "property_errors": _CODEC,
+}
 
 __all__ = [
     "Codec",
@@ -24,3 +34,10 @@ __all__ = [
     "load_codec",
     "property_errors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported at first use, because they bring torch."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'molvae.codec' has no attribute {name!r}")

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
-from molvae.bundled import bundled, bundled_codecs
+from molvae.bundled import bundled
+from molvae.codec.description import find_codec
 from molvae.codec.domain import DomainCalibration, Nearest, novelty
 from molvae.codec.generation import (
     AttributeDirection,
@@ -28,7 +29,7 @@ from molvae.codec.infill import infill
 from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
 from molvae.codec.storage import read_codec, write_codec
 from molvae.codec.units import UNIT_PROPERTIES, explain_units
-from molvae.errors import CodecError, InputError
+from molvae.errors import InputError
 from molvae.feature_spec import END, FeatureSpec
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import Rows, filled_lengths, model_input
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 """Property -> the range in which it is wanted, None where that is open."""
 
-DEFAULT_NAME = "druglike"
 _BATCH = 512
 _ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
 _MOST_CANDIDATES = 1_000
@@ -616,16 +616,7 @@ def load_codec(name_or_folder: str | Path | None = None) -> Codec:
     Raises:
         CodecError: there is none, or its files are not as they were written.
     """
-    if name_or_folder is None:
-        return Codec.load(bundled(DEFAULT_NAME))
-    if isinstance(name_or_folder, str) and name_or_folder in bundled_codecs():
-        return Codec.load(bundled(name_or_folder))
-    folder = Path(name_or_folder)
-    if not folder.is_dir():
-        raise CodecError(
-            f"codec {str(folder)!r}: no such folder, and no bundled codec; bundled: {', '.join(bundled_codecs())}"
-        )
-    return Codec.load(folder)
+    return Codec.load(find_codec(name_or_folder))
 
 
 def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A codec on disk: a folder of files, each under a sha256, and a card that tells of it."""
 
-import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from molvae.autoencoder import Autoencoder, ModelSettings, build
+from molvae.codec.description import CODEC_NAME, VERSION, checked_bytes, content_sha256, read_description
 from molvae.codec.domain import DomainCalibration
 from molvae.errors import CodecError, InputError
 from molvae.features.featurizer import Featurizer
@@ -23,10 +23,7 @@ from molvae.latent.prior import PRIORS, Prior, SamplingSettings, settings_of
 if TYPE_CHECKING:
     from molvae.codec.codec import Codec
 
-VERSION = 2
-CODEC_NAME, WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "codec.json", "weights.safetensors", "prior.safetensors", "README.md"
-
-
+WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "weights.safetensors", "prior.safetensors", "README.md"
 DOMAIN_NAME = "domain.safetensors"
 """There only where the domain of a codec was measured."""
 
@@ -87,7 +84,7 @@ def _write(codec: "Codec", folder: Path) -> None:
         "card": codec.card,
         "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     }
-    content["sha256"] = _content_sha256(content)
+    content["sha256"] = content_sha256(content)
     (folder / CODEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -97,8 +94,8 @@ def read_codec(folder: Path) -> StoredCodec:
     Raises:
         CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
     """
-    content = _read_description(folder)
-    contents = {name: _checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
+    content = read_description(folder)
+    contents = {name: checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
     try:
         settings = ModelSettings.from_dict(content["model"], f"{folder / CODEC_NAME} [model]")
         featurizer = load_featurizer(folder / FEATURIZER_NAME)
@@ -150,40 +147,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_in_words, value))
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / CODEC_NAME
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = content["version"]
-    except FileNotFoundError:
-        raise CodecError(f"{folder}: no codec here ({CODEC_NAME} is missing)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CodecError(f"{path}: damaged ({error}); get the codec again") from None
-    if version != VERSION:
-        raise CodecError(
-            f"{path}: codec version {version}; this release reads version {VERSION}; update molvae, or train it again"
-        )
-    if content.get("sha256") != _content_sha256(content):
-        raise CodecError(f"{path}: changed since it was written (sha256 differs); get the codec again")
-    return content
-
-
-def _checked_bytes(path: Path, digest: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CodecError(f"{path}: cannot be read ({error.strerror}); get the codec again") from None
-    if _sha256(data) != digest:
-        raise CodecError(f"{path}: changed or truncated since it was written (sha256 differs); get the codec again")
-    return data
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _content_sha256(content: dict[str, Any]) -> str:
-    rest = {key: value for key, value in content.items() if key != "sha256"}
-    return _sha256(json.dumps(rest, sort_keys=True).encode())
