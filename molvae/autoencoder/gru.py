@@ -151,7 +151,7 @@ def _grad_table(grad_gates: Tensor, tokens: Tensor, n_tokens: int) -> Tensor:
     Summed in float32 at least: a token stands in a batch some thousand times, and bfloat16 loses the later ones.
     """
     if grad_gates.is_cuda:  # whose own sum is, and comes out the same each time
-        return torch.ops.aten.embedding_dense_backward(grad_gates, tokens, n_tokens, -1, False)
+        return torch.ops.aten.embedding_dense_backward(grad_gates, tokens.contiguous(), n_tokens, -1, False)
     wide = torch.promote_types(grad_gates.dtype, torch.float32)
     total = torch.zeros(n_tokens, grad_gates.shape[2], dtype=wide)
     for step_grad, step_tokens in zip(grad_gates, tokens, strict=True):

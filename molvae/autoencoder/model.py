@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from molvae.autoencoder.corruption import Corruption
-from molvae.autoencoder.reconstruction import RECONSTRUCTIONS
+from molvae.autoencoder.reconstruction import RECONSTRUCTIONS, Nats
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
 from molvae.autoencoder.trace import Batch, Latent, Trace
 from molvae.devices import autocast
@@ -65,11 +65,12 @@ class Autoencoder(nn.Module):
         told = self._thinned(batch.x, generator)
         if not self.is_noise_told:
             return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), generator=generator)
-        rows = self._noised_rows(exact, generator)
-        level = torch.rand((self.noise_draws, len(rows)), generator=generator, device=exact.device).mean(0)
-        points = torch.cat([latent.sample, noised(latent.sample[rows], level, generator)])
-        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, batch.x[rows]]))
-        output, noised_output = outputs.split([len(exact), len(rows)])
+        rows = self._noised_rows(len(exact), exact.device, generator)
+        sample, x = (t if rows is None else t.index_select(0, rows) for t in (latent.sample, batch.x))
+        level = torch.rand((self.noise_draws, len(x)), generator=generator, device=exact.device).mean(0)
+        points = torch.cat([latent.sample, noised(sample, level, generator)])
+        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, x]))
+        output, noised_output = outputs.split([len(exact), len(x)])
         return Trace(batch, corrupted, latent, output, noised_output, rows, generator)
 
     @property
@@ -87,21 +88,18 @@ class Autoencoder(nn.Module):
         x, scored = trace.batch.x, trace.corrupted.scored
         nats = RECONSTRUCTIONS[self.spec.kind]
         terms = {"reconstruction": nats(trace.output, x, scored)}
-        rows = trace.noised_rows
-        if trace.noised_output is not None and rows is not None:
-            of_rows = nats(trace.noised_output, x[rows], scored[rows]) * (len(x) / len(rows))
-            terms["noised_reconstruction"] = of_rows.new_zeros(len(x)).index_copy(0, rows, of_rows)
+        if trace.noised_output is not None:
+            terms["noised_reconstruction"] = _of_rows(nats, trace.noised_output, x, scored, trace.noised_rows)
         terms |= {name: regularizer(self, trace) for name, regularizer in self.regularizers.items()}
         if self.property_head is not None:
             terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)
         return terms
 
-    def _noised_rows(self, like: Tensor, generator: Generator | None) -> Tensor:
-        """Which rows of a batch are decoded noised, too."""
-        n = len(like)
+    def _noised_rows(self, n: int, device: torch.device, generator: Generator | None) -> Tensor | None:
+        """Which rows of a batch are decoded noised, too; None: all."""
         if self.noised_share == 1:
-            return torch.arange(n, device=like.device)
-        drawn = torch.rand(n, generator=generator, device=like.device).argsort()
+            return None
+        drawn = torch.rand(n, generator=generator, device=device).argsort()
         return drawn[: max(1, round(self.noised_share * n))]
 
     def _thinned(self, x: Tensor, generator: Generator | None) -> Tensor:
@@ -145,3 +143,11 @@ class Autoencoder(nn.Module):
     def _fast(self, device: torch.device) -> AbstractContextManager:
         """As training computes, where texts are written; rows of numbers keep all their digits."""
         return autocast(device, None if self.spec.kind == "tokens" else False)
+
+
+def _of_rows(nats: Nats, output: Tensor, x: Tensor, scored: Tensor, rows: Tensor | None) -> Tensor:
+    """The nats (B,) of an output of some rows of a batch, weighed so that the mean over all is theirs."""
+    if rows is None:
+        return nats(output, x, scored)
+    found = nats(output, x[rows], scored[rows]) * (len(x) / len(rows))
+    return found.new_zeros(len(x)).index_copy(0, rows, found)

@@ -63,7 +63,10 @@ def number_nats(output: Tensor, x: Tensor, scored: Tensor) -> Tensor:
     return 0.5 * ((output.float() - x).square() * scored).sum(1)
 
 
-RECONSTRUCTIONS: dict[Kind, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+Nats = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From a decoder's output, what was there, and which places count, to one number a molecule."""
+
+RECONSTRUCTIONS: dict[Kind, Nats] = {
     "tokens": token_nats,
     "bits": bit_nats,
     "counts": count_nats,

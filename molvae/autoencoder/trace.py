@@ -45,7 +45,7 @@ class Trace(NamedTuple):
 
     output: what the decoder answered to `latent.sample`; tokens: logits (B, L, V).
     noised_output: the same from a noised point, for a decoder that is told its point's noise; else None.
-    noised_rows: which rows of the batch that is, in its order.
+    noised_rows: which rows of the batch that is, in its order; None: all.
     generator: what is still to be drawn at random for this batch is drawn from it.
     """
 
