@@ -1,29 +1,40 @@
-import os
-import signal
-from dataclasses import dataclass
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from molvae.bundled import bundled
-from molvae.features import Features, TokenFeaturizer
+from molvae.features import TokenFeaturizer
 from molvae.features.graphs import GraphFeaturizer
 from molvae.features.pooled import encode_chunks, label
 
 SMILES = pd.read_csv(bundled("moses_test.csv.gz"), nrows=2_300)["SMILES"].tolist()
 
 
-@dataclass(frozen=True)
-class Deadly:
-    """A featurizer whose worker dies at one molecule, and which cannot write another."""
+DEADLY = """
+import os, signal
+import numpy as np
+from molvae.features import Features
 
+class Deadly:
     def encode(self, smiles):
-        if "dies" in smiles:
-            os.kill(os.getpid(), signal.SIGSEGV)
+        if "dies" in smiles: os.kill(os.getpid(), signal.SIGSEGV)
         ok = np.array([text != "unwritten" for text in smiles], bool)
         x = np.array([[len(text)] for text in smiles], np.uint16).reshape(-1, 1)
         return Features(x, ok, [None if good else "why" for good in ok])
+"""
+
+
+@pytest.fixture
+def deadly(tmp_path, monkeypatch):
+    """A featurizer whose worker dies at one molecule, and which cannot write another."""
+    (tmp_path / "deadly_featurizer.py").write_text(DEADLY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("deadly_featurizer", None)
+    import deadly_featurizer
+
+    return deadly_featurizer.Deadly()
 
 
 def test_chunks_are_encoded_as_one_process_encodes_them():
@@ -39,8 +50,8 @@ def test_chunks_are_encoded_as_one_process_encodes_them():
 
 
 @pytest.mark.parametrize("with_view", [False, True])
-def test_a_molecule_that_ends_its_worker_costs_itself_only(with_view):
-    ((rebuilt, view),) = encode_chunks([["CC", "dies", "unwritten", "CCC"]], Deadly(), Deadly() if with_view else None)
+def test_a_molecule_that_ends_its_worker_costs_itself_only(deadly, with_view):
+    ((rebuilt, view),) = encode_chunks([["CC", "dies", "unwritten", "CCC"]], deadly, deadly if with_view else None)
     assert rebuilt.x[:, 0].tolist() == [2, 0, 9, 3]
     assert rebuilt.ok.tolist() == [True, False, False, True]
     assert rebuilt.reason[1].startswith("crash: ")
