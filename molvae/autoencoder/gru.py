@@ -8,6 +8,7 @@ Source: Cho et al. 2014, doi 10.3115/v1/D14-1179; the reset gate stands after th
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,10 @@ def _step(
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """As torch.tanh; in bfloat16 on a processor by way of torch's sigmoid in float32, which takes half the time."""
+    """As torch.tanh; in bfloat16 on a processor by way of torch's sigmoid in float32, which takes half the time.
+
+    x may be overwritten.
+    """
     if x.dtype != torch.bfloat16 or x.is_cuda:
         return x.tanh_()
     return x.float().mul_(2).sigmoid_().mul_(2).sub_(1).to(x.dtype)
@@ -78,7 +82,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         table: Tensor,
         tokens: Tensor,
         start: Tensor,
@@ -94,14 +98,14 @@ class _Scan(torch.autograd.Function):
             gates = table.index_select(0, step_tokens)
             kept += _step(gates, context, states[t], weight_t, bias_here, states[t + 1])
         ctx.save_for_backward(tokens, weight, states, *kept)
-        ctx.n_tokens, ctx.has_context = len(table), context is not None  # type: ignore[attr-defined]
+        ctx.n_tokens, ctx.has_context = len(table), context is not None
         return states[1:]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         n_steps, n_rows, n = grad.shape
-        tokens, weight, states, *kept = ctx.saved_tensors  # type: ignore[attr-defined]
+        tokens, weight, states, *kept = ctx.saved_tensors
         weight_here = weight.to(grad.dtype)
         weight_gates, weight_inner = weight_here[: 2 * n], weight_here[2 * n :]
         grad_gates = grad.new_empty(n_steps, n_rows, 3 * n)
@@ -122,10 +126,10 @@ class _Scan(torch.autograd.Function):
         before, flat_gates, flat_inner = states[:-1].view(-1, n), grad_gates.view(-1, 3 * n), grad_inner.view(-1, n)
         grad_weight = torch.cat([flat_gates[:, : 2 * n].t() @ before, flat_inner.t() @ before])
         return (
-            _grad_table(grad_gates, tokens, ctx.n_tokens),  # type: ignore[attr-defined]
+            _grad_table(grad_gates, tokens, ctx.n_tokens),
             None,
             grad_state,
-            _grad_context(grad_gates) if ctx.has_context else None,  # type: ignore[attr-defined]
+            _grad_context(grad_gates) if ctx.has_context else None,
             grad_weight.to(weight.dtype),
             flat_inner.sum(0).to(weight.dtype),
         )
@@ -150,10 +154,10 @@ def _grad_table(grad_gates: Tensor, tokens: Tensor, n_tokens: int) -> Tensor:
 
     Summed in float32 at least: a token stands in a batch some thousand times, and bfloat16 loses the later ones.
     """
-    if grad_gates.is_cuda:  # whose own sum is, and comes out the same each time
+    if grad_gates.is_cuda:  # torch's sum is in float32 there, and comes out the same each time
         return torch.ops.aten.embedding_dense_backward(grad_gates, tokens.contiguous(), n_tokens, -1, False)
     wide = torch.promote_types(grad_gates.dtype, torch.float32)
-    total = torch.zeros(n_tokens, grad_gates.shape[2], dtype=wide)
+    total = grad_gates.new_zeros(n_tokens, grad_gates.shape[2], dtype=wide)
     for step_grad, step_tokens in zip(grad_gates, tokens, strict=True):
         total.index_add_(0, step_tokens, step_grad.to(wide))
     return total.to(grad_gates.dtype)

@@ -1,6 +1,7 @@
 """The only reconstruction losses, in nats a molecule: what a decoder's output says against what was there."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class _TokenNats(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         wide = torch.promote_types(logits.dtype, torch.float32)
         probability = torch.empty_like(logits.transpose(0, 1), memory_format=torch.contiguous_format)  # (L, B, V)
         nats = torch.empty(x.shape, dtype=wide, device=x.device)
@@ -40,8 +41,8 @@ class _TokenNats(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
-        probability, x = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        probability, x = ctx.saved_tensors
         share = grad.t()[:, :, None].to(probability.dtype)  # (L, B, 1)
         answer = probability * share
         answer.scatter_add_(2, x.t()[:, :, None], -share)

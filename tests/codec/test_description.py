@@ -1,0 +1,37 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from molvae.bundled import bundled
+from molvae.codec import load_codec
+from molvae.codec.description import find_codec, read_featurizers
+from molvae.errors import CodecError
+
+
+def test_featurizers_are_those_of_the_loaded_codec():
+    codec, stored = load_codec("moses"), read_featurizers(find_codec("moses"))
+    assert stored.featurizer == codec.featurizer
+    assert stored.view is None
+    assert stored.sha256 == codec.sha256
+
+
+def test_a_changed_vocabulary_is_refused(tmp_path):
+    folder = tmp_path / "codec"
+    shutil.copytree(bundled("moses"), folder)
+    path = folder / "featurizer.json"
+    path.write_text(path.read_text().replace("smiles", "selfies"))
+    with pytest.raises(CodecError, match="changed or truncated"):
+        read_featurizers(folder)
+
+
+def test_a_codec_that_is_not_there_is_named_beside_those_that_are():
+    with pytest.raises(CodecError, match="'nope': no such folder, and no bundled codec; bundled: druglike, moses"):
+        find_codec("nope")
+
+
+def test_featurizing_starts_without_torch():
+    code = "import sys, pipeline.featurize, molvae.codec.description; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
