@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from molvae.autoencoder import Autoencoder
 from molvae.codec import Codec, fit_domain, fit_prior, load_codec, property_errors
 from molvae.errors import InputError
@@ -17,7 +19,8 @@ from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
 from molvae.latent.prior import settings_of
-from molvae.training.config import TrainConfig
+from molvae.training.batches import held_out_rows
+from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.keepers import LOG_NAME
 from molvae.training.trainer import Trained, new_model
 from molvae.training.trainer import train as train_model
@@ -28,7 +31,7 @@ from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from pipeline.run_dir import RunDir
 
 VERSION = 2
-
+_LEAST_KEPT_OUT = 1_000  # molecules by which a domain is measured
 
 _DESCRIPTIONS = ("features.json", FEATURIZER_NAME, VIEW_NAME)
 
@@ -112,9 +115,16 @@ def _train(
     card = _card(trained, store, features) | ({"begun_from": f"{first.name}, sha256 {first.sha256}"} if first else {})
     codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
     if codec.writes_molecules and len(store) > 1:
-        codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed))
+        kept_out = _kept_out(config.training, len(store))
+        codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed, chosen=kept_out))
     codec.save(out)
     return load_codec(out), trained
+
+
+def _kept_out(settings: TrainingSettings, n: int) -> np.ndarray | None:
+    """Numbers of the rows that the training did not see, of n; None where they are too few to tell what is strange."""
+    _, held_out = held_out_rows(n, settings.n_held_out, settings.seed)
+    return held_out if min(settings.n_held_out, n // 10) >= _LEAST_KEPT_OUT else None
 
 
 def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path) -> None:

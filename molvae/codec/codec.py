@@ -87,7 +87,7 @@ class Codec:
     featurizer: of what the model rebuilds; view: of what it reads, where that is something else.
     card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
         `training_file` is the bundled file that holds its training set.
-    calibration: how strange the training set's own molecules are; None where that was never measured.
+    calibration: how strange molecules of the training set's kind are; None where that was never measured.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
     """
 

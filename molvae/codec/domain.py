@@ -1,4 +1,4 @@
-"""Is a molecule in the codec's domain? How strange it is, measured against what the codec was trained on."""
+"""Is a molecule in the codec's domain? How strange it is, measured against molecules like those it learnt from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class DomainCalibration:
-    """How strange the training set's own molecules are, as quantiles of each measure.
+    """How strange molecules of the training set's kind are, as quantiles of each measure.
 
     n: molecules that were measured.
     quantiles: measure -> (1001,) float64, ascending, higher is stranger: "reconstruction" and "language" (nats),
@@ -119,12 +119,19 @@ class Nearest:
 
 
 def fit_domain(
-    codec: "Codec", molecules: Rows | Iterable[Any], n: int = 20_000, seed: int = 0, flatten: bool = False
+    codec: "Codec",
+    molecules: Rows | Iterable[Any],
+    n: int = 20_000,
+    seed: int = 0,
+    flatten: bool = False,
+    chosen: np.ndarray | None = None,
 ) -> DomainCalibration:
     """How strange at most n molecules, drawn at random, are to a codec: what `novelty` compares others with.
 
-    molecules: those that the codec was trained on, as SMILES or as the rows of their features. What the codec cannot
-        read is left out.
+    molecules: such as the codec was trained on, as SMILES or as the rows of their features; best some that were kept
+        from the training, since those that were learnt by heart are less strange than new ones of their kind. What the
+        codec cannot read is left out.
+    chosen: of rows, the numbers of those that are drawn from; None: all.
 
     Raises:
         InputError: fewer than two molecules can be read.
@@ -139,8 +146,9 @@ def fit_domain(
     """
     random = generator(seed, "domain fit")
     if isinstance(molecules, Rows):
-        chosen = np.sort(random.permutation(len(molecules))[:n])
-        parts = [part for part in np.array_split(chosen, max(1, len(chosen) // 20_000)) if len(part)]
+        among = np.arange(len(molecules)) if chosen is None else chosen
+        drawn = np.sort(random.permutation(among)[:n])
+        parts = [part for part in np.array_split(drawn, max(1, len(drawn) // 20_000)) if len(part)]
         measured = [_measures(codec, codec.encode_rows(molecules, part), molecules.rows(part)) for part in parts]
     else:
         smiles = list(molecules)

@@ -34,8 +34,13 @@ def odd(row):
     if row == "fault": raise AttributeError("a fault of ours")
     return row * 2
 
-def threads(row):
-    return os.environ["OMP_NUM_THREADS"]
+def environment(name):
+    return os.environ[name]
+
+def busy(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+    return "done"
 
 def once(path):
     """Dies the first time, then works: a machine that was short of memory for a moment."""
@@ -156,7 +161,20 @@ def test_senseless_limits_are_refused(arguments):
 
 
 def test_workers_use_one_thread_each(hostile):
-    assert list(map_rows(hostile.threads, [[0]], n_workers=1)) == [["1"]]
+    assert list(map_rows(hostile.environment, [["OMP_NUM_THREADS"]], n_workers=1)) == [["1"]]
+
+
+def test_how_workers_allocate_may_be_ones_own(hostile, monkeypatch):
+    asked = [["GLIBC_TUNABLES"]]
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.tcache_count=256"]]
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.arena_max=1"]]
+
+
+def test_the_limit_is_of_a_row_and_not_of_several(hostile):
+    rows = [0.0, 0.15, 0.0, 0.15, 0.15, 0.15]
+    assert list(map_rows(hostile.busy, [rows], n_workers=1, seconds_per_row=0.3)) == [["done"] * 6]
 
 
 def test_all_workers_are_used_and_gone_afterwards(hostile):

@@ -154,10 +154,10 @@ def test_bad_points_are_reasons_and_bad_shapes_are_refused(codec):
     assert decoded[1].smiles is None
     assert "NaN" in decoded[1].reason
     assert decoded[0].text
-    with pytest.raises(InputError, match=r"\(n, 64\), got \(2, 3\)"):
+    with pytest.raises(InputError, match=rf"\(n, {codec.n_latent}\), got \(2, 3\)"):
         codec.decode(np.zeros((2, 3)))
     with pytest.raises(InputError, match="array of numbers"):
-        codec.decode([["a"] * 64])
+        codec.decode([["a"] * codec.n_latent])
     with pytest.raises(InputError, match="noise"):
         codec.decode(z, noise=2.0)
     with pytest.raises(InputError, match="temperature"):

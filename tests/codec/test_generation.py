@@ -241,13 +241,13 @@ def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, l
 @pytest.mark.parametrize(
     ("direction", "distances", "message"),
     [
-        (np.zeros(64), [1], "direction"),
-        (np.ones(3), [1], r"direction: expected a vector \(64,\)"),
-        (np.full(64, np.nan), [1], "direction"),
+        (np.zeros(128), [1], "direction"),
+        (np.ones(3), [1], r"direction: expected a vector \(128,\)"),
+        (np.full(128, np.nan), [1], "direction"),
         ("up", [1], "direction"),
-        (np.ones(64), [1, float("nan")], "distances"),
-        (np.ones(64), [], "distances"),
-        (np.ones(64), ["far"], "distances"),
+        (np.ones(128), [1, float("nan")], "distances"),
+        (np.ones(128), [], "distances"),
+        (np.ones(128), ["far"], "distances"),
     ],
 )
 def test_a_move_that_cannot_be_made_says_why(codec, direction, distances, message):
@@ -328,6 +328,6 @@ def test_the_standard_error_is_the_spread_of_the_slopes():
 
 
 def test_a_direction_can_be_made_by_hand(codec):
-    by_hand = AttributeDirection(np.eye(64, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
-    learnt, plain = codec.move(ASPIRIN, by_hand, [3.0]), codec.move(ASPIRIN, np.eye(64)[0], [3.0])
+    by_hand = AttributeDirection(np.eye(codec.n_latent, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
+    learnt, plain = codec.move(ASPIRIN, by_hand, [3.0]), codec.move(ASPIRIN, np.eye(codec.n_latent)[0], [3.0])
     pd.testing.assert_frame_equal(learnt, plain)

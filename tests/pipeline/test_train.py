@@ -8,6 +8,8 @@ import pytest
 import molvae
 from molvae.errors import InputError
 from molvae.files import sha256_of
+from molvae.training.batches import held_out_rows
+from molvae.training.config import TrainingSettings
 from molvae.validation.tables import read_candidates
 from pipeline import runs, screen
 from pipeline.campaign import Campaign
@@ -15,7 +17,7 @@ from pipeline.featurize import featurize
 from pipeline.manifest import Manifest
 from pipeline.run_dir import RunDir
 from pipeline.search import search
-from pipeline.train import train
+from pipeline.train import _kept_out, train
 from pipeline.validate import validate
 
 CAMPAIGN = """
@@ -137,3 +139,13 @@ def test_without_its_section_there_is_nothing_to_train(tmp_path: Path) -> None:
     run = runs.start(Campaign.load(None), tmp_path / "run")
     with pytest.raises(InputError, match=r"there is no \[train\] section"):
         train(run)
+
+
+def test_a_domain_is_measured_by_molecules_that_training_did_not_see() -> None:
+    assert _kept_out(TrainingSettings(n_held_out=500), 20_000) is None
+    assert _kept_out(TrainingSettings(), 9_000) is None
+    kept_out = _kept_out(TrainingSettings(n_held_out=3_000, seed=1), 20_000)
+    assert kept_out is not None
+    assert len(kept_out) == 2_000
+    seen, _ = held_out_rows(20_000, 3_000, seed=1)
+    assert not set(kept_out.tolist()) & set(seen.tolist())
