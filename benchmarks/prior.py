@@ -5,7 +5,8 @@
     python benchmarks/prior.py --quick                     # does it run?
 
 Priors are fitted to the codes of molecules of the MOSES training set (--n-codes, seed 0). "codes" draws from those
-codes themselves: what the decoder makes of points that are right, the best that any prior could give. Each row is of
+codes themselves: what the decoder makes of points that are right, the best that any prior could give; "as shipped" is the
+codec's own prior with its spread, the others have none. Each row is of
 10,000 points (seed 1), decoded once: valid at the first try; unique and novel (not in the training set) of the valid;
 own point: mean cosine between a point before noise and the code of the molecule decoded from it (1,500 molecules);
 IntDiv; FCD of 9,000 valid molecules to the MOSES test set, where real molecules have 0.15.
@@ -63,12 +64,15 @@ def prior_rows(
     codes = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_codes]]).z
     codes = codes[np.isfinite(codes).all(1)]
     flow = PriorSettings(kind="flow", flow=FlowSettings(n_points=n_points))
+    plain = GaussianPrior(np.zeros(codec.n_latent), np.eye(codec.n_latent))
     priors: dict[str, Any] = {
+        "N(0, I)": plain,
         "gaussian": GaussianPrior.fit(codes),
         "mixture of 32": MixturePrior.fit(codes, PriorSettings(kind="mixture", components=32)),
         "flow": FlowPrior.fit(codes, flow),
     }
     drawn = {"codes": codes[:n], **{name: own.sample(n, np.random.default_rng(1)) for name, own in priors.items()}}
+    drawn["as shipped"] = codec.draw(n, seed=1)
     known, rows = set(train), []
     for name, points in drawn.items():
         for noise, temperature in SETTINGS:
