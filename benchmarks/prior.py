@@ -5,11 +5,11 @@
     python benchmarks/prior.py --quick                     # does it run?
 
 Priors are fitted to the codes of molecules of the MOSES training set (--n-codes, seed 0). "codes" draws from those
-codes themselves: what the decoder makes of points that are right, the best that any prior could give; "as shipped" is the
-codec's own prior with its spread, the others have none. Each row is of
-10,000 points (seed 1), decoded once: valid at the first try; unique and novel (not in the training set) of the valid;
-own point: mean cosine between a point before noise and the code of the molecule decoded from it (1,500 molecules);
-IntDiv; FCD of 9,000 valid molecules to the MOSES test set, where real molecules have 0.15.
+codes themselves: what the decoder makes of points that are right, the best that any prior could give; "as shipped" is
+the codec's own prior with its spread, which the others lack. Each row is of 10,000 points (seed 1), decoded once: valid
+at the first try; unique and novel (not in the training set) of the valid; own point: mean cosine between a point before
+noise and the code of the molecule decoded from it (1,500 molecules); IntDiv; FCD of 9,000 valid molecules to the MOSES
+test set, where real molecules have 0.15.
 
 Guidance: 2,000 draws of the codec as it is (own prior and temperature, no spread), up to three tries each, to a window
 of logP, at its own noise and at less; hit: the valid molecules whose own logP lies within it. Real ones have an FCD of

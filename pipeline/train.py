@@ -20,6 +20,7 @@ from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
 from molvae.latent.prior import settings_of
 from molvae.training.batches import held_out_rows
+from molvae.training.checkpoint import CHECKPOINT_NAME
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.keepers import LOG_NAME
 from molvae.training.trainer import Trained, new_model
@@ -51,7 +52,7 @@ def train(run: RunDir) -> Manifest:
 
     def body(folder: Path) -> Outcome:
         work = folder / plan.checkpoint
-        is_begun = any(work.glob("step-*"))
+        is_begun = (work / CHECKPOINT_NAME).exists()
         if not is_begun:  # killed before the first checkpoint, perhaps amid a file
             shutil.rmtree(work, ignore_errors=True)
         _, trained = _train(config, run.featurize, work, run.codec, is_begun, None)

@@ -1,69 +1,83 @@
-"""The state of a training run on disk, from which it goes on exactly; in pieces that travel well."""
+"""Tensors on disk, whole or not at all, in pieces that travel well; of such is the state from which a run goes on."""
 
+import hashlib
 import json
-import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from molvae.errors import InputError
-from molvae.files import sha256_of, write_text
+from molvae.files import replacing, write_text
 
-_STATE_NAME = "state.json"
+CHECKPOINT_NAME = "checkpoint.json"
 _PIECE_BYTES = 15_000_000
+
+
+def save_pieces(index: Path, tensors: dict[str, Tensor], content: dict[str, Any] | None = None) -> None:
+    """Write tensors to files of at most 15 MB beside an index (.json), which names them and holds further content.
+
+    The index is written last, and the files of an older one of its name are removed after it: who reads it finds what
+    was written before, or all that is new.
+    """
+    digests = {}
+    for piece in _pieces(tensors):
+        data = save(piece)
+        digest = hashlib.sha256(data).hexdigest()
+        path = index.with_name(f"{index.stem}-{digest[:16]}.safetensors")
+        with replacing(path) as part:
+            part.write_bytes(data)
+        digests[path.name] = digest
+    write_text(index, json.dumps({**(content or {}), "files": digests}, indent=1) + "\n")
+    for other in index.parent.glob(f"{index.stem}-*.safetensors"):
+        if other.name not in digests:
+            other.unlink()
+
+
+def load_pieces(index: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors that an index names, on the processor, and its further content.
+
+    Raises:
+        InputError: a file was changed since it was written.
+    """
+    content = json.loads(index.read_text(encoding="utf-8"))
+    tensors: dict[str, Tensor] = {}
+    for name, digest in content.pop("files").items():
+        data = index.with_name(name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            path = index.with_name(name)
+            raise InputError(f"{path}: changed since it was written (sha256 differs); start this training again")
+        tensors |= load(data)
+    return tensors, content
 
 
 def save_checkpoint(
     folder: Path, step: int, facts: dict[str, float], model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write the newest checkpoint below the folder, then remove the older ones.
-
-    A checkpoint is a folder of its own; its description is written last, so one without it is no checkpoint.
-    """
-    target = folder / f"step-{step:09d}"
-    if target.exists():
-        shutil.rmtree(target)
-    target.mkdir(parents=True)
-    digests = {}
-    for i, piece in enumerate(_pieces(_flat_state(model, optimizer))):
-        path = target / f"state-{i}.safetensors"
-        path.write_bytes(save(piece))
-        digests[path.name] = sha256_of(path)
-    write_text(target / _STATE_NAME, json.dumps({"step": step, "facts": facts, "files": digests}, indent=1) + "\n")
-    for other in folder.glob("step-*"):
-        if other != target:
-            shutil.rmtree(other)
+    """Write the newest checkpoint in the folder, in place of the one before."""
+    save_pieces(folder / CHECKPOINT_NAME, _flat_state(model, optimizer), {"step": step, "facts": facts})
 
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, dict[str, float]] | None:
-    """Put the newest whole checkpoint into model and optimizer: its step and facts; None where there is none.
+    """Put the checkpoint into model and optimizer: its step and facts; None where there is none.
 
     Raises:
         InputError: a file of the checkpoint was changed, or it belongs to another model.
     """
-    whole = sorted(path.parent for path in folder.glob(f"step-*/{_STATE_NAME}"))
-    if not whole:
+    index = folder / CHECKPOINT_NAME
+    if not index.exists():
         return None
-    content = json.loads((whole[-1] / _STATE_NAME).read_text(encoding="utf-8"))
-    state: dict[str, Tensor] = {}
-    for name, digest in content["files"].items():
-        path = whole[-1] / name
-        if sha256_of(path) != digest:
-            raise InputError(f"{path}: changed since it was written (sha256 differs); start this training again")
-        state |= load_file(path)
-    parameters = dict(model.named_parameters())
+    state, content = load_pieces(index)
     weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
     try:
         model.load_state_dict(weights)
     except RuntimeError:
-        raise InputError(
-            f"{whole[-1]}: a checkpoint of another model; use another folder, or the same settings"
-        ) from None
-    for name, parameter in parameters.items():
+        raise InputError(f"{index}: a checkpoint of another model; use another folder, or the same settings") from None
+    for name, parameter in model.named_parameters():
         moments = {key: state[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state}
         optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items()}
     return content["step"], content["facts"]

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from molvae.autoencoder import Autoencoder
-from molvae.files import replacing, write_text
-from molvae.training.checkpoint import load_checkpoint, save_checkpoint
+from molvae.files import write_text
+from molvae.training.checkpoint import load_checkpoint, load_pieces, save_checkpoint, save_pieces
 
 LOG_NAME = "log.jsonl"
-BEST_NAME = "best.safetensors"
-START_NAME = "start.safetensors"
+BEST_NAME = "best.json"
+START_NAME = "start.json"
 
 Facts = dict[str, float]
 """seconds: trained so far; best: the lowest validation loss; waited: validations since it."""
@@ -81,12 +80,12 @@ class FolderKeeper:
 
     def set_start(self, model: Autoencoder) -> None:
         """Weights to begin from."""
-        _write_weights(self._folder / START_NAME, model)
+        save_pieces(self._folder / START_NAME, _weights(model))
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
         """The newest checkpoint, else the weights to begin from; later entries leave the log, to be made again."""
         if (self._folder / START_NAME).exists():
-            model.load_state_dict(load_file(self._folder / START_NAME))
+            model.load_state_dict(load_pieces(self._folder / START_NAME)[0])
         found = load_checkpoint(self._folder, model, optimizer)
         if self._is_first:
             step = found[0] if found else 0
@@ -101,7 +100,7 @@ class FolderKeeper:
         if not self._is_first:
             return
         if is_best:
-            _write_weights(self._folder / BEST_NAME, model)
+            save_pieces(self._folder / BEST_NAME, _weights(model))
         with (self._folder / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
         save_checkpoint(self._folder, entry["step"], facts, model, optimizer)
@@ -113,9 +112,8 @@ class FolderKeeper:
 
     def best_weights(self) -> dict[str, Tensor]:
         """The weights of the best validation."""
-        return load_file(self._folder / BEST_NAME)
+        return load_pieces(self._folder / BEST_NAME)[0]
 
 
-def _write_weights(path: Path, model: Autoencoder) -> None:
-    with replacing(path) as part:
-        part.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
+def _weights(model: Autoencoder) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}

@@ -9,6 +9,7 @@ import molvae
 from molvae.errors import InputError
 from molvae.files import sha256_of
 from molvae.training.batches import held_out_rows
+from molvae.training.checkpoint import CHECKPOINT_NAME
 from molvae.training.config import TrainingSettings
 from molvae.validation.tables import read_candidates
 from pipeline import runs, screen
@@ -109,7 +110,7 @@ def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, m
         with pytest.raises(KeyboardInterrupt):
             train(run)
     (left,) = run.train.iterdir()
-    assert list(left.glob("step-*")), "the checkpoint stays"
+    assert (left / CHECKPOINT_NAME).exists(), "the checkpoint stays"
     train(run)
     for name in ("weights.safetensors", "prior.safetensors"):
         assert sha256_of(run.codec / name) == sha256_of(trained.codec / name)

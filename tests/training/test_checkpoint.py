@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from molvae.errors import InputError
-from molvae.training.checkpoint import _pieces, load_checkpoint, save_checkpoint
+from molvae.training.checkpoint import _pieces, load_checkpoint, load_pieces, save_checkpoint, save_pieces
 
 
 def trained(seed=0, n=3):
@@ -27,10 +27,31 @@ def test_model_optimizer_and_facts_come_back(tmp_path):
 def test_the_newest_is_kept_alone_and_an_unfinished_one_is_passed_over(tmp_path):
     model, optimizer = trained()
     save_checkpoint(tmp_path, 7, {}, model, optimizer)
+    old = {path.name for path in tmp_path.iterdir()}
+    optimizer.step()
     save_checkpoint(tmp_path, 9, {}, model, optimizer)
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000009"]
-    (tmp_path / "step-000000012").mkdir()
+    new = {path.name for path in tmp_path.iterdir()}
+    assert len(new) == 2
+    assert new & old == {"checkpoint.json"}
+    (tmp_path / "checkpoint-0123456789abcdef.safetensors").write_bytes(b"killed amid this")
     assert load_checkpoint(tmp_path, model, optimizer)[0] == 9
+    optimizer.step()
+    save_checkpoint(tmp_path, 11, {}, model, optimizer)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_large_weights_are_kept_in_small_files(tmp_path):
+    weights = {str(i): torch.randn(1_000_000) for i in range(9)}
+    (tmp_path / "best-of-all.txt").write_text("of somebody else")
+    for _ in range(2):
+        save_pieces(tmp_path / "best.json", weights, {"of": "a run"})
+    files = list(tmp_path.glob("best-*.safetensors"))
+    assert len(files) == 3
+    assert all(path.stat().st_size < 16_000_000 for path in files)
+    found, content = load_pieces(tmp_path / "best.json")
+    assert content == {"of": "a run"}
+    torch.testing.assert_close(found, weights)
+    assert (tmp_path / "best-of-all.txt").exists()
 
 
 def test_nothing_to_load_is_none(tmp_path):
@@ -39,7 +60,7 @@ def test_nothing_to_load_is_none(tmp_path):
 
 def test_a_changed_file_is_refused(tmp_path):
     save_checkpoint(tmp_path, 7, {}, *trained())
-    path = next(tmp_path.glob("*/state-0.safetensors"))
+    path = next(tmp_path.glob("checkpoint-*.safetensors"))
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(data)
