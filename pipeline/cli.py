@@ -377,8 +377,9 @@ def novelty(
 ) -> Job:
     """Tell which molecules are out of a codec's domain, and why: one row for each row of the input, in order.
 
-    Columns: id (where the input has ids), smiles as judged, is_out, the measures and their percentiles among the
-    codec's training set, novelty from 0 to 100 (100: stranger than every training molecule, or unreadable), reason.
+    Columns: id (where the input has ids), smiles as judged, is_out, the measures and their percentiles among
+    molecules of the codec's training set (kept from the training where its card says so), novelty from 0 to 100 (100:
+    stranger than all of them, or unreadable), reason.
 
     \b
     Example:

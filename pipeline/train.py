@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from molvae.autoencoder import Autoencoder
-from molvae.codec import Codec, fit_domain, fit_prior, load_codec, property_errors
+from molvae.codec import Codec, DomainCalibration, fit_domain, fit_prior, load_codec, property_errors
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
@@ -22,8 +22,8 @@ from molvae.latent.prior import settings_of
 from molvae.training.batches import held_out_rows
 from molvae.training.checkpoint import CHECKPOINT_NAME
 from molvae.training.config import TrainConfig, TrainingSettings
-from molvae.training.keepers import LOG_NAME
-from molvae.training.trainer import Trained, new_model
+from molvae.training.keepers import LOG_NAME, FolderKeeper
+from molvae.training.trainer import Trained, new_model, stopped_config
 from molvae.training.trainer import train as train_model
 from molvae.training.transfer import Names, take_over
 from pipeline import screen
@@ -31,8 +31,8 @@ from pipeline.log import log
 from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from pipeline.run_dir import RunDir
 
-VERSION = 2
-_LEAST_KEPT_OUT = 1_000  # molecules by which a domain is measured
+VERSION = 3
+_LEAST_KEPT_OUT = 1_000  # fewest molecules by which a domain is measured
 
 _DESCRIPTIONS = ("features.json", FEATURIZER_NAME, VIEW_NAME)
 
@@ -87,7 +87,11 @@ def train_codec(config: Path, features: Path, out: Path, resume: bool, start: st
 def _train(
     config: TrainConfig, features: Path, work: Path, out: Path, resume: bool, start: str | None
 ) -> tuple[Codec, Trained]:
-    """Train in the folder `work`, fit the prior, and write the codec to the new folder `out`."""
+    """Train in the folder `work`, fit the prior, and write the codec to the new folder `out`.
+
+    A run that is gone on with keeps its own settings, whatever `config` says by now.
+    """
+    config = stopped_config(work) if resume else config
     store = FeatureStore.open(features)
     featurizer = load_featurizer(features / FEATURIZER_NAME)
     view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
@@ -110,22 +114,34 @@ def _train(
             log.info("%s", line)
             screen.say(f"  {line}, {screen.elapsed(entry.get('seconds_left', 0.0))} left")
 
-        trained = train_model(config, features, work, resume, begun, report)
+        origin = f"{first.name}, sha256 {first.sha256}" if first else ""
+        trained = train_model(config, features, work, resume, begun, report, origin)
     screen.say(f"  fitting the prior ({config.prior.kind})")
     prior = fit_prior(trained.model, store, config.prior, config.training.seed)
-    card = _card(trained, store, features) | ({"begun_from": f"{first.name}, sha256 {first.sha256}"} if first else {})
+    card = _card(trained, store, features)
+    if origin := FolderKeeper(work).origin:
+        card["begun_from"] = origin
     codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
     if codec.writes_molecules and len(store) > 1:
         kept_out = _kept_out(config.training, len(store))
-        codec = replace(codec, calibration=fit_domain(codec, store, seed=config.training.seed, chosen=kept_out))
+        codec = _with_domain(codec, fit_domain(codec, store, seed=config.training.seed, chosen=kept_out), kept_out)
     codec.save(out)
     return load_codec(out), trained
 
 
 def _kept_out(settings: TrainingSettings, n: int) -> np.ndarray | None:
-    """Numbers of the rows that the training did not see, of n; None where they are too few to tell what is strange."""
+    """Numbers of the rows that this training did not see, of n; None where they are too few to tell what is strange.
+
+    What the weights saw that it began from is not known; settings with the same seed and features keep out the same.
+    """
     _, held_out = held_out_rows(n, settings.n_held_out, settings.seed)
     return held_out if min(settings.n_held_out, n // 10) >= _LEAST_KEPT_OUT else None
+
+
+def _with_domain(codec: Codec, calibration: DomainCalibration, kept_out: np.ndarray | None) -> Codec:
+    which = "of the features" if kept_out is None else "of the training set that were kept from the training"
+    said = {"domain": f"measured by {calibration.n:,} molecules {which}"}
+    return replace(codec, calibration=calibration, card=codec.card | said)
 
 
 def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path) -> None:
@@ -192,7 +208,7 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
     codec = replace(codec, prior=fitted, sampling=sampling, card=card)
     if codec.writes_molecules:
         screen.say("  measuring what is in its domain")
-        codec = replace(codec, calibration=fit_domain(codec, store, seed=seed))
+        codec = _with_domain(codec, fit_domain(codec, store, seed=seed), None)
     codec.save(out)
     return load_codec(out)
 

@@ -551,15 +551,16 @@ class Codec:
         how improbable its text is to the decoder as a language model (only where the decoder is told how noisy its
         point is), and how thin the training set's codes lie about its code.
 
-        percentile: above which novelty a molecule is out; at 99 so is one training molecule of a hundred.
+        percentile: above which novelty a molecule is out; at 99 so is one of a hundred of the training set's kind.
         reference: canonical SMILES among which the nearest molecule is named, the training set as a rule; a `Nearest`
             is built once for many calls.
         flatten: drop stereo, as in `encode`.
 
         Columns: smiles, as judged; reconstruction_nats (of the molecule given its code), language_nats, log_density
-        (nats); their percentiles among the training set, reconstruction_, language_ and density_percentile, higher is
-        stranger; novelty, from 0 to 100, the percentile of the three together; is_out; nearest_similarity (Tanimoto,
-        Morgan radius 2) and nearest_training; reason, in words, None where a molecule is in.
+        (nats); their percentiles among molecules of the training set's kind (the card's `domain`),
+        reconstruction_, language_ and density_percentile, higher is stranger; novelty, from 0 to 100, the percentile
+        of the three together; is_out; nearest_similarity (Tanimoto, Morgan radius 2) and nearest_training; reason, in
+        words, None where a molecule is in.
         What the codec cannot read is out: novelty 100, the numbers NaN. What is no molecule is not judged: novelty NaN,
         is_out missing. Both have a reason.
 

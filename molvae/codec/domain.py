@@ -174,7 +174,7 @@ def novelty(
     calibration = codec.calibration
     if calibration is None:
         raise CodecError(
-            f"codec {codec.name}: its domain was never measured; fit it with the molecules it was trained on: "
+            f"codec {codec.name}: its domain was never measured; fit it with molecules like those it was trained on: "
             "dataclasses.replace(codec, calibration=molvae.codec.fit_domain(codec, smiles)).save(folder)"
         )
     encoding = codec.encode(molecules, flatten=flatten)

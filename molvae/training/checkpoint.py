@@ -10,17 +10,17 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from molvae.errors import InputError
-from molvae.files import replacing, write_text
+from molvae.files import PART_PREFIX, replacing, write_text
 
 CHECKPOINT_NAME = "checkpoint.json"
 _PIECE_BYTES = 15_000_000
 
 
 def save_pieces(index: Path, tensors: dict[str, Tensor], content: dict[str, Any] | None = None) -> None:
-    """Write tensors to files of at most 15 MB beside an index (.json), which names them and holds further content.
+    """Write tensors to files of at most 15 MB (or of one larger tensor) beside an index (.json), which names them.
 
-    The index is written last, and the files of an older one of its name are removed after it: who reads it finds what
-    was written before, or all that is new.
+    content: what else stands in the index. It is written last, and what older ones of its name left is removed after
+    it: who reads it finds what was written before, or all that is new. Only one process may write.
     """
     digests = {}
     for piece in _pieces(tensors):
@@ -31,23 +31,25 @@ def save_pieces(index: Path, tensors: dict[str, Tensor], content: dict[str, Any]
             part.write_bytes(data)
         digests[path.name] = digest
     write_text(index, json.dumps({**(content or {}), "files": digests}, indent=1) + "\n")
-    for other in index.parent.glob(f"{index.stem}-*.safetensors"):
-        if other.name not in digests:
-            other.unlink()
+    stale = [path for path in index.parent.glob(f"{index.stem}-*.safetensors") if path.name not in digests]
+    for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter of writers that were killed
+        path.unlink()
 
 
 def load_pieces(index: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors that an index names, on the processor, and its further content.
 
     Raises:
-        InputError: a file was changed since it was written.
+        InputError: a file is not there, or was changed since it was written.
     """
     content = json.loads(index.read_text(encoding="utf-8"))
     tensors: dict[str, Tensor] = {}
     for name, digest in content.pop("files").items():
-        data = index.with_name(name).read_bytes()
+        path = index.with_name(name)
+        if not path.exists():
+            raise InputError(f"{path}: gone, though {index.name} names it; start this training again")
+        data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            path = index.with_name(name)
             raise InputError(f"{path}: changed since it was written (sha256 differs); start this training again")
         tensors |= load(data)
     return tensors, content

@@ -78,9 +78,15 @@ class FolderKeeper:
     def __init__(self, folder: Path, is_first: bool = True) -> None:
         self._folder, self._is_first = folder, is_first
 
-    def set_start(self, model: Autoencoder) -> None:
-        """Weights to begin from."""
-        save_pieces(self._folder / START_NAME, _weights(model))
+    def set_start(self, model: Autoencoder, origin: str = "") -> None:
+        """Weights to begin from; origin: whose they are, in words."""
+        save_pieces(self._folder / START_NAME, _weights(model), {"origin": origin})
+
+    @property
+    def origin(self) -> str:
+        """Whose weights the run began from; empty where it began at random."""
+        index = self._folder / START_NAME
+        return str(json.loads(index.read_text(encoding="utf-8"))["origin"]) if index.exists() else ""
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
         """The newest checkpoint, else the weights to begin from; later entries leave the log, to be made again."""

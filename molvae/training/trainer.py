@@ -52,11 +52,13 @@ def train(
     resume: bool = False,
     start: Autoencoder | None = None,
     report: Report | None = None,
+    origin: str = "",
 ) -> Trained:
     """Train a recipe on a features folder; state, log and best weights go to the folder `work`.
 
     resume: go on from the newest checkpoint in `work`, with the settings written there.
-    start: earlier weights to begin from; the learning rate starts anew.
+    start: earlier weights to begin from; the learning rate starts anew. origin: whose they are, in words, kept in
+        `work` with them.
 
     Raises:
         InputError: `work` holds a run already and resume is not asked for, or the other way round; or there are
@@ -65,10 +67,14 @@ def train(
     rows = FeatureStore.open(features)
     if len(rows) < _LEAST_ROWS:
         raise InputError(f"{features}: expected at least {_LEAST_ROWS} molecules to train on, got {len(rows)}")
-    config = _open_work(config, work, resume)
     keeper = FolderKeeper(work)
-    if start is not None:
-        keeper.set_start(start)
+    if resume:
+        config = stopped_config(work)
+    else:
+        _open_work(work)
+        if start is not None:
+            keeper.set_start(start, origin)
+        write_text(work / CONFIG_NAME, config.to_toml())  # last: with it there is a run to go on with
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))
     n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # each has a share
@@ -195,15 +201,20 @@ def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = Non
     return model
 
 
-def _open_work(config: TrainConfig, work: Path, resume: bool) -> TrainConfig:
-    """The settings of the run: those given, written down; or those written down, where it resumes."""
+def stopped_config(work: Path) -> TrainConfig:
+    """The settings of the run in the folder `work`, by which it goes on.
+
+    Raises:
+        InputError: there is none.
+    """
     path = work / CONFIG_NAME
-    if resume:
-        if not path.exists():
-            raise InputError(f"{work}: no training run to resume here; leave --resume out to begin one")
-        return TrainConfig.from_toml(path)
-    if path.exists():
+    if not path.exists():
+        raise InputError(f"{work}: no training run to resume here; leave --resume out to begin one")
+    return TrainConfig.from_toml(path)
+
+
+def _open_work(work: Path) -> None:
+    """A folder for a new run."""
+    if (work / CONFIG_NAME).exists():
         raise InputError(f"{work}: holds a training run already; go on with --resume, or name another folder")
     work.mkdir(parents=True, exist_ok=True)
-    write_text(path, config.to_toml())
-    return config

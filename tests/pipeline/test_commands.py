@@ -411,7 +411,8 @@ def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
     from pipeline import train as stage
 
     arguments = ["train", "tiny.toml", "--features", str(features)]
-    assert run(*arguments, "-o", "whole") == 0
+    assert run(*arguments, "-o", "first") == 0
+    assert run(*arguments, "-o", "whole", "--start", "first") == 0
     report = stage.screen.say
 
     def stop(line: str) -> None:
@@ -421,12 +422,17 @@ def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage.screen, "say", stop)
-        assert run(*arguments, "-o", "stopped") == 130
+        assert run(*arguments, "-o", "stopped", "--start", "first") == 130
     assert run(*arguments, "-o", "stopped") == 2, "what was trained is not thrown away unasked"
     assert "go on with --resume" in capsys.readouterr().err
+    Path("tiny.toml").write_text(CONFIG.replace("[model]", "[sampling]\nnoise = 0.1\n[model]"))
     assert run(*arguments, "-o", "stopped", "--resume") == 0
     weights = [Path(name, "weights.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert weights[0] == weights[1]
+    whole, stopped = molvae.load_codec("whole"), molvae.load_codec("stopped")
+    assert stopped.sampling == whole.sampling, "it goes on with its own settings"
+    assert stopped.card["begun_from"] == whole.card["begun_from"] == f"tiny, sha256 {molvae.load_codec('first').sha256}"
+    assert stopped.card["domain"].startswith("measured by ")
     assert run(*arguments, "-o", "new", "--resume") == 2
 
 

@@ -33,7 +33,8 @@ def test_the_newest_is_kept_alone_and_an_unfinished_one_is_passed_over(tmp_path)
     new = {path.name for path in tmp_path.iterdir()}
     assert len(new) == 2
     assert new & old == {"checkpoint.json"}
-    (tmp_path / "checkpoint-0123456789abcdef.safetensors").write_bytes(b"killed amid this")
+    (tmp_path / "checkpoint-0123456789abcdef.safetensors").write_bytes(b"killed after this")
+    (tmp_path / ".part-checkpoint-0123456789abcdef-01234567.safetensors").write_bytes(b"killed amid this")
     assert load_checkpoint(tmp_path, model, optimizer)[0] == 9
     optimizer.step()
     save_checkpoint(tmp_path, 11, {}, model, optimizer)
@@ -65,6 +66,13 @@ def test_a_changed_file_is_refused(tmp_path):
     data[-3] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match="sha256"):
+        load_checkpoint(tmp_path, *trained())
+
+
+def test_a_file_that_is_gone_is_refused(tmp_path):
+    save_checkpoint(tmp_path, 7, {}, *trained())
+    next(tmp_path.glob("checkpoint-*.safetensors")).unlink()
+    with pytest.raises(InputError, match=r"gone, though checkpoint\.json names it"):
         load_checkpoint(tmp_path, *trained())
 
 

@@ -7,7 +7,7 @@ import torch
 from molvae.errors import InputError, MolvaeError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.training import TrainConfig, train
-from molvae.training.keepers import LOG_NAME
+from molvae.training.keepers import LOG_NAME, FolderKeeper
 
 FRAGMENTS = ["c1ccccc1", "C(=O)N", "CC", "OC", "Cl", "N1CCOCC1", "C#N", "c1ccncc1"]
 
@@ -106,6 +106,19 @@ def test_earlier_weights_are_the_start(features, tmp_path):
     first = train(config(3200), features, tmp_path / "first")
     second = train(config(64, learning_rate=1e-9), features, tmp_path / "second", start=first.model)
     torch.testing.assert_close(weights(second), weights(first), atol=1e-4, rtol=1e-4)
+
+
+def test_a_start_is_there_before_there_is_a_run_to_go_on_with(features, tmp_path, monkeypatch):
+    first = train(config(64), features, tmp_path / "first")
+
+    def killed(keeper, model, origin):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FolderKeeper, "set_start", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(64), features, tmp_path / "second", start=first.model)
+    with pytest.raises(InputError, match="no training run to resume"):
+        train(config(64), features, tmp_path / "second", resume=True)
 
 
 def test_a_folder_is_not_trained_in_twice(features, tmp_path):
