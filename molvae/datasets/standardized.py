@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
-from molvae.chem.pool import WorkerFailure, map_rows
+from molvae.chem.pool import map_rows
 from molvae.datasets.molecule_file import MoleculeFile, texts
 
 _PIECE_ROWS = 500
@@ -56,14 +56,16 @@ def _standardize(raw: str | None) -> str | Standardized:
 
 
 def _standardized(chunk: pd.DataFrame, answers: list[Any], first_rows: "_FirstRows") -> pd.DataFrame:
-    smiles, reasons, warnings = [], chunk["reason"].tolist(), []
-    for place, answer in enumerate(answers):
-        if isinstance(answer, str):
-            answer = Standardized(answer)
-        is_failure = isinstance(answer, WorkerFailure)
-        smiles.append(None if is_failure or reasons[place] else answer.smiles)
+    reasons = chunk["reason"].tolist()
+    smiles = [answer if isinstance(answer, str) else None for answer in answers]
+    warnings: list[str | None] = [None] * len(answers)
+    for place in [place for place, reason in enumerate(reasons) if reason or smiles[place] is None]:  # few, as a rule
+        answer = answers[place]
         reasons[place] = reasons[place] or answer.reason
-        warnings.append(None if is_failure or smiles[place] is None else answer.warning)
+        if reasons[place] is None:
+            smiles[place], warnings[place] = answer.smiles, answer.warning
+        else:
+            smiles[place] = None
     for place, first in first_rows.see(smiles, chunk["row"].to_numpy()):
         smiles[place] = warnings[place] = None
         reasons[place] = f"duplicate of row {first}"
