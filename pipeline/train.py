@@ -23,7 +23,7 @@ from molvae.training.batches import held_out_rows
 from molvae.training.checkpoint import CHECKPOINT_NAME
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.keepers import LOG_NAME, FolderKeeper
-from molvae.training.trainer import Trained, new_model, stopped_config
+from molvae.training.trainer import CONFIG_NAME, Trained, new_model, stopped_config
 from molvae.training.trainer import train as train_model
 from molvae.training.transfer import Names, take_over
 from pipeline import screen
@@ -76,7 +76,8 @@ def train_codec(config: Path, features: Path, out: Path, resume: bool, start: st
     if resume and start is not None:
         raise InputError("--start begins from other weights, --resume goes on with its own; give one of the two")
     if not resume and work.exists():
-        raise InputError(f"{work}: holds a training that was stopped; go on with --resume, or remove that folder")
+        way = "go on with --resume, or remove that folder" if (work / CONFIG_NAME).exists() else "remove that folder"
+        raise InputError(f"{work}: holds a training that was stopped; {way}")
     settings = TrainConfig.from_toml(find_config(config))
     codec, _ = _train(settings, features, work, out, resume, start)
     shutil.copyfile(work / LOG_NAME, out / LOG_NAME)

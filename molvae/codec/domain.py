@@ -138,9 +138,11 @@ def fit_domain(
 
     Example:
         >>> from dataclasses import replace
+        >>> import pandas as pd
         >>> from molvae import load_codec
-        >>> codec = load_codec("moses")
-        >>> codec = replace(codec, calibration=fit_domain(codec, codec.training_smiles(), n=500))
+        >>> from molvae.bundled import bundled
+        >>> codec, kept_out = load_codec("moses"), pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"]
+        >>> codec = replace(codec, calibration=fit_domain(codec, kept_out, n=500))
         >>> bool(codec.novelty(["CC(=O)Nc1ccc(OOOO)cc1"])["is_out"][0])
         True
     """

@@ -42,9 +42,13 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: a file is not there, or was changed since it was written.
     """
-    content = json.loads(index.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        files = dict(content.pop("files"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{index}: changed since it was written; start this training again") from None
     tensors: dict[str, Tensor] = {}
-    for name, digest in content.pop("files").items():
+    for name, digest in files.items():
         path = index.with_name(name)
         if not path.exists():
             raise InputError(f"{path}: gone, though {index.name} names it; start this training again")

@@ -78,9 +78,12 @@ class FolderKeeper:
     def __init__(self, folder: Path, is_first: bool = True) -> None:
         self._folder, self._is_first = folder, is_first
 
-    def set_start(self, model: Autoencoder, origin: str = "") -> None:
-        """Weights to begin from; origin: whose they are, in words."""
-        save_pieces(self._folder / START_NAME, _weights(model), {"origin": origin})
+    def set_start(self, model: Autoencoder | None, origin: str = "") -> None:
+        """Weights to begin from; origin: whose they are, in words. None: it begins at random."""
+        if model is None:  # what a run left that was killed before it began must not be taken for its start
+            (self._folder / START_NAME).unlink(missing_ok=True)
+        else:
+            save_pieces(self._folder / START_NAME, _weights(model), {"origin": origin})
 
     @property
     def origin(self) -> str:

@@ -72,8 +72,7 @@ def train(
         config = stopped_config(work)
     else:
         _open_work(work)
-        if start is not None:
-            keeper.set_start(start, origin)
+        keeper.set_start(start, origin)
         write_text(work / CONFIG_NAME, config.to_toml())  # last: with it there is a run to go on with
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))

@@ -69,6 +69,14 @@ def test_a_changed_file_is_refused(tmp_path):
         load_checkpoint(tmp_path, *trained())
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"files": 3}'])
+def test_a_changed_index_is_refused(tmp_path, text):
+    save_checkpoint(tmp_path, 7, {}, *trained())
+    (tmp_path / "checkpoint.json").write_text(text)
+    with pytest.raises(InputError, match="changed since it was written"):
+        load_checkpoint(tmp_path, *trained())
+
+
 def test_a_file_that_is_gone_is_refused(tmp_path):
     save_checkpoint(tmp_path, 7, {}, *trained())
     next(tmp_path.glob("checkpoint-*.safetensors")).unlink()

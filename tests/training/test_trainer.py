@@ -110,15 +110,20 @@ def test_earlier_weights_are_the_start(features, tmp_path):
 
 def test_a_start_is_there_before_there_is_a_run_to_go_on_with(features, tmp_path, monkeypatch):
     first = train(config(64), features, tmp_path / "first")
+    set_start = FolderKeeper.set_start
 
     def killed(keeper, model, origin):
+        set_start(keeper, model, origin)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FolderKeeper, "set_start", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(config(64), features, tmp_path / "second", start=first.model)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderKeeper, "set_start", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(64), features, tmp_path / "second", start=first.model)
     with pytest.raises(InputError, match="no training run to resume"):
         train(config(64), features, tmp_path / "second", resume=True)
+    again = train(config(64), features, tmp_path / "second")
+    torch.testing.assert_close(weights(again), weights(first), rtol=0, atol=0)  # at random, as the first one began
 
 
 def test_a_folder_is_not_trained_in_twice(features, tmp_path):
