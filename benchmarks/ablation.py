@@ -31,6 +31,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from molvae.autoencoder import Autoencoder
+from molvae.benchmark.fcd import FcdStatistics, fcd
 from molvae.bundled import bundled
 from molvae.chem.fingerprints import morgan_bits
 from molvae.chem.properties import compute
@@ -40,7 +41,6 @@ from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
-from molvae.validation.fcd import FcdStatistics, fcd
 
 MOLECULAR: dict[str, Any] = {
     "recipe": "molecular",

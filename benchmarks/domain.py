@@ -169,7 +169,7 @@ def odd_edit(smiles: str, random: np.random.Generator) -> tuple[str, str] | None
     return None
 
 
-PROPERTIES = ["weight", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "aromatic_rings", "fraction_csp3"]
+PROPERTIES = ["mol_weight", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "aromatic_rings", "fraction_csp3"]
 PROPERTIES += ["heavy_atoms", "qed"]
 SCORES = {
     "novelty": "novelty",
@@ -182,11 +182,11 @@ SCORES = {
 def is_outside(smiles: str) -> bool:
     """Whether a molecule is outside the MOSES filters, their substructure rules aside."""
     mol = parse(smiles)
-    values = compute([smiles], ["weight", "logp", "rotatable_bonds", "formal_charge"]).iloc[0]
+    values = compute([smiles], ["mol_weight", "logp", "rotatable_bonds", "formal_charge"]).iloc[0]
     symbols = {atom.GetSymbol() for atom in mol.GetAtoms()}
     largest = max(map(len, mol.GetRingInfo().AtomRings()), default=0)
     return bool(
-        not 250 <= values["weight"] <= 350
+        not 250 <= values["mol_weight"] <= 350
         or values["logp"] > 3.5
         or values["rotatable_bonds"] > 7
         or values["formal_charge"]
@@ -274,7 +274,7 @@ def main() -> None:
     training = [canonicalize(text).smiles or "" for text in training]
 
     sets = {"test": inside} | strangers
-    judged = {name: codec.novelty(smiles) for name, smiles in sets.items()}
+    judged = {name: codec.applicability_domain(smiles) for name, smiles in sets.items()}
     readable = {name: table["reconstruction_nats"].notna().to_numpy() for name, table in judged.items()}
     answers = {
         score: {name: np.where(readable[name], table[column], np.inf) for name, table in judged.items()}

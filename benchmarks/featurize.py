@@ -26,7 +26,7 @@ import psutil
 from rdkit import Chem
 
 from molvae.bundled import bundled
-from molvae.chem.pool import n_cores
+from molvae.workers import n_cores
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,17 @@ def main() -> None:
             path = Path(folder, "molecules.smi")
             path.write_text("\n".join(smiles[:n]) + "\n", encoding="utf-8")
             by_rdkit = [sys.executable, str(Path(__file__).resolve()), "--alone", path.name]
-            ours = [sys.executable, "-m", "pipeline.cli", "featurize", path.name, "--vocabulary", "moses", "-o", "out"]
+            ours = [
+                sys.executable,
+                "-m",
+                "molvae.pipeline.cli",
+                "featurize",
+                path.name,
+                "--vocabulary",
+                "moses",
+                "-o",
+                "out",
+            ]
             first, own, second = (cost_of(command, folder) for command in (by_rdkit, ours, by_rdkit))
         seconds, cpu = (first.seconds + second.seconds) / 2, (first.cpu + second.cpu) / 2
         clock = f"{seconds:.1f} | {own.seconds:.1f} | {own.seconds / seconds:.2f}"

@@ -80,7 +80,7 @@ def maps(codec: Codec, smiles: list[str]) -> None:
     print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbours by | trustworthiness | preservation@10 |")
     print("|---|---|---|---|")
     for method in ("pca", "tsne"):
-        drawn = codec.map(encoding, method)
+        drawn = codec.project(encoding, method)
         for line in drawn.quality.itertuples():
             numbers = f"{line.trustworthiness:.3f} | {line.preservation:.3f}"
             print(f"| {method} of {line.map} | {line.neighbors_by} | {numbers} |", flush=True)

@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from molvae.benchmark.fcd import FcdStatistics, fcd
 from molvae.bundled import bundled
 from molvae.chem.metrics import internal_diversity
 from molvae.chem.properties import compute
 from molvae.codec import Codec, load_codec
 from molvae.latent import FlowPrior, GaussianPrior, MixturePrior, PriorSettings
 from molvae.latent.flow import FlowSettings
-from molvae.validation.fcd import FcdStatistics, fcd
 
 SETTINGS = [(0.4, 0.5), (0.5, 0.5), (0.6, 0.5), (0.6, 0.8), (0.6, 1.0), (1.0, 0.8)]
 """Noise and temperature of the decoder."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from molvae.pipeline.train import find_config
 
 from molvae.features import FeatureStore
 from molvae.training import TrainConfig
@@ -20,7 +21,6 @@ from molvae.training.batches import Batches, BatchPlan
 from molvae.training.parallel import Rank
 from molvae.training.trainer import new_model
 from molvae.training.update import Update, optimizer_of
-from pipeline.train import find_config
 
 SIZES = (1024, 2048, 4096)
 

@@ -82,8 +82,8 @@ def measure(codec: Codec, task: str, method: str, budget: int, seed: int, settin
         "auc": area(result.history, budget),
         "top10": last["top10"] or 0.0,
         "best": last["best"] or 0.0,
-        "valid": counts["n_parsed"] / counts["n_points"],
-        "points": counts["n_points"] / max(1, counts["n_scored"]),
+        "valid": counts["n_valid"] / counts["n_proposed"],
+        "points": counts["n_proposed"] / max(1, counts["n_scored"]),
         "seconds": time.process_time() - begin,
     }
 

@@ -67,7 +67,7 @@ SLOW = {"qed", "BertzCT", "Ipc", "AvgIpc", "SPS"} | {f"{end}EStateIndex" for end
 DESCRIPTORS = [name for name, _ in Descriptors.descList if name not in SLOW]
 LIBRARIES = {"chembl": "chembl_sample.smi.gz", "zinc": "zinc250k.smi.gz"}
 STEPS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-PROPERTIES = ("logp", "tpsa", "weight", "qed")
+PROPERTIES = ("logp", "tpsa", "mol_weight", "qed")
 SHARES = (0.0, 0.25, 0.5, 0.75)
 LENGTHS = (0.06, 0.125, 0.25, 0.5, 1.0, 2.0)
 NOISES = np.logspace(-3, 1, 17)
@@ -120,9 +120,9 @@ class Molecules:
         return len(self.smiles)
 
 
-def read(codec: Codec, texts: Sequence[str], flatten: bool) -> tuple[Molecules, np.ndarray]:
+def read(codec: Codec, texts: Sequence[str], remove_stereo: bool) -> tuple[Molecules, np.ndarray]:
     """The molecules among the texts, and which rows of the texts they are."""
-    encoding = codec.encode(texts, flatten=flatten)
+    encoding = codec.encode(texts, remove_stereo=remove_stereo)
     rows = np.flatnonzero([text is not None for text in encoding.smiles])
     return Molecules([str(encoding.smiles[row]) for row in rows], encoding.z[rows], encoding.ok[rows]), rows
 
@@ -135,11 +135,11 @@ def distinct(smiles: Sequence[str]) -> np.ndarray:
 class Library:
     """Distinct molecules of a file in random order, encoded as they are asked for."""
 
-    def __init__(self, path: Path, codec: Codec, flatten: bool, one_in: int, seed: int) -> None:
+    def __init__(self, path: Path, codec: Codec, remove_stereo: bool, one_in: int, seed: int) -> None:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             texts = [line.split()[0] for line in lines if line.strip()]
         self._texts = [texts[row] for row in generator(seed, "library").permutation(len(texts))]
-        self._codec, self._flatten, self._one_in = codec, flatten, one_in
+        self._codec, self._remove_stereo, self._one_in = codec, remove_stereo, one_in
         self._n_seen = 0
         self._known: set[str] = set()
         self._drawn: list[Molecules] = []
@@ -160,7 +160,7 @@ class Library:
         if self._one_in > 1:
             standard = [standardize(text).smiles for text in texts]
             texts = [text for text in standard if text is not None and is_held_out(text, self._one_in)]
-        molecules, _ = read(self._codec, texts, self._flatten)
+        molecules, _ = read(self._codec, texts, self._remove_stereo)
         new = [row for row in distinct(molecules.smiles) if molecules.smiles[row] not in self._known]
         self._known.update(molecules.smiles)
         self._drawn.append(molecules[np.array(new, int)])
@@ -208,12 +208,12 @@ PotencySet = tuple[str, Molecules, pd.DataFrame]
 """Name, molecules and their rows of the table."""
 
 
-def potency_sets(codec: Codec, folder: Path, flatten: bool, n: int) -> list[PotencySet]:
+def potency_sets(codec: Codec, folder: Path, remove_stereo: bool, n: int) -> list[PotencySet]:
     """The sets of MoleculeACE, the n smallest, the smallest first."""
     tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
     found = []
     for name in sorted(tables, key=lambda name: len(tables[name]))[:n]:
-        molecules, rows = read(codec, tables[name]["smiles"].tolist(), flatten)
+        molecules, rows = read(codec, tables[name]["smiles"].tolist(), remove_stereo)
         table = tables[name].iloc[rows].reset_index(drop=True)
         n_read = int((molecules.ok & (table["split"] == "train")).sum())
         if n_read < 20:
@@ -518,11 +518,11 @@ def properties(library: Library, sizes: Sizes, seed: int, of: str) -> None:
 # F. Drugs
 
 
-def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, candidates: int, seed: int) -> None:
+def drugs(codec: Codec, path: Path, remove_stereo: bool, sizes: Sizes, one_in: int, beam_size: int, seed: int) -> None:
     raw = [text for chunk in open_molecules(path) for text in chunk["raw"]]
     rows = generator(seed, "drugs").permutation(len(raw))[: sizes.n_drugs]
-    encoding = codec.encode([raw[row] for row in rows], flatten=flatten)
-    decoded = iter(codec.decode(encoding.z[encoding.ok], candidates=candidates))
+    encoding = codec.encode([raw[row] for row in rows], remove_stereo=remove_stereo)
+    decoded = iter(codec.decode(encoding.z[encoding.ok], beam_size=beam_size))
     table = pd.DataFrame({"smiles": encoding.smiles, "ok": encoding.ok, "reason": encoding.reason})
     table["back"] = [next(decoded).smiles if ok else None for ok in encoding.ok]
     table = table[table["smiles"].isna() | ~table["smiles"].duplicated()].reset_index(drop=True)
@@ -545,8 +545,9 @@ def drugs(codec: Codec, path: Path, flatten: bool, sizes: Sizes, one_in: int, ca
         groups["encoded, held out"] = table.index[table["ok"] & is_apart]
     header = ["", *(f"of {name} ({len(index):,})" for name, index in groups.items())]
     lines = [[name, *(f"{mark[index].mean():.1%}" for index in groups.values())] for name, mark in marks.items()]
-    title = f"F. {len(table):,} distinct molecules of {len(rows):,} rows, there and back{', flat' if flatten else ''}"
-    title += f", nearest of {candidates}" if candidates > 1 else ""
+    title = f"F. {len(table):,} distinct molecules of {len(rows):,} rows, there and back"
+    title += ", without stereo" if remove_stereo else ""
+    title += f", nearest of {beam_size}" if beam_size > 1 else ""
     say(title, header, lines)
     reasons = Counter(kind_of(why) for why in table["reason"].dropna())
     most = reasons.most_common(12)
@@ -558,7 +559,7 @@ def kind_of(reason: str) -> str:
     """What many reasons have in common: without numbers and examples, symbols in one order."""
     if " tokens long; " in reason:
         return re.sub(r"^\d+ tokens long; (.*)", r"too long: \1 tokens", reason)
-    kind, _, rest = re.sub(r" \(flatten=.*", "", reason).partition(": ")
+    kind, _, rest = re.sub(r" \(remove_stereo=.*", "", reason).partition(": ")
     if "vocabulary" in kind:
         symbols = {re.sub(r"^ring closure .*", "ring closure", symbol) for symbol in rest.split(", ")}
         return f"{kind}: {', '.join(sorted(symbols))}"
@@ -579,7 +580,7 @@ def main() -> None:
     parser.add_argument("--drugs", type=Path, metavar="FILE", help="molecules of F; without it F is left out")
     parser.add_argument("--held-out", type=int, default=1, metavar="N", help="hold_out of the codec's training: only \
                         molecules that it never saw in C, D and E, and a column of them in F")  # fmt: skip
-    parser.add_argument("--candidates", type=int, default=1, metavar="N", help="texts of each point that F reads")
+    parser.add_argument("--beam_size", type=int, default=1, metavar="N", help="texts of each point that F reads")
     parser.add_argument("--quick", action="store_true", help="two sets, fewer molecules, trees and draws")
     parser.add_argument("--verbose", action="store_true", help="A and B set by set, too")
     parser.add_argument("--seed", type=int, default=0)
@@ -593,16 +594,18 @@ def main() -> None:
         stop_without(given.drugs, "a file of molecules")
 
     codec, sizes = load_codec(given.codec), QUICK if given.quick else Sizes()
-    flatten = not codec.encode(["C[C@H](O)c1ccccc1"]).ok[0]
+    remove_stereo = not codec.encode(["C[C@H](O)c1ccccc1"]).ok[0]
     print(f"codec {codec.name}, {codec.n_latent} dimensions, seed {given.seed}{', quick' if given.quick else ''}")
-    if flatten:
+    if remove_stereo:
         print("the codec does not read stereo: all molecules are taken flat")
     of = {"chembl": "ChEMBL", "zinc": "ZINC250k"}[given.library] + (", held out" if given.held_out > 1 else "")
 
     def library(name: str, one_in: int) -> Library:
-        return Library(given.data / LIBRARIES[name], codec, flatten, one_in, given.seed)
+        return Library(given.data / LIBRARIES[name], codec, remove_stereo, one_in, given.seed)
 
-    sets = potency_sets(codec, given.data / "moleculeace", flatten, sizes.n_sets) if {"A", "B"} & set(parts) else []
+    sets = (
+        potency_sets(codec, given.data / "moleculeace", remove_stereo, sizes.n_sets) if {"A", "B"} & set(parts) else []
+    )
     asked = library(given.library, given.held_out) if {"C", "D", "E"} & set(parts) else None
     for part in parts:
         begin = time.process_time()
@@ -617,7 +620,7 @@ def main() -> None:
         elif part == "E" and asked:
             properties(asked, sizes, given.seed, of)
         elif part == "F":
-            drugs(codec, given.drugs, flatten, sizes, given.held_out, given.candidates, given.seed)
+            drugs(codec, given.drugs, remove_stereo, sizes, given.held_out, given.beam_size, given.seed)
         print(f"({part}: {time.process_time() - begin:.0f} CPU seconds)", flush=True)
     print(f"\n{time.process_time():.0f} CPU seconds in all")
 

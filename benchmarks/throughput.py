@@ -42,12 +42,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from molvae.autoencoder.trace import Batch
 from molvae.bundled import bundled
 from molvae.chem.molecules import standardize
-from molvae.chem.pool import n_cores
 from molvae.codec import Codec, load_codec
 from molvae.datasets import open_molecules, standardize_file
 from molvae.features.store import FeatureWriter
 from molvae.training.config import TrainConfig
 from molvae.training.trainer import train
+from molvae.workers import n_cores
 
 Clock = Callable[[], float]
 
@@ -192,7 +192,7 @@ def floors(codec: Codec, at: str, n: int, repeats: int, rates: dict[str, tuple[f
     )
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "molecules.smi").write_text("\n".join(smiles) + "\n")
-        command = [sys.executable, "-m", "pipeline.cli", "featurize", "molecules.smi", "--vocabulary", at]
+        command = [sys.executable, "-m", "molvae.pipeline.cli", "featurize", "molecules.smi", "--vocabulary", at]
         featurizing = len(smiles) / processes_seconds([*command, "-o", "features"], folder)
     rate, per_molecule = multiplications_per_second(), operations(codec, smiles[: min(n, 4_096)])
     rows = [

@@ -172,7 +172,7 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     codec: as `load_codec` takes it, or a Codec; None is the default one.
     on_error: "raise" refuses a molecule that the codec cannot read, and names its row; "nan" gives it a row of NaN.
-    flatten: whether stereo is dropped, for a codec that knows none.
+    remove_stereo: whether stereo is dropped, for a codec that knows none.
     """
 
     def __init__(
@@ -180,11 +180,11 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         codec: Codec | str | Path | None = None,
         *,
         on_error: Literal["raise", "nan"] = "raise",
-        flatten: bool = False,
+        remove_stereo: bool = False,
     ) -> None:
         self.codec = codec
         self.on_error = on_error
-        self.flatten = flatten
+        self.remove_stereo = remove_stereo
 
     def fit(self, X: Iterable[Any], y: object = None) -> Self:
         """Load the codec; X and y are not read."""
@@ -201,7 +201,7 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             InputError: a molecule cannot be read, unless on_error is "nan".
         """
         check_is_fitted(self)
-        encoding = self.codec_.encode(_column(X), flatten=self.flatten)
+        encoding = self.codec_.encode(_column(X), remove_stereo=self.remove_stereo)
         if self.on_error == "raise" and not encoding.ok.all():
             row = int(np.argmin(encoding.ok))
             count = f"{int((~encoding.ok).sum())} of {len(encoding.ok)} molecules cannot be encoded"

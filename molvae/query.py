@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
+from molvae.candidates.files import read_candidates
 from molvae.chem.fingerprints import tanimoto
 from molvae.chem.molecules import canonicalize, is_substructure, parse, parse_smarts
 from molvae.errors import InputError
-from molvae.validation.tables import read_candidates
 
 MAX_CHARACTERS = 10_000
 MAX_BRACKETS = 500

@@ -29,7 +29,7 @@ _WATCH_SECONDS = 0.5
 
 _CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 _START = (
-    "import json, pathlib, sys; sys.path[:] = json.loads(sys.argv[1]); from pipeline.api import _serve; "
+    "import json, pathlib, sys; sys.path[:] = json.loads(sys.argv[1]); from {} import _serve; "
     "_serve(int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]))"
 )  # not -m: a folder named pipeline may well stand in the user's working folder
 
@@ -70,7 +70,7 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
             os.environ.update(_environment(port, home, password))
             arguments = [json.dumps(sys.path), str(listener.fileno()), str(os.getpid()), str(home)]
             server = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *arguments],
+                [sys.executable, "-P", "-c", _START.format(__name__), *arguments],
                 env=_server_environment(schedules),
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,

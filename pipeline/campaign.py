@@ -9,13 +9,13 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from molvae.bundled import bundled
+from molvae.checks.checks import ChecksSettings
 from molvae.errors import InputError
 from molvae.features.views import FeatureSettings
 from molvae.scoring.objective import ObjectiveSettings
 from molvae.search.loop import SearchSettings
 from molvae.settings import Settings, read_toml
 from molvae.training.config import TrainConfig
-from molvae.validation.checks import ChecksSettings
 
 BUNDLED = ("default.toml", "lead.toml")
 
@@ -117,7 +117,7 @@ def molecules_path(section: MoleculesSection) -> Path:
 
 def find(path: Path | None) -> Path:
     """The campaign file; without a path the default one. A bare name may mean a bundled one, where no file has it."""
-    bundled = Path(str(files("pipeline") / "campaigns"))
+    bundled = Path(str(files(__package__) / "campaigns"))
     if path is None:
         return bundled / BUNDLED[0]
     if not path.exists() and path.name == str(path) and path.name in BUNDLED:

@@ -86,7 +86,7 @@ def design(
     """
 
     def job() -> None:
-        from pipeline import launch
+        from . import launch
 
         launch.design(campaign, out, tuple(changes or ()), resume)
 
@@ -117,7 +117,7 @@ def serve(
     """
 
     def job() -> None:
-        from pipeline import launch
+        from . import launch
 
         launch.serve(campaign, cron, timezone, tuple(changes or ()))
 
@@ -180,7 +180,7 @@ def featurize(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         options = {"rebuilt": rebuilt, "view": view, "vocabulary_size": vocabulary_size}
         options["labels"] = labels if properties else None
@@ -212,7 +212,7 @@ def train(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.train(config, features, out, resume, start)
 
@@ -240,7 +240,7 @@ def refit(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.refit(codec, features, out, config)
 
@@ -274,7 +274,7 @@ def sweep(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.sweep(config, features, latent, out, molecules)
 
@@ -320,7 +320,7 @@ def sample(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.sample(n, out, seed, codec, tries, window or [], guidance, noise, temperature, spread)
 
@@ -336,7 +336,9 @@ def encode(
     smiles_column: SmilesColumn = None,
     id_column: IdColumn = None,
     codec: CodecName = None,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Drop stereo, which the codec moses cannot read.")] = False,
+    remove_stereo: Annotated[
+        bool, typer.Option("--remove-stereo", help="Drop stereo, which the codec moses cannot read.")
+    ] = False,
 ) -> Job:
     """Turn molecules into points: one row for each row of the input, in order.
 
@@ -348,9 +350,9 @@ def encode(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
-        commands.encode(source, out, smiles_column, id_column, codec, flatten)
+        commands.encode(source, out, smiles_column, id_column, codec, remove_stereo)
 
     return job
 
@@ -373,7 +375,9 @@ def novelty(
             "--reference", metavar="FILE", help="Molecules, such as the training set, to name the nearest of."
         ),
     ] = None,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Drop stereo, which the codec moses cannot read.")] = False,
+    remove_stereo: Annotated[
+        bool, typer.Option("--remove-stereo", help="Drop stereo, which the codec moses cannot read.")
+    ] = False,
 ) -> Job:
     """Tell which molecules are out of a codec's domain, and why: one row for each row of the input, in order.
 
@@ -387,9 +391,9 @@ def novelty(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
-        commands.novelty(source, out, smiles_column, id_column, codec, percentile, reference, flatten)
+        commands.novelty(source, out, smiles_column, id_column, codec, percentile, reference, remove_stereo)
 
     return job
 
@@ -421,7 +425,7 @@ def decode(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.decode(source, out, codec, noise, temperature, seed, candidates)
 
@@ -466,7 +470,7 @@ def evaluate(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.evaluate(source, codec, n, seed, reference, train, json_file)
 
@@ -496,7 +500,7 @@ def query(
     """
 
     def job() -> None:
-        from pipeline import commands
+        from . import commands
 
         commands.query(candidates, text, out)
 

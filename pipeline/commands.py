@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from molvae.errors import InputError
 from molvae.files import write_text
 from molvae.seeds import integer_seed
-from pipeline import screen
-from pipeline.run_dir import new_folder
-from pipeline.tables import Kinds, check_ending, kind_of, writing
+
+from . import terminal
+from .run_dir import new_folder
+from .tables import Kinds, check_ending, kind_of, writing
 
 if TYPE_CHECKING:
     from molvae.codec import Codec, Decoded
@@ -53,10 +54,10 @@ def sample(
     check_ending(out, _MOLECULE_ENDINGS)
     wanted = dict(map(_window, windows))
     codec = _codec(codec_name)
-    kinds: Kinds = {"smiles": str, "text": str, "reason": str}
+    kinds: Kinds = {"smiles": str, "raw_smiles": str, "reason": str}
     n_valid = n_within = 0
     distinct: set[int] = set()
-    with screen.showing(), screen.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
+    with terminal.showing(), terminal.bar("sample", n, "molecules") as bar, writing(out, kinds) as writer:
         for begin in range(0, n, _SAMPLED_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
             size = min(_SAMPLED_ROWS, n - begin)
@@ -74,7 +75,12 @@ def sample(
 
 
 def encode(
-    source: Path, out: Path, smiles_column: str | None, id_column: str | None, codec_name: str | None, flatten: bool
+    source: Path,
+    out: Path,
+    smiles_column: str | None,
+    id_column: str | None,
+    codec_name: str | None,
+    remove_stereo: bool,
 ) -> None:
     """Write one point, or the reason why there is none, for each row of a molecule file."""
     from molvae.datasets import open_molecules
@@ -88,10 +94,10 @@ def encode(
     reasons: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
     n = 0
-    with screen.showing(), screen.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
+    with terminal.showing(), terminal.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
         for ids, smiles, reason, warning in _standardized(file):
             usable = [row for row, text in enumerate(smiles) if text is not None]
-            encoding = codec.encode([smiles[row] or "" for row in usable], flatten=flatten)
+            encoding = codec.encode([smiles[row] or "" for row in usable], remove_stereo=remove_stereo)
             for place, row in enumerate(usable):
                 smiles[row], reason[row] = encoding.smiles[place], encoding.reason[place]
             z = np.full((len(ids), codec.n_latent), np.nan, np.float32)
@@ -123,7 +129,7 @@ def novelty(
     codec_name: str | None,
     percentile: float,
     reference: Path | None,
-    flatten: bool,
+    remove_stereo: bool,
 ) -> None:
     """Write how strange each molecule of a file is to a codec, and why those that are out of its domain are."""
     from molvae.codec.domain import Nearest
@@ -132,7 +138,7 @@ def novelty(
     check_ending(out, _POINT_ENDINGS)
     file = open_molecules(source, smiles_column, id_column)
     codec = _codec(codec_name)
-    codec.novelty([], percentile)  # a codec or percentile that cannot be used is told before the long reading
+    codec.applicability_domain([], percentile)  # fails before the file is read
     nearest = None
     if reference is not None:
         library = (text for _, smiles, _, _ in _standardized(open_molecules(reference)) for text in smiles)
@@ -143,9 +149,9 @@ def novelty(
     kinds |= {"smiles": str, "is_out": bool, **dict.fromkeys(numbers, float)}
     kinds |= {"nearest_training": str, "reason": str} if nearest else {"reason": str}
     n, counts, unread = 0, Counter[str](), Counter[str]()
-    with screen.showing(), screen.bar("novelty", None, "molecules") as bar, writing(out, kinds) as writer:
+    with terminal.showing(), terminal.bar("novelty", None, "molecules") as bar, writing(out, kinds) as writer:
         for ids, smiles, reason, _ in _standardized(file):
-            table = codec.novelty(smiles, percentile, nearest, flatten)
+            table = codec.applicability_domain(smiles, percentile, nearest, remove_stereo)
             table["reason"] = [why or said for why, said in zip(reason, table["reason"], strict=True)]
             flags = [None if pd.isna(flag) else bool(flag) for flag in table["is_out"]]
             is_read = table["reconstruction_nats"].notna()
@@ -172,9 +178,9 @@ def decode(
     codec = _codec(codec_name)
     names, has_ids, chunks = _read_points(source, codec)
     kinds: Kinds = {"id": str} if has_ids else {}
-    kinds |= {"text": str, "smiles": str, "reason": str}
+    kinds |= {"raw_smiles": str, "smiles": str, "reason": str}
     n, n_valid = 0, 0
-    with screen.showing(), screen.bar("decode", None, "points") as bar, writing(out, kinds) as writer:
+    with terminal.showing(), terminal.bar("decode", None, "points") as bar, writing(out, kinds) as writer:
         for place, chunk in enumerate(chunks):
             z = chunk[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             chunk_seed = seed if place == 0 else integer_seed(seed, f"decode chunk {place}")
@@ -200,10 +206,10 @@ def evaluate(
 
     n, seed: of a codec's samples; None takes the defaults.
     """
+    from molvae.benchmark import comparison
+    from molvae.benchmark import evaluate as evaluation
+    from molvae.benchmark.distribution import read_canonical
     from molvae.datasets import open_molecules
-    from molvae.validation import comparison
-    from molvae.validation import evaluate as evaluation
-    from molvae.validation.distribution import read_canonical
 
     if json_file is not None:
         check_ending(json_file, (".json",), "--json")
@@ -227,9 +233,9 @@ def evaluate(
             raise InputError(f"{role} {paths[role]}: expected molecules, got {left_out[role]:,} rows that are none")
 
     def tell(step: str) -> None:
-        screen.say(f"  {step}")
+        terminal.say(f"  {step}")
 
-    with screen.showing():
+    with terminal.showing():
         if source is None:
             codec = _codec(codec_name)
         reference_smiles = None
@@ -292,12 +298,13 @@ def featurize(
     """
     from molvae.codec.description import find_codec, read_featurizers
     from molvae.features.views import FeatureSettings
-    from pipeline.featurize import FeaturePlan, featurize_file
+
+    from .featurize import FeaturePlan, featurize_file
 
     settings = _feature_settings(config) if config else FeatureSettings()
     settings = FeatureSettings.from_dict(settings.model_dump() | changes, "featurize")
     wanted = FeaturePlan(settings, read_featurizers(find_codec(vocabulary)) if vocabulary else None)
-    with screen.showing(), new_folder(out) as folder:
+    with terminal.showing(), new_folder(out) as folder:
         manifest = featurize_file(source, folder, smiles_column, id_column, wanted)
     counts = manifest.counts
     _say(f"{counts.into:,} read, {counts.kept:,} kept: {out}")
@@ -309,34 +316,35 @@ def featurize(
 
 def _feature_settings(config: Path) -> "FeatureSettings":
     from molvae.training.config import TrainConfig
-    from pipeline.train import find_config
+
+    from .train import find_config
 
     return TrainConfig.from_toml(find_config(config)).features
 
 
 def train(config: Path, features: Path, out: Path, resume: bool, start: str | None) -> None:
     """Train a codec, and write it once it is done; what a resume needs stands in OUT.training until then."""
-    from pipeline.train import train_codec
+    from .train import train_codec
 
-    with screen.showing():
+    with terminal.showing():
         codec = train_codec(config, features, out, resume, start)
     _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
 
 
 def refit(codec_name: str | None, features: Path, out: Path, config: Path | None) -> None:
     """Write a codec with a prior of other molecules."""
-    from pipeline.train import refit as refit_codec
+    from .train import refit as refit_codec
 
-    with screen.showing():
+    with terminal.showing():
         codec = refit_codec(codec_name, features, out, config)
     _say(f"codec {codec.name}, {codec.n_latent} dimensions: {out}")
 
 
 def sweep(config: Path, features: Path, sizes: str, out: Path, n_molecules: int | None) -> None:
     """Print reconstruction over the size of the code, and write it as table and plot."""
-    from pipeline.sweep import sweep_features
+    from .sweep import sweep_features
 
-    with screen.showing():
+    with terminal.showing():
         result = sweep_features(config, features, sizes, out, n_molecules)
     print(result.text())
     _say(f"table and plot: {out}")
@@ -375,7 +383,9 @@ def _point_names(n: int) -> list[str]:
 
 def _decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
     return pd.DataFrame(
-        [(row.text, row.smiles, row.reason) for row in rows], columns=["text", "smiles", "reason"], dtype=object
+        [(row.raw_smiles, row.smiles, row.reason) for row in rows],
+        columns=["raw_smiles", "smiles", "reason"],
+        dtype=object,
     )
 
 
@@ -393,7 +403,7 @@ def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts
                 yield chunk["raw"].iloc[begin : begin + _PIECE_ROWS].tolist()
 
     from molvae.chem.molecules import standardize
-    from molvae.chem.pool import map_rows
+    from molvae.workers import map_rows
 
     answers: list[Any] = []
     for piece in map_rows(standardize, pieces()):

@@ -12,12 +12,13 @@ from prefect.schedules import Cron
 from prefect.server.schemas.schedules import CronSchedule
 
 from molvae.errors import InputError
-from pipeline import runs
-from pipeline.api import end_with_parent
-from pipeline.campaign import find
-from pipeline.flow import design
-from pipeline.log import log, logging_to
-from pipeline.run_dir import SERVE_LOG
+
+from . import runs
+from .api import end_with_parent
+from .campaign import find
+from .flow import design
+from .log import log, logging_to
+from .run_dir import SERVE_LOG
 
 _FIELDS = 5
 

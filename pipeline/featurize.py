@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from molvae.chem.pool import map_rows
 from molvae.codec.description import StoredFeaturizers
 from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
@@ -24,15 +23,17 @@ from molvae.features.pooled import Labels, encode_chunks, label
 from molvae.features.store import FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
-from pipeline import screen
-from pipeline.log import log
-from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
-from pipeline.run_dir import RunDir
-from pipeline.tables import Kinds, TableWriter, kind_of, writing
+from molvae.workers import map_rows
+
+from . import terminal
+from .log import log
+from .manifest import Counts, Manifest, Outcome, Plan, file_entry
+from .run_dir import RunDir
+from .tables import Kinds, TableWriter, kind_of, writing
 
 VERSION = 2
 LABELS = (
-    "qed", "sa_score", "logp", "tpsa", "weight", "hbd", "hba", "rings", "aromatic_rings", "rotatable_bonds",
+    "qed", "sa_score", "logp", "tpsa", "mol_weight", "hbd", "hba", "rings", "aromatic_rings", "rotatable_bonds",
     "fraction_csp3",
 )  # fmt: skip
 """The properties that a codec learns to read off its codes."""
@@ -60,7 +61,7 @@ class FeaturePlan:
 
 def featurize(run: RunDir) -> Manifest:
     """The library in 1-featurize; as features, too, where the campaign trains a codec."""
-    from pipeline.campaign import Campaign, molecules_path  # which brings torch
+    from .campaign import Campaign, molecules_path  # which brings torch
 
     campaign = Campaign.load(run.campaign)
     section = campaign.molecules
@@ -96,7 +97,7 @@ def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: i
         lost = files.enter_context(writing(folder / DROPPED, _LOST))
         apart = files.enter_context(writing(folder / HELD_OUT, _APART)) if one_in else None
         draft = folder / (MOLECULES if wanted is None else _DRAFT)
-        with writing(draft, _KEPT) as kept, screen.bar("featurize", None, "molecules") as bar:
+        with writing(draft, _KEPT) as kept, terminal.bar("featurize", None, "molecules") as bar:
             for chunk in standardize_file(file):
                 if apart is not None:
                     chunk = _hold_out(chunk, one_in, apart)
@@ -108,7 +109,7 @@ def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: i
                 bar.expect(file.fraction_read)
         for note in file.notes:
             log.info("%s: %s", file.path, note)
-            screen.say(f"  note: {file.path.name}: {note}")
+            terminal.say(f"  note: {file.path.name}: {note}")
         if not counts.n_kept:
             reasons = ", ".join(f"{reason} ({count:,})" for reason, count in counts.dropped.most_common(3))
             raise InputError(f"{file.path}: none of its {counts.n:,} rows holds a molecule that can be used: {reasons}")
@@ -150,7 +151,7 @@ def _write_features(
         FeatureWriter(
             folder, featurizer.spec, LABELS if n_labels else (), view.spec if view else None, n_bits
         ) as features,
-        screen.bar("features and labels" if n_labels else "features", n, "molecules") as bar,
+        terminal.bar("features and labels" if n_labels else "features", n, "molecules") as bar,
     ):
         for (chunk, mask), (encoded, seen) in zip(_chunks(draft, labelled), rows, strict=True):
             ok = encoded.ok if seen is None else encoded.ok & seen.ok
@@ -178,7 +179,7 @@ def _featurizers(draft: Path, n: int, wanted: FeaturePlan, seed: int) -> tuple[F
         return wanted.like.featurizer, wanted.like.view
 
     def corpus() -> Iterator[str]:
-        screen.say("  learning which symbols there are")
+        terminal.say("  learning which symbols there are")
         chosen = _draw(n, _LEARNT_FROM, seed, "vocabulary")
         return (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
 

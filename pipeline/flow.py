@@ -6,13 +6,13 @@ from prefect import flow, task
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-import pipeline.featurize
-import pipeline.search
-import pipeline.train
-import pipeline.validate
-from pipeline import screen
-from pipeline.campaign import Campaign
-from pipeline.run_dir import RunDir
+from . import terminal
+from .campaign import Campaign
+from .featurize import featurize as run_featurize
+from .run_dir import RunDir
+from .search import search as run_search
+from .train import train as run_train
+from .validate import validate as run_validate
 
 _DRAIN_SECONDS = 5
 
@@ -20,25 +20,25 @@ _DRAIN_SECONDS = 5
 @task
 def featurize(run: str) -> None:
     """1-featurize: the reference library, standardized."""
-    pipeline.featurize.featurize(RunDir(Path(run)))
+    run_featurize(RunDir(Path(run)))
 
 
 @task
 def train(run: str) -> None:
     """2-train: a codec of this run's own."""
-    pipeline.train.train(RunDir(Path(run)))
+    run_train(RunDir(Path(run)))
 
 
 @task
 def search(run: str) -> None:
     """3-search: molecules proposed and scored."""
-    pipeline.search.search(RunDir(Path(run)))
+    run_search(RunDir(Path(run)))
 
 
 @task
 def validate(run: str) -> None:
     """4-validate: every molecule checked, and the report."""
-    pipeline.validate.validate(RunDir(Path(run)))
+    run_validate(RunDir(Path(run)))
 
 
 @flow(name="molvae-design", flow_run_name="{run}", validate_parameters=False)
@@ -49,7 +49,9 @@ def design(run: str) -> None:
     if campaign.train is not None:
         train(run)
     else:
-        screen.say(f"train: skipped, the campaign names a finished codec ({campaign.finished_codec or 'the default'})")
+        terminal.say(
+            f"train: skipped, the campaign names a finished codec ({campaign.finished_codec or 'the default'})"
+        )
     search(run)
     validate(run)
 

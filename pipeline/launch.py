@@ -9,10 +9,11 @@ from pathlib import Path
 import tzlocal
 
 from molvae.errors import InputError, MolvaeError
-from pipeline import screen
-from pipeline.api import api
-from pipeline.log import log, logging_to
-from pipeline.run_dir import RUNS, SERVE_LOG, RunDir
+
+from . import terminal
+from .api import api
+from .log import log, logging_to
+from .run_dir import RUNS, SERVE_LOG, RunDir
 
 
 def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resume: Path | None) -> None:
@@ -21,8 +22,8 @@ def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resu
         given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
         raise InputError(f"--resume goes on with a run as it was begun; {given} cannot be given with it")
     earlier = None if resume is None else RunDir.open(resume)
-    from pipeline import runs  # brings torch and RDKit: nobody waits for them to hear of a slip
-    from pipeline.summary import summarize
+    from . import runs  # brings torch and RDKit: nobody waits for them to hear of a slip
+    from .summary import summarize
 
     run = earlier or runs.start(runs.load(campaign, changes), out)
     if runs.is_complete(run):  # only to be looked at, perhaps where nobody may write
@@ -42,12 +43,12 @@ def serve(campaign: Path, cron: str, timezone: str | None, changes: Sequence[str
         InputError: campaign, schedule or time zone cannot be used.
     """
     zone = _zone(timezone)
-    from pipeline import runs  # brings torch and RDKit
+    from . import runs  # brings torch and RDKit
 
     name = runs.load(campaign, changes).name
     SERVE_LOG.parent.mkdir(exist_ok=True)
     with logging_to(SERVE_LOG), api(SERVE_LOG, schedules=True) as wait:
-        from pipeline import deploy  # brings Prefect
+        from . import deploy  # brings Prefect
 
         starts = deploy.next_starts(cron, zone)
         wait()
@@ -72,11 +73,11 @@ def shown(path: Path) -> str:
 def _carry_out(run: RunDir) -> None:
     """Every stage that is not done yet, through Prefect, with progress on the terminal and the rest in run.log."""
     run.tidy()
-    with logging_to(run.log), screen.showing():
-        screen.say(f"molvae design: {shown(run.path)}")
+    with logging_to(run.log), terminal.showing():
+        terminal.say(f"molvae design: {shown(run.path)}")
         with api(run.log) as wait:
-            with screen.bar("starting Prefect", None, ""):
-                from pipeline import flow  # brings Prefect
+            with terminal.bar("starting Prefect", None, ""):
+                from . import flow  # brings Prefect
 
                 wait()
             flow.carry_out(str(run.path))

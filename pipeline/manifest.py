@@ -15,10 +15,11 @@ from pydantic import Field
 from molvae.errors import InputError
 from molvae.files import sha256_of, write_text
 from molvae.settings import Settings
-from pipeline import screen
-from pipeline.log import log
-from pipeline.run_dir import MANIFEST, clear_folder
-from pipeline.screen import elapsed
+
+from . import terminal
+from .log import log
+from .run_dir import MANIFEST, clear_folder
+from .terminal import elapsed
 
 PACKAGES = ("molvae", "numpy", "pandas", "prefect", "pyarrow", "rdkit", "tokenizers", "torch")
 
@@ -168,7 +169,7 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
 
 def _tell(line: str) -> None:
     log.info("%s", line)
-    screen.say(line)
+    terminal.say(line)
 
 
 def installed(package: str) -> str:

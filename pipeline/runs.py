@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molvae.errors import InputError
-from pipeline.campaign import Campaign, molecules_path
-from pipeline.manifest import Manifest
-from pipeline.run_dir import RUNS, RunDir, write_campaign
+
+from .campaign import Campaign, molecules_path
+from .manifest import Manifest
+from .run_dir import RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
@@ -34,7 +35,7 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
                 f"codec {codec.name}: rebuilds {codec.featurizer.describe()}, and a search needs molecules"
             )
         if loaded.lead is not None:
-            encoding = codec.encode([loaded.lead.smiles], flatten=loaded.search.flatten)
+            encoding = codec.encode([loaded.lead.smiles], remove_stereo=loaded.search.remove_stereo)
             if not encoding.ok[0]:
                 where = f"[lead] smiles {loaded.lead.smiles}"
                 raise InputError(f"{where}: codec {codec.name} cannot start from it: {encoding.reason[0]}")

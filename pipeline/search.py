@@ -13,11 +13,12 @@ from molvae.scoring.objective import Objective
 from molvae.search.loop import RoundSummary, SearchResult
 from molvae.search.loop import search as search_latent_space
 from molvae.seeds import generator
-from pipeline import screen
-from pipeline.campaign import Campaign
-from pipeline.log import log
-from pipeline.manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry
-from pipeline.run_dir import RunDir
+
+from . import terminal
+from .campaign import Campaign
+from .log import log
+from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry
+from .run_dir import RunDir
 
 if TYPE_CHECKING:
     from molvae.codec import Codec
@@ -44,7 +45,7 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     settings = campaign.search
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _library_starts(run, campaign, codec)
-    with screen.bar("search", settings.budget, "molecules scored") as bar:
+    with terminal.bar("search", settings.budget, "molecules scored") as bar:
         done = 0
 
         def report(summary: RoundSummary) -> None:
@@ -69,10 +70,10 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     dropped = {
-        "not a molecule": result.funnel["n_points"] - result.funnel["n_parsed"],
-        "decoded before, or more than a round scores": result.funnel["n_parsed"] - n,
+        "not a molecule": result.funnel["n_proposed"] - result.funnel["n_valid"],
+        "decoded before, or more than a round scores": result.funnel["n_valid"] - n,
     }
-    return Outcome(outputs, Counts(into=result.funnel["n_points"], kept=n, dropped=dropped), result.stop_reason)
+    return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
 
 
 def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str]:
@@ -90,7 +91,7 @@ def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str
     reason = None
     for begin in range(0, len(order), _ENCODED_AT_ONCE):
         smiles = [str(text) for text in library[order[begin : begin + _ENCODED_AT_ONCE]]]
-        encoding = codec.encode(smiles, flatten=campaign.search.flatten)
+        encoding = codec.encode(smiles, remove_stereo=campaign.search.remove_stereo)
         starts += [text for text, ok in zip(smiles, encoding.ok, strict=True) if ok]
         reason = reason or next(filter(None, encoding.reason), None)
         if len(starts) >= wanted:
@@ -117,4 +118,4 @@ def _write(run: RunDir, result: SearchResult) -> None:
 
 def _note(text: str) -> None:
     log.warning("%s", text)
-    screen.say(f"  note: {text}")
+    terminal.say(f"  note: {text}")

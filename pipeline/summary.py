@@ -4,11 +4,12 @@ import json
 
 import pandas as pd
 
+from molvae.candidates.files import read_candidates
 from molvae.chem.scaffolds import first_of_each
-from molvae.validation.tables import read_candidates
-from pipeline.manifest import Manifest
-from pipeline.run_dir import RunDir
-from pipeline.screen import elapsed
+
+from .manifest import Manifest
+from .run_dir import RunDir
+from .terminal import elapsed
 
 _WIDTH = 80
 _N_BEST = 5
@@ -42,9 +43,9 @@ def funnel(candidates: pd.DataFrame, counts: dict[str, int]) -> list[tuple[str, 
     counts: of the search, as its history holds them.
     """
     steps = [
-        ("latent points proposed", counts["n_points"]),
-        ("texts that parse", counts["n_parsed"]),
-        ("distinct molecules", counts["n_distinct"]),
+        ("latent points proposed", counts["n_proposed"]),
+        ("texts that parse", counts["n_valid"]),
+        ("distinct molecules", counts["n_unique"]),
         ("scored", counts["n_scored"]),
     ]
     known = [name for name in ("check_in_reference", "check_in_training") if name in candidates]

@@ -13,9 +13,10 @@ from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.files import sha256_of, write_text
 from molvae.training.config import TrainConfig
 from molvae.training.sweep import TABLE_NAME, SweepResult, read_sizes, read_table, small, sweep, write_table
-from pipeline import screen
-from pipeline.run_dir import new_folder
-from pipeline.train import check_forms, find_config
+
+from . import terminal
+from .run_dir import new_folder
+from .train import check_forms, find_config
 
 _USUAL_MOLECULES = 200_000
 _SETTINGS_NAME = "settings.json"
@@ -41,9 +42,9 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
         finished = _finished(partial, settings, features)
         done = [size for size in chosen if finished is not None and size in set(finished["size"])]
         if done:
-            screen.say(f"  sizes finished before: {', '.join(map(str, done))}")
+            terminal.say(f"  sizes finished before: {', '.join(map(str, done))}")
         total = settings.training.n_molecules
-        with screen.bar("sweep", total * (len(chosen) - len(done)), "molecules") as bar:
+        with terminal.bar("sweep", total * (len(chosen) - len(done)), "molecules") as bar:
             shown = 0
 
             def report(size: int, entry: dict[str, Any]) -> None:
@@ -58,7 +59,7 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
                 shown = 0
                 row = table.iloc[-1]
                 line = f"size {row['size']}: {row['rebuilt']:.1%} rebuilt, {row['rebuilt_pca']:.1%} by PCA"
-                screen.say(f"  {line}, {screen.elapsed(row['seconds'])}")
+                terminal.say(f"  {line}, {terminal.elapsed(row['seconds'])}")
 
             result = sweep(settings, store, chosen, finished=finished, report=report, keep=keep)
         result.save(folder)

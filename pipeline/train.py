@@ -26,10 +26,11 @@ from molvae.training.keepers import LOG_NAME, FolderKeeper
 from molvae.training.trainer import CONFIG_NAME, Trained, new_model, stopped_config
 from molvae.training.trainer import train as train_model
 from molvae.training.transfer import Names, take_over
-from pipeline import screen
-from pipeline.log import log
-from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
-from pipeline.run_dir import RunDir
+
+from . import terminal
+from .log import log
+from .manifest import Counts, Manifest, Outcome, Plan, file_entry
+from .run_dir import RunDir
 
 VERSION = 3
 _LEAST_KEPT_OUT = 1_000  # fewest molecules by which a domain is measured
@@ -39,7 +40,7 @@ _DESCRIPTIONS = ("features.json", FEATURIZER_NAME, VIEW_NAME)
 
 def train(run: RunDir) -> Manifest:
     """A codec in 2-train/codec; goes on from the checkpoint of an attempt that was killed."""
-    from pipeline.campaign import Campaign  # brings RDKit, through the objective
+    from .campaign import Campaign  # brings RDKit, through the objective
 
     campaign = Campaign.load(run.campaign)
     if campaign.train is None:
@@ -102,7 +103,7 @@ def _train(
     first = load_codec(start) if start is not None else None
     begun = _begin(first, config, featurizer, view, store) if first else None
     total = config.training.n_molecules
-    with screen.bar("train", total, "molecules") as bar:
+    with terminal.bar("train", total, "molecules") as bar:
         done = 0
 
         def report(entry: dict[str, Any]) -> None:
@@ -113,11 +114,11 @@ def _train(
             line = f"{done:,} of {total:,}: loss {measured['loss']:.3f}"
             line += f", {measured['exact']:.1%} rebuilt exactly" if "exact" in measured else ""
             log.info("%s", line)
-            screen.say(f"  {line}, {screen.elapsed(entry.get('seconds_left', 0.0))} left")
+            terminal.say(f"  {line}, {terminal.elapsed(entry.get('seconds_left', 0.0))} left")
 
         origin = f"{first.name}, sha256 {first.sha256}" if first else ""
         trained = train_model(config, features, work, resume, begun, report, origin)
-    screen.say(f"  fitting the prior ({config.prior.kind})")
+    terminal.say(f"  fitting the prior ({config.prior.kind})")
     prior = fit_prior(trained.model, store, config.prior, config.training.seed)
     card = _card(trained, store, features)
     if origin := FolderKeeper(work).origin:
@@ -201,14 +202,14 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
     else:
         settings = TrainConfig.from_toml(find_config(config))
         prior, sampling, seed = settings.prior, settings.sampling, settings.training.seed
-    screen.say(f"  fitting the prior ({prior.kind})")
+    terminal.say(f"  fitting the prior ({prior.kind})")
     fitted = fit_prior(codec.model, store, prior, seed)
     card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
     if list(store.label_names) == codec.card.get("property_names", []):
         card |= {"property_errors": property_errors(codec.model, store, seed=seed)}
     codec = replace(codec, prior=fitted, sampling=sampling, card=card)
     if codec.writes_molecules:
-        screen.say("  measuring what is in its domain")
+        terminal.say("  measuring what is in its domain")
         codec = _with_domain(codec, fit_domain(codec, store, seed=seed), None)
     codec.save(out)
     return load_codec(out)
@@ -234,7 +235,7 @@ def _begin(
             "would begin from it; copy its [model] section into your settings"
         )
     if not taken.is_all:
-        screen.say(
+        terminal.say(
             f"  begins from {first.name}: {taken.weights / taken.n_weights:.1%} of the weights, {taken.tokens:,} of "
             f"{taken.n_tokens:,} tokens; what is new begins at random"
         )

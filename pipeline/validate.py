@@ -9,19 +9,20 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from molvae.candidates.files import write_candidates
+from molvae.checks.checks import run_checks
 from molvae.chem.fingerprints import ReferenceSet
 from molvae.chem.molecules import inchikey, parse
 from molvae.chem.properties import count_open_stereo_centers
 from molvae.codec import Codec, load_codec
-from molvae.validation.checks import run_checks
-from molvae.validation.report import Report, write_report
-from molvae.validation.tables import write_candidates
-from pipeline import screen
-from pipeline.campaign import Campaign
-from pipeline.log import log
-from pipeline.manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
-from pipeline.run_dir import PUBLISHED, REPORT, RunDir
-from pipeline.summary import funnel
+from molvae.report.report import Report, write_report
+
+from . import terminal
+from .campaign import Campaign
+from .log import log
+from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
+from .run_dir import PUBLISHED, REPORT, RunDir
+from .summary import funnel
 
 VERSION = 1
 _REFERENCES_AT_ONCE = 50_000
@@ -58,7 +59,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
 
 
 def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec) -> None:
-    screen.say("  drawing the report")
+    terminal.say("  drawing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
     report = Report(
@@ -74,7 +75,7 @@ def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaig
 
 
 def _check(proposals: pd.DataFrame, reference: pd.DataFrame, campaign: Campaign, codec: Codec) -> pd.DataFrame:
-    screen.say("  checking every molecule")
+    terminal.say("  checking every molecule")
     settings, training = campaign.checks, None
     if settings.in_training:
         training = codec.training_smiles()
@@ -89,7 +90,7 @@ def _check(proposals: pd.DataFrame, reference: pd.DataFrame, campaign: Campaign,
         settings = settings.model_copy(update={"in_domain": False})
 
     def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-        reasons = codec.novelty(smiles, percentile, flatten=True)["reason"]  # most codecs read no stereo
+        reasons = codec.applicability_domain(smiles, percentile, remove_stereo=True)["reason"]
         return [reason if isinstance(reason, str) else None for reason in reasons]
 
     return run_checks(proposals["smiles"].tolist(), settings, known, training, domain)
@@ -110,7 +111,7 @@ def _nearest(proposals: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     smiles = proposals["smiles"].tolist()
     best = np.full(len(smiles), -1.0, np.float32)
     row = np.zeros(len(smiles), np.int64)
-    with screen.bar("nearest in the library", len(reference), "molecules") as bar:
+    with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
         for begin in range(0, len(reference), _REFERENCES_AT_ONCE):
             part = reference["smiles"].iloc[begin : begin + _REFERENCES_AT_ONCE].tolist()
             index, similarity = ReferenceSet(part).nearest(smiles)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from molvae.candidates import CANDIDATE_COLUMNS
+from molvae.candidates.columns import CANDIDATE_COLUMNS
+from molvae.checks.checks import CHECKS, ChecksSettings, InRange, Known, NotIn
 from molvae.chem.properties import PROPERTIES
-from molvae.validation.checks import CHECKS, ChecksSettings, InRange, Known, NotIn
 
 PAGE = Path(__file__).parent.parent / "docs" / "columns.md"
 

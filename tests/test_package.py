@@ -13,11 +13,12 @@ def test_every_package_is_listed() -> None:
         for top in ("molvae", "pipeline")
         for path in (ROOT / top).rglob("__init__.py")
     }
-    assert set(SETTINGS["packages"]) == {name.replace("/", ".") for name in found} | {"molvae.data"}
+    names = {name.replace("/", ".").replace("pipeline", "molvae.pipeline") for name in found}
+    assert set(SETTINGS["packages"]) == names | {"molvae.data"}
 
 
 def test_every_other_file_is_taken_along() -> None:
-    folders = {"molvae": ROOT / "molvae", "pipeline": ROOT / "pipeline", "molvae.data": ROOT / "data"}
+    folders = {"molvae": ROOT / "molvae", "molvae.pipeline": ROOT / "pipeline", "molvae.data": ROOT / "data"}
     for name, folder in folders.items():
         taken = {path for pattern in SETTINGS["package-data"][name] for path in folder.glob(pattern)}
         others = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from molvae import query as module
+from molvae.candidates.files import write_candidates
 from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
 from molvae.query import query
-from molvae.validation.tables import write_candidates
 
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 

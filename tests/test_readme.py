@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from molvae.pipeline.cli import app
 
 from molvae.autoencoder.recipes import RECIPES
 from molvae.codec import load_codec
-from pipeline.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

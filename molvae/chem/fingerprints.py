@@ -11,8 +11,8 @@ from rdkit.Chem import rdFingerprintGenerator
 from scipy import sparse
 
 from molvae.chem import molecules
-from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.errors import InputError
+from molvae.workers import WorkerFailure, map_rows
 
 _RADIUS, _N_BITS = 2, 2048
 _ALONE = 50_000  # so many references are read sooner without worker processes

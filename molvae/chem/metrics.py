@@ -16,12 +16,12 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from scipy import sparse
 
 from molvae.chem import molecules
-from molvae.chem.filters import first_objection
 from molvae.chem.molecules import canonicalize
+from molvae.chem.moses_filters import first_objection
 from molvae.chem.properties import look_up
 from molvae.errors import InputError
 
-PROPERTY_NAMES = ("logp", "sa_score", "qed", "weight")
+PROPERTY_NAMES = ("logp", "sa_score", "qed", "mol_weight")
 """The properties whose distributions MOSES compares."""
 
 _N_BITS = 1024

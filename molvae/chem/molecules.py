@@ -159,14 +159,14 @@ def shuffle_atoms(smiles: str, seed: int) -> str:
     return written
 
 
-def flatten(smiles: str) -> str:
+def remove_stereo(smiles: str) -> str:
     """The same molecule without stereo, canonical.
 
     Raises:
         InputError: it does not parse.
 
     Example:
-        >>> flatten("C[C@H](N)C(=O)O")
+        >>> remove_stereo("C[C@H](N)C(=O)O")
         'CC(N)C(=O)O'
     """
     mol = parse(smiles)

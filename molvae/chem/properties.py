@@ -136,7 +136,7 @@ PROPERTIES: dict[str, Property] = {
         Property("np_score", _np_score, "", (-2.0, 1.0), "likeness to natural products; doi:10.1021/ci700286x"),
         Property("logp", Crippen.MolLogP, "", (0.5, 6.5), "Wildman and Crippen 1999, doi:10.1021/ci990307l"),
         Property("tpsa", rdMolDescriptors.CalcTPSA, "Å²", (30.0, 140.0), "Ertl et al. 2000, doi:10.1021/jm000942e"),
-        Property("weight", Descriptors.MolWt, "Da", (250.0, 600.0), f"average mass; {_LIPINSKI}"),
+        Property("mol_weight", Descriptors.MolWt, "Da", (250.0, 600.0), f"average mass; {_LIPINSKI}"),
         Property("hbd", rdMolDescriptors.CalcNumHBD, "", (0.0, 4.0), _LIPINSKI),
         Property("hba", rdMolDescriptors.CalcNumHBA, "", (2.0, 9.0), _LIPINSKI),
         Property("rings", rdMolDescriptors.CalcNumRings, "", (1.0, 6.0), _COUNT),

@@ -14,8 +14,9 @@ import torch
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled
 from molvae.codec.description import find_codec
-from molvae.codec.domain import DomainCalibration, Nearest, novelty
-from molvae.codec.generation import (
+from molvae.codec.domain import DomainCalibration, Nearest, applicability_domain
+from molvae.codec.infill import infill
+from molvae.codec.moves import (
     AttributeDirection,
     DirectionMeasurement,
     PropertyFunction,
@@ -25,7 +26,6 @@ from molvae.codec.generation import (
     move,
     neighborhood,
 )
-from molvae.codec.infill import infill
 from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
 from molvae.codec.storage import read_codec, write_codec
 from molvae.codec.units import UNIT_PROPERTIES, explain_units
@@ -34,7 +34,7 @@ from molvae.feature_spec import END, FeatureSpec
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import Rows, filled_lengths, model_input
 from molvae.features.tokens import TokenFeaturizer
-from molvae.latent.geometry import Path as LatentPath
+from molvae.latent.geometry import LatentPath
 from molvae.latent.guidance import Window
 from molvae.latent.maps import Method
 from molvae.latent.prior import Prior, PriorSettings, SamplingSettings
@@ -49,7 +49,7 @@ PropertyWindows = Mapping[str, tuple[float | None, float | None]]
 
 _BATCH = 512
 _ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
-_MOST_CANDIDATES = 1_000
+_MAX_BEAM_SIZE = 1_000
 _WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
@@ -75,7 +75,7 @@ class Encoding:
 class Decoded:
     """What a point became: the text as written, its canonical SMILES, or the reason why it is no molecule."""
 
-    text: str
+    raw_smiles: str
     smiles: str | None
     reason: str | None
 
@@ -112,13 +112,13 @@ class Codec:
         """Whether its points become molecules, and not only fingerprints."""
         return isinstance(self.featurizer, TokenFeaturizer)
 
-    def encode(self, molecules: Iterable[Any] | str, flatten: bool = False) -> Encoding:
+    def encode(self, molecules: Iterable[Any] | str, remove_stereo: bool = False) -> Encoding:
         """Points of molecules, in order: SMILES, a Series of them, or RDKit molecules.
 
         Each is standardized first (salts stripped, charges neutralized, canonical). One that is no molecule, or that
         holds what the vocabulary does not know, is a row with a reason.
 
-        flatten: drop stereo, and say so in `note`.
+        remove_stereo: drop stereo, and say so in `note`.
 
         Example:
             >>> encoding = load_codec().encode(["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1"])
@@ -133,7 +133,7 @@ class Codec:
         note: list[str | None] = []
         for row in rows:
             standard = chem.standardize(chem.to_smiles(row))
-            flat = chem.flatten(standard.smiles) if flatten and standard.smiles else standard.smiles
+            flat = chem.remove_stereo(standard.smiles) if remove_stereo and standard.smiles else standard.smiles
             said = [standard.warning, "stereo dropped" if flat != standard.smiles else None]
             smiles.append(flat)
             reason.append(standard.reason)
@@ -143,34 +143,36 @@ class Codec:
         reader = self.view or self.featurizer
         features = reader.encode([smiles[i] or "" for i in readable])
         for i, why in zip(readable, features.reason, strict=True):
-            reason[i] = f"{why} (flatten=True drops stereo)" if why and "stereo" in why and not flatten else why
+            reason[i] = (
+                f"{why} (remove_stereo=True drops stereo)" if why and "stereo" in why and not remove_stereo else why
+            )
         places = np.array(readable, np.int64)[features.ok]
         z[places] = encode_features(self.model, features.x[features.ok], reader.spec)
         return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)
 
     def decode(
-        self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, candidates: int = 1
+        self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, beam_size: int = 1
     ) -> list[Decoded]:
         """One molecule, or a reason, per point (n, D), in order; greedy and exact unless asked.
 
         noise: in [0, 1]; how far from the point its molecule may lie: 0 the molecule itself, 1 any molecule.
         temperature: of the tokens; 0 takes the most probable. Above 0 of either, another seed gives other molecules.
-        candidates: above 1, where a point's molecule does not lead back to it, so many of its most probable texts are
+        beam_size: above 1, where a point's molecule does not lead back to it, so many of its most probable texts are
             read (beam search), and the molecule whose own point is nearest is kept.
 
         Raises:
-            InputError: z is not (n, D), noise or temperature is out of range, candidates is below 1, above 1,000, or
+            InputError: z is not (n, D), noise or temperature is out of range, beam_size is below 1, above 1,000, or
                 above 1 beside noise or temperature, or the codec rebuilds no molecules but fingerprints.
 
         Example:
             >>> codec = load_codec()
             >>> strychnine = codec.encode(["O=C1C[C@@H]2OCC=C3CN4CC[C@]56[C@@H]4C[C@H]3[C@H]2[C@H]5N1c1ccccc16"])
-            >>> len(codec.decode(strychnine.z, candidates=8))
+            >>> len(codec.decode(strychnine.z, beam_size=8))
             1
         """
-        if not 1 <= candidates <= _MOST_CANDIDATES or (candidates > 1 and (noise or temperature)):
+        if not 1 <= beam_size <= _MAX_BEAM_SIZE or (beam_size > 1 and (noise or temperature)):
             raise InputError(
-                f"candidates: expected 1 to {_MOST_CANDIDATES:,}, and 1 beside noise or temperature, got {candidates} "
+                f"beam_size: expected 1 to {_MAX_BEAM_SIZE:,}, and 1 beside noise or temperature, got {beam_size} "
                 f"beside noise {noise} and temperature {temperature}"
             )
         writer, points = self._writer, self._points(z)
@@ -184,7 +186,7 @@ class Codec:
         for chunk, molecules in zip(chunks, _molecules(writer, tokens, len(rows)), strict=True):
             for row, molecule in zip(chunk, molecules, strict=True):
                 decoded[row] = molecule
-        return decoded if candidates == 1 else self._nearest(writer, points, decoded, candidates)
+        return decoded if beam_size == 1 else self._nearest(writer, points, decoded, beam_size)
 
     @property
     def _writer(self) -> TokenFeaturizer:
@@ -194,18 +196,18 @@ class Codec:
         return featurizer
 
     def _nearest(
-        self, writer: TokenFeaturizer, points: np.ndarray, greedy: list[Decoded], candidates: int
+        self, writer: TokenFeaturizer, points: np.ndarray, greedy: list[Decoded], beam_size: int
     ) -> list[Decoded]:
         """Of several molecules of each point the one whose own point is nearest; where none is read, the first."""
         best, distance = list(greedy), self._miss(points, greedy)
         rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
-        size = max(1, _BATCH // candidates)
+        size = max(1, _BATCH // beam_size)
         chunks = np.split(rows, range(size, len(rows), size)) if len(rows) else []
-        tokens = (self.model.decode_beams(torch.from_numpy(points[part]), candidates).flatten(0, 1) for part in chunks)
-        for chunk, molecules in zip(chunks, _molecules(writer, tokens, candidates * len(rows)), strict=True):
-            misses = self._miss(np.repeat(points[chunk], candidates, axis=0), molecules).reshape(-1, candidates)
-            for row, miss, begin in zip(chunk, misses, range(0, len(molecules), candidates), strict=True):
-                valid = [i for i in range(candidates) if molecules[begin + i].smiles is not None]
+        tokens = (self.model.decode_beams(torch.from_numpy(points[part]), beam_size).flatten(0, 1) for part in chunks)
+        for chunk, molecules in zip(chunks, _molecules(writer, tokens, beam_size * len(rows)), strict=True):
+            misses = self._miss(np.repeat(points[chunk], beam_size, axis=0), molecules).reshape(-1, beam_size)
+            for row, miss, begin in zip(chunk, misses, range(0, len(molecules), beam_size), strict=True):
+                valid = [i for i in range(beam_size) if molecules[begin + i].smiles is not None]
                 nearest = min(valid, key=miss.__getitem__, default=None)  # the first of equals
                 if nearest is not None and (miss[nearest] < distance[row] or best[row].smiles is None):
                     best[row] = molecules[begin + nearest]
@@ -464,7 +466,7 @@ class Codec:
         """
         return neighbors(self._encoded(query), self._encoded(library), k, metric)
 
-    def map(self, smiles: Iterable[Any] | Encoding, method: Method = "pca", seed: int = 0) -> MoleculeMap:
+    def project(self, smiles: Iterable[Any] | Encoding, method: Method = "pca", seed: int = 0) -> MoleculeMap:
         """Molecules on a plane by their codes, beside the same map of their fingerprints, and how far to trust either.
 
         smiles: molecules, or what `encode` made of them.
@@ -538,12 +540,12 @@ class Codec:
         """
         return explain_units(self, molecules, top, units, properties)
 
-    def novelty(
+    def applicability_domain(
         self,
         molecules: Iterable[Any] | str,
         percentile: float = 99.0,
         reference: Iterable[str] | Nearest | None = None,
-        flatten: bool = False,
+        remove_stereo: bool = False,
     ) -> pd.DataFrame:
         """How strange molecules are to this codec, and whether they are out of its domain: one row per input, in order.
 
@@ -554,7 +556,7 @@ class Codec:
         percentile: above which novelty a molecule is out; at 99 so is one of a hundred of the training set's kind.
         reference: canonical SMILES among which the nearest molecule is named, the training set as a rule; a `Nearest`
             is built once for many calls.
-        flatten: drop stereo, as in `encode`.
+        remove_stereo: drop stereo, as in `encode`.
 
         Columns: smiles, as judged; reconstruction_nats (of the molecule given its code), language_nats, log_density
         (nats); their percentiles among molecules of the training set's kind (the card's `domain`),
@@ -570,10 +572,10 @@ class Codec:
 
         Example:
             >>> codec = load_codec("moses")
-            >>> codec.novelty(["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
+            >>> codec.applicability_domain(["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
             [False, True]
         """
-        return novelty(self, molecules, percentile, reference, flatten)
+        return applicability_domain(self, molecules, percentile, reference, remove_stereo)
 
     def encode_rows(self, rows: Rows, chosen: np.ndarray) -> np.ndarray:
         """Codes (len(chosen), D) float32 of training rows, by row number."""
@@ -688,7 +690,7 @@ def _molecules(writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int) 
 def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":
     """What RDKit makes of each text; of many, in worker processes, while the next are still being written."""
     from molvae.chem.molecules import Standardized, read_written
-    from molvae.chem.pool import WorkerFailure, map_rows
+    from molvae.workers import WorkerFailure, map_rows
 
     if n < _WORTH_WORKERS:
         yield from (list(map(read_written, piece)) for piece in texts)

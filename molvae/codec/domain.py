@@ -97,7 +97,7 @@ class DomainCalibration:
 
 
 class Nearest:
-    """Molecules among which the nearest one is looked up; built once for many calls of `novelty`."""
+    """Molecules among which the nearest one is looked up; built once for many calls of `applicability_domain`."""
 
     def __init__(self, smiles: Iterable[str]) -> None:
         """Canonical SMILES.
@@ -123,10 +123,10 @@ def fit_domain(
     molecules: Rows | Iterable[Any],
     n: int = 20_000,
     seed: int = 0,
-    flatten: bool = False,
+    remove_stereo: bool = False,
     chosen: np.ndarray | None = None,
 ) -> DomainCalibration:
-    """How strange at most n molecules, drawn at random, are to a codec: what `novelty` compares others with.
+    """How strange at most n molecules, drawn at random, are to a codec: what others are compared with.
 
     molecules: such as the codec was trained on, as SMILES or as the rows of their features; best some that were kept
         from the training, since those that were learnt by heart are less strange than new ones of their kind. What the
@@ -143,7 +143,7 @@ def fit_domain(
         >>> from molvae.bundled import bundled
         >>> codec, kept_out = load_codec("moses"), pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"]
         >>> codec = replace(codec, calibration=fit_domain(codec, kept_out, n=500))
-        >>> bool(codec.novelty(["CC(=O)Nc1ccc(OOOO)cc1"])["is_out"][0])
+        >>> bool(codec.applicability_domain(["CC(=O)Nc1ccc(OOOO)cc1"])["is_out"][0])
         True
     """
     random = generator(seed, "domain fit")
@@ -154,7 +154,9 @@ def fit_domain(
         measured = [_measures(codec, codec.encode_rows(molecules, part), molecules.rows(part)) for part in parts]
     else:
         smiles = list(molecules)
-        encoding = codec.encode([smiles[i] for i in np.sort(random.permutation(len(smiles))[:n])], flatten=flatten)
+        encoding = codec.encode(
+            [smiles[i] for i in np.sort(random.permutation(len(smiles))[:n])], remove_stereo=remove_stereo
+        )
         features = codec.featurizer.encode([text or "" for text in encoding.smiles])
         ok = encoding.ok & features.ok
         measured = [_measures(codec, encoding.z[ok], features.x[ok])] if ok.any() else []
@@ -163,14 +165,14 @@ def fit_domain(
     return DomainCalibration.fit({name: np.concatenate([part[name] for part in measured]) for name in measured[0]})
 
 
-def novelty(
+def applicability_domain(
     codec: "Codec",
     molecules: Iterable[Any] | str,
     percentile: float = 99.0,
     reference: Iterable[str] | Nearest | None = None,
-    flatten: bool = False,
+    remove_stereo: bool = False,
 ) -> pd.DataFrame:
-    """How strange molecules are to a codec: see Codec.novelty."""
+    """How strange molecules are to a codec: see Codec.applicability_domain."""
     if not 0 < percentile < 100:
         raise InputError(f"percentile: expected a number between 0 and 100, such as 99, got {percentile}")
     calibration = codec.calibration
@@ -179,7 +181,7 @@ def novelty(
             f"codec {codec.name}: its domain was never measured; fit it with molecules like those it was trained on: "
             "dataclasses.replace(codec, calibration=molvae.codec.fit_domain(codec, smiles)).save(folder)"
         )
-    encoding = codec.encode(molecules, flatten=flatten)
+    encoding = codec.encode(molecules, remove_stereo=remove_stereo)
     n = len(encoding.ok)
     features = codec.featurizer.encode([text or "" for text in encoding.smiles])
     is_read = encoding.ok & features.ok

@@ -13,7 +13,7 @@ from molvae.errors import InputError
 if TYPE_CHECKING:
     from molvae.codec.codec import Codec
 
-UNIT_PROPERTIES = ("logp", "tpsa", "weight", "rings")
+UNIT_PROPERTIES = ("logp", "tpsa", "mol_weight", "rings")
 _LEAST_VARIANCE = 0.01  # of a unit of a gaussian bottleneck that says anything: Burda et al. 2016, arXiv 1509.00519
 
 

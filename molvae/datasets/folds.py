@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from molvae.chem.molecules import flatten
-from molvae.chem.pool import WorkerFailure, map_rows
+from molvae.chem.molecules import remove_stereo
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
 from molvae.seeds import generator
+from molvae.workers import WorkerFailure, map_rows
 
 _PIECE_ROWS = 500
 _ALONE = 20_000  # so many scaffolds are found sooner without worker processes
@@ -73,7 +73,7 @@ def is_held_out(smiles: str, one_in: int) -> bool:
         >>> is_held_out("CCO", 20), is_held_out("CCO", 1)
         (False, True)
     """
-    flat = flatten(smiles) if any(mark in smiles for mark in "@/\\") else smiles
+    flat = remove_stereo(smiles) if any(mark in smiles for mark in "@/\\") else smiles
     return int(hashlib.sha256(flat.encode()).hexdigest(), 16) % one_in == 0
 
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molvae.chem.molecules import guard, read_mol_block
-from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.datasets.columns import SMILES_NAMES, few, find_columns, find_named, plain_name, shorten
 from molvae.datasets.records import SEPARATORS, find_separator, read_records, read_sdf_records, sdf_fields
 from molvae.datasets.text_lines import MAX_LINE, TextLines, check_regular
 from molvae.errors import InputError
+from molvae.workers import WorkerFailure, map_rows
 
 FORMATS = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".smi": "smi", ".smiles": "smi", ".txt": "txt",

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
-from molvae.chem.pool import map_rows
 from molvae.datasets.molecule_file import MoleculeFile, texts
+from molvae.workers import map_rows
 
 _PIECE_ROWS = 500
 

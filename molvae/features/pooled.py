@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from molvae.chem.pool import WorkerFailure, map_rows
 from molvae.features.featurizer import Features, Featurizer
+from molvae.workers import WorkerFailure, map_rows
 
 _PIECE_ROWS = 1_000  # of a chunk, which a worker encodes at once
 _PIECE_SECONDS = 60.0

@@ -7,14 +7,14 @@ import numpy as np
 
 from molvae.errors import InputError
 
-Path = Literal["linear", "spherical"]
+LatentPath = Literal["linear", "spherical"]
 
 _MIN_ROWS = 5
 _N_FOLDS = 5
 
 
 def interpolate(
-    a: np.ndarray, b: np.ndarray, steps: int, path: Path = "linear", centre: np.ndarray | None = None
+    a: np.ndarray, b: np.ndarray, steps: int, path: LatentPath = "linear", centre: np.ndarray | None = None
 ) -> np.ndarray:
     """Points (steps, D) from a (D,) to b (D,), evenly spaced, both ends included exactly.
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from molvae.candidates import PROPOSAL_COLUMNS, check_table
+from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
 from molvae.search.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -28,7 +28,7 @@ from molvae.search.optimizers import (
     State,
 )
 from molvae.search.oracle import NO_SCORES, Oracle, Scores, ask_oracle
-from molvae.search.screen import Screen, ScreenSettings
+from molvae.search.surrogates import Surrogate, SurrogateSettings
 from molvae.seeds import integer_seed
 from molvae.settings import Settings
 
@@ -42,22 +42,22 @@ _MAX_REASONS = 5
 class LoopSettings(Settings):
     """How a round goes, whatever the method.
 
-    points: latent points asked for and decoded in a round.
-    generation: most molecules scored in a round, chosen by `screen` where the method learns; the rest of what was
+    proposals: latent vectors asked for and decoded in a round.
+    batch_size: most molecules scored in a round, chosen by `surrogate` where the method learns; the rest of what was
         decoded is let go. Small generations learn sooner, and a round costs one decoding of `points`.
     patience: rounds in a row without a new molecule after which the search gives up.
     levels: (noise, temperature) pairs at which the decoder writes; a round's points are shared among them in turn.
     align: whether the optimizer is told the code of the molecule itself rather than the point it was decoded from.
-    flatten: whether the stereo of the starts is dropped, for a codec that knows none.
+    remove_stereo: whether the stereo of the starts is dropped, for a codec that knows none.
     """
 
-    points: int = Field(256, ge=1, le=100_000)
-    generation: int = Field(10, ge=1, le=100_000)
+    proposals: int = Field(256, ge=1, le=100_000)
+    batch_size: int = Field(10, ge=1, le=100_000)
     patience: int = Field(20, ge=1)
     levels: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.3, 0.5))
     align: bool = True
-    flatten: bool = False
-    screen: ScreenSettings = ScreenSettings()
+    remove_stereo: bool = False
+    surrogate: SurrogateSettings = SurrogateSettings()
     evolution: EvolutionSettings = EvolutionSettings()
     random_directions: RandomDirectionsSettings = RandomDirectionsSettings()
 
@@ -114,7 +114,7 @@ class SearchResult:
 
     table: a row per scored molecule, in the order of scoring; the columns of PROPOSAL_COLUMNS.
     latent: (m, D) float32, the points that were decoded to them (of a start: its code), row by row.
-    funnel: n_points (latent points, the starts' codes included), n_parsed (decoded to a molecule), n_distinct
+    funnel: n_proposed (latent points, the starts' codes included), n_valid (decoded to a molecule), n_unique
         (different molecules among these), n_scored (sent to the oracle), n_failed_score (came back without a score).
     history: a line per round.
     notes: what the user should know: starts that could not be used, were changed, or do not come back from their codes.
@@ -137,7 +137,7 @@ def optimize(
     seed: int = 0,
     method: str = "evolution",
     *,
-    flatten: bool = False,
+    remove_stereo: bool = False,
     progress: Callable[[RoundSummary], None] | None = None,
     checkpoint: Path | None = None,
 ) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def optimize(
     codec: as `load_codec` takes it; None is the default one.
     start: SMILES to start from; None draws from the codec's prior.
     method: "evolution", or one of the controls "random_directions" and "prior".
-    flatten: whether the stereo of the starts is dropped, for a codec that knows none.
+    remove_stereo: whether the stereo of the starts is dropped, for a codec that knows none.
     checkpoint: a file, written after each round, from which a search that was broken off goes on.
 
     Columns as in PROPOSAL_COLUMNS; `score` as the oracle gave it. Why the search ended stands in `.attrs`
@@ -165,7 +165,7 @@ def optimize(
         from molvae.codec import load_codec  # brings torch
 
         codec = load_codec(codec)
-    settings = LoopSettings(flatten=flatten)
+    settings = LoopSettings(remove_stereo=remove_stereo)
     result = search(codec, oracle, budget, start, seed, method, settings, progress, _warn, checkpoint)
     if result.stop_reason != "budget":
         _warn(f"the search ended after {len(result.table)} of {budget} molecules: {result.stop_reason}")
@@ -218,7 +218,7 @@ class _Proposal(NamedTuple):
     """A molecule about to be scored: as text, where it was decoded from, and which ask it answers (None: a start)."""
 
     smiles: str
-    decoded: str
+    raw_smiles: str
     point: np.ndarray
     parent: int = NO_PARENT
     asked: int | None = None
@@ -235,15 +235,15 @@ class _Search:
     settings: LoopSettings
     notify: Callable[[str], None]
     scored: dict[str, int] = field(default_factory=dict)  # canonical SMILES -> row
-    decoded: list[str] = field(default_factory=list)
+    raw_smiles: list[str] = field(default_factory=list)
     round: list[int] = field(default_factory=list)
     parent: list[int] = field(default_factory=list)
     latent: list[np.ndarray] = field(default_factory=list)
     score: np.ndarray = field(default_factory=lambda: np.zeros(0))
     terms: dict[str, np.ndarray] = field(default_factory=dict)
     met: set[int] = field(default_factory=set)  # digests of all distinct molecules decoded, scored or not
-    n_points: int = 0
-    n_parsed: int = 0
+    n_proposed: int = 0
+    n_valid: int = 0
     n_rounds: int = 0
     n_stalled: int = 0
     history: list[RoundSummary] = field(default_factory=list)
@@ -255,7 +255,7 @@ class _Search:
         make = OPTIMIZERS[self.method]
         own = getattr(self.settings, self.method, None)
         self.optimizer: LatentOptimizer = make(partial(self.codec.draw, spread=0.0), self.seed, own)
-        self.screen = Screen(self.settings.screen)
+        self.surrogate = Surrogate(self.settings.surrogate)
 
     def read_starts(self, start: Iterable[str] | None) -> None:
         """The start molecules that the codec can read, and notes about all that is not as given."""
@@ -264,7 +264,9 @@ class _Search:
         raw = _start_list(start)
         standard = [standardize(text) for text in raw]
         readable = [place for place, (smiles, _, _) in enumerate(standard) if smiles is not None]
-        encoding = self.codec.encode([standard[place].smiles for place in readable], flatten=self.settings.flatten)
+        encoding = self.codec.encode(
+            [standard[place].smiles for place in readable], remove_stereo=self.settings.remove_stereo
+        )
         row_of = {place: row for row, place in enumerate(readable)}
         known: dict[str, str] = {}
         notes = []
@@ -292,7 +294,7 @@ class _Search:
         back = self.codec.decode(np.stack([start.point for start in self.starts]))
         for begun, came in zip(self.starts, back, strict=True):
             if came.smiles != begun.smiles:
-                other = came.smiles or f"{came.text} (no molecule: {came.reason})"
+                other = came.smiles or f"{came.raw_smiles} (no molecule: {came.reason})"
                 self.note(
                     f"{known[begun.smiles]}: does not come back exactly from its own code, but as {other}; "
                     "the search starts near it, not from it"
@@ -303,27 +305,27 @@ class _Search:
         left = [start for start in self.starts if start.smiles not in self.scored]
         for start in (chosen := left[: self._room()]):
             self.met.add(_digest(start.smiles))
-        self.n_points += len(chosen)
-        self.n_parsed += len(chosen)
+        self.n_proposed += len(chosen)
+        self.n_valid += len(chosen)
         return chosen
 
     def propose(self) -> list[_Proposal]:
         """New molecules from new points: invalid ones and all that were scored before are dropped, and counted."""
-        z = self.optimizer.ask(self.settings.points)
+        z = self.optimizer.ask(self.settings.proposals)
         new: dict[str, _Proposal] = {}
         for row, came in enumerate(self._decode(z)):
             if came.smiles is None:
                 continue
-            self.n_parsed += 1
+            self.n_valid += 1
             self.met.add(_digest(came.smiles))
             if came.smiles not in self.scored and came.smiles not in new:
                 parent = int(self.optimizer.parents[row])
-                new[came.smiles] = _Proposal(came.smiles, came.text, z[row], parent, row)
-        self.n_points += len(z)
+                new[came.smiles] = _Proposal(came.smiles, came.raw_smiles, z[row], parent, row)
+        self.n_proposed += len(z)
         made = list(new.values())
         if not self.optimizer.learns:
             return made[: self._room()]
-        chosen = self.screen.choose(list(new), self._room(), list(self.scored), self._told())
+        chosen = self.surrogate.choose(list(new), self._room(), list(self.scored), self._told())
         return [made[row] for row in chosen]
 
     def learn(self, proposals: list[_Proposal], scores: Scores) -> None:
@@ -339,8 +341,8 @@ class _Search:
         if len(self.scored) >= self.budget:
             self.stop_reason = "budget"
         elif self.n_stalled >= self.settings.patience:
-            n_points = self.n_stalled * self.settings.points
-            self.stop_reason = f"no new molecule in {self.n_stalled} rounds ({n_points:,} points)"
+            n_stalled_proposals = self.n_stalled * self.settings.proposals
+            self.stop_reason = f"no new molecule in {self.n_stalled} rounds ({n_stalled_proposals:,} points)"
 
     def note(self, text: str) -> None:
         """Remember a note, and pass it on."""
@@ -353,7 +355,7 @@ class _Search:
         table = {
             "candidate_id": pd.Series(ids, dtype="str"),
             "smiles": pd.Series(list(self.scored), dtype="str"),
-            "decoded": pd.Series(self.decoded, dtype="str"),
+            "raw_smiles": pd.Series(self.raw_smiles, dtype="str"),
             "round": np.array(self.round, np.int64),
             "parent_id": pd.Series([None if row == NO_PARENT else ids[row] for row in self.parent], dtype="str"),
             "latent_row": np.arange(len(ids), dtype=np.int64),
@@ -361,9 +363,9 @@ class _Search:
             **self.terms,
         }
         funnel = {
-            "n_points": self.n_points,
-            "n_parsed": self.n_parsed,
-            "n_distinct": len(self.met),
+            "n_proposed": self.n_proposed,
+            "n_valid": self.n_valid,
+            "n_unique": len(self.met),
             "n_scored": len(ids),
             "n_failed_score": int(np.isnan(self.score).sum()),
         }
@@ -442,14 +444,14 @@ class _Search:
         return np.array(self.latent, np.float32).reshape(len(self.latent), self.codec.n_latent)
 
     def _room(self) -> int:
-        return min(self.settings.generation, self.budget - len(self.scored))
+        return min(self.settings.batch_size, self.budget - len(self.scored))
 
     def _decode(self, z: np.ndarray) -> list["Decoded"]:
         """What the points (n, D) decode to, in order; the levels of noise take the points in turn."""
         levels = self.settings.levels
         came: list[Any] = [None] * len(z)
         for place, (noise, temperature) in enumerate(levels[: len(z)]):
-            seed = integer_seed(self.seed, f"search/decode/{self.n_points}/{place}")
+            seed = integer_seed(self.seed, f"search/decode/{self.n_proposed}/{place}")
             came[place :: len(levels)] = self.codec.decode(z[place :: len(levels)], noise, temperature, seed)
         return came
 
@@ -470,7 +472,7 @@ class _Search:
             )
         for proposal in proposals:
             self.scored[proposal.smiles] = len(self.scored)
-            self.decoded.append(proposal.decoded)
+            self.raw_smiles.append(proposal.raw_smiles)
             self.round.append(self.n_rounds)
             self.parent.append(proposal.parent)
             self.latent.append(np.asarray(proposal.point, np.float32))
@@ -482,7 +484,8 @@ class _Search:
 
 
 _SAVED = (
-    "decoded", "round", "parent", "n_points", "n_parsed", "n_rounds", "n_stalled", "history", "notes", "stop_reason",
+    "raw_smiles", "round", "parent", "n_proposed", "n_valid", "n_rounds", "n_stalled", "history", "notes",
+    "stop_reason",
 )  # fmt: skip
 
 

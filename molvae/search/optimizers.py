@@ -62,7 +62,7 @@ class EvolutionSettings(Settings):
 
     population: int = Field(200, ge=1, le=100_000, description="best molecules kept as parents")
     opening: int = Field(100, ge=0, description="molecules from the prior before breeding, where no starts are given")
-    decades: float = Field(2.0, ge=0, le=6, description="greed: parents come from the best 10**-U(0, decades)")
+    selection_pressure: float = Field(2.0, ge=0, le=6, description="parents come from the best 10**-U(0, this)")
     crossover: float = Field(0.40, ge=0, description="share of points between two parents")
     step: float = Field(0.45, ge=0, description="share of points a random step away from one parent")
     analogy: float = Field(0.10, ge=0, description="share of points moved by the difference of two other parents")
@@ -83,7 +83,7 @@ class RandomDirectionsSettings(Settings):
     points: int = Field(8, ge=1, description="points on a line")
 
 
-class PriorSettings(Settings):
+class PriorDrawsSettings(Settings):
     """The control that draws from the prior has no settings."""
 
 
@@ -177,7 +177,7 @@ class Evolution:
 
     def _pick(self, n: int) -> np.ndarray:
         """Ranks of n parents, log-quantile: the best 10**-u of all, u uniform, and any of these alike."""
-        quantile = 10.0 ** -self._rng.uniform(0, self._settings.decades, n)
+        quantile = 10.0 ** -self._rng.uniform(0, self._settings.selection_pressure, n)
         return (self._rng.random(n) * np.ceil(quantile * len(self._z))).astype(np.int64)
 
     def _steps(self, n: int) -> np.ndarray:
@@ -257,12 +257,12 @@ class RandomDirections:
         self._rng.bit_generator.state = state.rng
 
 
-class Prior:
+class PriorDraws:
     """A control: draws from the prior of the codes; nothing is learnt."""
 
     learns: ClassVar[bool] = False
 
-    def __init__(self, draw: Draw, seed: int, settings: PriorSettings | None = None) -> None:
+    def __init__(self, draw: Draw, seed: int, settings: PriorDrawsSettings | None = None) -> None:
         self._rng = generator(seed, "search/prior")
         self._scale = _Scale(draw, seed)
         self.parents = np.zeros(0, np.int64)
@@ -336,5 +336,5 @@ def _checked(z: np.ndarray, score: np.ndarray, n_latent: int) -> tuple[np.ndarra
 OPTIMIZERS: dict[str, Callable[..., LatentOptimizer]] = {
     "evolution": Evolution,
     "random_directions": RandomDirections,
-    "prior": Prior,
+    "prior": PriorDraws,
 }

@@ -171,11 +171,11 @@ def test_canonicalize_leaves_charges_and_salts():
     assert canonicalize("OCC") == ("CCO", None, None)
 
 
-def test_parse_and_flatten():
+def test_parse_and_remove_stereo():
     assert molecules.parse("CCO").GetNumAtoms() == 3
-    assert molecules.flatten("C/C=C/[C@H](F)Cl") == "CC=CC(F)Cl"
+    assert molecules.remove_stereo("C/C=C/[C@H](F)Cl") == "CC=CC(F)Cl"
     assert molecules.count_heavy_atoms("CC(=O)O") == 4
-    for function in (molecules.parse, molecules.flatten, molecules.count_heavy_atoms):
+    for function in (molecules.parse, molecules.remove_stereo, molecules.count_heavy_atoms):
         with pytest.raises(InputError, match="expected a canonical SMILES"):
             function("C1CC")
     with pytest.raises(InputError, match="too long"):

@@ -13,7 +13,7 @@ ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
 
 def test_the_registry_is_whole():
-    names = "qed sa_score np_score logp tpsa weight hbd hba rings aromatic_rings rotatable_bonds fraction_csp3"
+    names = "qed sa_score np_score logp tpsa mol_weight hbd hba rings aromatic_rings rotatable_bonds fraction_csp3"
     assert set(PROPERTIES) == {*names.split(), "heavy_atoms", "formal_charge", "stereo_centers", "alerts"}
     for name, entry in PROPERTIES.items():
         assert entry.name == name
@@ -24,8 +24,8 @@ def test_the_registry_is_whole():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # as RDKit 2026.9 gives them; weight is also the sum of the standard atomic masses, TPSA that of PubChem
-        ("weight", 180.159),
+        # as RDKit 2026.9 gives them; mol_weight is also the sum of the standard atomic masses, TPSA that of PubChem
+        ("mol_weight", 180.159),
         ("logp", 1.3101),
         ("tpsa", 63.60),
         ("hbd", 1),
@@ -48,10 +48,10 @@ def test_aspirin(name, expected):
 
 
 def test_rows_keep_their_order_and_failures_are_nan():
-    table = compute([ASPIRIN, "C1CC", None, "", "C"], ["weight", "rings"])
-    assert list(table.columns) == ["weight", "rings"]
+    table = compute([ASPIRIN, "C1CC", None, "", "C"], ["mol_weight", "rings"])
+    assert list(table.columns) == ["mol_weight", "rings"]
     assert table["rings"].isna().tolist() == [False, True, True, True, False]
-    assert table["weight"][4] == pytest.approx(16.043)
+    assert table["mol_weight"][4] == pytest.approx(16.043)
     assert (table.dtypes == np.float64).all()
 
 
@@ -78,10 +78,10 @@ def test_a_function_that_raises_gives_nan(monkeypatch):
     def fail(mol):
         raise ValueError("no such number")
 
-    broken = properties.Property("weight", fail, "", (0, 1), "none")
-    monkeypatch.setitem(PROPERTIES, "weight", broken)
-    table = compute([ASPIRIN], ["weight", "rings"])
-    assert np.isnan(table["weight"][0])
+    broken = properties.Property("mol_weight", fail, "", (0, 1), "none")
+    monkeypatch.setitem(PROPERTIES, "mol_weight", broken)
+    table = compute([ASPIRIN], ["mol_weight", "rings"])
+    assert np.isnan(table["mol_weight"][0])
     assert table["rings"][0] == 1
 
 

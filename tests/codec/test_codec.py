@@ -71,28 +71,28 @@ def test_of_several_candidates_the_nearest_to_the_point_is_kept():
     library = pd.read_csv(bundled("moses_test_scaffolds.csv.gz"))["SMILES"]
     long = library[library.str.len() > 48].head(300).tolist()
     encoding = codec.encode(long)
-    greedy, nearest = codec.decode(encoding.z), codec.decode(encoding.z, candidates=6)
+    greedy, nearest = codec.decode(encoding.z), codec.decode(encoding.z, beam_size=6)
     exact = [sum(a.smiles == b for a, b in zip(found, encoding.smiles, strict=True)) for found in (greedy, nearest)]
     assert exact[1] >= exact[0] + 3
     assert all(b.smiles == a for a, b, c in zip(encoding.smiles, nearest, greedy, strict=True) if c.smiles == a)
     misses = [codec._miss(encoding.z, found) for found in (greedy, nearest)]
     assert np.all(misses[1] <= misses[0])
-    assert nearest == codec.decode(encoding.z, candidates=6)
+    assert nearest == codec.decode(encoding.z, beam_size=6)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"candidates": 0}, {"candidates": 1001}, {"candidates": 2, "noise": 0.1}, {"candidates": 2, "temperature": 1}],
+    [{"beam_size": 0}, {"beam_size": 1001}, {"beam_size": 2, "noise": 0.1}, {"beam_size": 2, "temperature": 1}],
 )
-def test_candidates_that_cannot_be_had(codec, options):
-    with pytest.raises(InputError, match="candidates: expected 1 to 1,000, and 1 beside noise or temperature"):
+def test_a_beam_size_that_cannot_be_had(codec, options):
+    with pytest.raises(InputError, match="beam_size: expected 1 to 1,000, and 1 beside noise or temperature"):
         codec.decode(codec.draw(1), **options)
 
 
-def test_a_point_without_candidates_keeps_its_reason(codec):
+def test_a_vector_without_a_beam_keeps_its_reason(codec):
     z = np.stack([np.full(codec.n_latent, np.nan, np.float32), codec.encode(LEAD_LIKE).z[0]])
-    assert codec.decode(z, candidates=3) == codec.decode(z)
-    assert codec.decode(z[:1], candidates=3)[0].reason == "the point holds NaN or infinity"
+    assert codec.decode(z, beam_size=3) == codec.decode(z)
+    assert codec.decode(z[:1], beam_size=3)[0].reason == "the point holds NaN or infinity"
 
 
 def test_many_points_are_read_as_few_are(codec, monkeypatch):
@@ -125,11 +125,11 @@ def test_what_cannot_be_read_is_a_row_with_a_reason(codec):
     assert all(encoding.reason[1:])
     assert "charged atom [N+]" in encoding.reason[5]
     assert "atom [Si]" in encoding.reason[6]
-    assert "flatten=True" in encoding.reason[7]
+    assert "remove_stereo=True" in encoding.reason[7]
 
 
 def test_stereo_is_dropped_only_when_asked_and_then_said(codec):
-    encoding = codec.encode(["C[C@H](N)C(=O)O", "CCO"], flatten=True)
+    encoding = codec.encode(["C[C@H](N)C(=O)O", "CCO"], remove_stereo=True)
     assert encoding.ok.all()
     assert encoding.smiles[0] == "CC(N)C(=O)O"
     assert encoding.note == ["stereo dropped", None]
@@ -153,7 +153,7 @@ def test_bad_points_are_reasons_and_bad_shapes_are_refused(codec):
     decoded = codec.decode(z)
     assert decoded[1].smiles is None
     assert "NaN" in decoded[1].reason
-    assert decoded[0].text
+    assert decoded[0].raw_smiles
     with pytest.raises(InputError, match=rf"\(n, {codec.n_latent}\), got \(2, 3\)"):
         codec.decode(np.zeros((2, 3)))
     with pytest.raises(InputError, match="array of numbers"):
@@ -209,7 +209,7 @@ def test_properties_are_read_off_the_points(codec):
 
     sample = list(pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"][:300])
     read = codec.properties(codec.encode(sample).z)
-    for name in ("logp", "tpsa", "weight"):
+    for name in ("logp", "tpsa", "mol_weight"):
         assert np.corrcoef(read[name], compute(sample, [name])[name])[0, 1] > 0.85
 
 

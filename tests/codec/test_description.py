@@ -32,6 +32,6 @@ def test_a_codec_that_is_not_there_is_named_beside_those_that_are():
 
 
 def test_featurizing_starts_without_torch():
-    code = "import sys, pipeline.featurize, molvae.codec.description; print('torch' in sys.modules)"
+    code = "import sys, molvae.pipeline.featurize, molvae.codec.description; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"

@@ -45,7 +45,7 @@ def small():
 
 def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
     rows = [LEAD_LIKE[0], "nonsense", ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
-    table = codec.novelty(rows, reference=[*LEAD_LIKE, PARACETAMOL])
+    table = codec.applicability_domain(rows, reference=[*LEAD_LIKE, PARACETAMOL])
     assert list(table) == COLUMNS
     assert table["smiles"].tolist() == [LEAD_LIKE[0], None, ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
     assert table["is_out"].tolist() == [False, pd.NA, True, pd.NA, True, False]
@@ -63,36 +63,38 @@ def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
 
 
 def test_a_molecule_is_judged_alone_as_among_others(codec):
-    together = codec.novelty([*DRUGS, ODD]).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+    together = (
+        codec.applicability_domain([*DRUGS, ODD]).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+    )
     for row, smiles in enumerate([*DRUGS, ODD]):
-        alone = codec.novelty(smiles).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+        alone = codec.applicability_domain(smiles).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
         assert len(alone) == 1
         np.testing.assert_allclose(alone.iloc[0], together.iloc[row], rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_in_nothing_out(codec):
     for reference in (None, DRUGS):
-        table = codec.novelty([], reference=reference)
+        table = codec.applicability_domain([], reference=reference)
         assert len(table) == 0
         assert list(table) == COLUMNS
 
 
 def test_what_is_too_long_is_out_and_stereo_may_be_dropped(codec):
-    table = codec.novelty(["CCOCCOCCN" * 12, "C[C@H](N)C(=O)O"])
+    table = codec.applicability_domain(["CCOCCOCCN" * 12, "C[C@H](N)C(=O)O"])
     assert table["is_out"].tolist() == [True, True]
     assert "the codec reads at most" in table["reason"][0]
     assert "stereo centre" in table["reason"][1]
-    assert codec.novelty(["C[C@H](N)C(=O)O"], flatten=True)["smiles"].tolist() == ["CC(N)C(=O)O"]
+    assert codec.applicability_domain(["C[C@H](N)C(=O)O"], remove_stereo=True)["smiles"].tolist() == ["CC(N)C(=O)O"]
 
 
 def test_training_and_test_molecules_are_mostly_in_and_odd_ones_out(codec):
     test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].sample(1000, random_state=1)
-    assert codec.novelty(test)["is_out"].mean() == pytest.approx(0.01, abs=0.008)
-    assert codec.novelty(test, percentile=90)["is_out"].mean() == pytest.approx(0.1, abs=0.03)
+    assert codec.applicability_domain(test)["is_out"].mean() == pytest.approx(0.01, abs=0.008)
+    assert codec.applicability_domain(test, percentile=90)["is_out"].mean() == pytest.approx(0.1, abs=0.03)
     training = pd.Series(codec.training_smiles()).sample(1000, random_state=1)
-    assert codec.novelty(training, percentile=90)["is_out"].mean() < 0.1
+    assert codec.applicability_domain(training, percentile=90)["is_out"].mean() < 0.1
     odd = training[:300].str.replace("C", "OO", n=1, regex=False)
-    odd_table = codec.novelty(odd)
+    odd_table = codec.applicability_domain(odd)
     is_molecule = odd_table["smiles"].notna()
     assert is_molecule.sum() > 200
     assert odd_table.loc[is_molecule, "is_out"].mean() > 0.8
@@ -116,7 +118,7 @@ def test_a_stranger_is_never_less_strange():
 
 def test_a_codec_without_calibration_says_how_to_fit_it(small):
     with pytest.raises(CodecError, match=r"codec small: its domain was never measured.*fit_domain"):
-        small.novelty(DRUGS)
+        small.applicability_domain(DRUGS)
 
 
 def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
@@ -130,7 +132,7 @@ def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
     assert loaded.calibration.quantiles.keys() == calibration.quantiles.keys() == {"reconstruction", "density", "joint"}
     for name, points in calibration.quantiles.items():
         np.testing.assert_array_equal(loaded.calibration.quantiles[name], points)
-    table = loaded.novelty(DRUGS)
+    table = loaded.applicability_domain(DRUGS)
     assert table[["language_nats", "language_percentile"]].isna().all(axis=None)
     assert table["novelty"].between(0, 100).all()
     loaded.save(tmp_path / "again")
@@ -159,18 +161,18 @@ def test_rows_of_features_give_the_calibration_of_their_molecules(small, tmp_pat
 def test_a_nearest_is_built_once_and_used_often(codec):
     nearest = Nearest(DRUGS)
     for smiles in (DRUGS, DRUGS[::-1]):
-        assert codec.novelty(smiles, reference=nearest)["nearest_training"].tolist() == smiles
+        assert codec.applicability_domain(smiles, reference=nearest)["nearest_training"].tolist() == smiles
 
 
 @pytest.mark.parametrize("percentile", [0, 100, -1, float("nan")])
 def test_a_percentile_out_of_range_is_refused(codec, percentile):
     with pytest.raises(InputError, match="percentile: expected a number between 0 and 100"):
-        codec.novelty(DRUGS, percentile=percentile)
+        codec.applicability_domain(DRUGS, percentile=percentile)
 
 
 def test_too_few_molecules_are_refused(codec, small):
     with pytest.raises(InputError, match="at least one molecule"):
-        codec.novelty(DRUGS, reference=[])
+        codec.applicability_domain(DRUGS, reference=[])
     for molecules in ([], ["nonsense"], DRUGS[:1]):
         with pytest.raises(InputError, match="at least 2 molecules that can be read"):
             fit_domain(small, molecules)

@@ -89,7 +89,7 @@ def test_neighbors_that_cannot_be_found_say_why(codec, library, options, message
 
 
 def test_a_map_places_each_molecule_that_can_be_read(codec, library):
-    drawn = codec.map([*DRUGS, *UNREADABLE, *library.smiles[:40]])
+    drawn = codec.project([*DRUGS, *UNREADABLE, *library.smiles[:40]])
     table = drawn.table
     assert table["row"].tolist() == list(range(46))
     assert table["x"].isna().tolist() == [False] * 3 + [True] * 3 + [False] * 40
@@ -104,7 +104,7 @@ def test_a_map_places_each_molecule_that_can_be_read(codec, library):
 
 
 def test_a_map_says_how_far_to_trust_it(codec, library):
-    quality = codec.map(library, "tsne").quality.set_index(["map", "neighbors_by"])
+    quality = codec.project(library, "tsne").quality.set_index(["map", "neighbors_by"])
     assert quality.index.tolist() == [("codes", "codes"), ("codes", "fingerprints"), ("fingerprints", "fingerprints")]
     assert quality["trustworthiness"].between(0.5, 1).all()
     assert quality["preservation"].between(10 / 59, 1).all()  # better than chance
@@ -115,16 +115,16 @@ def test_a_map_says_how_far_to_trust_it(codec, library):
 
 def test_the_same_seed_the_same_map(codec, library):
     smiles = library.smiles[:30]
-    first, again = codec.map(smiles, "tsne", 3), codec.map(smiles, "tsne", 3)
+    first, again = codec.project(smiles, "tsne", 3), codec.project(smiles, "tsne", 3)
     pd.testing.assert_frame_equal(first.table, again.table)
     pd.testing.assert_frame_equal(first.quality, again.quality)
 
 
 def test_a_map_of_three_and_of_two_molecules_is_made(codec):
-    three = codec.map(DRUGS)
+    three = codec.project(DRUGS)
     assert three.table[["x", "y"]].notna().all(axis=None)
     assert (three.quality["k"] == 1).all()
-    two = codec.map([*DRUGS[:2], "no molecule"])
+    two = codec.project([*DRUGS[:2], "no molecule"])
     assert two.table["x"].notna().tolist() == [True, True, False]
     assert two.quality["trustworthiness"].isna().all()
     assert two.quality["reason"].str.contains("too few").all()
@@ -142,11 +142,11 @@ def test_a_map_of_three_and_of_two_molecules_is_made(codec):
 )
 def test_a_map_that_cannot_be_drawn_says_why(codec, smiles, method, message):
     with pytest.raises(InputError, match=message):
-        codec.map(smiles, method)
+        codec.project(smiles, method)
 
 
 def test_a_map_is_drawn_beside_that_of_fingerprints(codec, library):
-    drawn = codec.map([*library.smiles[:20], "no molecule"])
+    drawn = codec.project([*library.smiles[:20], "no molecule"])
     figure = drawn.plot(np.arange(21.0), "logP")
     assert [axis.get_title().split(":")[0] for axis in figure.axes[:2]] == ["codes", "fingerprints"]
     np.testing.assert_allclose(

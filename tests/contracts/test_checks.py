@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from molvae.checks.checks import CHECKS, ChecksSettings, Known, Molecule, run_checks
 from molvae.chem.molecules import parse
 from molvae.codec import load_codec
-from molvae.validation.checks import CHECKS, ChecksSettings, Known, Molecule, run_checks
 
 SMILES = [
     "C",
@@ -28,7 +28,7 @@ SMILES = [
 
 
 def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-    return load_codec("moses").novelty(smiles, percentile)["reason"].tolist()
+    return load_codec("moses").applicability_domain(smiles, percentile)["reason"].tolist()
 
 
 KNOWN = Known({"C": "CHEMBL17564", "C[Se]C": None}, ["CC(=O)Nc1ccc(O)cc1"], domain)

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from molvae.chem.molecules import standardize
-from molvae.chem.pool import WorkerFailure
 from molvae.datasets import open_molecules, standardize_file
 from molvae.datasets.standardized import _FirstRows, _standardized
 from molvae.errors import InputError
+from molvae.workers import WorkerFailure
 
 
 def standardized(path, **options):

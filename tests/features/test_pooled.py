@@ -62,7 +62,7 @@ def test_a_molecule_that_ends_its_worker_costs_itself_only(deadly, with_view):
 
 
 def test_labels_are_properties_in_order_and_packed_bits():
-    labels = label("CCO", ("weight", "logp"), 64)
+    labels = label("CCO", ("mol_weight", "logp"), 64)
     assert labels.properties[0] == pytest.approx(46.07, abs=0.01)
     assert labels.properties[1] == pytest.approx(-0.0014, abs=1e-4)
     assert np.unpackbits(labels.bits).sum() == 6

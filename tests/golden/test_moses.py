@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from molvae.benchmark.comparison import evaluate_rows
 from molvae.bundled import bundled
-from molvae.validation.comparison import evaluate_rows
 
 GENERATED = [
     "CNC",

@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from molvae.pipeline.api import api
 
 from molvae.errors import MolvaeError
-from pipeline.api import api
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from pipeline.api import api
+from molvae.pipeline.api import api
 with api(Path(sys.argv[1])) as wait:
     print(os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"], flush=True)
     time.sleep(120)

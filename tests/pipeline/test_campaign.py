@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from molvae.pipeline.campaign import BUNDLED, Campaign, molecules_path
 
 from molvae.errors import InputError
-from pipeline.campaign import BUNDLED, Campaign, molecules_path
 
 OBJECTIVE = '[objective.terms.qed]\nproperty = "qed"\nshape = "higher"\n'
 
@@ -52,7 +52,7 @@ def test_what_was_resolved_reads_back_the_same(tmp_path: Path) -> None:
     [
         ("search.budget=50", 50),
         ('search.start=["CCO"]', ("CCO",)),
-        ("search.flatten=true", True),
+        ("search.remove_stereo=true", True),
         ("search.method=prior", "prior"),
         ('search.method = "prior"', "prior"),
     ],
@@ -129,7 +129,7 @@ def test_two_codecs_in_one_file_are_refused(tmp_path: Path) -> None:
 
 def test_a_codec_of_its_own_learns_properties_whatever_else_is_said_of_its_features(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    terms = '[objective.terms.weight]\nproperty = "weight"\nshape = "lower"\n'
+    terms = '[objective.terms.weight]\nproperty = "mol_weight"\nshape = "lower"\n'
     path.write_text('[train.features]\nview = "graph"\n' + terms)
     campaign = Campaign.load(path)
     assert campaign.train is not None

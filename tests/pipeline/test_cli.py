@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import cli
 
 from molvae.errors import InputError, MolvaeError
-from pipeline import cli
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
@@ -63,7 +63,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_does_not_wait_for_heavy_imports() -> None:
-    code = "import sys; from pipeline import cli; cli._run(['--help']); print(*sys.modules)"
+    code = "import sys; from molvae.pipeline import cli; cli._run(['--help']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "rdkit", "prefect", "pandas", "numpy"} & set(loaded.split())
 
@@ -147,7 +147,7 @@ def test_every_line_of_several_faults_says_who_speaks(
 
 def test_a_reader_that_has_had_enough_is_no_failure(tmp_path: Path) -> None:
     code = (
-        "from pipeline import cli\n"
+        "from molvae.pipeline import cli\n"
         "def job():\n"
         "    for i in range(100000): print(i)\n"
         "cli.app = lambda *a, **k: job\n"
@@ -169,7 +169,7 @@ def test_a_reader_that_has_had_enough_is_no_failure(tmp_path: Path) -> None:
 def test_signals_end_a_job_at_once(signals: list[str], code: int) -> None:
     busy = (
         "import time\n"
-        "from pipeline import cli\n"
+        "from molvae.pipeline import cli\n"
         "def job():\n"
         "    print('begun', flush=True)\n"
         "    try: time.sleep(60)\n"
@@ -220,7 +220,7 @@ def test_a_stop_that_a_library_has_wrapped_is_still_a_stop(
 
 def test_a_stop_amid_code_made_of_text_ends_with_its_own_exit_code(tmp_path: Path) -> None:
     (tmp_path / "stopped.py").write_text("""
-from pipeline import cli
+from molvae.pipeline import cli
 made = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
 cli.app = lambda *arguments, **settings: lambda: exec(made)
 cli.main([])

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from molvae.pipeline import cli
+from molvae.pipeline.manifest import Manifest
 
 import molvae
 from molvae.chem.fingerprints import morgan_bits
@@ -18,8 +20,6 @@ from molvae.chem.properties import compute
 from molvae.datasets import is_held_out
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
-from pipeline import cli
-from pipeline.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
 DRUGS = {
@@ -76,7 +76,7 @@ def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureF
 
 def test_a_doubtful_cell_is_counted_once_with_its_warning(capsys: pytest.CaptureFixture[str]) -> None:
     Path("doubtful.csv").write_text("smiles\nNO\nC[C@H](N)C(=O)O\nCCO\n")
-    assert run("encode", "doubtful.csv", "-o", "points.csv", "--flatten") == 0
+    assert run("encode", "doubtful.csv", "-o", "points.csv", "--remove-stereo") == 0
     said = capsys.readouterr().err
     assert "1 with a warning: a word, perhaps" in said
     assert "1 with a warning: stereo dropped" in said
@@ -111,7 +111,7 @@ def test_encode_and_decode_go_round(library: Path) -> None:
     assert run("encode", str(library), "--id-column", "compound", "-o", "points.csv") == 0
     assert run("decode", "points.csv", "-o", "back.csv") == 0
     table = pd.read_csv("back.csv")
-    assert list(table) == ["id", "text", "smiles", "reason"]
+    assert list(table) == ["id", "raw_smiles", "smiles", "reason"]
     assert len(table) == 8
     codec = molvae.load_codec()
     direct = codec.decode(codec.encode(list(DRUGS.values())).z)
@@ -167,7 +167,7 @@ def test_sample_within_a_window(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sample", "-n", "8", "--window", "logp=:1", "--window", "tpsa = 60 : 90", "-o", "a.csv") == 0
     wanted = {"logp": (None, 1.0), "tpsa": (60.0, 90.0)}
     rows = molvae.load_codec().sample(8, windows=wanted)
-    assert pd.read_csv("a.csv")["text"].tolist() == [row.text for row in rows]
+    assert pd.read_csv("a.csv")["raw_smiles"].tolist() == [row.raw_smiles for row in rows]
     values = compute([row.smiles for row in rows if row.smiles], ["logp", "tpsa"])
     n_within = int(((values["logp"] <= 1) & values["tpsa"].between(60, 90)).sum())
     assert f"{n_within} of them within logp=:1 and tpsa = 60 : 90, by their own" in capsys.readouterr().err
@@ -188,7 +188,7 @@ def test_a_window_that_no_molecule_meets_is_said(capsys: pytest.CaptureFixture[s
 def test_sample_at_a_noise_and_temperature_of_ones_own() -> None:
     assert run("sample", "-n", "6", "--noise", "0", "--temperature", "0", "-o", "a.csv") == 0
     codec = molvae.load_codec()
-    assert pd.read_csv("a.csv")["text"].tolist() == [row.text for row in codec.decode(codec.draw(6))]
+    assert pd.read_csv("a.csv")["raw_smiles"].tolist() == [row.raw_smiles for row in codec.decode(codec.draw(6))]
     assert run("sample", "-n", "6", "--noise", "1.5", "-o", "b.csv") == 2
 
 
@@ -197,8 +197,8 @@ def test_sample_as_widely_about_the_codes_as_one_likes() -> None:
     codec = molvae.load_codec("moses")
     for spread in (0.0, 2.0):
         assert run("sample", "-n", "6", *arguments, "--spread", str(spread), "-o", f"{spread}.csv") == 0
-        written = pd.read_csv(f"{spread}.csv")["text"].tolist()
-        assert written == [row.text for row in codec.decode(codec.draw(6, spread=spread))]
+        written = pd.read_csv(f"{spread}.csv")["raw_smiles"].tolist()
+        assert written == [row.raw_smiles for row in codec.decode(codec.draw(6, spread=spread))]
     assert run("sample", "-n", "6", "--spread", "-1", "-o", "b.csv") == 2
 
 
@@ -305,7 +305,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(command: list[str], 
     """A limit on file size stands for a disk that is full; the system tells the two much alike."""
     out = "out" if command[0] == "featurize" else "out.csv"
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *command, "-o", out],
+        [sys.executable, "-m", "molvae.pipeline.cli", *command, "-o", out],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)),
         capture_output=True,
         text=True,
@@ -408,12 +408,12 @@ def test_a_prior_of_other_molecules(kind: str, features: Path, capsys: pytest.Ca
 
 
 def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline import train as stage
+    from molvae.pipeline import train as stage
 
     arguments = ["train", "tiny.toml", "--features", str(features)]
     assert run(*arguments, "-o", "first") == 0
     assert run(*arguments, "-o", "whole", "--start", "first") == 0
-    report = stage.screen.say
+    report = stage.terminal.say
 
     def stop(line: str) -> None:
         if line.startswith("  32 of 64"):
@@ -421,7 +421,7 @@ def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
         report(line)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage.screen, "say", stop)
+        patch.setattr(stage.terminal, "say", stop)
         assert run(*arguments, "-o", "stopped", "--start", "first") == 130
     assert run(*arguments, "-o", "stopped") == 2, "what was trained is not thrown away unasked"
     assert "go on with --resume" in capsys.readouterr().err
@@ -440,7 +440,7 @@ def test_train_needs_neither_rdkit_nor_prefect(features: Path) -> None:
     code = (
         "import sys\n"
         "sys.modules['rdkit'] = sys.modules['prefect'] = None\n"
-        "from pipeline import cli\n"
+        "from molvae.pipeline import cli\n"
         f"cli.main(['train', 'tiny.toml', '--features', '{features}', '-o', 'codec'])\n"
     )
     done = subprocess.run(

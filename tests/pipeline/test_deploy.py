@@ -13,9 +13,9 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import cli
 
 from molvae.errors import InputError
-from pipeline import cli
 
 # The command itself, in a process that also tells where its private API is.
 SERVE = """
@@ -25,7 +25,7 @@ def tell():
         time.sleep(0.1)
     print(os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"], flush=True)
 threading.Thread(target=tell, daemon=True).start()
-from pipeline import cli
+from molvae.pipeline import cli
 cli.main(sys.argv[1:])
 """
 
@@ -75,7 +75,7 @@ def test_a_run_is_scheduled(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_start_goes_on_with_the_run_that_a_killed_schedule_left(tmp_path: Path) -> None:
-    options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.generation=10"]
+    options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.batch_size=10"]
     first = serve("default.toml", *options, cwd=tmp_path)
     give_up = time.monotonic() + 150
     while not list(tmp_path.glob("runs/*/3-search/checkpoint-*")):
@@ -102,14 +102,14 @@ def test_a_start_goes_on_with_the_run_that_a_killed_schedule_left(tmp_path: Path
 
 @pytest.mark.parametrize("cron", ["0 25 * * *", "every night", "0 3 30 2 *", "0 3 * * * *", ""])
 def test_a_schedule_that_cannot_be_understood_is_refused(cron: str) -> None:
-    from pipeline.deploy import next_starts
+    from molvae.pipeline.deploy import next_starts
 
     with pytest.raises(InputError, match="expected five fields"):
         next_starts(cron, "UTC")
 
 
 def test_the_next_starts_follow_the_zone_over_the_change_of_its_clock() -> None:
-    from pipeline.deploy import next_starts
+    from molvae.pipeline.deploy import next_starts
 
     starts = next_starts("0 3 * * *", "Europe/Berlin", 300)
     assert {start.hour for start in starts} == {3}

@@ -9,20 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from pipeline import cli
+from molvae.pipeline import cli
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.points=200",
-    "--set", "search.generation=5", "--set", "checks.in_training=false",
+    "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.proposals=200",
+    "--set", "search.batch_size=5", "--set", "checks.in_training=false",
 ]  # fmt: skip
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "design", *arguments],
+        [sys.executable, "-m", "molvae.pipeline.cli", "design", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -154,7 +153,7 @@ def test_a_complete_run_is_only_shown(stopped: list[tuple[int, str, str]], folde
         (["nowhere.toml"], "nowhere.toml: no such file"),
         (
             ["lead.toml", "--set", "lead.smiles=C[C@H](N)O", "--set", "codec.name=moses", "--out", "home/x"],
-            "stereo centre [C@H] (flatten=True drops stereo",
+            "stereo centre [C@H] (remove_stereo=True drops stereo",
         ),
         (["lead.toml", "--set", "lead.smiles=aspirin", "--out", "home/x"], "not a SMILES: aspirin"),
     ],

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
-from pipeline.run_dir import MANIFEST
+from molvae.pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
+from molvae.pipeline.run_dir import MANIFEST
 
 
 class Body:

@@ -8,25 +8,25 @@ import time
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import runs
+from molvae.pipeline.campaign import Campaign
+from molvae.pipeline.featurize import featurize
+from molvae.pipeline.manifest import Manifest
+from molvae.pipeline.run_dir import RunDir
+from molvae.pipeline.search import search
+from molvae.pipeline.validate import validate
 
 from molvae.files import sha256_of
-from pipeline import runs
-from pipeline.campaign import Campaign
-from pipeline.featurize import featurize
-from pipeline.manifest import Manifest
-from pipeline.run_dir import RunDir
-from pipeline.search import search
-from pipeline.validate import validate
 
 ROOT = Path(__file__).parents[2]
 
 STAGES = """
 import sys
 from pathlib import Path
-from pipeline.run_dir import RunDir
-from pipeline.featurize import featurize
-from pipeline.search import search
-from pipeline.validate import validate
+from molvae.pipeline.run_dir import RunDir
+from molvae.pipeline.featurize import featurize
+from molvae.pipeline.search import search
+from molvae.pipeline.validate import validate
 run = RunDir(Path(sys.argv[1]))
 with run.lock():
     run.tidy()
@@ -55,8 +55,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     changes = [
         f"molecules.path={library}",
         "search.budget=70",
-        "search.points=40",
-        "search.generation=20",
+        "search.proposals=40",
+        "search.batch_size=20",
         "search.library_starts=3",
         "search.evolution.opening=5",
         "checks.in_training=false",
@@ -119,7 +119,7 @@ def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> 
 
 
 def test_starts_count_in_the_budget_and_the_users_ids_come_back(undisturbed: RunDir) -> None:
-    from molvae.validation.tables import read_candidates
+    from molvae.candidates.files import read_candidates
 
     table = read_candidates(undisturbed.path)
     assert len(table) == 70

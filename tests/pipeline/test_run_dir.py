@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+from molvae.pipeline.run_dir import PUBLISHED, RunDir, clear_folder, new_folder, write_campaign
 
 from molvae.errors import InputError
-from pipeline.run_dir import PUBLISHED, RunDir, clear_folder, new_folder, write_campaign
 
 HOLD_LOCK = """
 import sys, time
 from pathlib import Path
-from pipeline.run_dir import RunDir
+from molvae.pipeline.run_dir import RunDir
 with RunDir(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(60)

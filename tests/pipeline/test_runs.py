@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import runs
+from molvae.pipeline.campaign import Campaign
+from molvae.pipeline.manifest import Counts, Outcome, Plan
+from molvae.pipeline.run_dir import PUBLISHED, RunDir
 
 from molvae.errors import InputError
-from pipeline import runs
-from pipeline.campaign import Campaign
-from pipeline.manifest import Counts, Outcome, Plan
-from pipeline.run_dir import PUBLISHED, RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_the_newest_unfinished_run_of_the_same_campaign_is_taken_up() -> None:
     assert runs.unfinished(campaign) == second
     close(second)
     assert runs.unfinished(campaign) == first
-    hold = "import sys, time; from pathlib import Path; from pipeline.run_dir import RunDir\n"
+    hold = "import sys, time; from pathlib import Path; from molvae.pipeline.run_dir import RunDir\n"
     hold += "with RunDir(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(60)"
     worker = subprocess.Popen([sys.executable, "-c", hold, str(first.path)], stdout=subprocess.PIPE, text=True)
     try:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from molvae.pipeline.run_dir import RunDir
+from molvae.pipeline.summary import funnel, summarize
 
-from molvae.validation.tables import write_candidates
-from pipeline.run_dir import RunDir
-from pipeline.summary import funnel, summarize
+from molvae.candidates.files import write_candidates
 
-COUNTS = {"n_points": 12_000, "n_parsed": 900, "n_distinct": 40, "n_scored": 4, "n_failed_score": 1}
+COUNTS = {"n_proposed": 12_000, "n_valid": 900, "n_unique": 40, "n_scored": 4, "n_failed_score": 1}
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from molvae.pipeline import commands, terminal
+from molvae.pipeline import sweep as sweeping
+from molvae.pipeline.cli import _run
+from molvae.pipeline.sweep import sweep_features
 
 from molvae.errors import InputError
 from molvae.feature_spec import FeatureSpec
 from molvae.features import FeatureWriter
 from molvae.features.fingerprints import FingerprintFeaturizer
-from pipeline import commands, screen
-from pipeline import sweep as sweeping
-from pipeline.cli import _run
-from pipeline.sweep import sweep_features
 
 CONFIG = """
 [model]
@@ -82,7 +82,7 @@ def test_a_stopped_sweep_goes_on_with_the_missing_sizes(
     with pytest.raises(InputError, match="other settings or features"):
         sweep_features(config, features, "1,2,4", out, 320)
     capsys.readouterr()
-    with screen.showing():
+    with terminal.showing():
         result = sweep_features(config, features, "1,2,4", out, None)
     said = capsys.readouterr().err
     assert "sizes finished before: 1, 2" in said

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from molvae.pipeline.tables import Kinds, check_ending, kind_of, writing
 
 from molvae.errors import InputError
-from pipeline.tables import Kinds, check_ending, kind_of, writing
 
 KINDS: Kinds = {"id": str, "smiles": str, "ok": bool, "row": int, "z_000": float}
 TABLE = pd.DataFrame(

@@ -4,22 +4,22 @@ import shutil
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import runs, terminal
+from molvae.pipeline.campaign import Campaign
+from molvae.pipeline.featurize import featurize
+from molvae.pipeline.manifest import Manifest
+from molvae.pipeline.run_dir import RunDir
+from molvae.pipeline.search import search
+from molvae.pipeline.train import _kept_out, train
+from molvae.pipeline.validate import validate
 
 import molvae
+from molvae.candidates.files import read_candidates
 from molvae.errors import InputError
 from molvae.files import sha256_of
 from molvae.training.batches import held_out_rows
 from molvae.training.checkpoint import CHECKPOINT_NAME
 from molvae.training.config import TrainingSettings
-from molvae.validation.tables import read_candidates
-from pipeline import runs, screen
-from pipeline.campaign import Campaign
-from pipeline.featurize import featurize
-from pipeline.manifest import Manifest
-from pipeline.run_dir import RunDir
-from pipeline.search import search
-from pipeline.train import _kept_out, train
-from pipeline.validate import validate
 
 CAMPAIGN = """
 name = "own"
@@ -39,12 +39,12 @@ n_processes = 1
 evaluate_every = 32
 [search]
 budget = 12
-points = 40
+proposals = 40
 [objective.terms.weight]
-property = "weight"
+property = "mol_weight"
 shape = "lower"
 [checks]
-weight = [10, 500]
+mol_weight = [10, 500]
 in_domain = 90
 """
 
@@ -94,7 +94,7 @@ def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:
     table = read_candidates(trained.path)
     assert len(table) > 0
     assert "check_in_training" not in table, "nothing is said of a training set that is not known"
-    found = codec.novelty(table["smiles"], percentile=90, flatten=True)
+    found = codec.applicability_domain(table["smiles"], percentile=90, remove_stereo=True)
     assert table["check_in_domain"].tolist() == [reason or "pass" for reason in found["reason"]]
 
 
@@ -106,7 +106,7 @@ def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, m
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(screen, "say", stop)
+        patch.setattr(terminal, "say", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     (left,) = run.train.iterdir()
@@ -124,7 +124,7 @@ def test_training_killed_before_its_first_checkpoint_begins_anew(featurized: Run
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.train.train_model", stop)
+        patch.setattr("molvae.pipeline.train.train_model", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     manifest = Manifest.read(trained.train)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from molvae.pipeline import cli, runs
 from rdkit import Chem
 
 import molvae
 from molvae.errors import InputError
 from molvae.features.store import FeatureStore
-from pipeline import cli, runs
 
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "C/C=C/CO", "Cn1c(=O)c2c(ncn2C)n(C)c1=O"]
 MIRRORED = "C[C@@H](N)C(=O)O"
@@ -133,7 +133,7 @@ def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
 def test_a_campaign_cannot_train_what_gives_no_molecules() -> None:
     Path("own.toml").write_text(
         '[molecules]\npath = "library.smi"\n[train.features]\nrebuilt = "bits"\n'
-        '[objective.terms.weight]\nproperty = "weight"\nshape = "lower"\n'
+        '[objective.terms.weight]\nproperty = "mol_weight"\nshape = "lower"\n'
     )
     with pytest.raises(InputError, match=r"\[train.features\] rebuilt = 'bits'"):
         runs.load(Path("own.toml"), [])

@@ -151,7 +151,14 @@ def test_the_saved_settings_say_everything_and_read_back_the_same(tmp_path):
                 "alerts": {"property": "alerts"},
                 "near": {"property": "similarity", "to": PHENETOLE},
                 "core": {"property": "substructure", "smarts": "c1ccccc1"},
-                "potency": {"property": "weight", "shape": "lower", "low": 1, "high": 1e3, "scale": "log", "power": 2},
+                "potency": {
+                    "property": "mol_weight",
+                    "shape": "lower",
+                    "low": 1,
+                    "high": 1e3,
+                    "scale": "log",
+                    "power": 2,
+                },
             }
         },
         "campaign.toml",

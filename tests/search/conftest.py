@@ -7,7 +7,7 @@ import pytest
 
 from molvae.chem.fingerprints import morgan_bits
 from molvae.chem.molecules import canonicalize
-from molvae.chem.molecules import flatten as flatten_smiles
+from molvae.chem.molecules import remove_stereo as without_stereo
 
 ACIDS = (
     "CC(=O){}", "CCC(=O){}", "CC(C)C(=O){}", "CC(C)(C)C(=O){}", "C1CC1C(=O){}", "C1CCC1C(=O){}", "C1CCCCC1C(=O){}",
@@ -23,7 +23,7 @@ N_LATENT = 6
 
 @dataclass(frozen=True)
 class ToyDecoded:
-    text: str
+    raw_smiles: str
     smiles: str | None
     reason: str | None = None
 
@@ -54,8 +54,8 @@ class ToyCodec:
         self.strangers = strangers or {}  # molecules that come back as another one
         self.n_decoded = 0
 
-    def encode(self, smiles, flatten=False):
-        texts = [flatten_smiles(text) if flatten else text for text in smiles]
+    def encode(self, smiles, remove_stereo=False):
+        texts = [without_stereo(text) if remove_stereo else text for text in smiles]
         rows = [self.place.get(text, -1) for text in texts]
         z = np.array([self.z[row] if row >= 0 else np.full(N_LATENT, np.nan) for row in rows], np.float32)
         ok = np.array([row >= 0 for row in rows], bool)

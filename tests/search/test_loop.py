@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from molvae.candidates import PROPOSAL_COLUMNS, check_table
+from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
 from molvae.errors import InputError
 from molvae.search.loop import LoopSettings, SearchSettings, optimize, search
 from molvae.search.optimizers import OPTIMIZERS, EvolutionSettings
 
 SMALL = LoopSettings(
-    points=32,
-    generation=8,
+    proposals=32,
+    batch_size=8,
     patience=6,
     levels=((0.0, 0.0),),
     evolution=EvolutionSettings(opening=16, population=30),
@@ -43,7 +43,7 @@ def test_exactly_the_budget_of_distinct_molecules_reaches_the_oracle(codec, reco
     assert len(oracle.seen) == len(set(oracle.seen)) == budget
     assert result.table["smiles"].tolist() == oracle.seen
     assert result.stop_reason == "budget"
-    assert max(map(len, oracle.calls)) <= SMALL.generation
+    assert max(map(len, oracle.calls)) <= SMALL.batch_size
 
 
 def test_scored_starts_count_and_come_first(codec, recorder):
@@ -111,7 +111,7 @@ def test_salts_are_stripped_and_said(codec, recorder):
     result = run(codec, recorder(), 10, start=["CC(=O)N1CCOCC1.Cl"])
     assert result.notes == [f"start 1 (CC(=O)N1CCOCC1.Cl): salt or solvent stripped: Cl; used as {LEAD}"]
     assert result.table["smiles"][0] == LEAD
-    assert result.table["decoded"][0] == "CC(=O)N1CCOCC1.Cl"
+    assert result.table["raw_smiles"][0] == "CC(=O)N1CCOCC1.Cl"
 
 
 def test_a_start_that_does_not_come_back_from_its_code_is_reported(recorder, codec):
@@ -149,16 +149,16 @@ def test_what_is_no_list_of_starts_is_refused(codec, recorder, start, problem):
 def test_the_table_the_points_and_the_funnel_belong_together(codec, recorder, method):
     result = run(codec, recorder(), method=method, start=[LEAD])
     table = check_table(result.table, PROPOSAL_COLUMNS, "test")
-    assert list(table) == ["candidate_id", "smiles", "decoded", "round", "parent_id", "latent_row", "score"]
+    assert list(table) == ["candidate_id", "smiles", "raw_smiles", "round", "parent_id", "latent_row", "score"]
     assert table["candidate_id"][0] == "C000001"
     assert result.latent.shape == (40, codec.n_latent)
     again = codec.decode(result.latent[table["latent_row"]])
     assert [came.smiles for came in again] == table["smiles"].tolist()
     counts = result.funnel
-    assert list(counts) == ["n_points", "n_parsed", "n_distinct", "n_scored", "n_failed_score"]
-    assert counts["n_points"] >= counts["n_parsed"] >= counts["n_distinct"] >= counts["n_scored"] == 40
+    assert list(counts) == ["n_proposed", "n_valid", "n_unique", "n_scored", "n_failed_score"]
+    assert counts["n_proposed"] >= counts["n_valid"] >= counts["n_unique"] >= counts["n_scored"] == 40
     assert counts["n_failed_score"] == 0
-    assert (counts["n_points"] - 1) % SMALL.points == 0
+    assert (counts["n_proposed"] - 1) % SMALL.proposals == 0
 
 
 def test_parents_are_molecules_scored_in_an_earlier_round(codec, recorder):
@@ -312,7 +312,7 @@ def test_a_codec_that_writes_no_molecule_gives_an_empty_table(codec, recorder, t
         assert result.stop_reason.startswith("no new molecule in 6 rounds")
         assert len(result.table) == 0
         assert result.latent.shape == (0, codec.n_latent)
-        assert result.funnel["n_points"] == 6 * SMALL.points
+        assert result.funnel["n_proposed"] == 6 * SMALL.proposals
 
 
 # Going on
@@ -357,7 +357,7 @@ def test_a_search_broken_off_after_each_round_goes_on_bit_for_bit(codec, recorde
         ({"budget": 41}, r"budget 40 \(now 41\)"),
         ({"method": "prior"}, r"method evolution \(now prior\)"),
         ({"start": [LEAD]}, r"start \[\] \(now \['CC\(=O\)N1CCOCC1'\]\)"),
-        ({"settings": LoopSettings()}, r"points 32 \(now 256\), generation 8 \(now 10\)"),
+        ({"settings": LoopSettings()}, r"proposals 32 \(now 256\), batch_size 8 \(now 10\)"),
     ],
 )
 def test_the_checkpoint_of_another_search_is_refused(codec, recorder, tmp_path, changes, said):
@@ -450,7 +450,7 @@ def test_the_stereo_of_a_start_is_dropped_only_when_asked_and_then_said(codec, r
         optimize(recorder(), 5, codec=codec, start=[chiral])
     oracle = recorder()
     with pytest.warns(UserWarning, match=r"start 1 \(C\[C@H\].*\): stereo dropped; used as CC\(=O\)NCC\(C\)O"):
-        optimize(oracle, 5, codec=codec, start=[chiral], flatten=True)
+        optimize(oracle, 5, codec=codec, start=[chiral], remove_stereo=True)
     assert oracle.calls[0] == [flat]
 
 

@@ -6,7 +6,7 @@ from molvae.search.optimizers import (
     NO_PARENT,
     Evolution,
     EvolutionSettings,
-    Prior,
+    PriorDraws,
     RandomDirections,
     RandomDirectionsSettings,
     _between,
@@ -90,7 +90,7 @@ def test_the_arc_begins_and_ends_at_the_parents_also_where_they_coincide_or_oppo
 
 
 def test_an_analogy_moves_by_the_difference_of_two_others():
-    evolution = Evolution(draw, 0, only(analogy=1, decades=0))
+    evolution = Evolution(draw, 0, only(analogy=1, selection_pressure=0))
     corners = np.zeros((3, N_LATENT), np.float32)
     corners[1, 0], corners[2, 1] = 3, 3
     evolution.tell(corners, np.zeros(3))
@@ -133,7 +133,7 @@ def test_random_directions_without_starts_begin_at_the_prior_and_stay_blind():
 
 
 def test_the_prior_control_draws_from_the_prior():
-    z = Prior(draw, 0).ask(4000)
+    z = PriorDraws(draw, 0).ask(4000)
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.1)
     np.testing.assert_allclose(z.std(axis=0), 1, atol=0.1)
 

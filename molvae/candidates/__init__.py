@@ -1,0 +1,1 @@
+"""The candidate table: its columns and its files."""

@@ -1,0 +1,1 @@
+"""Checks that a molecule passes, or fails with a reason."""

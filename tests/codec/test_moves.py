@@ -1,0 +1,333 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import molvae
+from molvae.autoencoder import ModelSettings, build
+from molvae.bundled import bundled
+from molvae.chem import properties
+from molvae.chem.fingerprints import tanimoto
+from molvae.codec import Codec, SamplingSettings
+from molvae.codec.moves import AttributeDirection, pooled_slope
+from molvae.errors import InputError
+from molvae.features import TokenFeaturizer
+from molvae.latent import GaussianPrior, geometry
+
+ASPIRIN, PARACETAMOL = "CC(=O)Oc1ccccc1C(=O)O", "CC(=O)Nc1ccc(O)cc1"
+DIAZEPAM, LIDOCAINE = "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21", "CCN(CC)CC(=O)Nc1c(C)cccc1C"
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return molvae.load_codec("moses")
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    return pd.read_csv(bundled("moses_test.csv.gz"), nrows=240)["SMILES"].tolist()
+
+
+@pytest.fixture(scope="module")
+def logp(codec, molecules):
+    return codec.attribute_direction(molecules[:200], "logp")
+
+
+@pytest.fixture
+def untrained():
+    """A codec with random weights, whose texts are no molecules."""
+    featurizer = TokenFeaturizer.from_corpus([ASPIRIN, PARACETAMOL], 30)
+    sizes = {
+        "n_latent": 3,
+        "encoder": {"kind": "gru", "embedding": 4, "hidden": 4},
+        "decoder": {"kind": "gru", "hidden": 8},
+    }
+    settings = ModelSettings.from_dict(sizes, "test")
+    torch.manual_seed(0)
+    prior = GaussianPrior(np.zeros(3), np.eye(3))
+    return Codec("small", featurizer, build(settings, featurizer.spec), settings, prior, SamplingSettings(), {})
+
+
+@pytest.mark.parametrize("path", ["linear", "spherical"])
+def test_a_path_shows_each_molecule_once_where_it_came_first(codec, path):
+    table = codec.interpolate(ASPIRIN, DIAZEPAM, 15, path)
+    centre = codec.prior.mean if path == "spherical" else None
+    z = codec.encode([ASPIRIN, DIAZEPAM]).z
+    made = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path, centre))]
+    made[0], made[-1] = ASPIRIN, DIAZEPAM
+    found = table.dropna(subset="smiles")
+    assert table["smiles"].iloc[[0, -1]].tolist() == [ASPIRIN, DIAZEPAM]
+    assert table["fraction"].iloc[[0, -1]].tolist() == [0, 1]
+    assert table["n_steps"].sum() == 15
+    assert len(found) == table.attrs["counts"]["distinct"] == len({text for text in made if text}) >= 4
+    for row in found.itertuples():
+        assert row.n_steps == made.count(row.smiles)
+        assert row.step == (14 if row.smiles == DIAZEPAM else made.index(row.smiles))
+        assert row.fraction == pytest.approx(row.step / 14)
+    assert table["reason"].notna().tolist() == table["smiles"].isna().tolist()
+    np.testing.assert_allclose(found["similarity_to_a"], tanimoto(ASPIRIN, found["smiles"].tolist()))
+    np.testing.assert_allclose(found["similarity_to_b"], tanimoto(DIAZEPAM, found["smiles"].tolist()))
+
+
+def test_the_two_paths_differ(codec):
+    tables = [codec.interpolate(ASPIRIN, DIAZEPAM, 12, path) for path in ("linear", "spherical")]
+    assert tables[0]["smiles"].tolist() != tables[1]["smiles"].tolist()
+
+
+def test_a_path_from_a_molecule_to_itself_is_one_row(codec):
+    table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", 6)
+    assert table[["smiles", "n_steps", "similarity_to_b"]].to_numpy().tolist() == [[LIDOCAINE, 6, 1.0]]
+
+
+def test_steps_that_give_no_molecule_stay_with_their_reasons(untrained):
+    table = untrained.interpolate(ASPIRIN, PARACETAMOL, 5)
+    assert table["step"].tolist() == [0, 1, 2, 3, 4]
+    assert table["smiles"].isna().tolist() == [False, True, True, True, False]
+    assert table["reason"].notna().tolist() == [False, True, True, True, False]
+    assert table["similarity_to_a"].isna().tolist() == [False, True, True, True, False]
+    assert table.attrs["counts"] == {"steps": 5, "invalid": 3, "distinct": 2}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "steps", "path", "message"),
+    [
+        ("no molecule", ASPIRIN, 5, "linear", "a: 'no molecule' cannot be read"),
+        (ASPIRIN, "C[Si](C)(C)C", 5, "linear", r"b: 'C\[Si\]\(C\)\(C\)C' cannot be read: .*Si"),
+        ([ASPIRIN], ASPIRIN, 5, "linear", "a: .* cannot be read"),
+        (ASPIRIN, PARACETAMOL, 1, "linear", "steps: expected at least 2"),
+        (ASPIRIN, PARACETAMOL, 2.5, "linear", "steps: expected a whole number"),
+        (ASPIRIN, PARACETAMOL, 5, "crooked", "path: expected"),
+    ],
+)
+def test_a_path_that_cannot_be_gone_says_why(codec, a, b, steps, path, message):
+    with pytest.raises(InputError, match=message):
+        codec.interpolate(a, b, steps, path)
+
+
+def test_around_a_molecule_lie_others_each_once_and_counted(codec):
+    table = codec.neighborhood(PARACETAMOL, radius=0.6, n=10, decodes=3)
+    counts = table.attrs["counts"]
+    assert len(table) == counts["distinct"] > 5
+    assert table["smiles"].is_unique
+    assert PARACETAMOL not in set(table["smiles"])
+    assert counts["decodes"] == 30 == table["n_drawn"].sum() + counts["start"] + counts["invalid"]
+    assert table["similarity"].is_monotonic_decreasing
+    np.testing.assert_allclose(table["similarity"], tanimoto(PARACETAMOL, table["smiles"].tolist()))
+    z = codec.encode([PARACETAMOL, *table["smiles"]]).z
+    np.testing.assert_allclose(table["distance"], np.linalg.norm(z[1:] - z[0], axis=1), rtol=1e-4)
+
+
+def test_the_first_decode_of_each_point_is_greedy(codec):
+    alone = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=1)
+    more = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4)
+    exact = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4, noise=0, temperature=0)
+    assert set(alone["smiles"]) < set(more["smiles"])
+    assert exact["smiles"].tolist() == alone["smiles"].tolist()
+    assert exact["n_drawn"].tolist() == (4 * alone["n_drawn"]).tolist()
+
+
+def test_a_neighborhood_depends_on_its_seed_alone(codec):
+    first, again, other = (codec.neighborhood(ASPIRIN, 0.5, 5, 2, seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["smiles"].tolist() != other["smiles"].tolist()
+
+
+def test_farther_away_molecules_are_less_alike(codec, molecules):
+    def mean_similarity(radius):
+        tables = [codec.neighborhood(text, radius, n=5, decodes=2) for text in molecules[:4]]
+        return np.mean(
+            [np.average([*t["similarity"], 1], weights=[*t["n_drawn"], t.attrs["counts"]["start"]]) for t in tables]
+        )
+
+    near, middle, far = map(mean_similarity, (0.1, 0.5, 1.5))
+    assert near > middle + 0.02
+    assert middle > far + 0.1
+
+
+def test_a_radius_of_0_decodes_the_point_itself(codec):
+    table = codec.neighborhood(LIDOCAINE, radius=0, n=4, decodes=5)
+    counts = table.attrs["counts"]
+    assert counts["start"] >= 4  # the greedy ones
+    assert counts["start"] + counts["invalid"] + table["n_drawn"].sum() == 20
+    only = codec.neighborhood(LIDOCAINE, radius=0, n=3, decodes=1)
+    assert only.empty
+    assert only.columns.tolist() == table.columns.tolist()
+    assert only.attrs["counts"] == {"decodes": 3, "start": 3, "distinct": 0, "invalid": 0}
+
+
+def test_a_neighborhood_counts_what_is_no_molecule(untrained):
+    table = untrained.neighborhood(PARACETAMOL, n=4, decodes=2)
+    assert table.empty
+    assert table.attrs["counts"] == {"decodes": 8, "start": 0, "distinct": 0, "invalid": 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radius": float("nan")}, "radius: expected a number of at least 0, got nan"),
+        ({"radius": -0.1}, "radius"),
+        ({"radius": float("inf")}, "radius"),
+        ({"radius": "wide"}, "radius: .* got 'wide'"),
+        ({"n": 0}, "n: expected at least 1"),
+        ({"decodes": 0}, "decodes: expected at least 1"),
+        ({"noise": 2}, "noise"),
+        ({"temperature": -1}, "temperature"),
+        ({"smiles": "C1CC"}, "smiles: 'C1CC' cannot be read"),
+    ],
+)
+def test_a_neighborhood_that_cannot_be_drawn_says_why(codec, options, message):
+    with pytest.raises(InputError, match=message):
+        codec.neighborhood(**{"smiles": PARACETAMOL, "n": 2} | options)
+
+
+def test_a_direction_counts_what_it_could_not_use(codec, molecules):
+    smiles = [*molecules[:30], "no molecule", "C[Si](C)(C)C"]
+    values = properties.compute(smiles, ["tpsa"])["tpsa"].tolist()
+    values[3], values[4] = None, float("nan")
+    found = codec.attribute_direction(smiles, values)
+    assert (found.n_used, found.n_unreadable, found.n_without_value) == (28, 2, 2)
+    assert np.linalg.norm(found.vector) == pytest.approx(1, abs=1e-6)
+    kept = codec.attribute_direction(pd.Series(smiles[:3] + smiles[5:30]), pd.Series(values[:3] + values[5:30]))
+    np.testing.assert_allclose(found.vector, kept.vector, atol=1e-5)
+    assert found.slope == pytest.approx(kept.slope)
+
+
+def test_a_property_may_be_named(codec, molecules):
+    named = codec.attribute_direction(molecules[:20], "qed")
+    given = codec.attribute_direction(molecules[:20], properties.compute(molecules[:20], ["qed"])["qed"])
+    np.testing.assert_array_equal(named.vector, given.vector)
+
+
+@pytest.mark.parametrize(
+    ("n", "values", "message"),
+    [
+        (12, [1.0] * 11 + [2.0], None),
+        (12, [1.0] * 12, "all 12 values are 1"),
+        (12, [1.0] * 11, "values: expected 12 numbers, one per molecule, got 11"),
+        (12, ["high"] * 12, "values: expected 12 numbers"),
+        (
+            12,
+            [1.0, 2.0, 3.0] + [None] * 9,
+            "at least 10 molecules with a value, got 3: of 12, .* 9 have no finite value",
+        ),
+        (1, [1.0], "at least 10 molecules with a value, got 1"),
+        (0, [], "at least 10"),
+        (12, "colour", "property 'colour' is not known"),
+    ],
+)
+def test_a_direction_that_cannot_be_learnt_says_why(codec, molecules, n, values, message):
+    if message is None:
+        assert codec.attribute_direction(molecules[:n], values).n_used == n
+    else:
+        with pytest.raises(InputError, match=message):
+            codec.attribute_direction(molecules[:n], values)
+
+
+def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, logp):
+    table = codec.move(PARACETAMOL, logp, [2.0, 0.0, -2.0])
+    expected = codec.decode(codec.encode([PARACETAMOL]).z + np.array([[2.0], [-2.0]]) * logp.vector)
+    assert table["distance"].tolist() == [2, 0, -2]
+    assert table["smiles"].tolist() == [expected[0].smiles, PARACETAMOL, expected[1].smiles]
+    assert table["similarity_to_start"].iloc[1] == 1
+    usual = codec.move(PARACETAMOL, logp)
+    typical = np.sqrt(np.trace(codec.prior.factor @ codec.prior.factor.T))
+    np.testing.assert_allclose(usual["distance"], np.arange(-3, 4) / 4 * typical)
+    np.testing.assert_array_equal(
+        codec.move(PARACETAMOL, 7 * logp.vector, [1.0, 2.0])["smiles"],
+        codec.move(PARACETAMOL, logp, np.array([1.0, 2.0]))["smiles"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "distances", "message"),
+    [
+        (np.zeros(128), [1], "direction"),
+        (np.ones(3), [1], r"direction: expected a vector \(128,\)"),
+        (np.full(128, np.nan), [1], "direction"),
+        ("up", [1], "direction"),
+        (np.ones(128), [1, float("nan")], "distances"),
+        (np.ones(128), [], "distances"),
+        (np.ones(128), ["far"], "distances"),
+    ],
+)
+def test_a_move_that_cannot_be_made_says_why(codec, direction, distances, message):
+    with pytest.raises(InputError, match=message):
+        codec.move(PARACETAMOL, direction, distances)
+
+
+def test_logp_really_moves_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
+    assert logp.r2 > 0.5
+    measured = codec.measure_direction(logp, [*molecules[200:225], "no molecule"], "logp")
+    assert measured.n_unreadable == 1
+    both = measured.slopes[measured.slopes["way"] == "both"].set_index("direction")
+    assert both.loc["attribute", "slope"] > 8 * both.loc["attribute", "standard_error"]
+    assert both.loc["attribute", "slope"] > 3 * abs(both.loc["random 1", "slope"])
+    assert both["valid"].between(0.5, 1).all()
+    one_way = measured.slopes[measured.slopes["direction"] == "attribute"].set_index("way")["slope"]
+    assert (one_way > 0).all()
+
+
+def test_what_was_measured_can_be_looked_at(codec, molecules, logp):
+    measured = codec.measure_direction(
+        logp, molecules[200:204], lambda texts: [len(text) for text in texts], [1.0], 3, 2
+    )
+    steps = measured.steps
+    assert len(steps) == 4 * 3 * 3  # molecules, directions, distances
+    assert set(steps["direction"]) == {"attribute", "random 1", "random 2"} == set(measured.slopes["direction"])
+    valid = steps.dropna(subset="smiles")
+    assert valid["value"].tolist() == [len(text) for text in valid["smiles"]]
+    assert steps["value"].isna().tolist() == steps["smiles"].isna().tolist()
+    itself = steps[steps["distance"] == 0]
+    assert itself["smiles"].tolist() == np.repeat(codec.encode(molecules[200:204]).smiles, 3).tolist()
+    again = codec.measure_direction(logp, molecules[200:204], lambda texts: [len(text) for text in texts], [-1.0], 3, 2)
+    pd.testing.assert_frame_equal(again.steps, steps)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smiles": [ASPIRIN, "no molecule"]}, "at least 2 molecules that can be read, got 1 of 2"),
+        ({"distances": [0.0]}, "distances: expected at least one other than 0"),
+        ({"values": "colour"}, "property 'colour' is not known"),
+        ({"values": 3}, "property: expected a name or a function"),
+        ({"values": lambda texts: [1.0]}, "the property function's answer: expected"),
+        ({"n_random": 0}, "n_random: expected at least 1"),
+    ],
+)
+def test_a_measurement_that_cannot_be_made_says_why(codec, logp, options, message):
+    asked = {"smiles": [ASPIRIN, PARACETAMOL], "values": "logp", "distances": [1.0]}
+    with pytest.raises(InputError, match=message):
+        codec.measure_direction(logp, **asked | options)
+
+
+def test_a_pooled_slope_is_that_of_a_regression_with_a_level_for_each_molecule():
+    random = np.random.default_rng(0)
+    molecule = np.repeat(np.arange(9), 5)
+    distance, value = random.normal(size=45), random.normal(size=45)
+    value[::7] = np.nan
+    slope, error, n = pooled_slope(distance, value, molecule)
+    used = np.isfinite(value)
+    design = np.column_stack([distance, molecule[:, None] == np.arange(9)])[used]
+    assert slope == pytest.approx(np.linalg.lstsq(design, value[used], rcond=None)[0][0])
+    assert (error > 0, n) == (True, 9)
+    assert pooled_slope(distance, 3 * distance + molecule, molecule)[:2] == pytest.approx((3, 0), abs=1e-9)
+    assert np.isnan(pooled_slope(np.ones(4), np.ones(4), np.arange(4))[0])
+
+
+def test_the_standard_error_is_the_spread_of_the_slopes():
+    random = np.random.default_rng(1)
+    molecule, distance = np.repeat(np.arange(40), 5), np.tile(np.arange(-2.0, 3.0), 40)
+    drawn = []
+    for _ in range(60):
+        own_slopes = 0.5 + random.normal(size=40)  # the steps of one molecule go together
+        value = own_slopes[molecule] * distance + random.normal(size=200)
+        drawn.append(pooled_slope(distance, value, molecule)[:2])
+    slopes, errors = np.array(drawn).T
+    assert slopes.mean() == pytest.approx(0.5, abs=0.08)
+    assert errors.mean() == pytest.approx(slopes.std(), rel=0.25)
+
+
+def test_a_direction_can_be_made_by_hand(codec):
+    by_hand = AttributeDirection(np.eye(codec.n_latent, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
+    learnt, plain = codec.move(ASPIRIN, by_hand, [3.0]), codec.move(ASPIRIN, np.eye(codec.n_latent)[0], [3.0])
+    pd.testing.assert_frame_equal(learnt, plain)

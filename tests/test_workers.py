@@ -1,0 +1,257 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from molvae import workers
+from molvae.chem.molecules import Standardized, standardize
+from molvae.errors import InputError, MolvaeError
+from molvae.workers import WorkerFailure, map_rows
+
+ROOT = Path(workers.__file__).parents[2]
+
+HOSTILE = '''
+import os, signal, time
+
+def odd(row):
+    if row == "exit": os._exit(3)
+    if row == "abort": os.abort()
+    if row == "kill": os.kill(os.getpid(), signal.SIGKILL)
+    if row == "segfault": os.kill(os.getpid(), signal.SIGSEGV)
+    if row == "sleep": time.sleep(600)
+    if row == "spin":
+        while True: pass
+    if row == "memory":
+        hoard = []
+        while True: hoard.append(bytearray(10_000_000))
+    if row == "value": raise ValueError("odd row\\nsecond line")
+    if row == "fault": raise AttributeError("a fault of ours")
+    return row * 2
+
+def environment(name):
+    return os.environ[name]
+
+def busy(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+    return "done"
+
+def once(path):
+    """Dies the first time, then works: a machine that was short of memory for a moment."""
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+def pid(row):
+    time.sleep(0.05)
+    return os.getpid()
+'''
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """A module that the workers can import, as they find it by the parent's sys.path."""
+    (tmp_path / "hostile_rows.py").write_text(HOSTILE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("hostile_rows", None)
+    import hostile_rows
+
+    return hostile_rows
+
+
+def test_results_come_in_order():
+    chunks = [["OCC", "C1CC"], [], ["NCC"], ["c1ccccc1O"] * 50]
+    results = list(map_rows(standardize, chunks, n_workers=2))
+    assert [len(chunk) for chunk in results] == [2, 0, 1, 50]
+    assert results[0][0] == Standardized("CCO")
+    assert results[0][1].reason.startswith("not a SMILES")
+    assert results == [[standardize(raw) for raw in chunk] for chunk in chunks]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("exit", "crash: the worker ended with exit code 3"),
+        ("abort", "crash: Aborted"),
+        ("segfault", "crash: Segmentation fault"),
+        ("kill", "crash: the worker was killed, perhaps because the machine ran out of memory"),
+        ("sleep", "too slow: not done after 0.1 s"),
+        ("spin", "too slow: not done after 0.1 s"),
+        ("memory", "too much memory: more than 300 MB"),
+        ("value", "failed: ValueError: odd row"),
+    ],
+)
+def test_one_bad_row_costs_one_row(hostile, row, reason):
+    chunks = [list(range(20)), [*range(7), row, *range(7)], [1, 2]]
+    seconds = 5 if row == "memory" else 0.1
+    results = list(map_rows(hostile.odd, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
+    expected = [2 * i for i in range(7)]
+    assert results == [[2 * i for i in range(20)], [*expected, WorkerFailure(reason), *expected], [2, 4]]
+
+
+def test_the_work_of_a_worker_itself(hostile):
+    """In this process, where nothing can be killed: results, failures, a fault, and timers that are stopped."""
+    board = bytearray(8)
+    results, fault = workers._work(hostile.odd, [1, "value", 3], 60, 100, board)
+    assert results == [2, WorkerFailure("failed: ValueError: odd row"), 6]
+    assert fault is None
+    assert workers._ROW.unpack(board) == (-1,)
+    results, fault = workers._work(hostile.odd, [1, "fault", 3], 60, 100, board)
+    assert results == []
+    assert fault.strip().endswith("AttributeError: a fault of ours")
+    assert workers._ROW.unpack(board) == (1,)
+    assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+
+
+def test_many_bad_rows_in_one_chunk(hostile):
+    rows = ["exit", 1, 2, "abort", "exit", 3, "kill"]
+    (results,) = map_rows(hostile.odd, [rows], n_workers=1)
+    assert [r if isinstance(r, int) else r.reason.split(":")[0] for r in results] == [
+        "crash",
+        2,
+        4,
+        "crash",
+        "crash",
+        6,
+        "crash",
+    ]
+
+
+def test_a_worker_that_dies_before_its_rows_is_answered_by_halving(hostile):
+    """A row that cannot even be unpickled in the worker: it dies without having begun a row."""
+    rows = [1, DiesWhenRead(), 3, 4]
+    (results,) = map_rows(hostile.odd, [rows], n_workers=1)
+    assert [results[0], *results[2:]] == [2, 6, 8]
+    assert results[1] == WorkerFailure("crash: the worker ended with exit code 9")
+
+
+class DiesWhenRead:
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_row_that_died_by_accident_is_tried_again(hostile, tmp_path):
+    assert list(map_rows(hostile.once, [[str(tmp_path / "seen")]], n_workers=1)) == [["done"]]
+
+
+def test_a_fault_of_the_program_is_raised_and_not_hidden_in_a_row(hostile):
+    with pytest.raises(
+        MolvaeError, match="a fault in the program, not in the molecules: AttributeError: a fault of ours"
+    ):
+        list(map_rows(hostile.odd, [[1, "fault"]], n_workers=1))
+
+
+def test_a_function_that_workers_cannot_import_is_said(hostile, tmp_path):
+    (tmp_path / "hostile_rows.py").write_text("raise ImportError('not here')")
+    with pytest.raises(MolvaeError, match="a worker process could not start: ImportError: not here"):
+        list(map_rows(hostile.odd, [[1]], n_workers=1))
+
+
+@pytest.mark.parametrize("arguments", [{"n_workers": 0}, {"seconds_per_row": 0}, {"seconds_per_row": float("nan")}])
+def test_senseless_limits_are_refused(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        list(map_rows(standardize, [["C"]], **arguments))
+
+
+def test_workers_use_one_thread_each(hostile):
+    assert list(map_rows(hostile.environment, [["OMP_NUM_THREADS"]], n_workers=1)) == [["1"]]
+
+
+def test_how_workers_allocate_may_be_ones_own(hostile, monkeypatch):
+    asked = [["GLIBC_TUNABLES"]]
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.tcache_count=256"]]
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.arena_max=1"]]
+
+
+def test_the_limit_is_of_a_row_and_not_of_several(hostile):
+    rows = [0.0, 0.15, 0.0, 0.15, 0.15, 0.15]
+    assert list(map_rows(hostile.busy, [rows], n_workers=1, seconds_per_row=0.3)) == [["done"] * 6]
+
+
+def test_all_workers_are_used_and_gone_afterwards(hostile):
+    pids = {pid for chunk in map_rows(hostile.pid, [[0, 1]] * 12, n_workers=2) for pid in chunk}
+    assert len(pids) == 2
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_reading_ahead_is_bounded(hostile):
+    taken = []
+
+    def chunks():
+        for i in range(100):
+            taken.append(i)
+            yield [i]
+
+    results = map_rows(hostile.odd, chunks(), n_workers=2)
+    assert next(results) == [0]
+    assert len(taken) <= 5
+    results.close()
+    assert len(taken) <= 5
+
+
+def test_an_error_while_chunks_are_read_ends_the_workers(hostile):
+    def chunks():
+        yield [1]
+        yield [2]
+        raise InputError("the file ends too soon")
+
+    with pytest.raises(InputError, match="ends too soon"):
+        list(map_rows(partial(hostile.odd), chunks(), n_workers=2))
+
+
+def test_nothing_is_printed_by_workers(hostile, capfd):
+    list(map_rows(hostile.odd, [["abort", "value", "exit"]], n_workers=1))
+    list(map_rows(standardize, [["c1cccc1", "C1CC"]], n_workers=1))
+    assert capfd.readouterr() == ("", "")
+
+
+SCRIPT = """
+    import sys
+    from hostile_rows import odd, pid
+    from molvae.workers import map_rows
+    workers = set()
+    try:  # note: no `if __name__ == "__main__"` around it
+        for chunk in map_rows(pid, ([0] for _ in range(10_000)), n_workers=2):
+            if len(workers) < 2:
+                workers.update(chunk)
+                if len(workers) == 2:
+                    print(*workers, flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
+def test_workers_end_with_their_parent_and_say_nothing(hostile, tmp_path, number, status):
+    script = tmp_path / "unguarded.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as parent:
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        assert len(workers) == 2
+        parent.send_signal(number)
+        _, stderr = parent.communicate(timeout=20)
+    assert parent.returncode == status
+    assert stderr == ""
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
