@@ -97,7 +97,7 @@ def sample_figures(
         "valid": round(len(smiles) / len(z), 4),
         "unique": round(len(unique) / len(smiles), 4),
         "novel": round(1 - len(unique & known) / len(unique), 3),
-        "own_point": round(float(cosine.mean()), 3),
+        "prior_cosine": round(float(cosine.mean()), 3),
         "IntDiv": round(internal_diversity(smiles[:5_000]), 4),
         "FCD": None if distance is None else round(distance, 3),
     }

@@ -19,10 +19,10 @@ class MlpDecoder(nn.Module):
     bits: logits; counts: log rates; array: the numbers. The noise level is read beside the point.
     """
 
-    def __init__(self, spec: FeatureSpec, n_latent: int, widths: tuple[int, ...], is_noise_told: bool) -> None:
+    def __init__(self, spec: FeatureSpec, n_latent: int, widths: tuple[int, ...], is_noise_conditioned: bool) -> None:
         super().__init__()
         self.kind = spec.kind
-        self.n_told = _NOISE_FEATURES if is_noise_told else 0
+        self.n_told = _NOISE_FEATURES if is_noise_conditioned else 0
         self.layers = mlp((n_latent + self.n_told, *widths, spec.width), is_last_bent=False)
         if not widths:
             self._begin_linear()

@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
         decoder: nn.Module,
         regularizers: Mapping[str, Regularizer],
         property_head: PropertyHead | None,
-        is_noise_told: bool,
+        is_noise_conditioned: bool,
         noise_draws: int = 1,
         noised_share: float = 1.0,
         token_dropout: float = 0.0,
@@ -52,7 +52,7 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.regularizers = dict(regularizers)
         self.property_head = property_head
-        self.is_noise_told = is_noise_told
+        self.is_noise_conditioned = is_noise_conditioned
         self.noise_draws = noise_draws
         self.noised_share = noised_share
         self.token_dropout = token_dropout
@@ -63,7 +63,7 @@ class Autoencoder(nn.Module):
         latent: Latent = self.bottleneck(self.encoder(corrupted.view), generator)
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
         told = self._thinned(batch.x, generator)
-        if not self.is_noise_told:
+        if not self.is_noise_conditioned:
             return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), generator=generator)
         rows = self._noised_rows(len(exact), exact.device, generator)
         sample, x = (t if rows is None else t.index_select(0, rows) for t in (latent.sample, batch.x))
@@ -76,7 +76,7 @@ class Autoencoder(nn.Module):
     @property
     def term_names(self) -> tuple[str, ...]:
         """Of what `terms` answers, in its order."""
-        told = ("noised_reconstruction",) if self.is_noise_told else ()
+        told = ("noised_reconstruction",) if self.is_noise_conditioned else ()
         read = ("properties",) if self.property_head is not None else ()
         return ("reconstruction", *told, *self.regularizers, *read)
 

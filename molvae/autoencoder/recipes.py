@@ -65,8 +65,8 @@ class Recipe:
     is_linear: neither encoder nor decoder bends anything.
     corrupts: whether the encoder reads a damaged view; scores_hidden: whether only what it could not see counts.
     bottleneck: a name of BOTTLENECKS; regularizers: names of REGULARIZERS.
-    tells_noise: whether the decoder also learns from noised points, told how noisy they are.
-    reads_properties: whether a linear head reads properties off the points, where there are labels.
+    noise_conditioned: whether the decoder also learns from noised points, told how noisy they are.
+    predicts_properties: whether a linear head reads properties off the points, where there are labels.
     """
 
     is_linear: bool = False
@@ -74,8 +74,8 @@ class Recipe:
     scores_hidden: bool = False
     bottleneck: str = "linear"
     regularizers: tuple[str, ...] = ()
-    tells_noise: bool = False
-    reads_properties: bool = False
+    noise_conditioned: bool = False
+    predicts_properties: bool = False
 
 
 class Changes(Settings):
@@ -85,8 +85,8 @@ class Changes(Settings):
     scores_hidden: bool | None = None
     bottleneck: str | None = None
     regularizers: tuple[str, ...] | None = None
-    tells_noise: bool | None = None
-    reads_properties: bool | None = None
+    noise_conditioned: bool | None = None
+    predicts_properties: bool | None = None
 
 
 class ModelSettings(Settings):
@@ -151,9 +151,9 @@ def build(
         decoder=_decoder(settings, recipe, spec),
         regularizers={name: _named(REGULARIZERS, name, "regularizer")(settings) for name in names},
         property_head=PropertyHead(settings.n_latent, n_properties)
-        if recipe.reads_properties and n_properties
+        if recipe.predicts_properties and n_properties
         else None,
-        is_noise_told=recipe.tells_noise,
+        is_noise_conditioned=recipe.noise_conditioned,
         noise_draws=settings.noise_draws,
         noised_share=settings.noised_share,
         token_dropout=settings.token_dropout,
@@ -189,7 +189,7 @@ def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> nn.M
         return GruDecoder(spec, settings.n_latent, sizes.hidden)
     if isinstance(sizes, MlpSettings) and spec.kind != "tokens":
         widths = _widths(sizes, recipe, spec, settings.n_latent)[::-1]
-        return MlpDecoder(spec, settings.n_latent, widths, recipe.tells_noise)
+        return MlpDecoder(spec, settings.n_latent, widths, recipe.noise_conditioned)
     raise InputError(f"decoder {sizes.kind!r}: cannot write {spec.kind}; {_FITTING[spec.kind]!r} can")
 
 
@@ -259,6 +259,6 @@ RECIPES = {
     "sparse_topk": Recipe(bottleneck="topk"),
     "contractive": Recipe(regularizers=("contraction",)),
     "molecular": Recipe(
-        bottleneck="gaussian", regularizers=("kl", "similarity"), tells_noise=True, reads_properties=True
+        bottleneck="gaussian", regularizers=("kl", "similarity"), noise_conditioned=True, predicts_properties=True
     ),
 }

@@ -87,8 +87,8 @@ class Evaluation:
         2016, arXiv 1509.00519).
     n_samples: drawn from the prior. valid_first: share that are molecules at the first decode.
     samples: the figures of what was drawn, decoded within `tries`; `samples.valid` is the validity within them.
-    decoded_back: share of the valid samples that are decoded to themselves, greedy from their own codes; n_recoded of
-        them have a code. own_point: mean cosine of a sample's prior point, before noise, and its code.
+    samples_reconstructed: share of the valid samples that are decoded to themselves, greedy from their own codes; n_recoded of
+        them have a code. prior_cosine: mean cosine of a sample's prior point, before noise, and its code.
     """
 
     codec: str
@@ -104,9 +104,9 @@ class Evaluation:
     n_samples: int
     tries: int
     valid_first: float
-    decoded_back: float | None
+    samples_reconstructed: float | None
     n_recoded: int
-    own_point: float | None
+    prior_cosine: float | None
     samples: SetFigures
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
         TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),
         TableRow("  valid at the first try", [percent(e.valid_first)]),
         TableRow(f"  valid within {e.tries} tries", [percent(e.samples.valid)], list_kinds(e.samples.invalid_reasons)),
-        TableRow("  decoded back", [percent(e.decoded_back)], "of the valid, greedy from their own codes"),
-        TableRow("  own point", [plain(e.own_point)], "mean cosine of a sample's prior point and its code"),
+        TableRow("  decoded back", [percent(e.samples_reconstructed)], "of the valid, greedy from their own codes"),
+        TableRow("  own point", [plain(e.prior_cosine)], "mean cosine of a sample's prior point and its code"),
         *format_figures(e.samples),
     ]
     return lay_out(f"Codec {e.codec}", rows)
@@ -225,7 +225,7 @@ def _recode(codec: EvaluatedCodec, points: np.ndarray, samples: Sequence[_Decode
     valid = [row for row, sample in enumerate(samples) if sample.smiles is not None]
     smiles = [samples[row].smiles or "" for row in valid]
     if not valid:
-        return {"decoded_back": None, "n_recoded": 0, "own_point": None}
+        return {"samples_reconstructed": None, "n_recoded": 0, "prior_cosine": None}
     encoding = codec.encode(smiles)
     readable = np.flatnonzero(encoding.ok).tolist()
     codes, own = encoding.z[readable].astype(np.float64), points[valid][readable].astype(np.float64)
@@ -234,7 +234,7 @@ def _recode(codec: EvaluatedCodec, points: np.ndarray, samples: Sequence[_Decode
     lengths = np.linalg.norm(codes, axis=1) * np.linalg.norm(own, axis=1)
     cosines = (codes * own).sum(axis=1)[lengths > 0] / lengths[lengths > 0]
     return {
-        "decoded_back": n_back / len(valid),
+        "samples_reconstructed": n_back / len(valid),
         "n_recoded": len(readable),
-        "own_point": float(cosines.mean()) if len(cosines) else None,
+        "prior_cosine": float(cosines.mean()) if len(cosines) else None,
     }

@@ -239,7 +239,7 @@ def _measures(codec: "Codec", z: np.ndarray, x: np.ndarray) -> dict[str, np.ndar
         "reconstruction": _nats(codec.model, z, x, 0.0),
         "density": -GaussianPrior(codec.prior.mean, codec.prior.factor).log_density(z.astype(np.float64)),
     }
-    if codec.model.is_noise_told and codec.featurizer.spec.kind == "tokens":
+    if codec.model.is_noise_conditioned and codec.featurizer.spec.kind == "tokens":
         point = generator(0, "domain language").standard_normal((1, z.shape[1])).astype(np.float32)
         measures["language"] = _nats(codec.model, np.broadcast_to(point, z.shape), x, 1.0)
     return measures

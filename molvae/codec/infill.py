@@ -50,7 +50,7 @@ def infill(
     hides = isinstance(codec.model.corruption, MaskTokens) and codec.view is None
     if not isinstance(featurizer, TokenFeaturizer) or featurizer.notation != "smiles":
         raise InputError(f"infill: codec {codec.name} rebuilds {featurizer.describe()}; gaps need tokens of SMILES")
-    if not (hides or codec.model.is_noise_told):
+    if not (hides or codec.model.is_noise_conditioned):
         raise InputError(
             f"infill: codec {codec.name} (recipe {codec.settings.recipe!r}) has learnt to fill no gaps; "
             "'masked', 'denoising' and 'molecular' on tokens have"

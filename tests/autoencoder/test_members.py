@@ -123,7 +123,7 @@ corruption_level = 0.3
 [model.changes]
 bottleneck = "gaussian"
 regularizers = ["kl"]
-reads_properties = true
+predicts_properties = true
 """
     warmed = TRAINING + "[training.weights]\nkl = 0.5\n[training.weight_warmup]\nkl = 0.3\n"
     labels = np.column_stack([DIGITS.sum(1), DIGITS[:, :32].sum(1)])

@@ -124,8 +124,8 @@ def test_units_count_as_active_where_codes_vary(evaluation: Evaluation) -> None:
 def test_samples_are_encoded_and_decoded_back() -> None:
     evaluation = evaluate(Memory(["CCC", "CCN", "CS", "CCCC", "CF"]), n=5, test_smiles=TEST)
     assert evaluation.n_recoded == 4  # all but the thiol
-    assert evaluation.decoded_back == 3 / 5  # the amine became methane
-    assert evaluation.own_point == pytest.approx((-1 - 1 + 1) / 3)  # codes 0, 1, 3, 4 for points 1, -2, -4, 5
+    assert evaluation.samples_reconstructed == 3 / 5  # the amine became methane
+    assert evaluation.prior_cosine == pytest.approx((-1 - 1 + 1) / 3)  # codes 0, 1, 3, 4 for points 1, -2, -4, 5
 
 
 def test_the_seed_reaches_the_codec_and_the_draw_of_test_molecules() -> None:
@@ -151,7 +151,7 @@ def test_a_codec_that_makes_nothing_has_figures_all_the_same() -> None:
     evaluation = evaluate(Memory([None] * 4, []), n=4, test_smiles=["CS", "CSC"])
     samples = evaluation.samples
     assert evaluation.exact == samples.valid == evaluation.n_recoded == 0
-    assert evaluation.decoded_back is evaluation.own_point is samples.unique is samples.novelty is None
+    assert evaluation.samples_reconstructed is evaluation.prior_cosine is samples.unique is samples.novelty is None
     assert samples.internal_diversity is samples.filters is None
     assert not samples.references
     assert set(samples.missing.values()) == {"no valid molecule"}
