@@ -87,7 +87,7 @@ class Evaluation:
         2016, arXiv 1509.00519).
     n_samples: drawn from the prior. valid_first: share that are molecules at the first decode.
     samples: the figures of what was drawn, decoded within `tries`; `samples.valid` is the validity within them.
-    samples_reconstructed: share of the valid samples that are decoded to themselves from their own latent vectors (greedy);
+    samples_reconstructed: share of the valid samples that are decoded to themselves (greedy) from their latent vectors;
         n_recoded of them have one. prior_cosine: mean cosine of a sample's prior vector, before noise, and its own.
     """
 
