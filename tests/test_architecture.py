@@ -28,6 +28,7 @@ FLOORS = {
     "molvae.chem": 3,
     "molvae.settings": 2,
     "molvae.workers": 2,
+    "molvae.plugins": 2,
     "molvae.errors": 1,
     "molvae.seeds": 1,
     "molvae.feature_spec": 1,

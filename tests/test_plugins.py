@@ -1,0 +1,84 @@
+"""Entry points of installed packages: made here as real package metadata on the import path."""
+
+import sys
+
+import pytest
+
+from molvae import plugins
+from molvae.errors import InputError
+from molvae.plugins import load_plugins
+
+GROUP = "molvae.test_plugins"
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a package with entry points on the import path."""
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins._load.cache_clear()
+    made = []
+
+    def make(package, code, **names):
+        made.append(f"{package}_code")
+        (tmp_path / f"{package}_code.py").write_text(code)
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        lines = [f"{name} = {package}_code:{target}" for name, target in names.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines]) + "\n")
+
+    yield make
+    plugins._load.cache_clear()
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+def test_no_package_gives_an_empty_dict():
+    assert load_plugins("molvae.no_such_group", (), object) == {}
+
+
+def test_objects_are_loaded_by_name_and_sorted(install):
+    install("two", "b = 2\na = 1", b="b", a="a")
+    install("one", "x = 3", aa="x")
+    assert list(load_plugins(GROUP, (), object).items()) == [("a", 1), ("aa", 3), ("b", 2)]
+
+
+def test_a_package_is_imported_once_and_the_dict_is_new(install):
+    install("counted", "x = object()", x="x")
+    first = load_plugins(GROUP, (), object)
+    first.clear()
+    assert load_plugins(GROUP, (), object)["x"] is load_plugins(GROUP, (), object)["x"]
+
+
+@pytest.mark.parametrize(
+    ("code", "target", "fact"),
+    [
+        ("import no_such_module", "x", "ModuleNotFoundError"),
+        ("x = 1", "y", "AttributeError"),
+        ("raise RuntimeError('no licence')", "x", "no licence"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_names_its_package(install, code, target, fact):
+    install("broken", code, it=target)
+    with pytest.raises(InputError, match=rf"{GROUP} it .*broken\).*{fact}"):
+        load_plugins(GROUP, (), object)
+
+
+def test_a_clash_with_a_builtin_name_is_refused(install):
+    install("greedy", "x = 1", qed="x")
+    with pytest.raises(InputError, match=r"qed .*package greedy"):
+        load_plugins(GROUP, {"qed": None}, object)
+
+
+def test_two_packages_with_one_name_are_refused(install):
+    install("first", "x = 1", same="x")
+    install("second", "x = 2", same="x")
+    with pytest.raises(InputError, match=r"same .*package second.*first"):
+        load_plugins(GROUP, (), object)
+
+
+def test_an_object_of_the_wrong_type_is_refused(install):
+    install("odd", "x = 'text'", it="x")
+    assert load_plugins(GROUP, (), str) == {"it": "text"}
+    with pytest.raises(InputError, match=r"int, got str"):
+        load_plugins(GROUP, (), int)
