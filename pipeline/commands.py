@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from molvae.errors import InputError
 from molvae.files import write_text
+from molvae.folders import new_folder
 from molvae.seeds import integer_seed
+from molvae.tables import Kinds, kind_of, writing
 
 from . import terminal
-from .run_dir import new_folder
-from .tables import Kinds, check_ending, kind_of, writing
+from .tables import check_ending
 
 if TYPE_CHECKING:
     from molvae.codec import Codec, Decoded

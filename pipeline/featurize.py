@@ -23,13 +23,13 @@ from molvae.features.pooled import Labels, encode_chunks, label
 from molvae.features.store import FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
+from molvae.tables import Kinds, TableWriter, kind_of, writing
 from molvae.workers import map_rows
 
 from . import terminal
 from .log import log
 from .manifest import Counts, Manifest, Outcome, Plan, file_entry
 from .run_dir import RunDir
-from .tables import Kinds, TableWriter, kind_of, writing
 
 VERSION = 2
 LABELS = (

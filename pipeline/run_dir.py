@@ -1,7 +1,6 @@
 """Every file name inside a run folder, who may write to it, and where `latest` points; nothing else knows a path."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from molvae.errors import InputError
 from molvae.files import PART_PREFIX, replacing, write_text
+from molvae.folders import folder_lock
 
 RUNS = "runs"
 LATEST = "latest"
@@ -152,7 +152,7 @@ class RunDir:
         if key in _held:
             yield
             return
-        with _file_lock(self.path / _LOCK, self.path):
+        with folder_lock(self.path / _LOCK, self.path):
             _held.add(key)
             try:
                 yield
@@ -204,32 +204,6 @@ class RunDir:
             part.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `path` when the block ends without an error; otherwise nothing is left.
-
-    Raises:
-        InputError: `path` exists and is not an empty folder, or another process is making it.
-    """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(
-            f"{path}: expected a new or empty folder, but something is there; give another -o, or remove it"
-        )
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.absolute().parent} to make it in")
-    part = path.absolute().with_name(f"{PART_PREFIX}{path.absolute().name}")
-    lock = part.with_name(f"{part.name}.lock")
-    with _file_lock(lock, path):
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            yield part
-            os.replace(part, path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-
-
 def clear_folder(folder: Path, keep: Collection[str] = ()) -> None:
     """Make the folder, if need be, and remove all that stands in it but the names to keep; its manifest goes first."""
     folder.mkdir(exist_ok=True)
@@ -245,19 +219,6 @@ def clear_folder(folder: Path, keep: Collection[str] = ()) -> None:
 def write_campaign(run: RunDir, text: str) -> None:
     """Write the resolved settings; from here on the folder is a run."""
     write_text(run.campaign, text)
-
-
-@contextlib.contextmanager
-def _file_lock(lock: Path, what: Path) -> Iterator[None]:
-    """A POSIX record lock: it dies with the process and, unlike flock, is not shared by worker processes it forked."""
-    with lock.open("a") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise InputError(
-                f"{what}: another molvae process is writing to this folder; wait for it, or take another"
-            ) from None
-        yield
 
 
 def _completed_at(run: Path) -> float:

@@ -11,11 +11,11 @@ from molvae.errors import InputError
 from molvae.features.store import SPEC_NAME, FeatureStore
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.files import sha256_of, write_text
+from molvae.folders import new_folder
 from molvae.training.config import TrainConfig
 from molvae.training.sweep import TABLE_NAME, SweepResult, read_sizes, read_table, small, sweep, write_table
 
 from . import terminal
-from .run_dir import new_folder
 from .train import check_forms, find_config
 
 _USUAL_MOLECULES = 200_000

@@ -27,6 +27,8 @@ FLOORS = {
     "molvae.candidates": 4,
     "molvae.chem": 3,
     "molvae.settings": 2,
+    "molvae.tables": 2,
+    "molvae.folders": 2,
     "molvae.workers": 2,
     "molvae.plugins": 2,
     "molvae.errors": 1,

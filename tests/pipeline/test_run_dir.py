@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from molvae.pipeline.run_dir import PUBLISHED, RunDir, clear_folder, new_folder, write_campaign
+from molvae.pipeline.run_dir import PUBLISHED, RunDir, clear_folder, write_campaign
 
 from molvae.errors import InputError
 
@@ -133,33 +133,6 @@ def test_latest_of_a_run_elsewhere_stands_in_runs_here(tmp_path: Path, monkeypat
     run = complete(RunDir.create(tmp_path / "elsewhere" / "mine"))
     run.point_latest()
     assert (tmp_path / "runs" / "latest").resolve() == run.path
-
-
-def test_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with new_folder(tmp_path / "made") as folder:
-        (folder / "a").touch()
-        assert not (tmp_path / "made").exists()
-    assert [path.name for path in (tmp_path / "made").iterdir()] == ["a"]
-    with pytest.raises(FileNotFoundError), new_folder(tmp_path / "broken") as folder:
-        (folder / "gone" / "a").touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["made"]
-
-
-def test_new_folder_tidies_what_a_killed_process_left(tmp_path: Path) -> None:
-    left = tmp_path / ".part-made"
-    left.mkdir()
-    (left / "half").touch()
-    with new_folder(tmp_path / "made") as folder:
-        assert not list(folder.iterdir())
-
-
-def test_new_folder_refuses_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "a").touch()
-    with pytest.raises(InputError, match="something is there"), new_folder(tmp_path / "made"):
-        pass
-    with pytest.raises(InputError, match="there is no folder"), new_folder(tmp_path / "x" / "y"):
-        pass
 
 
 def test_clear_folder_keeps_what_it_is_told(tmp_path: Path) -> None:

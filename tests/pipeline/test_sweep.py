@@ -113,7 +113,7 @@ def test_what_cannot_be_swept_is_refused_in_one_sentence(
         (other, "2", features, out, "asks for counts rebuilt from counts"),
         (config, "2", tmp_path / "none", out, "no readable features here"),
         (tmp_path / "none.toml", "2", features, out, "no such file"),
-        (config, "2", features, full, "something is there"),
+        (config, "2", features, full, "expected a new or empty folder"),
     ]:
         code = _run(["sweep", str(path), "--features", str(folder), "--latent", sizes, "-o", str(where)])
         said = capsys.readouterr().err.strip().splitlines()

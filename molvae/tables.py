@@ -1,0 +1,119 @@
+"""Tables written chunk by chunk as .csv, .smi or .parquet; a file appears whole or not at all."""
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from molvae.files import replacing
+
+Kinds = dict[str, type]
+"""Column name -> str, int, float or bool; None is a missing value of a str column."""
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class TableWriter(Protocol):
+    """Writes a table chunk by chunk."""
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Append rows."""
+        ...
+
+
+@contextmanager
+def writing(path: Path, kinds: Kinds) -> Iterator[TableWriter]:
+    """Open a writer; the file replaces an older one when the block ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        A file name that ends in .csv, .parquet or .smi. A .smi file holds the rows that have a SMILES: the SMILES and,
+        where there is one, the id.
+    kinds : dict of str to type
+        The columns, in order; other columns of a table are not written.
+
+    Yields
+    ------
+    TableWriter
+        Appends rows to the file.
+    """
+    with replacing(path) as part, ExitStack() as stack:
+        ending = path.suffix.lower()
+        if ending == ".parquet":
+            schema = pa.schema([(name, _ARROW[kind]) for name, kind in kinds.items()])
+            yield _Parquet(stack.enter_context(pq.ParquetWriter(part, schema, compression="zstd")), schema)
+        else:
+            file = stack.enter_context(part.open("w", encoding="utf-8", newline=""))
+            yield _Csv(file, kinds) if ending == ".csv" else _Smi(file)
+
+
+def kind_of(reason: str) -> str:
+    """The kind of a reason, by which reasons are counted: the text before a colon or a row number.
+
+    Parameters
+    ----------
+    reason : str
+        Why a molecule was dropped, or a warning about it.
+
+    Returns
+    -------
+    str
+        The reason without its details.
+
+    Examples
+    --------
+    >>> kind_of("too long: 1,200 characters"), kind_of("duplicate of row 12")
+    ('too long', 'duplicate')
+    """
+    return re.split(r":| of row \d", reason, maxsplit=1)[0]
+
+
+class _Parquet:
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer, self._schema = writer, schema
+
+    def write(self, table: pd.DataFrame) -> None:
+        arrays = [pa.array(table[field.name], type=field.type, from_pandas=True) for field in self._schema]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+
+class _Csv:
+    """Numbers have nine digits, which restore a float32 exactly; a spreadsheet never reads text as a formula."""
+
+    def __init__(self, file: IO[str], kinds: Kinds) -> None:
+        self._kinds = kinds
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(kinds)
+
+    def write(self, table: pd.DataFrame) -> None:
+        columns = [[_cell(value, kind) for value in table[name]] for name, kind in self._kinds.items()]
+        self._writer.writerows(zip(*columns, strict=True))
+
+
+class _Smi:
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, table: pd.DataFrame) -> None:
+        ids = table["id"] if "id" in table else [None] * len(table)
+        for smiles, name in zip(table["smiles"], ids, strict=True):
+            if isinstance(smiles, str):
+                label = f" {' '.join(name.split())}" if isinstance(name, str) and name.strip() else ""
+                self._file.write(f"{smiles}{label}\n")
+
+
+def _cell(value: object, kind: type) -> str:
+    if value is None or value != value:  # the latter is NaN
+        return ""
+    if kind is float:
+        return f"{value:.9g}"
+    text = str(value)
+    return f"'{text}" if kind is str and text.lstrip("'").startswith(_FORMULA) else text
