@@ -23,6 +23,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/deptry .
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n 2 --dist loadfile \
 		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 
@@ -37,6 +38,6 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "molvae needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV) from constraints.txt; this takes a few minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pipeline,evaluate,dev,docs]'
 	@touch $@
 

@@ -11,3 +11,7 @@ class InputError(MolvaeError, ValueError):
 
 class CodecError(InputError):
     """A codec folder is missing, changed, truncated, or of a version this release cannot read."""
+
+
+class MissingPackageError(MolvaeError, ImportError):
+    """An optional package is not installed; the message names the extra of molvae that brings it."""

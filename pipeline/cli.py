@@ -49,8 +49,20 @@ Changes = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"molvae {version('molvae')}")
+        raise typer.Exit
+
+
 @app.callback()
-def molvae() -> None:
+def molvae(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Design molecules in the latent space of an autoencoder.
 
     Start here: molvae design

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.errors import InputError
+from molvae.extras import require
 from molvae.files import write_text
 from molvae.folders import new_folder
 from molvae.seeds import integer_seed
@@ -214,6 +215,7 @@ def evaluate(
 
     if json_file is not None:
         check_ending(json_file, (".json",), "--json")
+    require("fcd_torch", "molvae evaluate")  # before anything is sampled
     given = {"--codec": codec_name, "--n": n, "--seed": seed}
     idle = [option for option, value in given.items() if value is not None]
     if source is not None and idle:

@@ -6,9 +6,8 @@ import zoneinfo
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tzlocal
-
 from molvae.errors import InputError, MolvaeError
+from molvae.extras import require
 
 from . import terminal
 from .api import api
@@ -21,6 +20,7 @@ def design(campaign: Path | None, out: Path | None, changes: Sequence[str], resu
     if resume is not None and (campaign is not None or out is not None or changes):
         given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
         raise InputError(f"--resume goes on with a run as it was begun; {given} cannot be given with it")
+    require("prefect", "molvae design")
     earlier = None if resume is None else RunDir.open(resume)
     from . import runs  # brings torch and RDKit: nobody waits for them to hear of a slip
     from .summary import summarize
@@ -42,6 +42,7 @@ def serve(campaign: Path, cron: str, timezone: str | None, changes: Sequence[str
     Raises:
         InputError: campaign, schedule or time zone cannot be used.
     """
+    require("prefect", "molvae serve")
     zone = _zone(timezone)
     from . import runs  # brings torch and RDKit
 
@@ -105,6 +106,8 @@ def _zone(timezone: str | None) -> str:
     Raises:
         InputError: there is no such zone, or the machine's cannot be told.
     """
+    import tzlocal  # of the extra `pipeline`
+
     try:
         zone = timezone or tzlocal.get_localzone_name()
         return zoneinfo.ZoneInfo(zone).key

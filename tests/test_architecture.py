@@ -29,6 +29,7 @@ FLOORS = {
     "molvae.settings": 2,
     "molvae.tables": 2,
     "molvae.folders": 2,
+    "molvae.extras": 2,
     "molvae.workers": 2,
     "molvae.plugins": 2,
     "molvae.errors": 1,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from molvae.errors import InputError
+from molvae.extras import require
 from molvae.files import replacing
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _distance(ours: FcdStatistics, reference: FcdStatistics) -> float:
 
 def _answers(smiles: Sequence[str]) -> Iterator[np.ndarray]:
     """ChemNet's answers to batches of molecules, (up to _BATCH, 512) float64."""
+    require("fcd_torch", "the Fréchet ChemNet distance")
     import torch
     from fcd_torch.utils import get_one_hot
 

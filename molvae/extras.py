@@ -1,0 +1,32 @@
+"""Optional packages: installed with an extra of molvae, and required only by some jobs."""
+
+from importlib.util import find_spec
+
+from molvae.errors import MissingPackageError
+
+_EXTRAS = {"fcd_torch": "evaluate", "prefect": "pipeline"}
+"""Import name -> the extra that installs it."""
+
+
+def require(package: str, job: str) -> None:
+    """Check that an optional package is installed, without importing it.
+
+    Parameters
+    ----------
+    package : {"fcd_torch", "prefect"}
+        Import name of the package.
+    job : str
+        The job that needs it, as the message names it.
+
+    Raises
+    ------
+    MissingPackageError
+        The package is not installed.
+
+    Examples
+    --------
+    >>> require("prefect", "molvae design")
+    """
+    if find_spec(package) is None:
+        name = package.replace("_", "-")
+        raise MissingPackageError(f"{job} requires {name}; install it with: pip install 'molvae[{_EXTRAS[package]}]'")
