@@ -199,7 +199,7 @@ def measure(codec: Codec, known: Sequence[str], n: int) -> dict[str, Any]:
     encoding = codec.encode(test)
     back = codec.decode(encoding.z[:2_000])
     exact = np.mean([a is not None and a == b.smiles for a, b in zip(encoding.smiles, back, strict=False)])
-    points = codec.draw(n, 1)
+    points = codec.draw(n, seed=1)
     drawn = codec.decode(points, noise=0.6 if codec.model.is_noise_conditioned else 0.0, temperature=0.7, seed=1)
     rows = [row for row, molecule in enumerate(drawn) if molecule.smiles is not None]
     valid = [drawn[row].smiles or "" for row in rows]

@@ -48,7 +48,7 @@ def neighborhoods(codec: Codec, smiles: list[str]) -> None:
     )
     print("|---|---|---|---|---|")
     for radius in RADII:
-        tables = [codec.neighborhood(text, radius, n=5, decodes=3) for text in smiles]
+        tables = [codec.neighborhood(text, radius=radius, n=5, decodes=3) for text in smiles]
         counts = pd.DataFrame([table.attrs["counts"] for table in tables])
         share = counts.sum() / counts["decodes"].sum()
         similarity = pd.concat(tables)["similarity"].mean()
@@ -65,7 +65,7 @@ def paths(codec: Codec, pairs: list[tuple[str, str]]) -> None:
     for path in ("linear", "spherical"):
         counts, is_between = [], []
         for a, b in pairs:
-            table = codec.interpolate(a, b, 10, path)
+            table = codec.interpolate(a, b, steps=10, path=path)
             apart = table["similarity_to_b"].iloc[0]
             inner = table.iloc[1:-1].dropna(subset="smiles")
             counts.append(table.attrs["counts"])
@@ -80,7 +80,7 @@ def maps(codec: Codec, smiles: list[str]) -> None:
     print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbours by | trustworthiness | preservation@10 |")
     print("|---|---|---|---|")
     for method in ("pca", "tsne"):
-        drawn = codec.project(encoding, method)
+        drawn = codec.project(encoding, method=method)
         for line in drawn.quality.itertuples():
             numbers = f"{line.trustworthiness:.3f} | {line.preservation:.3f}"
             print(f"| {method} of {line.map} | {line.neighbors_by} | {numbers} |", flush=True)

@@ -85,7 +85,7 @@ def prior_rows(
 def sample_figures(
     codec: Codec, z: np.ndarray, noise: float, temperature: float, known: set[str], reference: FcdStatistics
 ) -> dict[str, float | None]:
-    decoded = codec.decode(z, noise, temperature, seed=1)
+    decoded = codec.decode(z, noise=noise, temperature=temperature, seed=1)
     rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
     smiles = [decoded[row].smiles or "" for row in rows]
     unique = set(smiles)

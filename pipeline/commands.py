@@ -63,7 +63,16 @@ def sample(
         for begin in range(0, n, _SAMPLED_ROWS):
             chunk_seed = seed if begin == 0 else integer_seed(seed, f"sample from {begin}")
             size = min(_SAMPLED_ROWS, n - begin)
-            rows = codec.sample(size, chunk_seed, tries, wanted, guidance, noise, temperature, spread)
+            rows = codec.sample(
+                size,
+                seed=chunk_seed,
+                tries=tries,
+                windows=wanted,
+                guidance=guidance,
+                noise=noise,
+                temperature=temperature,
+                spread=spread,
+            )
             writer.write(_decoded_table(rows))
             valid = [row.smiles for row in rows if row.smiles is not None]
             n_valid += len(valid)
@@ -140,7 +149,7 @@ def novelty(
     check_ending(out, _POINT_ENDINGS)
     file = open_molecules(source, smiles_column, id_column)
     codec = _codec(codec_name)
-    codec.applicability_domain([], percentile)  # fails before the file is read
+    codec.applicability_domain([], percentile=percentile)  # fails before the file is read
     nearest = None
     if reference is not None:
         library = (text for _, smiles, _, _ in _standardized(open_molecules(reference)) for text in smiles)
@@ -153,7 +162,9 @@ def novelty(
     n, counts, unread = 0, Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("novelty", None, "molecules") as bar, writing(out, kinds) as writer:
         for ids, smiles, reason, _ in _standardized(file):
-            table = codec.applicability_domain(smiles, percentile, nearest, remove_stereo)
+            table = codec.applicability_domain(
+                smiles, percentile=percentile, reference=nearest, remove_stereo=remove_stereo
+            )
             table["reason"] = [why or said for why, said in zip(reason, table["reason"], strict=True)]
             flags = [None if pd.isna(flag) else bool(flag) for flag in table["is_out"]]
             is_read = table["reconstruction_nats"].notna()
@@ -186,7 +197,9 @@ def decode(
         for place, chunk in enumerate(chunks):
             z = chunk[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             chunk_seed = seed if place == 0 else integer_seed(seed, f"decode chunk {place}")
-            table = _decoded_table(codec.decode(z, noise, temperature, chunk_seed, candidates))
+            table = _decoded_table(
+                codec.decode(z, noise=noise, temperature=temperature, seed=chunk_seed, beam_size=candidates)
+            )
             if has_ids:
                 table["id"] = [None if pd.isna(name) else str(name) for name in chunk["id"]]
             writer.write(table)

@@ -90,7 +90,7 @@ def _check(proposals: pd.DataFrame, reference: pd.DataFrame, campaign: Campaign,
         settings = settings.model_copy(update={"in_domain": False})
 
     def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-        reasons = codec.applicability_domain(smiles, percentile, remove_stereo=True)["reason"]
+        reasons = codec.applicability_domain(smiles, percentile=percentile, remove_stereo=True)["reason"]
         return [reason if isinstance(reason, str) else None for reason in reasons]
 
     return run_checks(proposals["smiles"].tolist(), settings, known, training, domain)

@@ -63,11 +63,11 @@ class EvaluatedCodec(Protocol):
         """As Codec.decode, greedy."""
         ...
 
-    def draw(self, n: int, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, *, seed: int = 0) -> np.ndarray:
         """As Codec.draw: the points that `sample` decodes."""
         ...
 
-    def sample(self, n: int, seed: int = 0, tries: int = 3) -> Sequence[_Decoded]:
+    def sample(self, n: int, *, seed: int = 0, tries: int = 3) -> Sequence[_Decoded]:
         """As Codec.sample."""
         ...
 

@@ -26,6 +26,7 @@ from molvae.codec.moves import (
     move,
     neighborhood,
 )
+from molvae.codec.results import Decoded, Encoding
 from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
 from molvae.codec.storage import read_codec, write_codec
 from molvae.codec.units import UNIT_PROPERTIES, explain_units
@@ -51,33 +52,6 @@ _BATCH = 512
 _ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
 _MAX_BEAM_SIZE = 1_000
 _WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """One row per input, in order.
-
-    z: (n, D) float32; NaN rows where not ok.
-    ok: (n,) bool.
-    reason: why a row is not ok, in words; None where it is.
-    smiles: canonical SMILES as encoded; None where the input is no molecule.
-    note: what was changed before encoding (a salt stripped, stereo dropped); None where nothing was.
-    """
-
-    z: np.ndarray
-    ok: np.ndarray
-    reason: list[str | None]
-    smiles: list[str | None]
-    note: list[str | None]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a point became: the text as written, its canonical SMILES, or the reason why it is no molecule."""
-
-    raw_smiles: str
-    smiles: str | None
-    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +86,7 @@ class Codec:
         """Whether its points become molecules, and not only fingerprints."""
         return isinstance(self.featurizer, TokenFeaturizer)
 
-    def encode(self, molecules: Iterable[Any] | str, remove_stereo: bool = False) -> Encoding:
+    def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
         """Points of molecules, in order: SMILES, a Series of them, or RDKit molecules.
 
         Each is standardized first (salts stripped, charges neutralized, canonical). One that is no molecule, or that
@@ -151,7 +125,7 @@ class Codec:
         return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)
 
     def decode(
-        self, z: np.ndarray, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, beam_size: int = 1
+        self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, beam_size: int = 1
     ) -> list[Decoded]:
         """One molecule, or a reason, per point (n, D), in order; greedy and exact unless asked.
 
@@ -233,6 +207,7 @@ class Codec:
     def draw(
         self,
         n: int,
+        *,
         seed: int = 0,
         windows: PropertyWindows | None = None,
         guidance: float = 1.0,
@@ -263,6 +238,7 @@ class Codec:
     def sample(
         self,
         n: int,
+        *,
         seed: int = 0,
         tries: int = 3,
         windows: PropertyWindows | None = None,
@@ -291,12 +267,12 @@ class Codec:
             raise InputError(f"tries: expected at least 1, got {tries}")
         noise = self.sampling.noise if noise is None else noise
         temperature = self.sampling.temperature if temperature is None else temperature
-        z = self.draw(n, seed, windows, guidance, spread)
+        z = self.draw(n, seed=seed, windows=windows, guidance=guidance, spread=spread)
         decoded = [Decoded("", None, "not decoded")] * n
         left = list(range(n))
         for attempt in range(tries):
             again_seed = integer_seed(seed, f"sample {attempt}")
-            again = self.decode(z[left], noise, temperature, again_seed)
+            again = self.decode(z[left], noise=noise, temperature=temperature, seed=again_seed)
             for row, molecule in zip(left, again, strict=True):
                 decoded[row] = molecule
             left = [row for row in left if decoded[row].smiles is None]
@@ -341,7 +317,7 @@ class Codec:
             next(lines)
             return [line.rstrip("\n") for line in lines]
 
-    def interpolate(self, a: Any, b: Any, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
+    def interpolate(self, a: Any, b: Any, *, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
         """Molecules on the way from a to b, decoded greedily: one row per distinct one, in order of `fraction`.
 
         steps: points, evenly spaced, both ends included; there stand a and b themselves. Another molecule stands where
@@ -360,6 +336,7 @@ class Codec:
     def neighborhood(
         self,
         smiles: Any,
+        *,
         radius: float = 0.5,
         n: int = 20,
         decodes: int = 3,
@@ -382,7 +359,7 @@ class Codec:
         """
         return neighborhood(self, smiles, radius, n, decodes, seed, noise, temperature)
 
-    def attribute_direction(self, smiles: Iterable[Any], values: Any, seed: int = 0) -> AttributeDirection:
+    def attribute_direction(self, smiles: Iterable[Any], values: Any, *, seed: int = 0) -> AttributeDirection:
         """The direction in which a value grows, by ridge regression of values (n,) on the points of molecules (n).
 
         values: numbers, one per molecule, None or NaN where there is none; or the name of one of
@@ -396,13 +373,13 @@ class Codec:
         Example:
             >>> codec = load_codec("moses")
             >>> lipophilic = codec.attribute_direction(codec.training_smiles()[:300], "logp")
-            >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, [0, 1])["distance"].tolist()
+            >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, distances=[0, 1])["distance"].tolist()
             [0.0, 1.0]
         """
         return attribute_direction(self, smiles, values, seed)
 
     def move(
-        self, smiles: Any, direction: AttributeDirection | np.ndarray, distances: Iterable[float] | None = None
+        self, smiles: Any, direction: AttributeDirection | np.ndarray, *, distances: Iterable[float] | None = None
     ) -> pd.DataFrame:
         """What a molecule becomes along a direction: one row per distance, in order, decoded greedily.
 
@@ -424,6 +401,7 @@ class Codec:
         direction: AttributeDirection | np.ndarray,
         smiles: Iterable[Any],
         values: str | PropertyFunction,
+        *,
         distances: Iterable[float] | None = None,
         seed: int = 0,
         n_random: int = 1,
@@ -447,6 +425,7 @@ class Codec:
         self,
         query: Iterable[Any] | str | Encoding,
         library: Iterable[Any] | str | Encoding,
+        *,
         k: int = 10,
         metric: CodeMetric = "cosine",
     ) -> pd.DataFrame:
@@ -466,7 +445,7 @@ class Codec:
         """
         return neighbors(self._encoded(query), self._encoded(library), k, metric)
 
-    def project(self, smiles: Iterable[Any] | Encoding, method: Method = "pca", seed: int = 0) -> MoleculeMap:
+    def project(self, smiles: Iterable[Any] | Encoding, *, method: Method = "pca", seed: int = 0) -> MoleculeMap:
         """Molecules on a plane by their codes, beside the same map of their fingerprints, and how far to trust either.
 
         smiles: molecules, or what `encode` made of them.
@@ -481,6 +460,7 @@ class Codec:
     def infill(
         self,
         text: str,
+        *,
         n: int = 10,
         seed: int = 0,
         temperature: float = 1.0,
@@ -516,6 +496,7 @@ class Codec:
     def explain_units(
         self,
         molecules: Iterable[Any] | str,
+        *,
         top: int = 5,
         units: Sequence[int] | None = None,
         properties: Sequence[str] = UNIT_PROPERTIES,
@@ -543,6 +524,7 @@ class Codec:
     def applicability_domain(
         self,
         molecules: Iterable[Any] | str,
+        *,
         percentile: float = 99.0,
         reference: Iterable[str] | Nearest | None = None,
         remove_stereo: bool = False,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from molvae.codec.results import Decoded
 from molvae.errors import InputError
 from molvae.latent import geometry
 from molvae.seeds import generator, integer_seed
 
 if TYPE_CHECKING:
-    from molvae.codec.codec import Codec, Decoded
+    from molvae.codec.codec import Codec
 
 PropertyFunction = Callable[[list[str]], Sequence[float] | np.ndarray | pd.Series]
 """Canonical SMILES to one number each, in order; NaN or None where there is none."""
@@ -104,7 +105,10 @@ def neighborhood(
     points = geometry.step_around(start.z, float(radius), n, generator(seed, "neighborhood"), codec.prior.factor)
     decoded = codec.decode(points)
     decoded += codec.decode(
-        np.repeat(points, decodes - 1, axis=0), noise, temperature, integer_seed(seed, "neighborhood")
+        np.repeat(points, decodes - 1, axis=0),
+        noise=noise,
+        temperature=temperature,
+        seed=integer_seed(seed, "neighborhood"),
     )
     drawn = Counter(made.smiles for made in decoded if made.smiles is not None)
     counts = {"decodes": len(decoded), "start": drawn.pop(start.smiles, 0), "distinct": len(drawn)}
@@ -175,7 +179,7 @@ def measure_direction(
     rows = np.flatnonzero(encoding.ok)
     if len(rows) < 2:
         raise InputError(f"a slope needs at least 2 molecules that can be read, got {len(rows)} of {len(encoding.ok)}")
-    random, like = generator(seed, "random direction"), codec.draw(2000, seed, spread=0.0)
+    random, like = generator(seed, "random direction"), codec.draw(2000, seed=seed, spread=0.0)
     vectors = {"attribute": vector}
     vectors |= {f"random {i + 1}": geometry.random_direction(codec.n_latent, random, like) for i in range(n_random)}
     z = encoding.z[rows]
@@ -300,7 +304,7 @@ def _whole(value: Any, least: int, name: str) -> int:
     return number
 
 
-def _as_table(decoded: "Sequence[Decoded]", rows: np.ndarray, lengths: np.ndarray, name: str) -> pd.DataFrame:
+def _as_table(decoded: Sequence[Decoded], rows: np.ndarray, lengths: np.ndarray, name: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "row": rows,

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from molvae.codec.results import Encoding
 from molvae.errors import InputError
 from molvae.latent.maps import Method, map_points, quality
 from molvae.latent.neighbors import nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from molvae.codec.codec import Encoding
 
 CodeMetric = Literal["cosine", "euclidean"]
 
@@ -70,7 +69,7 @@ class MoleculeMap:
         return figure
 
 
-def neighbors(query: "Encoding", library: "Encoding", k: int, metric: CodeMetric) -> pd.DataFrame:
+def neighbors(query: Encoding, library: Encoding, k: int, metric: CodeMetric) -> pd.DataFrame:
     """See Codec.neighbors."""
     from molvae.chem.fingerprints import tanimoto
 
@@ -99,7 +98,7 @@ def neighbors(query: "Encoding", library: "Encoding", k: int, metric: CodeMetric
     return table
 
 
-def map_molecules(encoding: "Encoding", method: Method, seed: int) -> MoleculeMap:
+def map_molecules(encoding: Encoding, method: Method, seed: int) -> MoleculeMap:
     """See Codec.map."""
     from molvae.chem.fingerprints import morgan_bits
 

@@ -5,7 +5,6 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -254,7 +253,7 @@ class _Search:
     def __post_init__(self) -> None:
         make = OPTIMIZERS[self.method]
         own = getattr(self.settings, self.method, None)
-        self.optimizer: LatentOptimizer = make(partial(self.codec.draw, spread=0.0), self.seed, own)
+        self.optimizer: LatentOptimizer = make(self._draw, self.seed, own)
         self.surrogate = Surrogate(self.settings.surrogate)
 
     def read_starts(self, start: Iterable[str] | None) -> None:
@@ -446,13 +445,18 @@ class _Search:
     def _room(self) -> int:
         return min(self.settings.batch_size, self.budget - len(self.scored))
 
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        return self.codec.draw(n, seed=seed, spread=0.0)
+
     def _decode(self, z: np.ndarray) -> list["Decoded"]:
         """What the points (n, D) decode to, in order; the levels of noise take the points in turn."""
         levels = self.settings.levels
         came: list[Any] = [None] * len(z)
         for place, (noise, temperature) in enumerate(levels[: len(z)]):
             seed = integer_seed(self.seed, f"search/decode/{self.n_proposed}/{place}")
-            came[place :: len(levels)] = self.codec.decode(z[place :: len(levels)], noise, temperature, seed)
+            came[place :: len(levels)] = self.codec.decode(
+                z[place :: len(levels)], noise=noise, temperature=temperature, seed=seed
+            )
         return came
 
     def _codes(self, proposals: list[_Proposal], is_start: bool) -> np.ndarray:

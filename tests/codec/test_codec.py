@@ -298,7 +298,9 @@ def test_draws_lie_as_far_about_the_codes_as_the_spread_says(small, tmp_path):
 def test_windows_are_not_blurred_by_the_spread():
     codec = molvae.load_codec("moses")
     assert codec.sampling.spread > 0
-    drawn, narrow, wide = (codec.draw(500, 1, {"logp": (0, 0.5)}, spread=spread) for spread in (None, 0, 1))
+    drawn, narrow, wide = (
+        codec.draw(500, seed=1, windows={"logp": (0, 0.5)}, spread=spread) for spread in (None, 0, 1)
+    )
     np.testing.assert_array_equal(drawn, narrow)
     assert codec.properties(wide)["logp"].std() > 1.5 * codec.properties(drawn)["logp"].std()
 

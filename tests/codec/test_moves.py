@@ -50,7 +50,7 @@ def untrained():
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
 def test_a_path_shows_each_molecule_once_where_it_came_first(codec, path):
-    table = codec.interpolate(ASPIRIN, DIAZEPAM, 15, path)
+    table = codec.interpolate(ASPIRIN, DIAZEPAM, steps=15, path=path)
     centre = codec.prior.mean if path == "spherical" else None
     z = codec.encode([ASPIRIN, DIAZEPAM]).z
     made = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path, centre))]
@@ -70,17 +70,17 @@ def test_a_path_shows_each_molecule_once_where_it_came_first(codec, path):
 
 
 def test_the_two_paths_differ(codec):
-    tables = [codec.interpolate(ASPIRIN, DIAZEPAM, 12, path) for path in ("linear", "spherical")]
+    tables = [codec.interpolate(ASPIRIN, DIAZEPAM, steps=12, path=path) for path in ("linear", "spherical")]
     assert tables[0]["smiles"].tolist() != tables[1]["smiles"].tolist()
 
 
 def test_a_path_from_a_molecule_to_itself_is_one_row(codec):
-    table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", 6)
+    table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", steps=6)
     assert table[["smiles", "n_steps", "similarity_to_b"]].to_numpy().tolist() == [[LIDOCAINE, 6, 1.0]]
 
 
 def test_steps_that_give_no_molecule_stay_with_their_reasons(untrained):
-    table = untrained.interpolate(ASPIRIN, PARACETAMOL, 5)
+    table = untrained.interpolate(ASPIRIN, PARACETAMOL, steps=5)
     assert table["step"].tolist() == [0, 1, 2, 3, 4]
     assert table["smiles"].isna().tolist() == [False, True, True, True, False]
     assert table["reason"].notna().tolist() == [False, True, True, True, False]
@@ -101,7 +101,7 @@ def test_steps_that_give_no_molecule_stay_with_their_reasons(untrained):
 )
 def test_a_path_that_cannot_be_gone_says_why(codec, a, b, steps, path, message):
     with pytest.raises(InputError, match=message):
-        codec.interpolate(a, b, steps, path)
+        codec.interpolate(a, b, steps=steps, path=path)
 
 
 def test_around_a_molecule_lie_others_each_once_and_counted(codec):
@@ -127,14 +127,14 @@ def test_the_first_decode_of_each_point_is_greedy(codec):
 
 
 def test_a_neighborhood_depends_on_its_seed_alone(codec):
-    first, again, other = (codec.neighborhood(ASPIRIN, 0.5, 5, 2, seed) for seed in (1, 1, 2))
+    first, again, other = (codec.neighborhood(ASPIRIN, n=5, decodes=2, seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert first["smiles"].tolist() != other["smiles"].tolist()
 
 
 def test_farther_away_molecules_are_less_alike(codec, molecules):
     def mean_similarity(radius):
-        tables = [codec.neighborhood(text, radius, n=5, decodes=2) for text in molecules[:4]]
+        tables = [codec.neighborhood(text, radius=radius, n=5, decodes=2) for text in molecules[:4]]
         return np.mean(
             [np.average([*t["similarity"], 1], weights=[*t["n_drawn"], t.attrs["counts"]["start"]]) for t in tables]
         )
@@ -224,7 +224,7 @@ def test_a_direction_that_cannot_be_learnt_says_why(codec, molecules, n, values,
 
 
 def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, logp):
-    table = codec.move(PARACETAMOL, logp, [2.0, 0.0, -2.0])
+    table = codec.move(PARACETAMOL, logp, distances=[2.0, 0.0, -2.0])
     expected = codec.decode(codec.encode([PARACETAMOL]).z + np.array([[2.0], [-2.0]]) * logp.vector)
     assert table["distance"].tolist() == [2, 0, -2]
     assert table["smiles"].tolist() == [expected[0].smiles, PARACETAMOL, expected[1].smiles]
@@ -233,8 +233,8 @@ def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, l
     typical = np.sqrt(np.trace(codec.prior.factor @ codec.prior.factor.T))
     np.testing.assert_allclose(usual["distance"], np.arange(-3, 4) / 4 * typical)
     np.testing.assert_array_equal(
-        codec.move(PARACETAMOL, 7 * logp.vector, [1.0, 2.0])["smiles"],
-        codec.move(PARACETAMOL, logp, np.array([1.0, 2.0]))["smiles"],
+        codec.move(PARACETAMOL, 7 * logp.vector, distances=[1.0, 2.0])["smiles"],
+        codec.move(PARACETAMOL, logp, distances=np.array([1.0, 2.0]))["smiles"],
     )
 
 
@@ -252,7 +252,7 @@ def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, l
 )
 def test_a_move_that_cannot_be_made_says_why(codec, direction, distances, message):
     with pytest.raises(InputError, match=message):
-        codec.move(PARACETAMOL, direction, distances)
+        codec.move(PARACETAMOL, direction, distances=distances)
 
 
 def test_logp_really_moves_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
@@ -269,7 +269,7 @@ def test_logp_really_moves_along_its_direction_and_not_along_a_random_one(codec,
 
 def test_what_was_measured_can_be_looked_at(codec, molecules, logp):
     measured = codec.measure_direction(
-        logp, molecules[200:204], lambda texts: [len(text) for text in texts], [1.0], 3, 2
+        logp, molecules[200:204], lambda texts: [len(text) for text in texts], distances=[1.0], seed=3, n_random=2
     )
     steps = measured.steps
     assert len(steps) == 4 * 3 * 3  # molecules, directions, distances
@@ -279,7 +279,9 @@ def test_what_was_measured_can_be_looked_at(codec, molecules, logp):
     assert steps["value"].isna().tolist() == steps["smiles"].isna().tolist()
     itself = steps[steps["distance"] == 0]
     assert itself["smiles"].tolist() == np.repeat(codec.encode(molecules[200:204]).smiles, 3).tolist()
-    again = codec.measure_direction(logp, molecules[200:204], lambda texts: [len(text) for text in texts], [-1.0], 3, 2)
+    again = codec.measure_direction(
+        logp, molecules[200:204], lambda texts: [len(text) for text in texts], distances=[-1.0], seed=3, n_random=2
+    )
     pd.testing.assert_frame_equal(again.steps, steps)
 
 
@@ -329,5 +331,8 @@ def test_the_standard_error_is_the_spread_of_the_slopes():
 
 def test_a_direction_can_be_made_by_hand(codec):
     by_hand = AttributeDirection(np.eye(codec.n_latent, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
-    learnt, plain = codec.move(ASPIRIN, by_hand, [3.0]), codec.move(ASPIRIN, np.eye(codec.n_latent)[0], [3.0])
+    learnt, plain = (
+        codec.move(ASPIRIN, by_hand, distances=[3.0]),
+        codec.move(ASPIRIN, np.eye(codec.n_latent)[0], distances=[3.0]),
+    )
     pd.testing.assert_frame_equal(learnt, plain)

@@ -104,7 +104,7 @@ def test_a_map_places_each_molecule_that_can_be_read(codec, library):
 
 
 def test_a_map_says_how_far_to_trust_it(codec, library):
-    quality = codec.project(library, "tsne").quality.set_index(["map", "neighbors_by"])
+    quality = codec.project(library, method="tsne").quality.set_index(["map", "neighbors_by"])
     assert quality.index.tolist() == [("codes", "codes"), ("codes", "fingerprints"), ("fingerprints", "fingerprints")]
     assert quality["trustworthiness"].between(0.5, 1).all()
     assert quality["preservation"].between(10 / 59, 1).all()  # better than chance
@@ -115,7 +115,7 @@ def test_a_map_says_how_far_to_trust_it(codec, library):
 
 def test_the_same_seed_the_same_map(codec, library):
     smiles = library.smiles[:30]
-    first, again = codec.project(smiles, "tsne", 3), codec.project(smiles, "tsne", 3)
+    first, again = codec.project(smiles, method="tsne", seed=3), codec.project(smiles, method="tsne", seed=3)
     pd.testing.assert_frame_equal(first.table, again.table)
     pd.testing.assert_frame_equal(first.quality, again.quality)
 
@@ -142,7 +142,7 @@ def test_a_map_of_three_and_of_two_molecules_is_made(codec):
 )
 def test_a_map_that_cannot_be_drawn_says_why(codec, smiles, method, message):
     with pytest.raises(InputError, match=message):
-        codec.project(smiles, method)
+        codec.project(smiles, method=method)
 
 
 def test_a_map_is_drawn_beside_that_of_fingerprints(codec, library):

@@ -28,7 +28,7 @@ SMILES = [
 
 
 def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-    return load_codec("moses").applicability_domain(smiles, percentile)["reason"].tolist()
+    return load_codec("moses").applicability_domain(smiles, percentile=percentile)["reason"].tolist()
 
 
 KNOWN = Known({"C": "CHEMBL17564", "C[Se]C": None}, ["CC(=O)Nc1ccc(O)cc1"], domain)

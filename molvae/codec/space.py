@@ -1,0 +1,86 @@
+"""The protocol of a latent space of molecules: all that a search needs of a codec."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+from molvae.codec.results import Decoded, Encoding
+
+
+class MoleculeSpace(Protocol):
+    """A latent space of molecules with an encoder, a decoder and a prior.
+
+    `Codec` implements it with a trained autoencoder, `ToyCodec` with a table of molecules. A search, the moves
+    between molecules and the figures of a codec need no more than this.
+
+    Implementations are deterministic: equal arguments, the seed included, give equal results.
+    """
+
+    @property
+    def n_latent(self) -> int:
+        """Number of latent dimensions, D."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Digest that identifies the space; a search resumes only in the space of its checkpoint."""
+        ...
+
+    def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
+        """Encode molecules to latent vectors.
+
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol, or str
+            SMILES or RDKit molecules. A molecule that cannot be encoded is a row with a reason.
+        remove_stereo : bool, default=False
+            Remove stereo before encoding.
+
+        Returns
+        -------
+        Encoding
+            One row per molecule, in order.
+        """
+        ...
+
+    def decode(self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0) -> list[Decoded]:
+        """Decode latent vectors to molecules.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        noise : float, default=0.0
+            Noise level in [0, 1]; 0 decodes the latent vector itself.
+        temperature : float, default=0.0
+            Sampling temperature of the decoder; 0 is greedy.
+        seed : int, default=0
+            Seed of the random numbers; unused if `noise` and `temperature` are 0.
+
+        Returns
+        -------
+        list of Decoded
+            One per row of `z`, in order.
+        """
+        ...
+
+    def draw(self, n: int, *, seed: int = 0, spread: float | None = None) -> np.ndarray:
+        """Draw latent vectors from the prior.
+
+        Parameters
+        ----------
+        n : int
+            Number of latent vectors.
+        seed : int, default=0
+            Seed of the random numbers.
+        spread : float or None, default=None
+            Standard deviation of the steps added to the draws, in units of the prior's; 0 adds none, None is the
+            default of the space.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Latent vectors, float32.
+        """
+        ...

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from molvae.codec import MoleculeSpace, ToyCodec
+
+ACETAMIDE, PICOLINE = "CC(N)=O", "Cc1ccccn1"
+
+
+@pytest.fixture(scope="module")
+def codec() -> MoleculeSpace:
+    return ToyCodec()
+
+
+def test_molecules_with_a_fingerprint_of_their_own_are_reconstructed() -> None:
+    codec = ToyCodec()
+    assert len(set(codec.molecules)) == len(codec.molecules) == 360
+    encoding = codec.encode(codec.molecules)
+    assert encoding.ok.all()
+    np.testing.assert_array_equal(encoding.z, codec.z)
+    pairs = list(zip(codec.decode(encoding.z), codec.molecules, strict=True))
+    assert sum(one.smiles == smiles for one, smiles in pairs) > 300
+    assert all(
+        row == codec.molecules.index(one.smiles)
+        for row, (one, _) in enumerate(pairs)
+        if sum((codec.z == codec.z[row]).all(1)) == 1
+    )
+
+
+def test_unknown_and_invalid_molecules_have_a_reason(codec: MoleculeSpace) -> None:
+    encoding = codec.encode(["NC(C)=O", PICOLINE, "nonsense", None])
+    assert encoding.ok.tolist() == [True, False, False, False]
+    assert encoding.smiles == [ACETAMIDE, PICOLINE, None, None]
+    assert [reason is None for reason in encoding.reason] == [True, False, False, False]
+    assert np.isnan(encoding.z).all(1).tolist() == [False, True, True, True]
+    assert codec.encode([]).z.shape == (0, codec.n_latent)
+
+
+def test_a_latent_vector_far_from_all_molecules_is_invalid(codec: MoleculeSpace) -> None:
+    near, far = codec.decode(np.stack([codec.encode([ACETAMIDE]).z[0], np.full(codec.n_latent, 50.0)]))
+    assert near.smiles == ACETAMIDE
+    assert far.smiles is None
+    assert far.reason is not None
+    assert codec.decode(np.empty((0, codec.n_latent))) == []
+
+
+def test_draws_and_noise_depend_on_the_seed_alone(codec: MoleculeSpace) -> None:
+    z = codec.draw(20, seed=3)
+    assert z.shape == (20, codec.n_latent)
+    assert z.dtype == np.float32
+    np.testing.assert_array_equal(codec.draw(20, seed=3, spread=0.0), z)
+    assert not np.array_equal(codec.draw(20, seed=4), z)
+    assert codec.decode(z, noise=0.3, seed=1) == codec.decode(z, noise=0.3, seed=1)
+    assert codec.decode(z, noise=0.9, seed=1) != codec.decode(z, noise=0.9, seed=2)
+
+
+def test_a_misread_molecule_is_reconstructed_as_another() -> None:
+    codec = ToyCodec(misread={ACETAMIDE: "CCNC(C)=O"})
+    assert codec.decode(codec.encode([ACETAMIDE]).z)[0].smiles == "CCNC(C)=O"
