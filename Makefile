@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
 .PHONY: design test check bench setup
 .DEFAULT_GOAL := design
@@ -24,8 +25,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/deptry .
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n 2 --dist loadfile \
+	$(THREADS) $(BIN)/pytest -n 2 --dist loadfile \
 		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
+	$(THREADS) $(BIN)/pytest -m slow tests/test_wheel.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py

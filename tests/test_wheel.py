@@ -1,0 +1,110 @@
+"""The built wheel: installed into a fresh environment outside the repository, it works without the checkout."""
+
+import shutil
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOSTILE = "raise SystemExit('a module of the working folder was imported')\n"
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with the wheel in it, and a working folder with modules of the same names."""
+
+    python: Path
+    folder: Path
+
+    def run(self, *command: str | Path, **variables: str) -> str:
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "PYTHONPATH": str(self.folder)} | variables
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def molvae(self, *arguments: str) -> str:
+        return self.run(self.python.with_name("molvae"), *arguments)
+
+
+def pip(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True, capture_output=True)
+
+
+def install(environment: Path, source: Path) -> None:
+    pip(
+        "--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", "--no-build-isolation", source
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: a build leaves files in its source folder."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("molvae", "pipeline", "data"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", out, source)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The dependencies are those of the running environment, never from the network."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=False, symlinks=True)
+    (packages,) = home.glob("lib/python*/site-packages")
+    shared = [path for path in sys.path if Path(path).name == "site-packages"] or site.getsitepackages()
+    (packages / "shared.pth").write_text("\n".join(shared) + "\n")
+    install(home, wheel)
+
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "pipeline.py").write_text(HOSTILE)
+    for name in ("pipeline", "data"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text(HOSTILE)
+    for name in ("moses", "druglike"):
+        (folder / "data" / name).mkdir()
+        (folder / "data" / name / "codec.json").write_text("not a codec")
+    return Environment(home / "bin" / "python", folder)
+
+
+def test_wheel_has_one_top_level_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition("/")[0] for name in archive.namelist()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {"molvae"}
+
+
+def test_installed_package_is_not_the_checkout(installed: Environment) -> None:
+    where = installed.run(installed.python, "-c", "import molvae.pipeline.cli as cli; print(cli.__file__)")
+    assert Path(where.strip()).is_relative_to(installed.python.parent.parent)
+
+
+def test_version_command(installed: Environment) -> None:
+    assert installed.molvae("--version") == f"molvae {version('molvae')}\n"
+
+
+def test_encode_command(installed: Environment) -> None:
+    (installed.folder / "in.smi").write_text("CC(=O)Nc1ccc(O)cc1\nnot a SMILES\n")
+    installed.molvae("encode", "in.smi", "-o", "out.parquet")
+    assert pd.read_parquet(installed.folder / "out.parquet")["ok"].tolist() == [True, False]
+
+
+def test_design_command(installed: Environment) -> None:
+    installed.molvae("design", "--out", "run", "--set", "search.budget=40")
+    candidates = pd.read_csv(installed.folder / "run" / "candidates.csv")
+    assert len(candidates) == 40
+    assert candidates["score"].between(0, 1).all()
+    assert candidates["smiles"].is_unique
