@@ -18,6 +18,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
+    def known_keys(cls) -> list[str]:
+        """Names of the keys, for messages about unknown ones."""
+        return list(cls.model_fields)
+
+    @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Self:
         """Checked settings.
 
@@ -56,7 +61,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
-def _explain(cls: type[BaseModel], problem: Any, where: str) -> str:
+def _explain(cls: type[Settings], problem: Any, where: str) -> str:
     """One pydantic problem in words: `campaign.toml [search] budgt: unknown key; did you mean budget?`."""
     *sections, key = [str(part) for part in problem["loc"]] or ["(whole file)"]
     place = f"{where} {'[' + '.'.join(sections) + '] ' if sections else ''}{key}"
@@ -71,19 +76,19 @@ def _explain(cls: type[BaseModel], problem: Any, where: str) -> str:
     return f"{place}: {message[0].lower()}{message[1:]} (got {problem['input']!r})"
 
 
-def _keys_at(cls: type[BaseModel], sections: list[str]) -> list[str]:
+def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
     """The known keys of the section at a path, looking through Optional, dict and list."""
-    found: list[type[BaseModel]] = [cls]
+    found: list[type[Settings]] = [cls]
     for name in sections:
-        below: list[type[BaseModel]] = []
+        below: list[type[Settings]] = []
         for model in found:
             field = model.model_fields.get(name)
             below += _models_in(field.annotation) if field else [model]
         found = below or found
-    return sorted({name for model in found for name in model.model_fields})
+    return sorted({name for model in found for name in model.known_keys()})
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> list[type[Settings]]:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from molvae.bundled import bundled
-from molvae.checks.checks import ChecksSettings
+from molvae.checks.settings import ChecksSettings
 from molvae.errors import InputError
 from molvae.features.views import FeatureSettings
 from molvae.scoring.objective import ObjectiveSettings
@@ -73,7 +73,7 @@ class Campaign(Settings):
     lead: LeadSection | None = None
     objective: ObjectiveSettings
     search: SearchSettings = SearchSettings()
-    checks: ChecksSettings = ChecksSettings()
+    checks: ChecksSettings = Field(default_factory=ChecksSettings)
 
     @field_validator("name")
     @classmethod

@@ -2,18 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from molvae.candidates.build import build_candidates
 from molvae.candidates.files import write_candidates
-from molvae.checks.checks import run_checks
-from molvae.chem.fingerprints import ReferenceSet
-from molvae.chem.molecules import inchikey, parse
-from molvae.chem.properties import count_open_stereo_centers
 from molvae.codec import Codec, load_codec
 from molvae.report.report import Report, write_report
 
@@ -25,7 +20,6 @@ from .run_dir import PUBLISHED, REPORT, RunDir
 from .summary import funnel
 
 VERSION = 1
-_REFERENCES_AT_ONCE = 50_000
 
 
 def validate(run: RunDir) -> Manifest:
@@ -43,11 +37,13 @@ def validate(run: RunDir) -> Manifest:
 
 def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Outcome:
     proposals = pd.read_parquet(run.proposals)
-    reference = pq.read_table(run.molecules, columns=["id", "smiles"]).to_pandas()
-    candidates = pd.concat([proposals, _check(proposals, reference, campaign, codec), _describe(proposals)], axis=1)
-    candidates = pd.concat([candidates, _nearest(proposals, reference)], axis=1)
-    order = candidates.sort_values(["passed", "score"], ascending=False, kind="stable", na_position="last")
-    candidates = order.reset_index(drop=True)
+    molecules = pq.read_table(run.molecules, columns=["id", "smiles"])
+    reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
+    terminal.say("  checking every molecule")
+    with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
+        candidates = build_candidates(proposals, reference, campaign.checks, codec, bar.advance)
+    for name, reason in candidates.attrs["skipped"].items():
+        log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)
     _report(folder / REPORT, candidates, run, campaign, codec)
     failed: Counter[str] = Counter()
@@ -72,57 +68,3 @@ def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaig
         facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"},
     )
     write_report(path, report)
-
-
-def _check(proposals: pd.DataFrame, reference: pd.DataFrame, campaign: Campaign, codec: Codec) -> pd.DataFrame:
-    terminal.say("  checking every molecule")
-    settings, training = campaign.checks, None
-    if settings.in_training:
-        training = codec.training_smiles()
-        if training is None:
-            log.warning(
-                "the training set of codec %s is not known here; whether molecules are in it is not checked", codec.name
-            )
-            settings = settings.model_copy(update={"in_training": False})
-    known = dict(zip(reference["smiles"], reference["id"], strict=True))
-    if settings.in_domain and codec.calibration is None:
-        log.warning("the domain of codec %s was never measured; whether molecules are in it is not checked", codec.name)
-        settings = settings.model_copy(update={"in_domain": False})
-
-    def domain(smiles: Sequence[str], percentile: float) -> list[str | None]:
-        reasons = codec.applicability_domain(smiles, percentile=percentile, remove_stereo=True)["reason"]
-        return [reason if isinstance(reason, str) else None for reason in reasons]
-
-    return run_checks(proposals["smiles"].tolist(), settings, known, training, domain)
-
-
-def _describe(proposals: pd.DataFrame) -> pd.DataFrame:
-    smiles = proposals["smiles"]
-    return pd.DataFrame(
-        {
-            "inchikey": [inchikey(text) for text in smiles],
-            "open_stereo_centers": [count_open_stereo_centers(parse(text)) for text in smiles],
-        }
-    )
-
-
-def _nearest(proposals: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """The most similar molecule of the library for each proposal; the first of equals."""
-    smiles = proposals["smiles"].tolist()
-    best = np.full(len(smiles), -1.0, np.float32)
-    row = np.zeros(len(smiles), np.int64)
-    with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
-        for begin in range(0, len(reference), _REFERENCES_AT_ONCE):
-            part = reference["smiles"].iloc[begin : begin + _REFERENCES_AT_ONCE].tolist()
-            index, similarity = ReferenceSet(part).nearest(smiles)
-            is_nearer = similarity > best
-            best[is_nearer], row[is_nearer] = similarity[is_nearer], index[is_nearer] + begin
-            bar.advance(len(part))
-    nearest = reference.iloc[row].reset_index(drop=True)
-    return pd.DataFrame(
-        {
-            "nearest_reference": nearest["id"].where(nearest["id"].notna(), nearest["smiles"]),
-            "nearest_reference_smiles": nearest["smiles"],
-            "nearest_reference_similarity": best.astype(float).round(6),  # float32 knows no more digits
-        }
-    )

@@ -1,54 +1,91 @@
-"""The candidate table, one row per distinct molecule that a search proposed: its columns, and their check."""
+"""The columns of the candidate table, which holds one row per scored molecule of a search."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from molvae.errors import InputError
 
+Kind = Literal["text", "number", "integer", "flag"]
+
 
 @dataclass(frozen=True)
 class Column:
-    """One documented column; a name that ends in `*` stands for a family (value_logp, value_qed, ...)."""
+    """A column of the candidate table.
+
+    Parameters
+    ----------
+    name : str
+        Name; one that ends in `*` is a family (`value_*`: `value_logp`, `value_qed`, ...).
+    kind : {"text", "number", "integer", "flag"}
+        Type of the values.
+    meaning : str
+        Description, for the documentation and the report.
+    needed : bool, default=True
+        Whether every candidate table has it.
+    """
 
     name: str
-    kind: str  # "text", "number", "integer" or "flag"
+    kind: Kind
     meaning: str
     needed: bool = True
 
 
 PROPOSAL_COLUMNS = (
-    Column("candidate_id", "text", "C and a number, in the order in which molecules were first scored"),
-    Column("smiles", "text", "canonical SMILES; no two rows bear the same"),
-    Column("raw_smiles", "text", "the text exactly as the decoder wrote it, or the start molecule's own SMILES"),
-    Column("round", "integer", "round of the search that proposed it; 0 for a scored start"),
-    Column("parent_id", "text", "candidate_id of the molecule whose point was moved; empty where there is none"),
-    Column("latent_row", "integer", "row of the search's latent.npy that was decoded to it"),
-    Column("score", "number", "the objective, in [0, 1], higher is better; empty where a term failed"),
-    Column("value_*", "number", "a property in its own unit", needed=False),
-    Column("score_*", "number", "the same property as a desirability in [0, 1]", needed=False),
+    Column("candidate_id", "text", "C and a number, in the order of scoring"),
+    Column("smiles", "text", "canonical SMILES; unique in the table"),
+    Column("raw_smiles", "text", "SMILES as the decoder generated it; of a start molecule, as the user gave it"),
+    Column("round", "integer", "round of the search; 0 for start molecules"),
+    Column("parent_id", "text", "candidate_id of the parent; empty if there is none"),
+    Column("latent_row", "integer", "row of its latent vector in the search's latent.npy"),
+    Column("score", "number", "score of the objective in [0, 1], higher is better; empty if a term failed"),
+    Column("value_*", "number", "value of a term, in the unit of the property", needed=False),
+    Column("score_*", "number", "desirability of a term, in [0, 1]", needed=False),
 )
 
 CANDIDATE_COLUMNS = (
     *PROPOSAL_COLUMNS,
-    Column("check_*", "text", "`pass`, or the reason why the molecule failed this check", needed=False),
-    Column("passed", "flag", "whether every check passed"),
-    Column("reason", "text", "every failed check's reason, joined by `; `; empty where passed"),
-    Column("nearest_reference", "text", "id (the user's own, else the SMILES) of the most similar reference molecule"),
-    Column("nearest_reference_smiles", "text", "its canonical SMILES"),
-    Column("nearest_reference_similarity", "number", "Tanimoto similarity to it, Morgan radius 2, 2,048 bits"),
+    Column("check_*", "text", "`pass`, or the reason why the molecule fails this check", needed=False),
+    Column("passed", "flag", "whether the molecule passes every check"),
+    Column("reason", "text", "reasons of all failed checks, joined by `; `; empty if the molecule passes"),
+    Column("nearest_reference", "text", "id of the most similar reference molecule; its SMILES if it has no id"),
+    Column("nearest_reference_smiles", "text", "canonical SMILES of the most similar reference molecule"),
+    Column(
+        "nearest_reference_similarity",
+        "number",
+        "Tanimoto similarity to it (Morgan fingerprints, radius 2, 2,048 bits)",
+    ),
     Column("inchikey", "text", "standard InChIKey"),
-    Column("open_stereo_centers", "integer", "stereo centres whose configuration the SMILES leaves open"),
+    Column("open_stereo_centers", "integer", "number of stereocenters with undefined configuration"),
 )
 
 
 def check_table(
     table: pd.DataFrame, columns: tuple[Column, ...], where: str, may_hold_more: bool = False
 ) -> pd.DataFrame:
-    """The same table, once it is known to hold the columns; others only where it may hold more.
+    """The same table, after its columns are checked.
 
-    Raises:
-        InputError: a column is missing, of the wrong kind or unknown; or ids or SMILES stand twice.
+    Parameters
+    ----------
+    table : DataFrame
+        Table to check.
+    columns : tuple of Column
+        Columns that it must or may have.
+    where : str
+        Name of the table, for error messages.
+    may_hold_more : bool, default=False
+        Whether other columns are allowed.
+
+    Returns
+    -------
+    DataFrame
+        The table.
+
+    Raises
+    ------
+    InputError
+        A column is missing, unknown or of the wrong kind, or an id or SMILES occurs twice.
     """
     names = {column.name: column for column in columns}
     families = tuple(column.name[:-1] for column in columns if column.name.endswith("*"))
@@ -66,13 +103,13 @@ def check_table(
         if not _is_kind(table[name], column.kind):
             raise InputError(f"{where}: column {name}: expected {column.kind}, got {table[name].dtype}")
     for key in ("candidate_id", "smiles"):
-        twice = table[key][table[key].duplicated()]
-        if len(twice):
-            raise InputError(f"{where}: {key} {twice.iloc[0]} stands twice; it must be unique")
+        repeated = table[key][table[key].duplicated()]
+        if len(repeated):
+            raise InputError(f"{where}: {key} {repeated.iloc[0]} occurs twice; it must be unique")
     return table
 
 
-def _is_kind(values: pd.Series, kind: str) -> bool:
+def _is_kind(values: pd.Series, kind: Kind) -> bool:
     if kind == "text":
         return bool(values.map(lambda v: v is None or isinstance(v, str) or v != v).all())
     if kind == "integer":

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.candidates.files import arrange
-from molvae.checks.checks import PASS
+from molvae.checks.check import PASS
 from molvae.chem.drawing import draw_svg
 from molvae.chem.properties import PROPERTIES
 from molvae.chem.scaffolds import first_of_each

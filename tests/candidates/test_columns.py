@@ -19,29 +19,29 @@ def proposals(**changes):
     return pd.DataFrame({**columns, **changes})
 
 
-def test_a_good_table_passes_as_it_is():
+def test_a_valid_table_is_returned_unchanged():
     table = proposals()
     assert check_table(table, PROPOSAL_COLUMNS, "here") is table
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "fact"),
     [
-        ({"colour": [1, 2]}, "unknown column colour"),
-        ({"round": [0.5, 1]}, "column round: expected integer"),
-        ({"score": ["high", "low"]}, "column score: expected number"),
-        ({"smiles": ["C", "C"]}, "smiles C stands twice"),
-        ({"candidate_id": ["C1", "C1"]}, "candidate_id C1 stands twice"),
-        ({"smiles": [1, 2]}, "column smiles: expected text"),
+        ({"colour": [1, 2]}, "colour"),
+        ({"round": [0.5, 1]}, "round: expected integer"),
+        ({"score": ["high", "low"]}, "score: expected number"),
+        ({"smiles": ["C", "C"]}, "smiles C "),
+        ({"candidate_id": ["C1", "C1"]}, "candidate_id C1 "),
+        ({"smiles": [1, 2]}, "smiles: expected text"),
     ],
 )
-def test_a_bad_table_is_told_where(changes, words):
-    with pytest.raises(InputError, match=words):
+def test_an_invalid_table_is_refused_with_the_column(changes, fact):
+    with pytest.raises(InputError, match=f"^proposals.parquet: .*{fact}"):
         check_table(proposals(**changes), PROPOSAL_COLUMNS, "proposals.parquet")
 
 
 def test_missing_columns_are_named():
-    with pytest.raises(InputError, match="no column passed, reason"):
+    with pytest.raises(InputError, match="passed, reason"):
         check_table(proposals(), CANDIDATE_COLUMNS, "candidates.csv")
 
 

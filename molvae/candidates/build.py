@@ -1,0 +1,101 @@
+"""The candidate table of a search: its proposals, checked, and compared with the reference library."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS, check_table
+from molvae.checks.check import CheckContext, Library, TrainedCodec
+from molvae.checks.run import run_checks
+from molvae.checks.settings import ChecksSettings
+from molvae.chem.fingerprints import ReferenceSet
+from molvae.chem.molecules import inchikey, parse
+from molvae.chem.properties import count_open_stereo_centers
+from molvae.errors import InputError
+
+_REFERENCES_AT_ONCE = 50_000
+
+
+def build_candidates(
+    proposals: pd.DataFrame,
+    reference: Library,
+    settings: ChecksSettings | None = None,
+    codec: TrainedCodec | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """The candidate table of the molecules that a search scored.
+
+    Parameters
+    ----------
+    proposals : DataFrame
+        Result of `molvae.optimize`, or `SearchResult.table`: one row per scored molecule.
+    reference : mapping or iterable of str
+        Reference library: canonical SMILES, or a mapping of canonical SMILES to ids (None if a molecule has none).
+    settings : ChecksSettings, optional
+        Limits of the checks; by default those of an oral drug.
+    codec : Codec, optional
+        Codec of the search, for the checks `in_training` and `in_domain`.
+    progress : callable, optional
+        Called with the number of reference molecules of each chunk once it is compared.
+
+    Returns
+    -------
+    DataFrame
+        One row per molecule with the columns of `CANDIDATE_COLUMNS`: molecules that passed every check first, each
+        group by descending score. ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
+
+    Raises
+    ------
+    InputError
+        `proposals` is not a table of proposals, or there is no reference molecule.
+
+    Examples
+    --------
+    >>> import molvae
+    >>> proposals = molvae.optimize(lambda smiles: [-len(s) for s in smiles], budget=100)  # doctest: +SKIP
+    >>> candidates = molvae.build_candidates(proposals, reference=["CCO"])  # doctest: +SKIP
+    """
+    check_table(proposals, PROPOSAL_COLUMNS, "proposals")
+    library = reference if isinstance(reference, Mapping) else dict.fromkeys(reference)
+    if not library:
+        raise InputError("reference: expected at least one molecule, got none")
+    smiles = proposals["smiles"].tolist()
+    checked = run_checks(smiles, settings, CheckContext(library, codec))
+    described = pd.DataFrame(
+        {
+            "inchikey": [inchikey(one) for one in smiles],
+            "open_stereo_centers": [count_open_stereo_centers(parse(one)) for one in smiles],
+        }
+    )
+    nearest = _nearest_reference(smiles, library, progress)
+    candidates = pd.concat([proposals.reset_index(drop=True), checked, described, nearest], axis=1)
+    candidates = candidates.sort_values(
+        ["passed", "score"], ascending=False, kind="stable", na_position="last", ignore_index=True
+    )
+    candidates.attrs = {"skipped": checked.attrs["skipped"]}
+    return check_table(candidates, CANDIDATE_COLUMNS, "candidates")
+
+
+def _nearest_reference(
+    smiles: list[str], library: Mapping[str, str | None], progress: Callable[[int], None] | None
+) -> pd.DataFrame:
+    """The most similar molecule of the library for each molecule; the first one among equals."""
+    members = list(library)
+    best = np.full(len(smiles), -1.0, np.float32)
+    row = np.zeros(len(smiles), np.int64)
+    for begin in range(0, len(members), _REFERENCES_AT_ONCE):
+        part = members[begin : begin + _REFERENCES_AT_ONCE]
+        index, similarity = ReferenceSet(part).nearest(smiles)
+        is_nearer = similarity > best
+        best[is_nearer], row[is_nearer] = similarity[is_nearer], index[is_nearer] + begin
+        if progress is not None:
+            progress(len(part))
+    nearest = [members[i] for i in row]
+    return pd.DataFrame(
+        {
+            "nearest_reference": pd.Series([library[one] or one for one in nearest], dtype=object),
+            "nearest_reference_smiles": pd.Series(nearest, dtype=object),
+            "nearest_reference_similarity": best.astype(float).round(6),  # float32 has no more digits
+        }
+    )

@@ -1,0 +1,144 @@
+"""Run the checks over molecules: one row per molecule, one column per check."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from molvae.checks.check import PASS, Check, CheckContext, Library, MissingData, Molecule, TrainedCodec
+from molvae.checks.checks import load_checks
+from molvae.checks.settings import ChecksSettings
+from molvae.chem.molecules import canonicalize, parse
+from molvae.errors import InputError
+
+NOT_CHECKED = "not checked: invalid SMILES"
+
+
+def check_molecules(
+    smiles: Iterable[str],
+    settings: ChecksSettings | None = None,
+    reference: Library | None = None,
+    codec: TrainedCodec | None = None,
+) -> pd.DataFrame:
+    """The result of all checks for molecules given as any SMILES.
+
+    Parameters
+    ----------
+    smiles : iterable of str
+        Molecules to check.
+    settings : ChecksSettings, optional
+        Limits; by default those of an oral drug.
+    reference : mapping or iterable of str, optional
+        Molecules that are not novel, as SMILES, or a mapping of SMILES to ids. They are canonicalized, about 0.1 ms
+        each. Without a reference the check `in_reference` is skipped.
+    codec : Codec, optional
+        Codec whose training set the check `in_training` uses, and whose applicability domain `in_domain` uses.
+
+    Returns
+    -------
+    DataFrame
+        One row per molecule, in order, with the columns `smiles` (canonical, None if invalid) and those of
+        `run_checks`.
+
+    Raises
+    ------
+    InputError
+        A molecule of the reference is invalid, or `in_domain` is on and there is no codec.
+
+    Examples
+    --------
+    >>> table = check_molecules(["O=CCCCCCCC", "C1CC"], ChecksSettings(mol_weight=False))
+    >>> table["reason"].tolist()[0]
+    'BRENK: Aliphatic long chain; BRENK: aldehyde'
+    >>> table["passed"].tolist()
+    [False, False]
+    """
+    raw_smiles = list(smiles)
+    canonical = [canonicalize(one).smiles for one in raw_smiles]
+    library = None if reference is None else _canonical_library(reference)
+    table = run_checks(
+        [one or raw for one, raw in zip(canonical, raw_smiles, strict=True)], settings, CheckContext(library, codec)
+    )
+    table.insert(0, "smiles", pd.Series(canonical, dtype=object))
+    return table
+
+
+def run_checks(
+    smiles: Sequence[str], settings: ChecksSettings | None = None, context: CheckContext | None = None
+) -> pd.DataFrame:
+    """The result of all checks for molecules given as canonical SMILES.
+
+    A check whose data the context lacks is skipped: it has no column, and ``attrs["skipped"]`` of the table maps its
+    name to the reason.
+
+    Parameters
+    ----------
+    smiles : sequence of str
+        Canonical SMILES. A string that RDKit cannot read fails with that reason; it raises no exception.
+    settings : ChecksSettings, optional
+        Limits; by default those of an oral drug.
+    context : CheckContext, optional
+        Reference library and codec.
+
+    Returns
+    -------
+    DataFrame
+        One row per molecule, in order: ``check_<name>`` ("pass" or the reason) for each check, `passed`, and `reason`
+        (the reasons of all failed checks, joined by "; ", or None).
+
+    Raises
+    ------
+    InputError
+        `in_domain` is on and there is no codec, or a check of a plug-in returns the wrong number of answers.
+    """
+    invalid: dict[int, str] = {}
+    molecules: dict[int, Molecule] = {}
+    for row, raw in enumerate(smiles):
+        try:
+            molecules[row] = Molecule(raw, parse(raw))
+        except InputError as error:
+            invalid[row] = f"invalid SMILES: {canonicalize(raw).reason or error}"
+    table = pd.DataFrame(index=range(len(smiles)))
+    failed: dict[int, list[str]] = {row: [reason] for row, reason in invalid.items()}
+    checks, skipped = _make_checks(settings, context or CheckContext())
+    for name, check in checks.items():
+        answers = check(list(molecules.values()))
+        if len(answers) != len(molecules):
+            raise InputError(f"check {name}: expected {len(molecules)} answers, one per molecule, got {len(answers)}")
+        reasons = dict(zip(molecules, answers, strict=True))
+        table[f"check_{name}"] = [NOT_CHECKED if row in invalid else reasons[row] or PASS for row in table.index]
+        for row, reason in reasons.items():
+            if reason:
+                failed.setdefault(row, []).append(reason)
+    table["passed"] = [row not in failed for row in table.index]
+    table["reason"] = pd.Series(
+        ["; ".join(failed[row]) if row in failed else None for row in table.index], dtype=object
+    )
+    table.attrs["skipped"] = skipped
+    return table
+
+
+def _make_checks(settings: ChecksSettings | None, context: CheckContext) -> tuple[dict[str, Check], dict[str, str]]:
+    """The checks that are on, and the reasons why others of these are skipped."""
+    entries = load_checks()
+    checks: dict[str, Check] = {}
+    skipped: dict[str, str] = {}
+    for name, limit in (settings or ChecksSettings()).limits().items():
+        try:
+            checks[name] = entries[name].make(limit, context)
+        except MissingData as error:
+            skipped[name] = str(error)
+    return checks, skipped
+
+
+def _canonical_library(library: Library) -> Library:
+    """The same library with canonical SMILES."""
+    if isinstance(library, Mapping):
+        return {_canonical(smiles, row): label for row, (smiles, label) in enumerate(library.items(), start=1)}
+    return [_canonical(smiles, row) for row, smiles in enumerate(library, start=1)]
+
+
+def _canonical(smiles: str, row: int) -> str:
+    canonical, reason, *_ = canonicalize(smiles)
+    if canonical is None:
+        raise InputError(f"reference, row {row}: {smiles!r}: {reason}")
+    return canonical

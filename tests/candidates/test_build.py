@@ -1,0 +1,83 @@
+import pandas as pd
+import pytest
+
+from molvae.candidates.build import build_candidates
+from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS
+from molvae.candidates.files import read_candidates, write_candidates
+from molvae.checks.settings import ChecksSettings
+from molvae.errors import InputError
+
+PHENOL, PARACETAMOL, ALANINAMIDE = "Oc1ccccc1", "CC(=O)Nc1ccc(O)cc1", "CC(N)C(N)=O"
+
+
+@pytest.fixture
+def proposals() -> pd.DataFrame:
+    """Four molecules in the order of scoring."""
+    return pd.DataFrame(
+        {
+            "candidate_id": ["C1", "C2", "C3", "C4"],
+            "smiles": [PHENOL, PARACETAMOL, ALANINAMIDE, "C[NH3+]"],
+            "raw_smiles": [PHENOL, PARACETAMOL, ALANINAMIDE, "C[NH3+]"],
+            "round": [0, 0, 1, 1],
+            "parent_id": [None, None, "C1", "C1"],
+            "latent_row": [0, 1, 2, 3],
+            "score": [0.2, 0.8, float("nan"), 0.9],
+        }
+    )
+
+
+SETTINGS = ChecksSettings(mol_weight=False, alerts=False)
+
+
+def test_candidates_that_passed_come_first_by_descending_score(proposals: pd.DataFrame) -> None:
+    candidates = build_candidates(proposals, {"NCC": "amine"}, SETTINGS)
+    assert candidates["candidate_id"].tolist() == ["C2", "C1", "C3", "C4"]
+    assert candidates["passed"].tolist() == [True, True, True, False]
+    assert candidates["open_stereo_centers"].tolist() == [0, 0, 1, 0]
+    assert candidates["inchikey"][1] == "ISWSIDIOOBJBQZ-UHFFFAOYSA-N"
+
+
+def test_the_nearest_reference_is_named_by_its_id_or_smiles(proposals: pd.DataFrame) -> None:
+    reference = {"Nc1ccccc1": None, PARACETAMOL: "CHEMBL112", "CC(N)=O": "acetamide"}
+    steps: list[int] = []
+    candidates = build_candidates(proposals, reference, SETTINGS, progress=steps.append).set_index("candidate_id")
+    assert candidates.loc["C1", "nearest_reference"] == "Nc1ccccc1"
+    assert candidates.loc["C2", "nearest_reference"] == "CHEMBL112"
+    assert candidates.loc["C2", "nearest_reference_similarity"] == 1
+    assert candidates.loc["C2", "check_in_reference"].endswith("CHEMBL112")
+    assert candidates.loc["C3", "nearest_reference_smiles"] == "CC(N)=O"
+    assert sum(steps) == 3
+
+
+def test_the_first_of_equally_similar_references_is_taken(
+    proposals: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("molvae.candidates.build._REFERENCES_AT_ONCE", 1)
+    candidates = build_candidates(proposals, ["OCCO", "Cc1ccccc1O", "Oc1ccccc1C"], SETTINGS)
+    assert candidates.set_index("candidate_id").loc["C1", "nearest_reference"] == "Cc1ccccc1O"
+
+
+def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
+    candidates = build_candidates(proposals, ["CCO"])
+    assert list(candidates.attrs["skipped"]) == ["in_training"]
+    assert "check_in_training" not in candidates
+
+
+def test_the_table_has_the_documented_columns(proposals: pd.DataFrame) -> None:
+    names = {column.name for column in CANDIDATE_COLUMNS if not column.name.endswith("*")}
+    assert names <= set(build_candidates(proposals, ["CCO"]))
+    assert set(proposals) >= {column.name for column in PROPOSAL_COLUMNS if not column.name.endswith("*")}
+
+
+def test_columns_of_plugin_checks_survive_the_files(proposals: pd.DataFrame, tmp_path) -> None:
+    candidates = build_candidates(proposals, ["CCO"], SETTINGS).assign(check_plugin=["pass", "no", "pass", "pass"])
+    write_candidates(tmp_path, candidates)
+    for name in ("candidates.csv", "candidates.parquet"):
+        assert read_candidates(tmp_path / name)["check_plugin"].tolist() == ["pass", "no", "pass", "pass"]
+
+
+def test_tables_that_cannot_be_used_are_refused(proposals: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="candidate_id"):
+        build_candidates(pd.DataFrame({"smiles": ["C"]}), ["CCO"])
+    with pytest.raises(InputError, match="reference"):
+        build_candidates(proposals, [])
