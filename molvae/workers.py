@@ -1,7 +1,8 @@
-"""Rows through a function in worker processes, so that a molecule which crashes or hangs RDKit costs one row only.
+"""Mappers: apply a function to many rows, in worker processes or in this one; a failing row costs only itself.
 
-The workers are plain subprocesses, not multiprocessing's: a script needs no `if __name__ == "__main__"`, nothing of the
-parent (threads, torch) is copied, and they end by themselves when the parent does, however it ends.
+A molecule can crash RDKit or hang it. The workers are plain subprocesses, not those of multiprocessing: a script
+needs no `if __name__ == "__main__"`, no state of the parent (threads, torch) is copied, and they end when the parent
+ends, however it ends.
 """
 
 import json
@@ -23,7 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import Empty, LifoQueue
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from molvae.errors import InputError, MolvaeError
 
@@ -31,10 +32,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WALL_PER_CPU = 10
-_STRIKES = 2
+_MAX_DEATHS = 2
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}  # RDKit frees many small things: a tenth faster
-_UNTIMED = 0.02  # of a row's time, may have gone by on the timers that it begins with
+_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}  # RDKit frees many small blocks: 10 % faster
+_TIMER_SLACK = 0.02  # share of a row's time limit that may have passed when the row begins
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from molvae.workers import _serve; "
     "_serve(*map(int, sys.argv[2:]))"
@@ -43,74 +44,174 @@ _START = (
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """What stands in the place of a row's result when the row crashed, hung or exhausted its worker."""
+    """The result of a row that raised an error, crashed its worker or exceeded a limit.
+
+    Parameters
+    ----------
+    reason : str
+        Why there is no result; the part before the first colon is the kind.
+    """
 
     reason: str
 
 
-def map_rows(
-    function: Callable[[T], R],
-    chunks: Iterable[Sequence[T]],
-    n_workers: int | None = None,
-    seconds_per_row: float = 2.0,
-    megabytes: int = 2000,
-) -> Iterator[list[R | WorkerFailure]]:
-    """For each chunk of rows the list of results, in order; a row that could not be finished is a WorkerFailure.
+class Mapper(Protocol):
+    """Applies a function to chunks of rows; results keep the order of the rows."""
 
-    The function takes one row, and lives in a module that can be imported (no lambda). Chunks of some hundred rows keep
-    the cost of passing them small; at most a few chunks are read ahead. A row may use `seconds_per_row` of processor
-    time (ten times that by the clock) and `megabytes` beyond what the worker had at its start. A row over a limit, or
-    one that ends its worker, is tried once more alone, so that a busy machine costs no molecule. An exception by which
-    RDKit speaks of a molecule (ValueError, RuntimeError, MemoryError, ...) fails its row.
+    def __call__(
+        self,
+        function: Callable[[T], R],
+        chunks: Iterable[Sequence[T]],
+        *,
+        seconds_per_row: float = 2.0,
+        megabytes: int = 2000,
+    ) -> Iterator[list[R | WorkerFailure]]:
+        """The results of each chunk, in order.
 
-    n_workers: default one per core.
+        Parameters
+        ----------
+        function : callable
+            Takes one row. It must be importable (no lambda) and picklable, for it may run in another process.
+        chunks : iterable of sequences of rows
+            Read lazily. A few hundred rows per chunk keep the cost of passing them small.
+        seconds_per_row : float, default=2.0
+            Limit of processor time per row; of wall-clock time, ten times as much.
+        megabytes : int, default=2000
+            Limit of memory per worker, on top of what it uses at its start.
 
-    Raises:
-        MolvaeError: the workers cannot start, or the function has a fault (TypeError, AttributeError, ...).
+        Yields
+        ------
+        list
+            One result per row of the chunk. A row that raises an error with which RDKit rejects a molecule (ValueError,
+            RuntimeError, MemoryError, ...), crashes its worker or exceeds a limit is a `WorkerFailure`.
+
+        Raises
+        ------
+        MolvaeError
+            The function has a bug (TypeError, AttributeError, ...), or the workers cannot start.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalProcesses:
+    """Mapper over worker processes on this machine.
+
+    At most a few chunks are read ahead. A row that crashes its worker or exceeds a limit is tried once more on its own,
+    so that no molecule is lost because the machine is busy.
+
+    Parameters
+    ----------
+    n_workers : int or None, default=None
+        Number of worker processes; None takes one per available core.
+
+    Raises
+    ------
+    InputError
+        `n_workers` is below 1.
     """
-    n_workers = n_cores() if n_workers is None else n_workers
-    if n_workers < 1:
-        raise InputError(f"n_workers: expected 1 or more, got {n_workers}")
-    if not seconds_per_row > 0:
-        raise InputError(f"seconds_per_row: expected more than 0, got {seconds_per_row}")
-    crew = _Crew(pickle.dumps((function, seconds_per_row, megabytes)), seconds_per_row, megabytes)
-    threads = ThreadPoolExecutor(n_workers, thread_name_prefix="molvae-pool")  # each waits for one worker
-    pending: deque[Future[list[Any]]] = deque()
-    try:
-        for chunk in chunks:
-            pending.append(threads.submit(crew.run, list(chunk)))
-            if len(pending) > n_workers + 1:
+
+    n_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_workers is not None and self.n_workers < 1:
+            raise InputError(f"n_workers: expected 1 or more, got {self.n_workers}")
+
+    def __call__(
+        self,
+        function: Callable[[T], R],
+        chunks: Iterable[Sequence[T]],
+        *,
+        seconds_per_row: float = 2.0,
+        megabytes: int = 2000,
+    ) -> Iterator[list[R | WorkerFailure]]:
+        """The results of each chunk, in order; see `Mapper`."""
+        if not seconds_per_row > 0:
+            raise InputError(f"seconds_per_row: expected more than 0, got {seconds_per_row}")
+        n_workers = self.n_workers or n_cores()
+        pool = _Pool(pickle.dumps((function, seconds_per_row, megabytes)), seconds_per_row)
+        threads = ThreadPoolExecutor(n_workers, thread_name_prefix="molvae-pool")  # each waits for one worker
+        pending: deque[Future[list[R | WorkerFailure]]] = deque()
+        try:
+            for chunk in chunks:
+                pending.append(threads.submit(pool.run, list(chunk)))
+                if len(pending) > n_workers + 1:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        crew.close()
-        threads.shutdown(wait=True, cancel_futures=True)
-        crew.release()
+        finally:
+            pool.close()
+            threads.shutdown(wait=True, cancel_futures=True)
+            pool.release()
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Mapper in this process, without limits of time and memory: a row that crashes or hangs is not caught.
+
+    For tests and small inputs, for which starting worker processes takes longer than the work.
+    """
+
+    def __call__(
+        self,
+        function: Callable[[T], R],
+        chunks: Iterable[Sequence[T]],
+        *,
+        seconds_per_row: float = 2.0,
+        megabytes: int = 2000,
+    ) -> Iterator[list[R | WorkerFailure]]:
+        """The results of each chunk, in order; see `Mapper`. The limits are ignored."""
+        for chunk in chunks:
+            try:
+                results = [_apply(function, row) for row in chunk]
+            except Exception as error:
+                raise _program_error(traceback.format_exc()) from error
+            yield results
 
 
 def n_cores() -> int:
-    """How many processors this process may use."""
+    """Number of processors available to this process.
+
+    Returns
+    -------
+    int
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class _Crew:
-    """The idle workers of one call; a thread borrows one, and puts it back unless it died."""
+def _apply(function: Callable[[T], R], row: T, megabytes: int | None = None) -> R | WorkerFailure:
+    try:
+        return function(row)
+    except MemoryError:
+        return WorkerFailure("out of memory" + (f": more than {megabytes:,} MB" if megabytes else ""))
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        return WorkerFailure(f"failed: {type(error).__name__}: {first_line}")
 
-    def __init__(self, task: bytes, seconds: float, megabytes: int) -> None:
+
+def _program_error(text: str) -> MolvaeError:
+    """The exception for a bug in a mapped function, with its traceback as a note."""
+    error = MolvaeError(f"error in the program, not in the data: {text.strip().splitlines()[-1]}")
+    error.add_note(text)
+    return error
+
+
+class _Pool:
+    """The workers of one call; a thread borrows an idle one, and returns it unless it died."""
+
+    def __init__(self, task: bytes, seconds: float) -> None:
         self._task = task
         self._seconds = seconds
-        self._megabytes = megabytes
         self._idle: LifoQueue[_Worker] = LifoQueue()
         self._all: list[_Worker] = []
         self._is_closed = False
 
     def run(self, rows: list[Any]) -> list[Any]:
-        """The results of one chunk, found span by span: a row on which a worker died is set apart from the rest."""
+        """The results of one chunk. A row on which a worker died is separated from the rest."""
         results: list[Any] = [None] * len(rows)
-        strikes: dict[int, int] = {}
+        n_deaths: dict[int, int] = {}
         spans = [(0, len(rows))] if rows else []
         while spans:
             start, stop = spans.pop()
@@ -119,13 +220,13 @@ class _Crew:
                 results[start:stop] = answer
                 continue
             bad = start + answer.row
-            if not start <= bad < stop:  # it died before or after its rows: halve until one is left
+            if not start <= bad < stop:  # died before or after its rows: bisect
                 bad, middle = start, (start + stop) // 2
                 if stop - start > 1:
                     spans += [(middle, stop), (start, middle)]
                     continue
-            strikes[bad] = strikes.get(bad, 0) + 1
-            if strikes[bad] < _STRIKES:
+            n_deaths[bad] = n_deaths.get(bad, 0) + 1
+            if n_deaths[bad] < _MAX_DEATHS:
                 spans += [(bad + 1, stop), (bad, bad + 1), (start, bad)]
             else:
                 results[bad] = WorkerFailure(answer.reason)
@@ -134,7 +235,7 @@ class _Crew:
         return results
 
     def close(self) -> None:
-        """Ends every worker at once, so that the threads which wait for one end as well."""
+        """Kill every worker, so that the threads that wait for one end as well."""
         self._is_closed = True
         for worker in list(self._all):
             worker.kill()
@@ -155,7 +256,7 @@ class _Crew:
         try:
             answer = worker.ask(rows)
         except (EOFError, OSError):
-            row, status = worker.bury()
+            row, status = worker.wait()
             if self._is_closed:
                 raise MolvaeError("the worker pool was closed") from None
             self._all.remove(worker)
@@ -166,39 +267,40 @@ class _Crew:
 
     def _explain(self, status: int) -> str:
         if status in (-signal.SIGPROF, -signal.SIGALRM):
-            return f"too slow: not done after {self._seconds:g} s"
+            return f"timeout: not finished within {self._seconds:g} s"
         if status == -signal.SIGKILL:
-            return "crash: the worker was killed, perhaps because the machine ran out of memory"
+            return "crash: the worker was killed; the machine may be out of memory"
         if status < 0:
             return f"crash: {signal.strsignal(-status) or f'signal {-status}'}"
-        return f"crash: the worker ended with exit code {status}"
+        return f"crash: the worker exited with status {status}"
 
 
 @dataclass(frozen=True)
 class _Death:
-    row: int  # of those asked, -1 where none had begun
+    row: int  # within the span; -1 if none had begun
     reason: str
 
 
 class _Worker:
-    """One subprocess, its connection, and the board on which it writes the row that it is about to do."""
+    """One subprocess, its connection, and the file to which it writes the index of its current row."""
 
     def __init__(self, task: bytes) -> None:
         ours, theirs = socket.socketpair()
         self._files = ExitStack()
-        self._board = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        self._board.write(_ROW.pack(-1))
-        self._board.flush()
+        self._row_file = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        self._row_file.write(_ROW.pack(-1))
+        self._row_file.flush()
         self._stderr = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        arguments = [json.dumps(sys.path), str(theirs.fileno()), str(self._row_file.fileno())]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(self._board.fileno())],
+                [sys.executable, "-c", _START, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                pass_fds=(theirs.fileno(), self._board.fileno()),
+                pass_fds=(theirs.fileno(), self._row_file.fileno()),
                 env=_ALLOCATOR | os.environ | _THREADS,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, and it ends the workers
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers
             )
         self._connection = self._files.enter_context(Connection(ours.detach()))
         self._task = task
@@ -208,25 +310,23 @@ class _Worker:
             self._connection.send_bytes(self._task)
             problem = self._connection.recv()
         except (EOFError, OSError):
-            _, status = self.bury()
-            problem = f"it ended with status {status}; {self._last_words()}"
+            _, status = self.wait()
+            problem = f"it exited with status {status}; {self._end_of_stderr()}"
         if problem:
             self.kill()
             raise MolvaeError(f"a worker process could not start: {problem}")
 
     def ask(self, rows: list[Any]) -> list[Any]:
         self._connection.send(rows)
-        answer, fault = self._connection.recv()
-        if fault:
-            error = MolvaeError(f"a fault in the program, not in the molecules: {fault.strip().splitlines()[-1]}")
-            error.add_note(fault)
-            raise error
-        return answer
+        results, problem = self._connection.recv()
+        if problem:
+            raise _program_error(problem)
+        return results
 
-    def bury(self) -> tuple[int, int]:
-        """The row at which a dead worker stood, and its exit status."""
+    def wait(self) -> tuple[int, int]:
+        """The row at which a dead worker was, and its exit status."""
         status = self._process.wait()
-        (row,) = _ROW.unpack(os.pread(self._board.fileno(), _ROW.size, 0))
+        (row,) = _ROW.unpack(os.pread(self._row_file.fileno(), _ROW.size, 0))
         return row, status
 
     def kill(self) -> None:
@@ -234,10 +334,10 @@ class _Worker:
         self._process.wait()
 
     def release(self) -> None:
-        """Closes what belonged to a worker that is dead."""
+        """Close the files of a dead worker."""
         self._files.close()
 
-    def _last_words(self) -> str:
+    def _end_of_stderr(self) -> str:
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace").strip()[-500:]
 
@@ -245,11 +345,11 @@ class _Worker:
 _ROW = struct.Struct("q")
 
 
-def _serve(connection_fd: int, board_fd: int) -> NoReturn:
-    """The worker's life: the task once, then chunk after chunk until the parent is gone."""
+def _serve(connection_fd: int, row_fd: int) -> NoReturn:
+    """The main loop of a worker: the task once, then chunk after chunk until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(connection_fd)
-    board = mmap.mmap(board_fd, _ROW.size)
+    row_file = mmap.mmap(row_fd, _ROW.size)
     try:
         function, seconds, megabytes = pickle.loads(connection.recv_bytes())
         _limit_memory(megabytes)
@@ -263,38 +363,33 @@ def _serve(connection_fd: int, board_fd: int) -> NoReturn:
             rows = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
-        connection.send(_work(function, rows, seconds, megabytes, board))
+        connection.send(_work(function, rows, seconds, megabytes, row_file))
 
 
 def _work(
-    function: Callable[[Any], Any], rows: list[Any], seconds: float, megabytes: int, board: Any
-) -> tuple[list[Any], str | None]:
-    """The results of some rows, and a fault of the program where there was one.
+    function: Callable[[T], R], rows: Sequence[T], seconds: float, megabytes: int, row_file: mmap.mmap | bytearray
+) -> tuple[list[R | WorkerFailure], str | None]:
+    """The results of some rows, and the traceback if the function has a bug.
 
-    A timer whose signal nobody handles ends the process even in the midst of RDKit's own code. It runs on over rows
-    that take next to no time.
+    A timer whose signal is not handled ends the process even inside RDKit's own code. Rows that take next to no time
+    share one timer.
     """
-    results: list[Any] = []
-    set_again = 0.0
+    results: list[R | WorkerFailure] = []
+    next_timer = 0.0
     for index, row in enumerate(rows):
-        board[:] = _ROW.pack(index)
+        row_file[:] = _ROW.pack(index)
         now = time.monotonic()
-        if now >= set_again:
+        if now >= next_timer:
             signal.setitimer(signal.ITIMER_PROF, seconds)
             signal.setitimer(signal.ITIMER_REAL, _WALL_PER_CPU * seconds)
-            set_again = now + _UNTIMED * seconds
+            next_timer = now + _TIMER_SLACK * seconds
         try:
-            results.append(function(row))
-        except MemoryError:
-            results.append(WorkerFailure(f"too much memory: more than {megabytes:,} MB"))
-        except (ValueError, RuntimeError, ArithmeticError) as error:
-            first_line = next(iter(str(error).strip().splitlines()), "")
-            results.append(WorkerFailure(f"failed: {type(error).__name__}: {first_line}"))
+            results.append(_apply(function, row, megabytes))
         except Exception:
             _stop_timers()
             return [], traceback.format_exc()
     _stop_timers()
-    board[:] = _ROW.pack(-1)
+    row_file[:] = _ROW.pack(-1)
     return results, None
 
 
@@ -304,7 +399,7 @@ def _stop_timers() -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
-    """A limit on address space beyond what is in use now; macOS has none that works, and goes without."""
+    """Limit the address space beyond what is in use now; macOS has no such limit that works, and gets none."""
     import resource
 
     try:

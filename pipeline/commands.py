@@ -20,6 +20,7 @@ from molvae.files import write_text
 from molvae.folders import new_folder
 from molvae.seeds import integer_seed
 from molvae.tables import Kinds, kind_of, writing
+from molvae.workers import LocalProcesses, Mapper
 
 from . import terminal
 from .tables import check_ending
@@ -92,12 +93,14 @@ def encode(
     id_column: str | None,
     codec_name: str | None,
     remove_stereo: bool,
+    mapper: Mapper | None = None,
 ) -> None:
     """Write one point, or the reason why there is none, for each row of a molecule file."""
     from molvae.datasets import open_molecules
 
     check_ending(out, _POINT_ENDINGS)
-    file = open_molecules(source, smiles_column, id_column)
+    mapper = mapper or LocalProcesses()
+    file = open_molecules(source, smiles_column, id_column, mapper=mapper)
     codec = _codec(codec_name)
     points = _point_names(codec.n_latent)
     kinds: Kinds = {"id": str} if file.id_column else {}
@@ -106,7 +109,7 @@ def encode(
     warnings: Counter[str] = Counter()
     n = 0
     with terminal.showing(), terminal.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
-        for ids, smiles, reason, warning in _standardized(file):
+        for ids, smiles, reason, warning in _standardized(file, mapper):
             usable = [row for row, text in enumerate(smiles) if text is not None]
             encoding = codec.encode([smiles[row] or "" for row in usable], remove_stereo=remove_stereo)
             for place, row in enumerate(usable):
@@ -141,18 +144,21 @@ def novelty(
     percentile: float,
     reference: Path | None,
     remove_stereo: bool,
+    mapper: Mapper | None = None,
 ) -> None:
     """Write how strange each molecule of a file is to a codec, and why those that are out of its domain are."""
     from molvae.codec.domain import Nearest
     from molvae.datasets import open_molecules
 
     check_ending(out, _POINT_ENDINGS)
-    file = open_molecules(source, smiles_column, id_column)
+    mapper = mapper or LocalProcesses()
+    file = open_molecules(source, smiles_column, id_column, mapper=mapper)
     codec = _codec(codec_name)
     codec.applicability_domain([], percentile=percentile)  # fails before the file is read
     nearest = None
     if reference is not None:
-        library = (text for _, smiles, _, _ in _standardized(open_molecules(reference)) for text in smiles)
+        rows = _standardized(open_molecules(reference, mapper=mapper), mapper)
+        library = (text for _, smiles, _, _ in rows for text in smiles)
         nearest = Nearest(text for text in library if text is not None)
     numbers = [f"{name}_{unit}" for unit in ("nats", "percentile") for name in ("reconstruction", "language")]
     numbers += ["log_density", "density_percentile", "novelty", *(["nearest_similarity"] if nearest else [])]
@@ -161,7 +167,7 @@ def novelty(
     kinds |= {"nearest_training": str, "reason": str} if nearest else {"reason": str}
     n, counts, unread = 0, Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("novelty", None, "molecules") as bar, writing(out, kinds) as writer:
-        for ids, smiles, reason, _ in _standardized(file):
+        for ids, smiles, reason, _ in _standardized(file, mapper):
             table = codec.applicability_domain(
                 smiles, percentile=percentile, reference=nearest, remove_stereo=remove_stereo
             )
@@ -216,6 +222,7 @@ def evaluate(
     reference: Path | None,
     train: Path | None,
     json_file: Path | None,
+    mapper: Mapper | None = None,
 ) -> None:
     """Print the figures of a codec, or of a file of SMILES, and write them as JSON where asked.
 
@@ -226,6 +233,7 @@ def evaluate(
     from molvae.benchmark.distribution import read_canonical
     from molvae.datasets import open_molecules
 
+    mapper = mapper or LocalProcesses()
     if json_file is not None:
         check_ending(json_file, (".json",), "--json")
     require("fcd_torch", "molvae evaluate")  # before anything is sampled
@@ -234,12 +242,12 @@ def evaluate(
     if source is not None and idle:
         raise InputError(f"{source}: a file is scored as it is, without a codec; leave {', '.join(idle)} away")
     paths = {"FILE": source, "--reference": reference, "--train": train}
-    opened = {role: open_molecules(path) for role, path in paths.items() if path is not None}
+    opened = {role: open_molecules(path, mapper=mapper) for role, path in paths.items() if path is not None}
     left_out: Counter[str] = Counter()
 
     def molecules(role: str) -> Iterator[str]:
         n = 0
-        for smiles in read_canonical(_text_rows(opened[role])):
+        for smiles in read_canonical(_text_rows(opened[role]), mapper):
             if smiles is None:
                 left_out[role] += 1
             else:
@@ -262,11 +270,13 @@ def evaluate(
         origin = f"the molecules of {reference}"
         if source is None:
             figures = evaluation.evaluate(
-                codec, n or _EVALUATED, reference_smiles, train_smiles, seed or 0, tell, origin
+                codec, n or _EVALUATED, reference_smiles, train_smiles, seed or 0, tell, origin, mapper
             )
             table, content = evaluation.format_evaluation(figures), figures.to_dict()
         else:
-            of_file = comparison.evaluate_rows(_text_rows(opened["FILE"]), reference_smiles, train_smiles, origin, tell)
+            of_file = comparison.evaluate_rows(
+                _text_rows(opened["FILE"]), reference_smiles, train_smiles, origin, tell, mapper
+            )
             table = evaluation.format_file_figures(str(source), of_file)
             content = {"file": str(source), **of_file.to_dict()}
     print(table)
@@ -306,6 +316,7 @@ def featurize(
     config: Path | None,
     changes: dict[str, object],
     vocabulary: str | None,
+    mapper: Mapper | None = None,
 ) -> None:
     """Write a features folder, closed by its manifest.
 
@@ -321,7 +332,7 @@ def featurize(
     settings = FeatureSettings.from_dict(settings.model_dump() | changes, "featurize")
     wanted = FeaturePlan(settings, read_featurizers(find_codec(vocabulary)) if vocabulary else None)
     with terminal.showing(), new_folder(out) as folder:
-        manifest = featurize_file(source, folder, smiles_column, id_column, wanted)
+        manifest = featurize_file(source, folder, smiles_column, id_column, wanted, mapper=mapper)
     counts = manifest.counts
     _say(f"{counts.into:,} read, {counts.kept:,} kept: {out}")
     for reason, count in sorted(counts.dropped.items(), key=lambda item: -item[1]):
@@ -405,7 +416,7 @@ def _decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
     )
 
 
-def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts, _Texts]]:
+def _standardized(file: "MoleculeFile", mapper: Mapper) -> Iterator[tuple[_Texts, _Texts, _Texts, _Texts]]:
     """Each chunk of a file, row for row: ids, canonical SMILES, the reason where there is none, and warnings.
 
     Texts are parsed in worker processes first, so that one which hangs or crashes RDKit is a row with a reason.
@@ -419,10 +430,9 @@ def _standardized(file: "MoleculeFile") -> Iterator[tuple[_Texts, _Texts, _Texts
                 yield chunk["raw"].iloc[begin : begin + _PIECE_ROWS].tolist()
 
     from molvae.chem.molecules import standardize
-    from molvae.workers import map_rows
 
     answers: list[Any] = []
-    for piece in map_rows(standardize, pieces()):
+    for piece in mapper(standardize, pieces()):
         answers += piece
         if len(answers) == len(chunks[0]):  # pieces end where chunks end
             chunk = chunks.popleft()

@@ -24,7 +24,7 @@ from molvae.features.store import FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
 from molvae.tables import Kinds, TableWriter, kind_of, writing
-from molvae.workers import map_rows
+from molvae.workers import LocalProcesses, Mapper
 
 from . import terminal
 from .log import log
@@ -59,38 +59,49 @@ class FeaturePlan:
     like: StoredFeaturizers | None = None
 
 
-def featurize(run: RunDir) -> Manifest:
+def featurize(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     """The library in 1-featurize; as features, too, where the campaign trains a codec."""
+    mapper = mapper or LocalProcesses()
     from .campaign import Campaign, molecules_path  # which brings torch
 
     campaign = Campaign.load(run.campaign)
     section = campaign.molecules
     wanted = FeaturePlan(campaign.train.features) if campaign.train else None
-    file = open_molecules(molecules_path(section), section.smiles_column, section.id_column)
-    return _featurize(file, run.featurize, wanted, campaign.seed, run.path)
+    file = open_molecules(molecules_path(section), section.smiles_column, section.id_column, mapper=mapper)
+    return _featurize(file, run.featurize, wanted, campaign.seed, run.path, mapper)
 
 
 def featurize_file(
-    source: Path, folder: Path, smiles_column: str | None, id_column: str | None, wanted: FeaturePlan, seed: int = 0
+    source: Path,
+    folder: Path,
+    smiles_column: str | None,
+    id_column: str | None,
+    wanted: FeaturePlan,
+    seed: int = 0,
+    mapper: Mapper | None = None,
 ) -> Manifest:
     """A features folder of a molecule file, ready for training.
 
     Raises:
         InputError: the file cannot be read, or none of its molecules can be used.
     """
-    return _featurize(open_molecules(source, smiles_column, id_column), folder, wanted, seed, folder)
+    mapper = mapper or LocalProcesses()
+    file = open_molecules(source, smiles_column, id_column, mapper=mapper)
+    return _featurize(file, folder, wanted, seed, folder, mapper)
 
 
-def _featurize(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int, base: Path) -> Manifest:
+def _featurize(
+    file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int, base: Path, mapper: Mapper
+) -> Manifest:
     settings: dict[str, Any] = {"smiles_column": file.smiles_column, "id_column": file.id_column}
     if wanted is not None:
         settings |= {"features": wanted.settings.model_dump(mode="json"), "properties": LABELS}
         settings |= {"like": wanted.like.sha256} if wanted.like else {}
     plan = Plan("featurize", VERSION, folder, settings, seed, {"molecules": file_entry(file.path, base)})
-    return plan.carry_out(lambda folder: _write(file, folder, wanted, seed))
+    return plan.carry_out(lambda folder: _write(file, folder, wanted, seed, mapper))
 
 
-def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int) -> Outcome:
+def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: int, mapper: Mapper) -> Outcome:
     counts = _Counter()
     one_in = wanted.settings.hold_out if wanted else 0
     with ExitStack() as files:
@@ -98,7 +109,7 @@ def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: i
         apart = files.enter_context(writing(folder / HELD_OUT, _APART)) if one_in else None
         draft = folder / (MOLECULES if wanted is None else _DRAFT)
         with writing(draft, _KEPT) as kept, terminal.bar("featurize", None, "molecules") as bar:
-            for chunk in standardize_file(file):
+            for chunk in standardize_file(file, mapper):
                 if apart is not None:
                     chunk = _hold_out(chunk, one_in, apart)
                 is_kept = chunk["smiles"].notna()
@@ -115,7 +126,7 @@ def _write(file: MoleculeFile, folder: Path, wanted: FeaturePlan | None, seed: i
             raise InputError(f"{file.path}: none of its {counts.n:,} rows holds a molecule that can be used: {reasons}")
         if wanted is None:
             return counts.outcome({})
-        rows = _write_features(folder, wanted, seed, lost, counts)
+        rows = _write_features(folder, wanted, seed, lost, counts, mapper)
     draft.unlink()
     if one_in:
         rows[HELD_OUT] = counts.dropped[kind_of(_HELD_OUT_REASON)]
@@ -130,7 +141,7 @@ def _hold_out(chunk: pd.DataFrame, one_in: int, apart: TableWriter) -> pd.DataFr
 
 
 def _write_features(
-    folder: Path, wanted: FeaturePlan, seed: int, lost: TableWriter, counts: "_Counter"
+    folder: Path, wanted: FeaturePlan, seed: int, lost: TableWriter, counts: "_Counter", mapper: Mapper
 ) -> dict[str, int | None]:
     """The kept molecules as rows of features and labels, row for row with the final molecules.parquet.
 
@@ -143,9 +154,9 @@ def _write_features(
     if view is not None:
         view.save(folder / VIEW_NAME)
     labelled = _draw(n, n_labels, seed, "labels")
-    rows = encode_chunks((chunk["smiles"].tolist() for chunk, _ in _chunks(draft, labelled)), featurizer, view)
+    rows = encode_chunks((chunk["smiles"].tolist() for chunk, _ in _chunks(draft, labelled)), featurizer, view, mapper)
     texts = (chunk["smiles"][mask].tolist() for chunk, mask in _chunks(draft, labelled))
-    labels = map_rows(partial(label, properties=LABELS, n_bits=n_bits), texts) if n_labels else None
+    labels = mapper(partial(label, properties=LABELS, n_bits=n_bits), texts) if n_labels else None
     with (
         writing(folder / MOLECULES, _KEPT) as kept,
         FeatureWriter(

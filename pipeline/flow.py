@@ -6,6 +6,8 @@ from prefect import flow, task
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from molvae.workers import LocalProcesses
+
 from . import terminal
 from .campaign import Campaign
 from .featurize import featurize as run_featurize
@@ -20,7 +22,7 @@ _DRAIN_SECONDS = 5
 @task
 def featurize(run: str) -> None:
     """1-featurize: the reference library, standardized."""
-    run_featurize(RunDir(Path(run)))
+    run_featurize(RunDir(Path(run)), LocalProcesses())
 
 
 @task

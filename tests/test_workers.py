@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from molvae import workers
 from molvae.chem.molecules import Standardized, standardize
 from molvae.errors import InputError, MolvaeError
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Serial, WorkerFailure
 
 ROOT = Path(workers.__file__).parents[2]
 
@@ -66,9 +67,13 @@ def hostile(tmp_path, monkeypatch):
     return hostile_rows
 
 
+def run(function, chunks, n_workers=None, **limits):
+    return LocalProcesses(n_workers)(function, chunks, **limits)
+
+
 def test_results_come_in_order():
     chunks = [["OCC", "C1CC"], [], ["NCC"], ["c1ccccc1O"] * 50]
-    results = list(map_rows(standardize, chunks, n_workers=2))
+    results = list(run(standardize, chunks, n_workers=2))
     assert [len(chunk) for chunk in results] == [2, 0, 1, 50]
     assert results[0][0] == Standardized("CCO")
     assert results[0][1].reason.startswith("not a SMILES")
@@ -78,20 +83,20 @@ def test_results_come_in_order():
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("exit", "crash: the worker ended with exit code 3"),
+        ("exit", "crash: the worker exited with status 3"),
         ("abort", "crash: Aborted"),
         ("segfault", "crash: Segmentation fault"),
-        ("kill", "crash: the worker was killed, perhaps because the machine ran out of memory"),
-        ("sleep", "too slow: not done after 0.1 s"),
-        ("spin", "too slow: not done after 0.1 s"),
-        ("memory", "too much memory: more than 300 MB"),
+        ("kill", "crash: the worker was killed; the machine may be out of memory"),
+        ("sleep", "timeout: not finished within 0.1 s"),
+        ("spin", "timeout: not finished within 0.1 s"),
+        ("memory", "out of memory: more than 300 MB"),
         ("value", "failed: ValueError: odd row"),
     ],
 )
 def test_one_bad_row_costs_one_row(hostile, row, reason):
     chunks = [list(range(20)), [*range(7), row, *range(7)], [1, 2]]
     seconds = 5 if row == "memory" else 0.1
-    results = list(map_rows(hostile.odd, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
+    results = list(run(hostile.odd, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
     expected = [2 * i for i in range(7)]
     assert results == [[2 * i for i in range(20)], [*expected, WorkerFailure(reason), *expected], [2, 4]]
 
@@ -112,7 +117,7 @@ def test_the_work_of_a_worker_itself(hostile):
 
 def test_many_bad_rows_in_one_chunk(hostile):
     rows = ["exit", 1, 2, "abort", "exit", 3, "kill"]
-    (results,) = map_rows(hostile.odd, [rows], n_workers=1)
+    (results,) = run(hostile.odd, [rows], n_workers=1)
     assert [r if isinstance(r, int) else r.reason.split(":")[0] for r in results] == [
         "crash",
         2,
@@ -127,9 +132,9 @@ def test_many_bad_rows_in_one_chunk(hostile):
 def test_a_worker_that_dies_before_its_rows_is_answered_by_halving(hostile):
     """A row that cannot even be unpickled in the worker: it dies without having begun a row."""
     rows = [1, DiesWhenRead(), 3, 4]
-    (results,) = map_rows(hostile.odd, [rows], n_workers=1)
+    (results,) = run(hostile.odd, [rows], n_workers=1)
     assert [results[0], *results[2:]] == [2, 6, 8]
-    assert results[1] == WorkerFailure("crash: the worker ended with exit code 9")
+    assert results[1] == WorkerFailure("crash: the worker exited with status 9")
 
 
 class DiesWhenRead:
@@ -138,47 +143,64 @@ class DiesWhenRead:
 
 
 def test_a_row_that_died_by_accident_is_tried_again(hostile, tmp_path):
-    assert list(map_rows(hostile.once, [[str(tmp_path / "seen")]], n_workers=1)) == [["done"]]
+    assert list(run(hostile.once, [[str(tmp_path / "seen")]], n_workers=1)) == [["done"]]
 
 
 def test_a_fault_of_the_program_is_raised_and_not_hidden_in_a_row(hostile):
-    with pytest.raises(
-        MolvaeError, match="a fault in the program, not in the molecules: AttributeError: a fault of ours"
-    ):
-        list(map_rows(hostile.odd, [[1, "fault"]], n_workers=1))
+    with pytest.raises(MolvaeError, match="AttributeError: a fault of ours"):
+        list(run(hostile.odd, [[1, "fault"]], n_workers=1))
 
 
 def test_a_function_that_workers_cannot_import_is_said(hostile, tmp_path):
     (tmp_path / "hostile_rows.py").write_text("raise ImportError('not here')")
     with pytest.raises(MolvaeError, match="a worker process could not start: ImportError: not here"):
-        list(map_rows(hostile.odd, [[1]], n_workers=1))
+        list(run(hostile.odd, [[1]], n_workers=1))
 
 
 @pytest.mark.parametrize("arguments", [{"n_workers": 0}, {"seconds_per_row": 0}, {"seconds_per_row": float("nan")}])
-def test_senseless_limits_are_refused(arguments):
+def test_limits_out_of_range_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
-        list(map_rows(standardize, [["C"]], **arguments))
+        list(run(standardize, [["C"]], **arguments))
+
+
+def test_the_mapper_in_this_process_answers_like_worker_processes(hostile):
+    chunks = [[1, "value", 3], [], [4]]
+    assert list(Serial()(hostile.odd, iter(chunks))) == list(run(hostile.odd, iter(chunks), n_workers=1))
+    with pytest.raises(MolvaeError, match="AttributeError: a fault of ours"):
+        list(Serial()(hostile.odd, [[1, "fault"]]))
+
+
+def test_the_mapper_in_this_process_reads_one_chunk_at_a_time(hostile):
+    taken = []
+    results = Serial()(hostile.odd, ([taken.append(i) or i] for i in range(9)))
+    assert next(results) == [0]
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("mapper", [LocalProcesses(), LocalProcesses(2), Serial()])
+def test_mappers_are_values_that_can_be_pickled(mapper):
+    assert pickle.loads(pickle.dumps(mapper)) == mapper
 
 
 def test_workers_use_one_thread_each(hostile):
-    assert list(map_rows(hostile.environment, [["OMP_NUM_THREADS"]], n_workers=1)) == [["1"]]
+    assert list(run(hostile.environment, [["OMP_NUM_THREADS"]], n_workers=1)) == [["1"]]
 
 
 def test_how_workers_allocate_may_be_ones_own(hostile, monkeypatch):
     asked = [["GLIBC_TUNABLES"]]
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.tcache_count=256"]]
+    assert list(run(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.tcache_count=256"]]
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
-    assert list(map_rows(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.arena_max=1"]]
+    assert list(run(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.arena_max=1"]]
 
 
 def test_the_limit_is_of_a_row_and_not_of_several(hostile):
     rows = [0.0, 0.15, 0.0, 0.15, 0.15, 0.15]
-    assert list(map_rows(hostile.busy, [rows], n_workers=1, seconds_per_row=0.3)) == [["done"] * 6]
+    assert list(run(hostile.busy, [rows], n_workers=1, seconds_per_row=0.3)) == [["done"] * 6]
 
 
 def test_all_workers_are_used_and_gone_afterwards(hostile):
-    pids = {pid for chunk in map_rows(hostile.pid, [[0, 1]] * 12, n_workers=2) for pid in chunk}
+    pids = {pid for chunk in run(hostile.pid, [[0, 1]] * 12, n_workers=2) for pid in chunk}
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
 
@@ -191,7 +213,7 @@ def test_reading_ahead_is_bounded(hostile):
             taken.append(i)
             yield [i]
 
-    results = map_rows(hostile.odd, chunks(), n_workers=2)
+    results = run(hostile.odd, chunks(), n_workers=2)
     assert next(results) == [0]
     assert len(taken) <= 5
     results.close()
@@ -205,22 +227,22 @@ def test_an_error_while_chunks_are_read_ends_the_workers(hostile):
         raise InputError("the file ends too soon")
 
     with pytest.raises(InputError, match="ends too soon"):
-        list(map_rows(partial(hostile.odd), chunks(), n_workers=2))
+        list(run(partial(hostile.odd), chunks(), n_workers=2))
 
 
 def test_nothing_is_printed_by_workers(hostile, capfd):
-    list(map_rows(hostile.odd, [["abort", "value", "exit"]], n_workers=1))
-    list(map_rows(standardize, [["c1cccc1", "C1CC"]], n_workers=1))
+    list(run(hostile.odd, [["abort", "value", "exit"]], n_workers=1))
+    list(run(standardize, [["c1cccc1", "C1CC"]], n_workers=1))
     assert capfd.readouterr() == ("", "")
 
 
 SCRIPT = """
     import sys
     from hostile_rows import odd, pid
-    from molvae.workers import map_rows
+    from molvae.workers import LocalProcesses
     workers = set()
     try:  # note: no `if __name__ == "__main__"` around it
-        for chunk in map_rows(pid, ([0] for _ in range(10_000)), n_workers=2):
+        for chunk in LocalProcesses(2)(pid, ([0] for _ in range(10_000))):
             if len(workers) < 2:
                 workers.update(chunk)
                 if len(workers) == 2:

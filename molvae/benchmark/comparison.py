@@ -26,6 +26,7 @@ from molvae.chem.metrics import (
     uniqueness,
 )
 from molvae.errors import InputError
+from molvae.workers import Mapper
 
 _NO_MOLECULE = "no valid molecule"
 _MOSES_NAMES = {
@@ -123,34 +124,38 @@ def evaluate_rows(
     train_smiles: Iterable[str] | None = None,
     origin: str = "the reference",
     tell: Tell = lambda step: None,
+    mapper: Mapper | None = None,
 ) -> SetFigures:
     """The figures of any texts, in some 400 bytes and 8 ms of processor time for each.
 
     reference_smiles: canonical; None takes the two test sets of MOSES. origin: what the reference is, in words.
     train_smiles: canonical, gone through once; None takes the training set of MOSES where its test sets are taken.
+    mapper: applies functions to many molecules; None takes LocalProcesses().
 
     Raises:
         InputError: there is no text, or no molecule in the reference.
     """
     tell("reading the molecules")
-    molecules = read_set(rows)
+    molecules = read_set(rows, mapper=mapper)
     if train_smiles is None and reference_smiles is None:
         train_smiles = read_moses_training_smiles()
-    return measure(molecules, load_references(reference_smiles, origin, tell), train_smiles, tell)
+    return measure(molecules, load_references(reference_smiles, origin, tell, mapper), train_smiles, tell)
 
 
-def load_references(reference_smiles: Sequence[str] | None, origin: str, tell: Tell) -> Iterator[Reference]:
+def load_references(
+    reference_smiles: Sequence[str] | None, origin: str, tell: Tell, mapper: Mapper | None = None
+) -> Iterator[Reference]:
     """The two test sets of MOSES, one after the other so that only one fills memory, or the one of canonical SMILES.
 
     Raises:
         InputError: there is no molecule in the reference.
     """
     if reference_smiles is not None:
-        yield Reference.of(reference_smiles, "reference", origin, tell)
+        yield Reference.of(reference_smiles, "reference", origin, tell, mapper)
         return
     for name, (_, what) in MOSES_REFERENCES.items():
         tell(f"reading {what}")
-        yield load_moses_reference(name)
+        yield load_moses_reference(name, mapper)
 
 
 def measure(

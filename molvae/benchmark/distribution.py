@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from molvae.chem.metrics import PROPERTY_NAMES, BitSets, Description, describe, 
 from molvae.chem.molecules import Standardized, canonicalize
 from molvae.errors import InputError
 from molvae.files import replacing
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 TRAIN_FILE, TEST_FILE = "moses_train.csv.gz", "moses_test.csv.gz"
 MOSES_REFERENCES = {
@@ -34,6 +34,9 @@ Row = tuple[str | None, str | None]
 """A text, and the reason why it is no molecule where that is known beforehand."""
 
 Tell = Callable[[str], None]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _STEP = 1e-4  # of stored properties: logP has four decimals, the others are not told apart further
 _PIECE_ROWS, _QUICK_PIECE_ROWS = 200, 2000
@@ -113,14 +116,14 @@ class Reference:
     distribution: Distribution
 
     @classmethod
-    def of(cls, smiles: Sequence[str], name: str, origin: str, tell: Tell) -> Self:
+    def of(cls, smiles: Sequence[str], name: str, origin: str, tell: Tell, mapper: Mapper | None = None) -> Self:
         """The reference that some canonical SMILES are; some 7 ms of processor time a molecule.
 
         Raises:
             InputError: there is no molecule among them.
         """
         tell(f"reading {len(smiles):,} molecules of the reference")
-        molecules = read_set(((text, None) for text in smiles), with_filters=False)
+        molecules = read_set(((text, None) for text in smiles), with_filters=False, mapper=mapper)
         if not molecules.smiles:
             raise InputError(f"reference: expected at least one molecule, got none in {origin}")
         if len(molecules.smiles) < 2:
@@ -129,17 +132,17 @@ class Reference:
         return cls(name, origin, FcdStatistics.of(molecules.smiles), molecules.bits, molecules.distribution)
 
 
-def read_set(rows: Iterable[Row], with_filters: bool = True) -> MoleculeSet:
+def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | None = None) -> MoleculeSet:
     """What some texts are, each described in a worker process: one that crashes or hangs RDKit is invalid, no more."""
     smiles: list[str] = []
     bits = BitSets()
     invalid, objections, fragments, scaffolds = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     values = {name: array("d") for name in PROPERTY_NAMES}
     n = 0
-    for answer in _map(partial(_describe, with_filters=with_filters), rows, _PIECE_ROWS):
+    for answer in _map(partial(_describe, with_filters=with_filters), rows, _PIECE_ROWS, mapper):
         n += 1
         if isinstance(answer, WorkerFailure) or answer.smiles is None:
-            invalid[kind_of(answer.reason)] += 1
+            invalid[kind_of(answer.reason or "")] += 1
             continue
         smiles.append(answer.smiles)
         bits.append(answer.on_bits)
@@ -156,13 +159,13 @@ def read_set(rows: Iterable[Row], with_filters: bool = True) -> MoleculeSet:
     return MoleculeSet(n, smiles, ranked(invalid), ranked(objections), bits, distribution)
 
 
-def read_canonical(rows: Iterable[Row]) -> Iterator[str | None]:
+def read_canonical(rows: Iterable[Row], mapper: Mapper | None = None) -> Iterator[str | None]:
     """For each row the canonical SMILES of its text as it stands, or None, in bounded memory."""
-    for answer in _map(_canonicalize, rows, _QUICK_PIECE_ROWS):
+    for answer in _map(_canonicalize, rows, _QUICK_PIECE_ROWS, mapper):
         yield None if isinstance(answer, WorkerFailure) else answer.smiles
 
 
-def load_moses_reference(name: str) -> Reference:
+def load_moses_reference(name: str, mapper: Mapper | None = None) -> Reference:
     """A bundled test set of MOSES, by its name there: Test or TestSF; 15 seconds of processor time, for fingerprints.
 
     Raises:
@@ -170,7 +173,8 @@ def load_moses_reference(name: str) -> Reference:
     """
     stem, origin = MOSES_REFERENCES[name]
     bits = BitSets()
-    for row, answer in enumerate(_map(read_on_bits, _read_lines(f"{stem}.csv.gz"), _QUICK_PIECE_ROWS)):
+    lines = _read_lines(f"{stem}.csv.gz")
+    for row, answer in enumerate(_map(read_on_bits, lines, _QUICK_PIECE_ROWS, mapper)):
         if isinstance(answer, WorkerFailure):
             raise InputError(f"{bundled(f'{stem}.csv.gz')}: row {row + 1}: no fingerprint: {answer.reason}")
         bits.append(answer)
@@ -221,10 +225,12 @@ def _canonicalize(row: Row) -> Standardized:
     return Standardized(None, reason) if reason is not None else canonicalize(text)
 
 
-def _map(function: Callable[[Any], Any], rows: Iterable[Any], piece_rows: int) -> Iterator[Any]:
+def _map(
+    function: Callable[[T], R], rows: Iterable[T], piece_rows: int, mapper: Mapper | None
+) -> Iterator[R | WorkerFailure]:
     iterator = iter(rows)
     pieces = iter(lambda: list(islice(iterator, piece_rows)), [])
-    return chain.from_iterable(map_rows(function, pieces, seconds_per_row=_SECONDS_PER_ROW))
+    return chain.from_iterable((mapper or LocalProcesses())(function, pieces, seconds_per_row=_SECONDS_PER_ROW))
 
 
 def _read_lines(name: str) -> Iterator[str]:

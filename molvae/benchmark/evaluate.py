@@ -21,6 +21,7 @@ from molvae.benchmark.comparison import (
 from molvae.benchmark.distribution import kind_of, load_test_smiles, ranked, read_set
 from molvae.errors import InputError
 from molvae.seeds import generator
+from molvae.workers import Mapper
 
 TRIES = 3
 BEAM_SIZE = 8
@@ -122,6 +123,7 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     origin: str = "the test molecules",
+    mapper: Mapper | None = None,
 ) -> Evaluation:
     """The figures of a codec from n test molecules, drawn at random where there are more, and n samples of its prior.
 
@@ -129,6 +131,7 @@ def evaluate(
         the one reference themselves. origin: what they are, in words.
     train_smiles: canonical, gone through once; None takes those that the codec knows, if any.
     progress: is told each step in words before it begins.
+    mapper: applies functions to many molecules; None takes LocalProcesses().
 
     Raises:
         InputError: n is below 1, there is no test molecule, or the bundled test set is not there.
@@ -148,7 +151,8 @@ def evaluate(
     tell("encoding and decoding the samples")
     figures |= _recode(codec, codec.draw(n, seed=seed), samples)
     tell(f"describing {n:,} samples")
-    molecules = read_set((sample.smiles, None if sample.smiles else sample.reason) for sample in samples)
+    texts = ((sample.smiles, None if sample.smiles else sample.reason) for sample in samples)
+    molecules = read_set(texts, mapper=mapper)
     train = codec.training_smiles() if train_smiles is None else train_smiles
     return Evaluation(
         codec=codec.name,
@@ -156,7 +160,7 @@ def evaluate(
         n_samples=n,
         tries=TRIES,
         valid_first=sum(sample.smiles is not None for sample in first) / n,
-        samples=measure(molecules, load_references(test_smiles, origin, tell), train, tell),
+        samples=measure(molecules, load_references(test_smiles, origin, tell, mapper), train, tell),
         **figures,
     )
 

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from molvae.chem import molecules
 from molvae.errors import InputError
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _RADIUS, _N_BITS = 2, 2048
 _ALONE = 50_000  # so many references are read sooner without worker processes
@@ -79,10 +79,10 @@ class ReferenceSet:
     a pair: 2,000 molecules among a million in six seconds on one core.
     """
 
-    def __init__(self, smiles: Sequence[str], n_workers: int | None = None) -> None:
+    def __init__(self, smiles: Sequence[str], mapper: Mapper | None = None) -> None:
         """SMILES as standardize() or another RDKit writes them; a large set is read by worker processes.
 
-        n_workers: default one per core. That a ring written aromatic can be so is taken on trust.
+        mapper: default LocalProcesses(). That a ring written aromatic can be so is taken on trust.
 
         Raises:
             InputError: a SMILES does not parse.
@@ -90,7 +90,7 @@ class ReferenceSet:
         self._n = len(smiles)
         flat = array("H")
         counts = np.empty(self._n, dtype=np.int64)
-        for row, on_bits in enumerate(_read_bits(smiles, n_workers)):
+        for row, on_bits in enumerate(_read_bits(smiles, mapper or LocalProcesses())):
             flat.extend(on_bits)
             counts[row] = len(on_bits)
         self._groups = list(_group(np.frombuffer(flat, dtype=np.uint16), counts))
@@ -160,13 +160,13 @@ def _group(flat: np.ndarray, counts: np.ndarray) -> Iterator[_Group]:
         yield _Group(rows, n_on, flat[starts[rows][:, None] + np.arange(n_on)])
 
 
-def _read_bits(smiles: Sequence[str], n_workers: int | None) -> Iterator[array]:
+def _read_bits(smiles: Sequence[str], mapper: Mapper) -> Iterator[array]:
     """Which bits are on, molecule by molecule."""
     if len(smiles) <= _ALONE:
         yield from map(_on_bits, smiles)
         return
     pieces = (smiles[begin : begin + _PIECE_ROWS] for begin in range(0, len(smiles), _PIECE_ROWS))
-    for row, answer in enumerate(chain.from_iterable(map_rows(_on_bits, pieces, n_workers))):
+    for row, answer in enumerate(chain.from_iterable(mapper(_on_bits, pieces))):
         if isinstance(answer, WorkerFailure):
             raise InputError(f"reference molecule {row + 1}, {smiles[row]}: no fingerprint: {answer.reason}")
         yield answer

@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,6 +41,7 @@ from molvae.latent.maps import Method
 from molvae.latent.prior import Prior, PriorSettings, SamplingSettings
 from molvae.latent.prior import fit_prior as fit_prior_to_codes
 from molvae.seeds import generator, integer_seed
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 if TYPE_CHECKING:
     from molvae.chem.molecules import Standardized
@@ -63,6 +64,7 @@ class Codec:
         `training_file` is the bundled file that holds its training set.
     calibration: how strange molecules of the training set's kind are; None where that was never measured.
     sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
+    mapper: parses the decoded SMILES where there are many.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Codec:
     view: Featurizer | None = None
     calibration: DomainCalibration | None = None
     sha256: str = ""
+    mapper: Mapper = field(default_factory=LocalProcesses)
 
     @property
     def n_latent(self) -> int:
@@ -157,7 +160,7 @@ class Codec:
         rows = np.flatnonzero(finite)
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
         tokens = (self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws) for chunk in chunks)
-        for chunk, molecules in zip(chunks, _molecules(writer, tokens, len(rows)), strict=True):
+        for chunk, molecules in zip(chunks, _molecules(writer, tokens, len(rows), self.mapper), strict=True):
             for row, molecule in zip(chunk, molecules, strict=True):
                 decoded[row] = molecule
         return decoded if beam_size == 1 else self._nearest(writer, points, decoded, beam_size)
@@ -178,7 +181,9 @@ class Codec:
         size = max(1, _BATCH // beam_size)
         chunks = np.split(rows, range(size, len(rows), size)) if len(rows) else []
         tokens = (self.model.decode_beams(torch.from_numpy(points[part]), beam_size).flatten(0, 1) for part in chunks)
-        for chunk, molecules in zip(chunks, _molecules(writer, tokens, beam_size * len(rows)), strict=True):
+        for chunk, molecules in zip(
+            chunks, _molecules(writer, tokens, beam_size * len(rows), self.mapper), strict=True
+        ):
             misses = self._miss(np.repeat(points[chunk], beam_size, axis=0), molecules).reshape(-1, beam_size)
             for row, miss, begin in zip(chunk, misses, range(0, len(molecules), beam_size), strict=True):
                 valid = [i for i in range(beam_size) if molecules[begin + i].smiles is not None]
@@ -651,7 +656,9 @@ def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarra
     return encode_features(model, view, rows.view_spec or rows.spec)
 
 
-def _molecules(writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int) -> Iterator[list[Decoded]]:
+def _molecules(
+    writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int, mapper: Mapper
+) -> Iterator[list[Decoded]]:
     """What each chunk of token rows (b, L), n in all, is as molecules."""
     written: deque[list[tuple[str, bool]]] = deque()
 
@@ -661,7 +668,7 @@ def _molecules(writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int) 
             written.append(found)
             yield [text if is_closed else "" for text, is_closed in found]
 
-    for answers in _canonical(texts(), n):
+    for answers in _canonical(texts(), n, mapper):
         molecules = []
         for (text, is_closed), answer in zip(written.popleft(), answers, strict=True):
             reason = answer.reason if is_closed else "the text finds no end"
@@ -669,15 +676,14 @@ def _molecules(writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int) 
         yield molecules
 
 
-def _canonical(texts: Iterable[list[str]], n: int) -> "Iterator[list[Standardized]]":
+def _canonical(texts: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator[list[Standardized]]":
     """What RDKit makes of each text; of many, in worker processes, while the next are still being written."""
     from molvae.chem.molecules import Standardized, read_written
-    from molvae.workers import WorkerFailure, map_rows
 
     if n < _WORTH_WORKERS:
         yield from (list(map(read_written, piece)) for piece in texts)
         return
-    for answers in map_rows(read_written, texts):
+    for answers in mapper(read_written, texts):
         yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in answers]
 
 

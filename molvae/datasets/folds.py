@@ -11,7 +11,7 @@ from molvae.chem.molecules import remove_stereo
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
 from molvae.seeds import generator
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _PIECE_ROWS = 500
 _ALONE = 20_000  # so many scaffolds are found sooner without worker processes
@@ -22,6 +22,7 @@ def split(
     method: Literal["random", "scaffold"] = "random",
     fractions: Mapping[str, float] | None = None,
     seed: int = 0,
+    mapper: Mapper | None = None,
 ) -> np.ndarray:
     """The name of each molecule's fold, (n,) of str; by default 0.8 train, 0.1 validation, 0.1 test.
 
@@ -50,7 +51,7 @@ def split(
             folds[order[begin:end]] = name
     elif method == "scaffold":
         groups: dict[str, list[int]] = {}
-        scaffolds = _scaffolds(smiles)
+        scaffolds = _scaffolds(smiles, mapper or LocalProcesses())
         for row in order:
             groups.setdefault(scaffolds[row], []).append(int(row))
         lacking = np.array(values) * n
@@ -77,12 +78,12 @@ def is_held_out(smiles: str, one_in: int) -> bool:
     return int(hashlib.sha256(flat.encode()).hexdigest(), 16) % one_in == 0
 
 
-def _scaffolds(smiles: Sequence[str]) -> list[str]:
+def _scaffolds(smiles: Sequence[str], mapper: Mapper) -> list[str]:
     if len(smiles) < _ALONE:
         return [murcko(text) for text in smiles]
     pieces = (smiles[begin : begin + _PIECE_ROWS] for begin in range(0, len(smiles), _PIECE_ROWS))
     found = []
-    for row, answer in enumerate(chain.from_iterable(map_rows(murcko, pieces))):
+    for row, answer in enumerate(chain.from_iterable(mapper(murcko, pieces))):
         if isinstance(answer, WorkerFailure):
             raise InputError(f"split: {smiles[row]}: no scaffold could be found: {answer.reason}")
         found.append(answer)

@@ -17,7 +17,7 @@ from molvae.datasets.columns import SMILES_NAMES, few, find_columns, find_named,
 from molvae.datasets.records import SEPARATORS, find_separator, read_records, read_sdf_records, sdf_fields
 from molvae.datasets.text_lines import MAX_LINE, TextLines, check_regular
 from molvae.errors import InputError
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 FORMATS = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".smi": "smi", ".smiles": "smi", ".txt": "txt",
@@ -79,7 +79,11 @@ class MoleculeFile:
 
 
 def open_molecules(
-    path: Path, smiles_column: str | None = None, id_column: str | None = None, chunk_rows: int = 20_000
+    path: Path,
+    smiles_column: str | None = None,
+    id_column: str | None = None,
+    chunk_rows: int = 20_000,
+    mapper: Mapper | None = None,
 ) -> MoleculeFile:
     """A molecule file, its format told by its name: .csv, .tsv, .smi, .txt (also .gz), .parquet, .sdf (also .gz).
 
@@ -99,7 +103,7 @@ def open_molecules(
     if kind == "smi":
         return _open_smi(lines, smiles_column, id_column, chunk_rows)
     if kind == "sdf":
-        return _open_sdf(lines, smiles_column, id_column, chunk_rows)
+        return _open_sdf(lines, smiles_column, id_column, chunk_rows, mapper or LocalProcesses())
     return _open_delimited(lines, kind, smiles_column, id_column, chunk_rows)
 
 
@@ -219,7 +223,9 @@ def _open_smi(lines: TextLines, smiles_column: str | None, id_column: str | None
     )  # fmt: skip
 
 
-def _open_sdf(lines: TextLines, smiles_column: str | None, id_column: str | None, chunk_rows: int) -> MoleculeFile:
+def _open_sdf(
+    lines: TextLines, smiles_column: str | None, id_column: str | None, chunk_rows: int, mapper: Mapper
+) -> MoleculeFile:
     if smiles_column is not None:
         raise InputError(f"{lines.path}: an .sdf holds structures; leave the SMILES column ({smiles_column}) away")
     head = [sdf_fields(record) for record in islice(read_sdf_records(lines), _PEEK_ROWS)]
@@ -240,7 +246,7 @@ def _open_sdf(lines: TextLines, smiles_column: str | None, id_column: str | None
                 waiting.append(_sdf_ids(piece, id_column))
                 yield [record[: record.find("M  END") + 7] if "M  END" in record else record for record in piece]
 
-        for answers in map_rows(read_mol_block, blocks()):
+        for answers in mapper(read_mol_block, blocks()):
             for name, answer in zip(waiting.popleft(), answers, strict=True):
                 yield name, None if isinstance(answer, WorkerFailure) else answer.smiles, answer.reason
 

@@ -9,13 +9,13 @@ import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
 from molvae.datasets.molecule_file import MoleculeFile, texts
-from molvae.workers import map_rows
+from molvae.workers import LocalProcesses, Mapper
 
 _PIECE_ROWS = 500
 
 
 def standardize_file(
-    file: MoleculeFile, n_workers: int | None = None, progress: Callable[[int], None] | None = None
+    file: MoleculeFile, mapper: Mapper | None = None, progress: Callable[[int], None] | None = None
 ) -> Iterator[pd.DataFrame]:
     """The file's chunks, standardized in worker processes: row, id, raw, smiles, reason, warning.
 
@@ -39,7 +39,7 @@ def standardize_file(
 
     first_rows = _FirstRows()
     answers: list[Any] = []
-    for piece in map_rows(_standardize, pieces(), n_workers):
+    for piece in (mapper or LocalProcesses())(_standardize, pieces()):
         answers += piece
         if len(answers) == len(waiting[0]):  # pieces end where chunks end
             table = _standardized(waiting.popleft(), answers, first_rows)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from molvae.features.featurizer import Features, Featurizer
-from molvae.workers import WorkerFailure, map_rows
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _PIECE_ROWS = 1_000  # of a chunk, which a worker encodes at once
 _PIECE_SECONDS = 60.0
@@ -33,7 +33,7 @@ def label(smiles: str, properties: Sequence[str], n_bits: int) -> Labels:
 
 
 def encode_chunks(
-    chunks: Iterable[list[str]], featurizer: Featurizer, view: Featurizer | None = None, n_workers: int | None = None
+    chunks: Iterable[list[str]], featurizer: Featurizer, view: Featurizer | None = None, mapper: Mapper | None = None
 ) -> Iterator[_Encoded]:
     """Each chunk's canonical SMILES as features that are rebuilt and, where there is a view, as those that are read.
 
@@ -42,6 +42,7 @@ def encode_chunks(
     Raises:
         MolvaeError: the workers cannot start.
     """
+    mapper = mapper or LocalProcesses()
     encode = partial(_encode, featurizer=featurizer, view=view)
     waiting: deque[list[list[str]]] = deque()
 
@@ -51,8 +52,10 @@ def encode_chunks(
             yield from ([piece] for piece in waiting[-1])
 
     done: list[_Encoded] = []
-    for (answer,) in map_rows(encode, pieces(), n_workers, seconds_per_row=_PIECE_SECONDS):
-        done.append(_encode_singly(encode, waiting[0][len(done)]) if isinstance(answer, WorkerFailure) else answer)
+    for (answer,) in mapper(encode, pieces(), seconds_per_row=_PIECE_SECONDS):
+        if isinstance(answer, WorkerFailure):
+            answer = _encode_singly(encode, waiting[0][len(done)], mapper)
+        done.append(answer)
         if len(done) == len(waiting[0]):
             waiting.popleft()
             yield _joined(done)
@@ -63,13 +66,13 @@ def _encode(texts: list[str], featurizer: Featurizer, view: Featurizer | None) -
     return featurizer.encode(texts), view.encode(texts) if view else None
 
 
-def _encode_singly(encode: Callable[[list[str]], _Encoded], texts: list[str]) -> _Encoded:
+def _encode_singly(encode: Callable[[list[str]], _Encoded], texts: list[str], mapper: Mapper) -> _Encoded:
     """A piece that ended its worker: the molecule at fault costs itself only."""
     nothing = encode([])
     return _joined(
         [
             _failed(nothing, answer.reason) if isinstance(answer, WorkerFailure) else answer
-            for (answer,) in map_rows(encode, ([[text]] for text in texts), n_workers=1)
+            for (answer,) in mapper(encode, ([[text]] for text in texts))
         ]
     )
 

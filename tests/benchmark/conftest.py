@@ -1,18 +1,15 @@
-"""What tests of several files of this room need."""
+"""Fixtures that several files of this folder use."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+
+from molvae.workers import Serial
 
 
 @pytest.fixture(scope="module")
 def one_process() -> Iterator[None]:
-    """Rows are described in this process: starting workers takes longer than all that small sets ask for."""
-
-    def map_rows(function: Callable[[Any], Any], chunks: Iterable[list[Any]], seconds_per_row: float) -> Iterator[Any]:
-        return ([function(row) for row in chunk] for chunk in chunks)
-
+    """`molvae evaluate` without worker processes: starting them takes longer than describing a few molecules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("molvae.benchmark.distribution.map_rows", map_rows)
+        patch.setattr("molvae.pipeline.commands.LocalProcesses", Serial)
         yield

@@ -1,14 +1,19 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cosine as cosine_distance
 from scipy.stats import wasserstein_distance
 
-from molvae.benchmark.comparison import evaluate_rows, load_references, measure
-from molvae.benchmark.distribution import read_set
+from molvae.benchmark import comparison, distribution
+from molvae.benchmark.comparison import measure
 from molvae.chem.properties import compute
 from molvae.errors import InputError
+from molvae.workers import Serial
 
-pytestmark = pytest.mark.usefixtures("one_process")
+evaluate_rows = partial(comparison.evaluate_rows, mapper=Serial())
+load_references = partial(comparison.load_references, mapper=Serial())
+read_set = partial(distribution.read_set, mapper=Serial())
 
 REFERENCE = ["c1ccc2ccccc2c1", "Cc1ccc2ccccc2c1", "c1ccc(-c2ccccc2)cc1", "CCO"]
 GENERATED = ["Cc1ccc2ccccc2c1", "Cc1ccc2ccccc2c1", "c1ccc(Cc2ccccc2)cc1", "CCN", "C1CC"]

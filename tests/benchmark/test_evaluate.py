@@ -3,18 +3,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from molvae.benchmark import evaluate as evaluation_module
 from molvae.benchmark.distribution import Reference, load_test_smiles
-from molvae.benchmark.evaluate import Evaluation, evaluate, format_evaluation, format_file_figures
+from molvae.benchmark.evaluate import Evaluation, format_evaluation, format_file_figures
 from molvae.chem.metrics import internal_diversity
 from molvae.errors import InputError
+from molvae.workers import Mapper, Serial
 
-pytestmark = pytest.mark.usefixtures("one_process")
+evaluate = partial(evaluation_module.evaluate, mapper=Serial())
 
 
 class Decoded(NamedTuple):
@@ -207,8 +210,8 @@ def test_nothing_to_measure_is_said(n: int, test: list[str], message: str) -> No
 
 
 def test_by_default_the_bundled_test_sets_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(name: str) -> Reference:
-        return Reference.of(load_test_smiles()[:9], name, f"a part of {name}", lambda step: None)
+    def small(name: str, mapper: Mapper | None) -> Reference:
+        return Reference.of(load_test_smiles()[:9], name, f"a part of {name}", lambda step: None, mapper)
 
     monkeypatch.setattr("molvae.benchmark.comparison.load_moses_reference", small)
     evaluation = evaluate(Memory(SAMPLES), n=8)

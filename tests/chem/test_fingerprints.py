@@ -9,6 +9,7 @@ from molvae.chem import fingerprints
 from molvae.chem.fingerprints import ReferenceSet, morgan_bits, tanimoto
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
+from molvae.workers import LocalProcesses
 
 RINGS = [
     "c1ccccc1",
@@ -80,7 +81,7 @@ def test_blocks_and_workers_do_not_change_the_answer(monkeypatch):
     monkeypatch.setattr(fingerprints, "_QUERIES_AT_ONCE", 7)
     monkeypatch.setattr(fingerprints, "_REFERENCES_AT_ONCE", 3)
     monkeypatch.setattr(fingerprints, "_ALONE", 10)
-    references = ReferenceSet(SMILES, n_workers=2)
+    references = ReferenceSet(SMILES, LocalProcesses(2))
     assert len(references) == len(SMILES)
     index, similarity = references.nearest(SMILES[::5])
     assert (index.tolist(), similarity.tolist()) == (expected[0], pytest.approx(expected[1]))
@@ -114,7 +115,7 @@ def test_a_text_that_is_no_molecule_is_named(monkeypatch):
             ReferenceSet(["CCO"]).nearest([bad])
     monkeypatch.setattr(fingerprints, "_ALONE", 0)
     with pytest.raises(InputError, match="reference molecule 2, C1CC: no fingerprint"):
-        ReferenceSet(["CCO", "C1CC"], n_workers=1)
+        ReferenceSet(["CCO", "C1CC"], LocalProcesses(1))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from molvae.chem.molecules import standardize
 from molvae.datasets import open_molecules, standardize_file
 from molvae.datasets.standardized import _FirstRows, _standardized
 from molvae.errors import InputError
-from molvae.workers import WorkerFailure
+from molvae.workers import LocalProcesses, Serial, WorkerFailure
 
 
 def standardized(path, **options):
@@ -24,7 +24,7 @@ def test_every_row_is_answered_in_order(tmp_path):
         "m11," + "C" * 100_000, "m12,CCO CCN", "m13,",
     ]  # fmt: skip
     path.write_text("id,smiles\n" + "\n".join(lines) + "\n")
-    table = standardized(path, n_workers=1)
+    table = standardized(path, mapper=Serial())
     assert list(table.columns) == ["row", "id", "raw", "smiles", "reason", "warning"]
     assert table["row"].tolist() == list(range(1, 14))
     assert table["smiles"].tolist() == [
@@ -46,10 +46,10 @@ def test_a_row_that_crashed_its_worker_is_dropped_with_the_reason(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("CCO m1\nCCN m2\nCCC m3\n")
     (chunk,) = open_molecules(path)
-    answers = [standardize("CCO"), WorkerFailure("too slow: not done after 2 s"), standardize("CCC")]
+    answers = [standardize("CCO"), WorkerFailure("timeout: not finished within 2 s"), standardize("CCC")]
     table = _standardized(chunk, answers, _FirstRows())
     assert table["smiles"].tolist() == ["CCO", None, "CCC"]
-    assert table["reason"].tolist() == [None, "too slow: not done after 2 s", None]
+    assert table["reason"].tolist() == [None, "timeout: not finished within 2 s", None]
     assert table["id"].tolist() == ["m1", "m2", "m3"]
 
 
@@ -58,8 +58,8 @@ def test_chunks_and_workers_do_not_change_the_result(tmp_path):
     texts = [f"{'C' * (i % 40)}N{'C' * (i % 7)}O" for i in range(3000)]
     path.write_bytes(gzip.compress("\n".join(texts).encode()))
     done = []
-    whole = standardized(path, n_workers=1, progress=done.append)
-    parts = standardized(path, n_workers=2, chunk_rows=700)
+    whole = standardized(path, mapper=Serial(), progress=done.append)
+    parts = standardized(path, mapper=LocalProcesses(2), chunk_rows=700)
     assert done == [3000]
     pd.testing.assert_frame_equal(whole.reset_index(drop=True), parts.reset_index(drop=True))
     first: dict[str, int] = {}
@@ -74,7 +74,7 @@ def test_progress_counts_all_rows(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("C1CC\nCCO\nCCO\n" * 500)
     done = []
-    list(standardize_file(open_molecules(path, chunk_rows=400), n_workers=1, progress=done.append))
+    list(standardize_file(open_molecules(path, chunk_rows=400), mapper=Serial(), progress=done.append))
     assert done == [400, 400, 400, 300]
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_file_ends_in_an_error(tmp_path):
     path = tmp_path / "a.smi.gz"
     path.write_bytes(gzip.compress("".join(f"C{'N' * (i % 50)}O{i}\n" for i in range(20_000)).encode())[:-9000])
     with pytest.raises(InputError, match="cut off"):
-        list(standardize_file(open_molecules(path), n_workers=1))
+        list(standardize_file(open_molecules(path), mapper=Serial()))
 
 
 def test_first_rows_are_those_of_a_dictionary():

@@ -8,6 +8,7 @@ from molvae.bundled import bundled
 from molvae.features import TokenFeaturizer
 from molvae.features.graphs import GraphFeaturizer
 from molvae.features.pooled import encode_chunks, label
+from molvae.workers import LocalProcesses
 
 SMILES = pd.read_csv(bundled("moses_test.csv.gz"), nrows=2_300)["SMILES"].tolist()
 
@@ -41,7 +42,7 @@ def test_chunks_are_encoded_as_one_process_encodes_them():
     featurizer = TokenFeaturizer.from_corpus(SMILES[:500], vocabulary_size=80)
     view = GraphFeaturizer.from_corpus(SMILES)
     chunks = [SMILES[:2_100], SMILES[2_100:2_101], [], SMILES[2_101:]]
-    answers = encode_chunks(chunks, featurizer, view, n_workers=2)
+    answers = encode_chunks(chunks, featurizer, view, LocalProcesses(2))
     for chunk, (rebuilt, seen) in zip(chunks, answers, strict=True):
         for found, expected in ((rebuilt, featurizer.encode(chunk)), (seen, view.encode(chunk))):
             np.testing.assert_array_equal(found.x, expected.x)
