@@ -1,6 +1,7 @@
 # make design   set up once, run the main job, say where the results are (more: ARGS="lead.toml --out DIR")
 # make test     set up once, then everything that make check does
 # make check    format, lint, types, tests
+# make docs     the documentation site, in site/ (python3 -m http.server -d site shows it)
 # make bench    molecules per second on this machine
 #
 # Needs Python 3.11 or newer with pip; another interpreter: make design PYTHON=/path/to/python3.11
@@ -10,9 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: design test check bench setup
+.PHONY: design test check docs bench setup
 .DEFAULT_GOAL := design
 
 design: $(READY)
@@ -28,6 +30,10 @@ check: $(READY)
 	$(THREADS) $(BIN)/pytest -n 2 --dist loadfile \
 		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 	$(THREADS) $(BIN)/pytest -m slow tests/test_wheel.py
+	$(DOCS)
+
+docs: $(READY)
+	$(DOCS)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py

@@ -1,0 +1,158 @@
+"""Hooks of the documentation site (mkdocs.yml): pages from outside docs/, the API reference, and the links of both."""
+
+import ast
+import inspect
+import posixpath
+import re
+from pathlib import Path
+
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from molvae.pipeline.cli import app
+
+import molvae
+
+ROOT = Path(__file__).parent.parent
+REPOSITORY = "https://github.com/molvae/molvae/blob/main/"
+RAW = "https://raw.githubusercontent.com/molvae/molvae/main/"
+
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "data/README.md": "data/index.md",
+    "data/druglike/README.md": "data/druglike.md",
+    "data/moses/README.md": "data/moses.md",
+}
+"""Files of the repository -> the pages that they become."""
+
+ROOMS = {
+    "codec": "Codecs",
+    "search": "Search",
+    "scoring": "Scoring",
+    "checks": "Checks",
+    "candidates": "Candidate tables",
+    "query": "Queries",
+    "report": "Reports",
+    "estimators": "scikit-learn",
+    "datasets": "Molecule files",
+    "chem": "Chemistry",
+    "features": "Features",
+    "latent": "Latent vectors",
+    "autoencoder": "Autoencoders",
+    "training": "Training",
+    "benchmark": "Evaluation",
+}
+"""Public rooms of molvae, in reading order -> titles of their API pages."""
+
+NOTEBOOKS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+_LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
+_CODE = re.compile(r"^(?:```.*?^```|(?: {4}.*\n)+)", re.MULTILINE | re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill in the API section of the navigation."""
+    pages = [{"molvae": "api/index.md"}, *({title: f"api/{room}.md"} for room, title in ROOMS.items())]
+    for entry in config.nav or []:
+        if "API" in entry:
+            entry["API"] = pages
+    return config
+
+
+@event_priority(100)  # before the plugins, which convert the notebooks
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are kept outside docs/, and those that are generated."""
+    for source, page in OUTSIDE.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    for notebook in NOTEBOOKS:
+        files.append(File(notebook, str(ROOT), config.site_dir, config.use_directory_urls))
+    for room, title in ROOMS.items():
+        files.append(File.generated(config, f"api/{room}.md", content=_api_page(room, title)))
+    files.append(File.generated(config, "api/index.md", content=_api_index()))
+    files.append(File.generated(config, "commands.md", content=_commands()))
+    return files
+
+
+@event_priority(100)
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Point links at pages of the site where there is one, else at the file in the repository."""
+    path = page.file.src_uri
+    source = next((source for source, target in OUTSIDE.items() if target == path), f"docs/{path}")
+
+    def resolve(match: re.Match[str]) -> str:
+        link = match[1]
+        if link.startswith(RAW):
+            target = link.removeprefix(RAW)
+        elif ":" in link:
+            return link
+        else:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
+        there = OUTSIDE.get(target, target.removeprefix("docs/"))
+        if files.get_file_from_path(there):
+            return posixpath.relpath(there, posixpath.dirname(path) or ".")
+        return REPOSITORY + target
+
+    if path.startswith("api/"):
+        return markdown
+    pieces, end = [], 0
+    for code in _CODE.finditer(markdown):
+        pieces += [_LINK.sub(resolve, markdown[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*pieces, _LINK.sub(resolve, markdown[end:])])
+
+
+def _modules(room: str) -> list[str]:
+    """The public modules of a room, the package itself first where it documents names of its own."""
+    path = ROOT / "molvae" / room
+    if not path.is_dir():
+        return [f"molvae.{room}"]
+    return [f"molvae.{room}.{file.stem}" for file in sorted(path.glob("*.py")) if not file.stem.startswith("_")]
+
+
+def _api_page(room: str, title: str) -> str:
+    return "\n\n".join([f"# {title}", *(f"::: {module}" for module in _modules(room))]) + "\n"
+
+
+def _api_index() -> str:
+    """Two tables: the names of the package itself, and its rooms."""
+    names = [
+        f"| [`molvae.{name}`][molvae.{name}] | {(inspect.getdoc(getattr(molvae, name)) or '').splitlines()[0]} |"
+        for name in molvae.__all__
+    ]
+    rooms = [f"| [{title}]({room}.md) | `molvae.{room}` | {_summary(room)} |" for room, title in ROOMS.items()]
+    lines = [
+        "# API reference",
+        "",
+        "| name | |",
+        "|---|---|",
+        *names,
+        "",
+        "| part | package | |",
+        "|---|---|---|",
+        *rooms,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(room: str) -> str:
+    """The first line of a room's docstring."""
+    path = ROOT / "molvae" / room
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
+
+
+def _commands() -> str:
+    """The help of every command, as the terminal prints it."""
+    group = typer.main.get_command(app)
+    with typer.Context(group, info_name="molvae", terminal_width=100) as context:
+        texts = [("molvae", group.get_help(context))]
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            with typer.Context(command, info_name=name, parent=context) as inner:
+                texts.append((f"molvae {name}", command.get_help(inner)))
+    sections = [f"## {name}\n\n```text\n{text}\n```" for name, text in texts]
+    return "\n\n".join(["# Commands", *sections]) + "\n"
