@@ -68,10 +68,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "vocabulary_250": {"features": {"vocabulary_size": 250}},
     "vocabulary_1000": {"features": {"vocabulary_size": 1000}},
     "vocabulary_2000": {"features": {"vocabulary_size": 2000}},
-    "selfies": {"features": {"rebuilt": "selfies"}},
-    "random_smiles_in": {"features": {"view": "random_smiles"}},
-    "bits_in": {"features": {"view": "bits", "n_bits": 2048}, "model": {"encoder": None}},
-    "graph_in": {"features": {"view": "graph"}, "model": {"encoder": None}},
+    "selfies": {"features": {"decoder_output": "selfies"}},
+    "random_smiles_in": {"features": {"encoder_input": "random_smiles"}},
+    "bits_in": {"features": {"encoder_input": "bits", "n_bits": 2048}, "model": {"encoder": None}},
+    "graph_in": {"features": {"encoder_input": "graph"}, "model": {"encoder": None}},
     "tokens_dropped": {"model": {"changes": {"corrupts": True}, "corruption_level": 0.1}},
 }
 """Row -> what it has otherwise than the base."""
@@ -144,8 +144,10 @@ def write_features(folder: Path, name: str, source: Path, n_train: int) -> None:
     rows = np.random.default_rng(0).permutation(len(store))[:n_train]
     parts = [rows[begin : begin + 20_000] for begin in range(0, len(rows), 20_000)]
     corpus = [text for part in parts for text in written.decode(store.rows(part))]
-    featurizer = learn_featurizer(settings.rebuilt, settings, lambda: corpus[:200_000])
-    view = learn_featurizer(settings.view, settings, lambda: corpus[:200_000]) if settings.view else None
+    featurizer = learn_featurizer(settings.decoder_output, settings, lambda: corpus[:200_000])
+    view = None
+    if settings.encoder_input:
+        view = learn_featurizer(settings.encoder_input, settings, lambda: corpus[:200_000])
     n_bits = settings.label_bits
     folder.mkdir()
     featurizer.save(folder / FEATURIZER_NAME)

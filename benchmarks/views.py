@@ -44,10 +44,10 @@ def molecules(name: str, n: int) -> list[str]:
 
 
 def row_of(rebuilt: str, view: str | None, corpus: list[str], test: list[str], n_molecules: int) -> dict[str, object]:
-    settings = FeatureSettings(rebuilt=rebuilt, view=view, n_bits=2048)
+    settings = FeatureSettings(decoder_output=rebuilt, encoder_input=view, n_bits=2048)
     started = time.process_time()
-    featurizer = learn_featurizer(settings.rebuilt, settings, lambda: corpus)
-    seen = learn_featurizer(settings.view, settings, lambda: corpus) if settings.view else None
+    featurizer = learn_featurizer(settings.decoder_output, settings, lambda: corpus)
+    seen = learn_featurizer(settings.encoder_input, settings, lambda: corpus) if settings.encoder_input else None
     encoded, views = featurizer.encode(corpus), seen.encode(corpus) if seen else None
     featurizing = time.process_time() - started
     ok = encoded.ok if views is None else encoded.ok & views.ok

@@ -157,16 +157,21 @@ def featurize(
         Path | None,
         typer.Option("--config", metavar="FILE", help="Training settings (.toml), whose [features] are taken."),
     ] = None,
-    rebuilt: Annotated[
-        str | None,
-        typer.Option("--rebuilt", metavar="FORM", help="What a model writes: smiles (default), selfies, bits, counts."),
-    ] = None,
-    view: Annotated[
+    decoder_output: Annotated[
         str | None,
         typer.Option(
-            "--view",
-            metavar="FORM",
-            help="What a model reads, if not the same: smiles, random_smiles, selfies, bits, counts, graph.",
+            "--decoder-output",
+            metavar="NAME",
+            help="Representation that the decoder reconstructs: smiles (default), selfies, bits, counts.",
+        ),
+    ] = None,
+    encoder_input: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder-input",
+            metavar="NAME",
+            help="Representation that the encoder reads, if it differs: smiles, random_smiles, selfies, bits, counts, "
+            "graph.",
         ),
     ] = None,
     vocabulary_size: Annotated[
@@ -188,15 +193,19 @@ def featurize(
     \b
     Example:
       molvae featurize library.csv --id-column compound -o features
-      molvae featurize library.smi --view graph -o features
+      molvae featurize library.smi --encoder-input graph -o features
     """
 
     def job() -> None:
         from . import commands
 
-        options = {"rebuilt": rebuilt, "view": view, "vocabulary_size": vocabulary_size}
-        options["labels"] = labels if properties else None
-        changes: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+        options: dict[str, object] = {
+            "decoder_output": decoder_output,
+            "encoder_input": encoder_input,
+            "vocabulary_size": vocabulary_size,
+            "labels": labels if properties else None,
+        }
+        changes = {name: value for name, value in options.items() if value is not None}
         commands.featurize(source, out, smiles_column, id_column, config, changes, vocabulary)
 
     return job

@@ -20,7 +20,7 @@ from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardi
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.pooled import Labels, encode_chunks, label
-from molvae.features.store import FeatureWriter
+from molvae.features.store import DECODER_OUTPUT, ENCODER_INPUT, FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.seeds import generator
 from molvae.tables import Kinds, TableWriter, kind_of, writing
@@ -46,6 +46,7 @@ _APART: Kinds = {"row": int, "id": str, "smiles": str}
 _HELD_OUT_REASON = "held out: to test with"
 _LEARNT_FROM = 300_000  # molecules of which a vocabulary is learnt
 _CHUNK_ROWS = 20_000
+_ARRAYS = (f"{DECODER_OUTPUT}.npy", f"{ENCODER_INPUT}.npy")
 
 
 @dataclass(frozen=True)
@@ -181,11 +182,11 @@ def _write_features(
             counts.take_back(unwritten)
             bar.advance(len(chunk))
     outputs = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".npy"))
-    return {name: counts.n_kept if name in ("rebuilt.npy", "view.npy") else None for name in outputs}
+    return {name: counts.n_kept if name in _ARRAYS else None for name in outputs}
 
 
 def _featurizers(draft: Path, n: int, wanted: FeaturePlan, seed: int) -> tuple[Featurizer, Featurizer | None]:
-    """What writes the molecules that are rebuilt, and what writes them as the encoder reads them."""
+    """The featurizer of the decoder output, and that of the encoder input where it differs."""
     if wanted.like is not None:
         return wanted.like.featurizer, wanted.like.view
 
@@ -195,9 +196,10 @@ def _featurizers(draft: Path, n: int, wanted: FeaturePlan, seed: int) -> tuple[F
         return (text for chunk, mask in _chunks(draft, chosen) for text in chunk["smiles"][mask])
 
     settings = wanted.settings
-    featurizer = learn_featurizer(settings.rebuilt, settings, corpus)
-    is_other = settings.view not in (None, settings.rebuilt)
-    return featurizer, learn_featurizer(settings.view, settings, corpus) if settings.view and is_other else None
+    featurizer = learn_featurizer(settings.decoder_output, settings, corpus)
+    if settings.encoder_input in (None, settings.decoder_output):
+        return featurizer, None
+    return featurizer, learn_featurizer(settings.encoder_input, settings, corpus)
 
 
 def _draw(n: int, at_most: int, seed: int, name: str) -> np.ndarray:

@@ -19,14 +19,15 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     """
     from molvae.codec import load_codec  # brings torch
     from molvae.datasets import open_molecules
+    from molvae.features.views import decodes_to_smiles
 
     loaded = Campaign.load(campaign, changes)
     section = loaded.molecules
     open_molecules(molecules_path(section), section.smiles_column, section.id_column)
-    if loaded.train is not None and loaded.train.features.rebuilt not in ("smiles", "selfies"):
+    if loaded.train is not None and not decodes_to_smiles(loaded.train.features.decoder_output):
         raise InputError(
-            f"[train.features] rebuilt = {loaded.train.features.rebuilt!r}: a search needs molecules back; "
-            "take smiles or selfies"
+            f"[train.features] decoder_output = {loaded.train.features.decoder_output!r}: a search needs a codec that "
+            "generates molecules; use smiles or selfies"
         )
     if loaded.train is None:
         codec = load_codec(loaded.finished_codec)

@@ -17,7 +17,7 @@ from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import FeatureStore
 from molvae.features.tokens import TokenFeaturizer
-from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, form_of, load_featurizer
+from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, load_featurizer
 from molvae.latent.prior import settings_of
 from molvae.training.batches import held_out_rows
 from molvae.training.checkpoint import CHECKPOINT_NAME
@@ -152,12 +152,12 @@ def check_forms(settings: FeatureSettings, featurizer: Featurizer, view: Featuri
     Raises:
         InputError: saying what was asked for, and what is there.
     """
-    asked = settings.rebuilt, settings.view or settings.rebuilt
-    found = form_of(featurizer), form_of(view or featurizer)
+    asked = settings.decoder_output, settings.encoder_input or settings.decoder_output
+    found = featurizer.representation, (view or featurizer).representation
     if asked != found:
         raise InputError(
-            f"[features]: asks for {asked[0]} rebuilt from {asked[1]}, but {features} holds {found[0]} and {found[1]}; "
-            "make the features with `molvae featurize --config` and these settings"
+            f"[features]: decoder_output {asked[0]!r} and encoder_input {asked[1]!r}, but {features} holds "
+            f"{found[0]!r} and {found[1]!r}; make the features with `molvae featurize --config` and these settings"
         )
 
 

@@ -16,31 +16,31 @@ class LinearBottleneck(nn.Module):
         self.linear = nn.Linear(n_in, n_latent)
         self.n_latent = n_latent
 
-    def code(self, hidden: Tensor) -> Tensor:
+    def encode(self, hidden: Tensor) -> Tensor:
         """Points (B, D), deterministic, of hidden vectors (B, n_in)."""
         code: Tensor = self.linear(hidden).float()
         return code
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
         """Points (B, D) of hidden vectors (B, n_in)."""
-        code = self.code(hidden)
+        code = self.encode(hidden)
         return Latent(code, code)
 
 
 class RectifiedBottleneck(LinearBottleneck):
     """A unit that does not speak for a molecule is exactly zero: the positive part of a linear map."""
 
-    def code(self, hidden: Tensor) -> Tensor:
+    def encode(self, hidden: Tensor) -> Tensor:
         """Points (B, D), no number below zero."""
-        return super().code(hidden).relu()
+        return super().encode(hidden).relu()
 
 
 class SigmoidBottleneck(LinearBottleneck):
     """Units in (0, 1), whose mean over molecules is their activity."""
 
-    def code(self, hidden: Tensor) -> Tensor:
+    def encode(self, hidden: Tensor) -> Tensor:
         """Points (B, D) in (0, 1)."""
-        return super().code(hidden).sigmoid()
+        return super().encode(hidden).sigmoid()
 
 
 class TopKBottleneck(LinearBottleneck):
@@ -53,9 +53,9 @@ class TopKBottleneck(LinearBottleneck):
         super().__init__(n_in, n_latent)
         self.k = k
 
-    def code(self, hidden: Tensor) -> Tensor:
+    def encode(self, hidden: Tensor) -> Tensor:
         """Points (B, D) with at most k numbers that are not zero."""
-        code = super().code(hidden)
+        code = super().encode(hidden)
         kept = code.abs().topk(self.k, dim=1).indices
         return code * torch.zeros_like(code).scatter(1, kept, 1.0)
 
@@ -73,7 +73,7 @@ class GaussianBottleneck(LinearBottleneck):
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
         """Points, and draws around them, (B, D) of hidden vectors (B, n_in)."""
-        code = self.code(hidden)
+        code = self.encode(hidden)
         logvar = self.logvar(hidden).float().clamp(*_LOGVAR_RANGE)
         noise = torch.randn(code.shape, generator=generator, device=code.device)
         return Latent(code, code + noise * torch.exp(0.5 * logvar), logvar)

@@ -104,7 +104,7 @@ class GruDecoder(nn.Module):
         return written
 
     @torch.no_grad()
-    def beams(self, z: Tensor, noise: Tensor, n_beams: int) -> Tensor:
+    def beam_search(self, z: Tensor, noise: Tensor, beam_size: int) -> Tensor:
         """The most probable token rows (B, K, L) int64 of each point that a beam search finds, the best first.
 
         Closed by END and filled up with PAD, as in `generate`; at each step the K best beginnings are kept, finished
@@ -112,26 +112,26 @@ class GruDecoder(nn.Module):
         """
         n, v = len(z), self.output_bias.shape[0]
         rows = torch.arange(n, device=z.device)
-        written = torch.full((n, n_beams, self.length), PAD, device=z.device)
-        context_gates, state = (t[:, None].expand(-1, n_beams, -1) for t in self._read_point(z, noise))  # (B, K, .)
+        written = torch.full((n, beam_size, self.length), PAD, device=z.device)
+        context_gates, state = (t[:, None].expand(-1, beam_size, -1) for t in self._read_point(z, noise))  # (B, K, .)
         token_gates = self._token_gates()
-        token = torch.full((n, n_beams), BEGIN, device=z.device)
-        nats = torch.full((n, n_beams), -torch.inf, device=z.device)
+        token = torch.full((n, beam_size), BEGIN, device=z.device)
+        nats = torch.full((n, beam_size), -torch.inf, device=z.device)
         nats[:, 0] = 0.0  # all beams begin alike, and one is enough
         for place in range(self.length):
             gates = (token_gates[token] + context_gates).flatten(0, 1)
             state = self.recurrence.step(gates, state.flatten(0, 1))
             logits = self._logits(state).float()
             logits[:, [PAD, BEGIN, MASK]] = -torch.inf
-            steps = logits.log_softmax(1).view(len(rows), n_beams, v)
+            steps = logits.log_softmax(1).view(len(rows), beam_size, v)
             is_done = (token == END) | (token == PAD)
             steps[is_done] = -torch.inf
             steps[:, :, PAD] = torch.where(is_done, 0.0, -torch.inf)
-            nats, chosen = (nats[:, :, None] + steps).flatten(1).topk(n_beams)
+            nats, chosen = (nats[:, :, None] + steps).flatten(1).topk(beam_size)
             parent, token = chosen // v, chosen % v
             written[rows] = written[rows].gather(1, parent[:, :, None].expand(-1, -1, self.length))
             written[rows, :, place] = token
-            state = state.view(len(rows), n_beams, -1).gather(1, parent[:, :, None].expand(-1, -1, state.shape[1]))
+            state = state.view(len(rows), beam_size, -1).gather(1, parent[:, :, None].expand(-1, -1, state.shape[1]))
             is_open = ((token != END) & (token != PAD)).any(1)
             if not is_open.all():
                 rows, token, nats, state, context_gates = (

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from molvae.autoencoder.corruption import Corruption
+from molvae.autoencoder.parts import Bottleneck, Decoder, Encoder, TokenDecoder
 from molvae.autoencoder.reconstruction import RECONSTRUCTIONS, Nats
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer, noised
-from molvae.autoencoder.trace import Batch, Latent, Trace
+from molvae.autoencoder.trace import Batch, Trace
 from molvae.devices import autocast
+from molvae.errors import InputError
 from molvae.feature_spec import MASK, PAD, FeatureSpec
 
 
@@ -26,17 +27,17 @@ class Autoencoder(nn.Module):
     token_dropout: the share of the tokens before that the decoder does not see when it reads a point without noise.
     """
 
-    encoder: Any
-    bottleneck: Any
-    decoder: Any
+    encoder: Encoder
+    bottleneck: Bottleneck
+    decoder: Decoder
 
     def __init__(
         self,
         spec: FeatureSpec,
         corruption: Corruption,
-        encoder: nn.Module,
-        bottleneck: nn.Module,
-        decoder: nn.Module,
+        encoder: Encoder,
+        bottleneck: Bottleneck,
+        decoder: Decoder,
         regularizers: Mapping[str, Regularizer],
         property_head: PropertyHead | None,
         is_noise_conditioned: bool,
@@ -60,7 +61,7 @@ class Autoencoder(nn.Module):
     def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
         """The stochastic path: corrupt, encode, sample, decode; and decode a noised point where noise is told."""
         corrupted = self.corruption(batch, generator)
-        latent: Latent = self.bottleneck(self.encoder(corrupted.view), generator)
+        latent = self.bottleneck(self.encoder(corrupted.view), generator)
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
         told = self._thinned(batch.x, generator)
         if not self.is_noise_conditioned:
@@ -112,13 +113,12 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, D), deterministic, of features as the encoder reads them."""
-        code: Tensor = self.bottleneck.code(self._hidden(x))
-        return code
+        return self.bottleneck.encode(self._hidden(x))
 
     def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):
             alone = len(x) == 1  # a single row is multiplied by other routines, which round otherwise
-            hidden: Tensor = self.encoder(torch.cat([x, x]) if alone else x)
+            hidden = self.encoder(torch.cat([x, x]) if alone else x)
         return hidden[: len(x)].float()
 
     def decode(
@@ -131,14 +131,25 @@ class Autoencoder(nn.Module):
         level = torch.full((len(z),), noise, device=z.device)
         points = noised(z, level, generator) if noise else z
         with self._fast(z.device):
-            written: Tensor = self.decoder.generate(points, level, temperature, generator)
-        return written
+            return self.decoder.generate(points, level, temperature, generator)
 
-    def decode_beams(self, z: Tensor, n_beams: int) -> Tensor:
-        """The most probable token rows (B, n_beams, L) of points (B, D), the best first."""
+    def decode_beams(self, z: Tensor, beam_size: int) -> Tensor:
+        """The most probable token rows (B, beam_size, L) of points (B, D), the best first."""
         with self._fast(z.device):
-            written: Tensor = self.decoder.beams(z, torch.zeros(len(z), device=z.device), n_beams)
-        return written
+            return self.token_decoder.beam_search(z, torch.zeros(len(z), device=z.device), beam_size)
+
+    @property
+    def token_decoder(self) -> TokenDecoder:
+        """The decoder, where it generates token by token.
+
+        Raises
+        ------
+        InputError
+            It outputs fingerprints or other numbers.
+        """
+        if not isinstance(self.decoder, TokenDecoder):
+            raise InputError(f"this model outputs {self.spec.kind}; expected a model that outputs tokens")
+        return self.decoder
 
     def _fast(self, device: torch.device) -> AbstractContextManager:
         """As training computes, where texts are written; rows of numbers keep all their digits."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
-from torch import nn
 
 from molvae.autoencoder import corruption, regularizers
 from molvae.autoencoder.bottlenecks import (
@@ -20,10 +19,13 @@ from molvae.autoencoder.decoders import GruDecoder, MlpDecoder
 from molvae.autoencoder.encoders import GraphEncoder, GruEncoder, MlpEncoder
 from molvae.autoencoder.mlp import halving_widths
 from molvae.autoencoder.model import Autoencoder
+from molvae.autoencoder.parts import Bottleneck, Decoder, Encoder
 from molvae.autoencoder.regularizers import PropertyHead, Regularizer
 from molvae.errors import InputError
 from molvae.feature_spec import FeatureSpec, Kind
 from molvae.settings import Settings
+
+_Part = TypeVar("_Part")
 
 
 class GruEncoderSettings(Settings):
@@ -40,7 +42,7 @@ class GraphEncoderSettings(Settings):
 
     kind: Literal["graph"] = "graph"
     hidden: int = Field(192, ge=1, description="numbers an atom")
-    steps: int = Field(4, ge=1, description="how many bonds far an atom hears")
+    message_passing_steps: int = Field(4, ge=1, description="number of message-passing steps")
     heads: int = Field(4, ge=1)
 
 
@@ -172,18 +174,18 @@ def _recipe(settings: ModelSettings) -> Recipe:
     return recipe
 
 
-def _encoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Any:
+def _encoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Encoder:
     sizes = settings.encoder or _ENCODERS[_FITTING[spec.kind]]()
     if isinstance(sizes, GruEncoderSettings) and spec.kind == "tokens":
         return GruEncoder(spec, sizes.embedding, sizes.hidden, sizes.heads)
     if isinstance(sizes, GraphEncoderSettings) and spec.kind == "graph":
-        return GraphEncoder(spec, sizes.hidden, sizes.steps, sizes.heads)
+        return GraphEncoder(spec, sizes.hidden, sizes.message_passing_steps, sizes.heads)
     if isinstance(sizes, MlpSettings) and spec.kind in _NUMBERS:
         return MlpEncoder(spec, _widths(sizes, recipe, spec, settings.n_latent))
     raise InputError(f"encoder {sizes.kind!r}: cannot read {spec.kind}; {_FITTING[spec.kind]!r} can")
 
 
-def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> nn.Module:
+def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Decoder:
     sizes = settings.decoder or (GruDecoderSettings() if spec.kind == "tokens" else MlpSettings())
     if isinstance(sizes, GruDecoderSettings) and spec.kind == "tokens":
         return GruDecoder(spec, settings.n_latent, sizes.hidden)
@@ -221,7 +223,7 @@ def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corrupti
     return corruption.FlipBits(level) if name == "flip" else corruption.AddNoise(level)
 
 
-def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
+def _named(table: Mapping[str, _Part], name: str, what: str) -> _Part:
     if name not in table:
         raise InputError(f"{what} {name!r}: expected one of {', '.join(table)}")
     return table[name]
@@ -232,7 +234,7 @@ _DAMAGE: dict[Kind, str] = {"tokens": "mask", "bits": "flip", "counts": "zero", 
 _FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp", "graph": "graph"}
 _ENCODERS = {"gru": GruEncoderSettings, "mlp": MlpSettings, "graph": GraphEncoderSettings}
 
-BOTTLENECKS: dict[str, Callable[[int, ModelSettings], nn.Module]] = {
+BOTTLENECKS: dict[str, Callable[[int, ModelSettings], Bottleneck]] = {
     "linear": lambda n_in, settings: LinearBottleneck(n_in, settings.n_latent),
     "gaussian": lambda n_in, settings: GaussianBottleneck(n_in, settings.n_latent),
     "rectified": lambda n_in, settings: RectifiedBottleneck(n_in, settings.n_latent),

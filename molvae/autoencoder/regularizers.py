@@ -24,7 +24,7 @@ def kl_to_standard_normal(latent: Latent) -> Tensor:
     """
     if latent.logvar is None:
         raise ValueError("a KL divergence needs a gaussian bottleneck")
-    return 0.5 * (latent.code.square() + latent.logvar.exp() - 1 - latent.logvar)
+    return 0.5 * (latent.z.square() + latent.logvar.exp() - 1 - latent.logvar)
 
 
 class Kl:
@@ -44,7 +44,7 @@ class Kl:
 
 def l1(model: "Autoencoder", trace: Trace) -> Tensor:
     """The sum of a code's magnitudes: most of its numbers become small."""
-    return trace.latent.code.abs().sum(1)
+    return trace.latent.z.abs().sum(1)
 
 
 class KlToRate:
@@ -58,10 +58,10 @@ class KlToRate:
 
     def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
         """The term, the same for every molecule of the batch: (B,)."""
-        mean = trace.latent.code.mean(0).clamp(1e-6, 1 - 1e-6)
+        mean = trace.latent.z.mean(0).clamp(1e-6, 1 - 1e-6)
         rate = torch.full_like(mean, self.rate)
         divergence = rate * (rate / mean).log() + (1 - rate) * ((1 - rate) / (1 - mean)).log()
-        return divergence.sum().expand(len(trace.latent.code))
+        return divergence.sum().expand(len(trace.latent.z))
 
 
 class Contraction:
@@ -81,11 +81,11 @@ class Contraction:
         view = trace.corrupted.view
         embedded = model.encoder.embed(view)
         size = embedded.detach().float().square().mean().sqrt().clamp(min=1e-8)
-        code = model.bottleneck.code(model.encoder.read(embedded, view))
+        code = model.bottleneck.encode(model.encoder.read(embedded, view))
         total = torch.zeros(len(code), device=code.device)
         for _ in range(self.n_directions):
             direction = torch.randn(embedded.shape, generator=trace.generator, device=embedded.device)
-            moved = model.bottleneck.code(model.encoder.read(embedded + self.step * size * direction, view))
+            moved = model.bottleneck.encode(model.encoder.read(embedded + self.step * size * direction, view))
             total = total + ((moved - code) / self.step).square().sum(1)
         return total / self.n_directions
 
@@ -106,7 +106,7 @@ class Similarity:
 
     def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
         """The term (B,), in nats."""
-        bits, code = trace.batch.bits, trace.latent.code
+        bits, code = trace.batch.bits, trace.latent.z
         if bits is None:
             return code.new_zeros(len(code))
         with torch.autocast(code.device.type, enabled=False):
@@ -154,7 +154,7 @@ class PropertyHead(nn.Module):
     def nats(self, latent: Latent, y: Tensor | None) -> Tensor:
         """The term of a batch with labels y (B, P)."""
         if y is None:
-            return latent.code.new_zeros(len(latent.code))
+            return latent.z.new_zeros(len(latent.z))
         error = (self(latent.sample) - y) / self.scale
         return 0.5 * error.masked_fill(y.isnan(), 0.0).square().sum(1)
 

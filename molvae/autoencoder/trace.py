@@ -35,7 +35,7 @@ class Latent(NamedTuple):
     logvar: (B, D), log variance of sample around code; None for a bottleneck without one.
     """
 
-    code: Tensor
+    z: Tensor
     sample: Tensor
     logvar: Tensor | None = None
 

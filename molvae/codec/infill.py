@@ -71,7 +71,7 @@ def infill(
             part = rows[places]
             z, level = _points(codec, part, hides, draws)
             given = part.masked_fill(part == END, PAD) if _is_end_unlearnt(codec) else part
-            written, log_probability = codec.model.decoder.complete(z, level, given, temperature, draws)
+            written, log_probability = codec.model.token_decoder.complete(z, level, given, temperature, draws)
             tokens = iter(written[part == MASK].tolist())
             for size, score in zip(sizes[start + places].tolist(), log_probability.tolist(), strict=True):
                 filling = tuple("".join(names[i] for i in islice(tokens, many)) for many in size)
@@ -146,7 +146,7 @@ def _log_probabilities(codec: "Codec", texts: list[str], draws: Generator) -> li
             x = torch.from_numpy(features.x[part].astype(np.int64))
             x = x[:, : int((x != PAD).sum(1).max())]
             level = torch.ones(len(part))
-            said = [codec.model.decoder.complete(z.expand(len(part), -1), level, x, 0.0, None)[1] for z in points]
+            said = [codec.model.token_decoder.complete(z.expand(len(part), -1), level, x, 0.0, None)[1] for z in points]
             values[part] = (torch.stack(said).logsumexp(0) - math.log(_N_POINTS)).numpy()
     return [float(value) for value in values]
 

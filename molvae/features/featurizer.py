@@ -60,6 +60,11 @@ class Featurizer(Protocol):
         """What a model must know of these features."""
         ...
 
+    @property
+    def representation(self) -> str:
+        """Name of the representation that it writes, as in FEATURIZERS."""
+        ...
+
     def encode(self, smiles: Sequence[str]) -> Features:
         """Features of canonical SMILES; a molecule that cannot be written is a row that is not ok."""
         ...

@@ -38,6 +38,11 @@ class FingerprintFeaturizer:
         """Bits or counts in rows of `n_bits`."""
         return FeatureSpec(self.form, self.n_bits)
 
+    @property
+    def representation(self) -> str:
+        """ "bits" or "counts"."""
+        return self.form
+
     def encode(self, smiles: Sequence[str]) -> Features:
         """Fingerprints (n, n_bits) uint8; a text that does not parse is a row of zeros with a reason."""
         from molvae.chem.fingerprints import morgan_bits, morgan_counts

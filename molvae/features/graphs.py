@@ -57,6 +57,11 @@ class GraphFeaturizer:
         """Atoms below so many ids, in rows of at most `length`."""
         return FeatureSpec("graph", _FIRST_ATOM + len(self.atoms), self.length)
 
+    @property
+    def representation(self) -> str:
+        """ "graph"."""
+        return "graph"
+
     def encode(self, smiles: Sequence[str]) -> Features:
         """Graphs (n, length, 1 + 2 * MAX_DEGREE) uint16, in the order of the SMILES's atoms, filled up with 0.
 

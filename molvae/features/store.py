@@ -13,8 +13,8 @@ from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
 
 SPEC_NAME = "features.json"
 LABELS_NAME, LABELLED_NAME = "properties.npy", "labelled.npy"
-REBUILT, VIEW, FINGERPRINTS = "rebuilt", "view", "fingerprints"
-"""Names of the arrays: what is rebuilt, what the encoder reads where that is something else, labelled rows' bits."""
+DECODER_OUTPUT, ENCODER_INPUT, FINGERPRINTS = "decoder_output", "encoder_input", "fingerprints"
+"""Names of the arrays; there is an encoder input only where it differs from the decoder output."""
 
 _RAGGED = ("tokens", "graph")
 
@@ -191,8 +191,12 @@ class FeatureStore:
         try:
             content = json.loads((folder / SPEC_NAME).read_text(encoding="utf-8"))
             n, names = content["n"], tuple(content["properties"])
-            rebuilt = StoredArray.open(folder, REBUILT, FeatureSpec(**content[REBUILT]))
-            view = StoredArray.open(folder, VIEW, FeatureSpec(**content[VIEW])) if content[VIEW] else None
+            rebuilt = StoredArray.open(folder, DECODER_OUTPUT, FeatureSpec(**content[DECODER_OUTPUT]))
+            view = (
+                StoredArray.open(folder, ENCODER_INPUT, FeatureSpec(**content[ENCODER_INPUT]))
+                if content[ENCODER_INPUT]
+                else None
+            )
             labelled = np.load(folder / LABELLED_NAME) if names else np.zeros(0, np.int64)
             labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
             spec = content.get(FINGERPRINTS)
@@ -219,8 +223,8 @@ class FeatureWriter:
         n_bits: int = 0,
     ) -> None:
         self._folder, self._names = folder, label_names
-        self._rebuilt = _ArrayWriter(folder, REBUILT, spec)
-        self._view = _ArrayWriter(folder, VIEW, view_spec) if view_spec else None
+        self._rebuilt = _ArrayWriter(folder, DECODER_OUTPUT, spec)
+        self._view = _ArrayWriter(folder, ENCODER_INPUT, view_spec) if view_spec else None
         self._labels = _GrowingArray(folder / LABELS_NAME, np.float32, (len(label_names),)) if label_names else None
         self._labelled = _GrowingArray(folder / LABELLED_NAME, np.int64) if label_names else None
         self._bits = _ArrayWriter(folder, FINGERPRINTS, FeatureSpec("bits", n_bits)) if label_names and n_bits else None
@@ -264,8 +268,8 @@ class FeatureWriter:
         if kind is None:
             content = {
                 "n": self._rebuilt.n,
-                REBUILT: asdict(self._rebuilt.spec),
-                VIEW: asdict(self._view.spec) if self._view else None,
+                DECODER_OUTPUT: asdict(self._rebuilt.spec),
+                ENCODER_INPUT: asdict(self._view.spec) if self._view else None,
                 "properties": self._names,
                 FINGERPRINTS: asdict(self._bits.spec) if self._bits else None,
             }

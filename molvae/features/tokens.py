@@ -100,6 +100,11 @@ class TokenFeaturizer:
         """Token ids below the vocabulary's size, in rows of `length`."""
         return FeatureSpec("tokens", len(self.token_texts), self.length)
 
+    @property
+    def representation(self) -> str:
+        """The notation."""
+        return self.notation
+
     @cached_property
     def token_texts(self) -> tuple[str, ...]:
         """The text of every token, by id; the specials are empty."""

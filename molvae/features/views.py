@@ -1,11 +1,17 @@
-"""Which features a model rebuilds and which it reads: the table of featurizers, and the way to one that was saved."""
+"""Which representation the encoder reads and which the decoder outputs: the table of featurizers, learning, loading.
 
+A model reads and reconstructs one representation of a molecule, or reads a second one, its *view* (a heteroencoder:
+Bjerrum and Sattarov 2018, doi:10.3390/biom8040131).
+"""
+
+import difflib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Protocol, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from molvae.errors import CodecError
 from molvae.features.featurizer import Featurizer
@@ -14,77 +20,254 @@ from molvae.features.graphs import GraphFeaturizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.settings import Settings
 
-Form = Literal["smiles", "random_smiles", "selfies", "bits", "counts", "graph"]
-"""How a molecule can be written as features."""
-
 FEATURIZER_NAME, VIEW_NAME = "featurizer.json", "view.json"
+
+Corpus = Callable[[], Iterable[str]]
+"""Returns the canonical SMILES to learn from; not called by a featurizer that learns nothing."""
+
+_Options = TypeVar("_Options", bound=Settings)
 
 
 class FeatureSettings(Settings):
-    """What of a molecule is rebuilt, and what the encoder reads.
+    """Which representation of a molecule the decoder outputs, which one the encoder reads, and which labels are added.
 
-    rebuilt: the form that the decoder writes; view: the form that the encoder reads, None: the same.
-    vocabulary_size: tokens of a vocabulary that is learnt. radius, n_bits: of a Morgan fingerprint.
-    labels: of how many molecules, drawn at random, properties are computed for the model to learn.
-    label_bits: of so many bits a Morgan fingerprint (radius 2) of the same molecules, to learn too; 0: none.
-    hold_out: one molecule in so many is kept out, to test with; which ones, their structures alone say (see
-        molvae.datasets.is_held_out). 0 keeps none out.
+    Parameters
+    ----------
+    decoder_output : str, default="smiles"
+        Representation that the decoder reconstructs; one of `outputs` of a row of FEATURIZERS.
+    encoder_input : str, optional
+        Representation that the encoder reads; any of FEATURIZERS. None: the same as `decoder_output`.
+    vocabulary_size : int, default=500
+        Number of tokens of a vocabulary that is learnt.
+    radius : int, default=2
+        Radius of a Morgan fingerprint, in bonds.
+    n_bits : int, default=1024
+        Number of bits of a Morgan fingerprint.
+    options : dict, default={}
+        Further settings of a representation, by its name; validated by the `options` of its row in FEATURIZERS.
+    labels : int, default=0
+        Number of molecules, drawn at random, whose properties are computed for the model to learn.
+    label_bits : int, default=0
+        Number of bits of a Morgan fingerprint (radius 2) of the labelled molecules, for the term `similarity`; 0: none.
+    hold_out : int, default=0
+        One molecule in `hold_out` is held out for testing, chosen by its structure (`molvae.datasets.is_held_out`);
+        0: none.
     """
 
-    rebuilt: Literal["smiles", "selfies", "bits", "counts"] = "smiles"
-    view: Form | None = None
+    decoder_output: str = "smiles"
+    encoder_input: str | None = None
     vocabulary_size: int = Field(500, ge=8, le=60_000)
     radius: int = Field(2, ge=0, le=10)
     n_bits: int = Field(1024, ge=8, le=65_536)
+    options: dict[str, dict[str, JsonValue]] = Field({})
     labels: int = Field(0, ge=0)
     label_bits: int = Field(0, ge=0, le=65_536)
     hold_out: int = Field(0, ge=0)
 
+    @field_validator("decoder_output")
+    @classmethod
+    def _is_output(cls, name: str) -> str:
+        known = [output for entry in FEATURIZERS.values() for output in entry.outputs]
+        if name in _representations() and name not in known:
+            raise ValueError(f"a decoder cannot reconstruct this representation; expected one of {', '.join(known)}")
+        return _known(name, known)
+
+    @field_validator("encoder_input")
+    @classmethod
+    def _is_input(cls, name: str | None) -> str | None:
+        return None if name is None else _known(name, list(_representations()))
+
+    @field_validator("options")
+    @classmethod
+    def _are_options(cls, options: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+        for name, values in options.items():
+            kind = entry_of(_known(name, list(_representations()))).options
+            if kind is None:
+                raise ValueError(f"{name} has no further settings")
+            kind.from_dict(values, f"[{name}]")
+        return options
+
     @model_validator(mode="after")
     def _bits_are_labels(self) -> Self:
         if self.label_bits and not self.labels:
-            raise ValueError("label_bits: fingerprints of the labelled molecules; say in `labels` how many those are")
+            raise ValueError("label_bits: fingerprints of the labelled molecules; give their number in `labels`")
         return self
 
+    def options_of(self, representation: str, kind: type[_Options]) -> _Options:
+        """Validated further settings of a representation.
 
-def learn_featurizer(form: Form, settings: FeatureSettings, corpus: Callable[[], Iterable[str]]) -> Featurizer:
-    """The featurizer of a form; what it must know of molecules is learnt from canonical SMILES.
+        Parameters
+        ----------
+        representation : str
+            Name of the representation.
+        kind : type of Settings
+            Class of its settings.
 
-    corpus: gives the molecules to learn from; not called where there is nothing to learn.
+        Returns
+        -------
+        Settings
+            An instance of `kind`; its defaults where `options` does not name the representation.
+        """
+        return kind.from_dict(self.options.get(representation, {}), f"[features.options.{representation}]")
 
-    Raises:
-        InputError: the corpus is empty, or has more symbols than the vocabulary has places.
+
+class _SavedFeaturizer(Featurizer, Protocol):
+    @classmethod
+    def load(cls, path: Path) -> Self: ...
+
+
+@dataclass(frozen=True)
+class FeaturizerEntry:
+    """A row of FEATURIZERS: a class of featurizers, and everything that the settings and the commands need of it.
+
+    Parameters
+    ----------
+    featurizer : type
+        The class; its `load` reads what its `save` writes. With a method `decode` its rows can be decoded to SMILES.
+    representations : dict of str to callable
+        The representations that the class writes, by the names that `[features]` uses; each callable makes the
+        featurizer: ``learn(settings, corpus)``.
+    outputs : tuple of str, default=()
+        The representations that a decoder can reconstruct.
+    options : type of Settings, optional
+        Class of the further settings of its representations; ``settings.options_of(representation, kind)`` reads them.
     """
-    if form == "bits" or form == "counts":
-        return FingerprintFeaturizer(form, settings.radius, settings.n_bits)
-    if form == "graph":
-        return GraphFeaturizer.from_corpus(corpus())
-    return TokenFeaturizer.from_corpus(corpus(), settings.vocabulary_size, notation=form)
+
+    featurizer: type[_SavedFeaturizer]
+    representations: Mapping[str, Callable[[FeatureSettings, Corpus], Featurizer]]
+    outputs: tuple[str, ...] = ()
+    options: type[Settings] | None = None
 
 
-def form_of(featurizer: Featurizer) -> Form:
-    """In which form a featurizer writes molecules."""
-    if isinstance(featurizer, TokenFeaturizer):
-        return featurizer.notation
-    return featurizer.form if isinstance(featurizer, FingerprintFeaturizer) else "graph"
+def learn_featurizer(representation: str, settings: FeatureSettings, corpus: Corpus) -> Featurizer:
+    """The featurizer of a representation; its vocabulary, if it has one, is learnt from canonical SMILES.
+
+    Parameters
+    ----------
+    representation : str
+        Name of the representation, from FEATURIZERS.
+    settings : FeatureSettings
+        Sizes of vocabulary and fingerprint, and further settings.
+    corpus : callable
+        Returns the canonical SMILES to learn from; not called where nothing is learnt.
+
+    Returns
+    -------
+    Featurizer
+        A fitted featurizer.
+
+    Raises
+    ------
+    InputError
+        The corpus is empty, or has more symbols than the vocabulary has tokens.
+    """
+    return entry_of(representation).representations[representation](settings, corpus)
+
+
+def entry_of(representation: str) -> FeaturizerEntry:
+    """The row of FEATURIZERS that writes a representation.
+
+    Parameters
+    ----------
+    representation : str
+        Name of the representation.
+
+    Returns
+    -------
+    FeaturizerEntry
+        The row.
+
+    Raises
+    ------
+    ValueError
+        No row writes this representation.
+    """
+    _known(representation, list(_representations()))
+    return next(entry for entry in FEATURIZERS.values() if representation in entry.representations)
+
+
+def decodes_to_smiles(representation: str) -> bool:
+    """Whether a model that outputs this representation can generate molecules.
+
+    Parameters
+    ----------
+    representation : str
+        Name of the representation.
+
+    Returns
+    -------
+    bool
+        True for SMILES and SELFIES, False for fingerprints.
+    """
+    return hasattr(entry_of(representation).featurizer, "decode")
 
 
 def load_featurizer(path: Path) -> Featurizer:
     """The featurizer that was saved in a file.
 
-    Raises:
-        CodecError: the file is missing, damaged, or of a kind not known here.
+    Parameters
+    ----------
+    path : Path
+        A JSON file that a featurizer's `save` wrote.
+
+    Returns
+    -------
+    Featurizer
+        An equal featurizer.
+
+    Raises
+    ------
+    CodecError
+        The file is missing or damaged, or its kind is not in FEATURIZERS.
     """
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["kind"]
-        featurizer = FEATURIZERS[kind]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"{path}: not a readable featurizer ({error}); make it again") from None
-    return featurizer.load(path)
+    if not isinstance(kind, str) or kind not in FEATURIZERS:
+        raise CodecError(
+            f"{path}: unknown kind of featurizer {kind!r}; expected one of {', '.join(FEATURIZERS)}; import the module "
+            "that registers it, or make the file again"
+        )
+    return FEATURIZERS[kind].featurizer.load(path)
 
 
-FEATURIZERS: dict[str, type[TokenFeaturizer] | type[FingerprintFeaturizer] | type[GraphFeaturizer]] = {
-    "tokens": TokenFeaturizer,
-    "fingerprint": FingerprintFeaturizer,
-    "graph": GraphFeaturizer,
+def _representations() -> Iterator[str]:
+    return (name for entry in FEATURIZERS.values() for name in entry.representations)
+
+
+def _known(name: str, known: list[str]) -> str:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        raise ValueError(f"unknown representation {name!r}; {hint}")
+    return name
+
+
+FEATURIZERS: dict[str, FeaturizerEntry] = {
+    "tokens": FeaturizerEntry(
+        TokenFeaturizer,
+        {
+            "smiles": lambda settings, corpus: TokenFeaturizer.from_corpus(corpus(), settings.vocabulary_size),
+            "random_smiles": lambda settings, corpus: TokenFeaturizer.from_corpus(
+                corpus(), settings.vocabulary_size, notation="random_smiles"
+            ),
+            "selfies": lambda settings, corpus: TokenFeaturizer.from_corpus(
+                corpus(), settings.vocabulary_size, notation="selfies"
+            ),
+        },
+        outputs=("smiles", "selfies"),
+    ),
+    "fingerprint": FeaturizerEntry(
+        FingerprintFeaturizer,
+        {
+            "bits": lambda settings, corpus: FingerprintFeaturizer("bits", settings.radius, settings.n_bits),
+            "counts": lambda settings, corpus: FingerprintFeaturizer("counts", settings.radius, settings.n_bits),
+        },
+        outputs=("bits", "counts"),
+    ),
+    "graph": FeaturizerEntry(
+        GraphFeaturizer, {"graph": lambda settings, corpus: GraphFeaturizer.from_corpus(corpus())}
+    ),
 }
+"""Kind of a saved featurizer -> its row. A new representation is one class and one row."""

@@ -6,7 +6,7 @@ from molvae.autoencoder.bottlenecks import GaussianBottleneck, LinearBottleneck
 def test_linear_is_exact():
     latent = LinearBottleneck(5, 2)(torch.randn(3, 5), None)
     assert latent.logvar is None
-    assert latent.sample is latent.code
+    assert latent.sample is latent.z
 
 
 def test_gaussian_draws_around_its_code_with_its_variance():
@@ -14,7 +14,7 @@ def test_gaussian_draws_around_its_code_with_its_variance():
     part = GaussianBottleneck(5, 2)
     hidden = torch.randn(1, 5).expand(200_000, 5)
     latent = part(hidden, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(latent.sample.mean(0), latent.code[0], atol=2e-3, rtol=0)
+    torch.testing.assert_close(latent.sample.mean(0), latent.z[0], atol=2e-3, rtol=0)
     torch.testing.assert_close(latent.sample.var(0), latent.logvar[0].exp(), atol=0, rtol=0.02)
 
 

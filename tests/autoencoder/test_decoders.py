@@ -58,7 +58,7 @@ def test_a_row_does_not_depend_on_its_neighbours(decoder):
 def test_one_beam_is_the_greedy_text(decoder):
     z = torch.randn(30, 3)
     greedy = decoder.generate(z, torch.zeros(30), 0.0, None)
-    assert torch.equal(decoder.beams(z, torch.zeros(30), 1)[:, 0], greedy)
+    assert torch.equal(decoder.beam_search(z, torch.zeros(30), 1)[:, 0], greedy)
 
 
 def test_wide_beams_find_the_most_probable_texts_of_all(decoder):
@@ -77,7 +77,7 @@ def test_wide_beams_find_the_most_probable_texts_of_all(decoder):
         logits[:, :, [PAD, BEGIN, MASK]] = -torch.inf
         steps = logits.log_softmax(2).gather(2, x[:, :, None])[:, :, 0]
         nats = torch.where(x == PAD, 0.0, steps).sum(1)
-        found = decoder.beams(point[None], torch.zeros(1), 100)[0, :10]
+        found = decoder.beam_search(point[None], torch.zeros(1), 100)[0, :10]
         assert torch.equal(found, x[nats.topk(10).indices])
 
 
@@ -85,9 +85,9 @@ def test_beams_do_not_depend_on_their_neighbours(decoder):
     with torch.no_grad():
         decoder.output_bias[END] = 1.0
     z = torch.randn(30, 3)
-    together = decoder.beams(z, torch.zeros(30), 4)
+    together = decoder.beam_search(z, torch.zeros(30), 4)
     for i in range(30):
-        alone = decoder.beams(z[i : i + 1], torch.zeros(1), 4)[0]
+        alone = decoder.beam_search(z[i : i + 1], torch.zeros(1), 4)[0]
         assert torch.equal(alone, together[i, :, : alone.shape[1]])
         assert not together[i, :, alone.shape[1] :].any()
 

@@ -16,14 +16,14 @@ def latent(n=4, d=3):
 
 def test_kl_is_the_closed_form_of_torch():
     points = latent()
-    there = Normal(points.code, (0.5 * points.logvar).exp())
+    there = Normal(points.z, (0.5 * points.logvar).exp())
     expected = torch.distributions.kl_divergence(there, Normal(0.0, 1.0))
     torch.testing.assert_close(kl_to_standard_normal(points), expected)
 
 
 def test_kl_is_its_monte_carlo_estimate():
     points = latent(1, 2)
-    there = Normal(points.code, (0.5 * points.logvar).exp())
+    there = Normal(points.z, (0.5 * points.logvar).exp())
     draws = there.sample((400_000,))
     estimate = (there.log_prob(draws) - Normal(0.0, 1.0).log_prob(draws)).mean(0)
     torch.testing.assert_close(kl_to_standard_normal(points), estimate, atol=0.01, rtol=0.01)

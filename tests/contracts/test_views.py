@@ -24,7 +24,7 @@ SPECS = {
 }
 SIZES = {
     "tokens": {"kind": "gru", "embedding": 8, "hidden": 12, "heads": 2},
-    "graph": {"kind": "graph", "hidden": 12, "steps": 2, "heads": 2},
+    "graph": {"kind": "graph", "hidden": 12, "message_passing_steps": 2, "heads": 2},
 }
 N_LATENT = 6
 

@@ -43,7 +43,7 @@ def test_labels_may_be_missing_altogether(tmp_path):
 
 def test_numpy_reads_the_arrays_without_molvae(tmp_path):
     write(tmp_path)
-    assert np.load(tmp_path / "rebuilt.npy").tolist() == X[X != PAD].tolist()
+    assert np.load(tmp_path / "decoder_output.npy").tolist() == X[X != PAD].tolist()
 
 
 def test_labels_of_another_shape_are_refused(tmp_path):

@@ -99,7 +99,7 @@ def test_what_cannot_be_swept_is_refused_in_one_sentence(
 ) -> None:
     out = tmp_path / "sizes"
     other = tmp_path / "counts.toml"
-    other.write_text('[features]\nrebuilt = "counts"\n' + CONFIG)
+    other.write_text('[features]\ndecoder_output = "counts"\n' + CONFIG)
     linear = tmp_path / "linear.toml"
     linear.write_text(CONFIG.replace("plain", "linear"))
     full = tmp_path / "full"
@@ -110,7 +110,7 @@ def test_what_cannot_be_swept_is_refused_in_one_sentence(
         (config, "2,2", features, out, "stands twice"),
         (config, "2000", features, out, "between 1 and 1024"),
         (linear, "65", features, out, "larger than the 64 columns"),
-        (other, "2", features, out, "asks for counts rebuilt from counts"),
+        (other, "2", features, out, "decoder_output 'counts'"),
         (config, "2", tmp_path / "none", out, "no readable features here"),
         (tmp_path / "none.toml", "2", features, out, "no such file"),
         (config, "2", features, full, "expected a new or empty folder"),

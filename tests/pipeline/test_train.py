@@ -76,7 +76,7 @@ def test_the_library_is_written_as_tokens_and_labels(featurized: RunDir) -> None
     manifest = Manifest.read(featurized.featurize)
     assert manifest is not None
     rows = {entry.path: entry.rows for entry in manifest.outputs}
-    assert rows["rebuilt.npy"] == rows["molecules.parquet"] == 32
+    assert rows["decoder_output.npy"] == rows["molecules.parquet"] == 32
 
 
 def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:

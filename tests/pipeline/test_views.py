@@ -17,8 +17,8 @@ LIBRARY = [*DRUGS, MIRRORED, *(f"{'C' * i}{tail}" for i in range(1, 7) for tail 
 SETTINGS = """
 name = "small"
 [features]
-rebuilt = "{rebuilt}"
-{view}
+decoder_output = "{decoder_output}"
+{encoder_input}
 vocabulary_size = 60
 n_bits = 128
 labels = 10
@@ -48,18 +48,18 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("library.smi").write_text("\n".join(LIBRARY))
 
 
-def settings(rebuilt: str, view: str | None, recipe: str = "plain") -> None:
-    said = f'view = "{view}"' if view else ""
-    Path("small.toml").write_text(SETTINGS.format(rebuilt=rebuilt, view=said, recipe=recipe))
+def settings(output: str, view: str | None, recipe: str = "plain") -> None:
+    line = f'encoder_input = "{view}"' if view else ""
+    Path("small.toml").write_text(SETTINGS.format(decoder_output=output, encoder_input=line, recipe=recipe))
 
 
 def run(*arguments: str) -> int:
     return cli._run(list(arguments))
 
 
-@pytest.mark.parametrize(("rebuilt", "view", "recipe"), FORMS)
-def test_a_codec_of_any_two_forms_is_trained_saved_and_used(rebuilt: str, view: str | None, recipe: str) -> None:
-    settings(rebuilt, view, recipe)
+@pytest.mark.parametrize(("output", "view", "recipe"), FORMS)
+def test_a_codec_of_any_two_forms_is_trained_saved_and_used(output: str, view: str | None, recipe: str) -> None:
+    settings(output, view, recipe)
     assert run("featurize", "library.smi", "-o", "features", "--config", "small.toml") == 0
     store = FeatureStore.open(Path("features"))
     assert (store.view_spec is None) == (view is None)
@@ -70,12 +70,12 @@ def test_a_codec_of_any_two_forms_is_trained_saved_and_used(rebuilt: str, view: 
     assert encoding.ok.tolist() == [True] * 4 + [False]
     again = molvae.load_codec("codec").encode(DRUGS[::-1])
     np.testing.assert_allclose(again.z[::-1], encoding.z[:4], atol=1e-5)
-    if rebuilt in ("smiles", "selfies"):
+    if output in ("smiles", "selfies"):
         assert len(codec.decode(encoding.z[:4])) == 4
         assert len(codec.sample(5)) == 5
     else:
         assert codec.decode_features(encoding.z[:4]).shape == (4, 128)
-        with pytest.raises(InputError, match=f"rebuilds Morgan {rebuilt}.*decode_features"):
+        with pytest.raises(InputError, match=f"rebuilds Morgan {output}.*decode_features"):
             codec.decode(encoding.z[:4])
         with pytest.raises(InputError, match="a search needs molecules"):
             runs.load(Path("default.toml"), ["codec.folder=codec"])
@@ -97,16 +97,19 @@ def test_a_molecule_is_one_point_however_its_atoms_stand() -> None:
 
 def test_features_of_another_form_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     settings("smiles", "graph")
-    assert run("featurize", "library.smi", "-o", "features", "--view", "bits") == 0
+    assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "bits") == 0
     assert run("train", "small.toml", "--features", "features", "-o", "codec") == 2
-    assert "asks for smiles rebuilt from graph, but features holds smiles and bits" in capsys.readouterr().err
+    assert (
+        "decoder_output 'smiles' and encoder_input 'graph', but features holds 'smiles' and 'bits'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--view", "image"], "view"),
-        (["--rebuilt", "graph"], "rebuilt"),
+        (["--encoder-input", "grpah"], "did you mean graph"),
+        (["--decoder-output", "graph"], "decoder_output"),
         (["--config", "missing.toml"], "missing.toml"),
         (["--vocabulary-size", "8"], "needs at least"),
     ],
@@ -124,7 +127,7 @@ def test_forms_that_there_are_not_are_refused(
 def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
     tungsten = "F[W](F)(F)(F)(F)(F)F"
     Path("library.smi").write_text("\n".join([*LIBRARY, tungsten]))
-    assert run("featurize", "library.smi", "-o", "features", "--view", "graph") == 0
+    assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "graph") == 0
     dropped = Path("features/dropped.csv").read_text()
     assert "cannot be written as features: an atom (W) with more than 6 bonds" in dropped
     assert len(FeatureStore.open(Path("features"))) == len(LIBRARY)
@@ -132,8 +135,8 @@ def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
 
 def test_a_campaign_cannot_train_what_gives_no_molecules() -> None:
     Path("own.toml").write_text(
-        '[molecules]\npath = "library.smi"\n[train.features]\nrebuilt = "bits"\n'
+        '[molecules]\npath = "library.smi"\n[train.features]\ndecoder_output = "bits"\n'
         '[objective.terms.weight]\nproperty = "mol_weight"\nshape = "lower"\n'
     )
-    with pytest.raises(InputError, match=r"\[train.features\] rebuilt = 'bits'"):
+    with pytest.raises(InputError, match=r"\[train.features\] decoder_output = 'bits'"):
         runs.load(Path("own.toml"), [])
