@@ -1,4 +1,4 @@
-"""Molecules as arrays."""
+"""Molecules as arrays: featurizers, and features on disk."""
 
 from molvae.features.featurizer import DecodableFeaturizer, Features, Featurizer
 from molvae.features.store import FeatureStore, FeatureWriter

@@ -1,4 +1,4 @@
-"""Any numeric table as features, and back: spectra, images, descriptors."""
+"""Numeric tables as features, and back: spectra, images, descriptors."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -11,9 +11,14 @@ from molvae.feature_spec import FeatureSpec
 
 @dataclass(frozen=True)
 class ArrayFeaturizer:
-    """Rows of numbers, centred and brought to size, and back.
+    """Standardizes rows of numbers, and inverts the standardization.
 
-    mean: (F,); scale: () or (F,), what the centred numbers are divided by.
+    Parameters
+    ----------
+    mean : ndarray of shape (F,)
+        Mean of each column.
+    scale : ndarray of shape () or (F,)
+        Divisor of the centered numbers.
     """
 
     mean: np.ndarray
@@ -21,10 +26,24 @@ class ArrayFeaturizer:
 
     @classmethod
     def from_corpus(cls, table: np.ndarray, scale: Literal["whole", "columns"] = "whole") -> Self:
-        """Centre of a table (n, F), and its size: one for the whole, which keeps the table's shape, or one a column.
+        """A featurizer with the mean and the standard deviation of a table.
 
-        Raises:
-            InputError: the table is empty, has no columns, or holds NaN or infinity.
+        Parameters
+        ----------
+        table : ndarray of shape (n, F)
+            Training rows.
+        scale : {"whole", "columns"}, default="whole"
+            One standard deviation for the whole table, which keeps the ratios of its columns, or one per column.
+
+        Returns
+        -------
+        ArrayFeaturizer
+            The featurizer.
+
+        Raises
+        ------
+        InputError
+            The table is empty, has no columns, or holds NaN or infinity.
         """
         table = _checked(table, None)
         if not len(table):
@@ -35,26 +54,63 @@ class ArrayFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Numbers in rows of as many columns as the table had."""
+        """Numbers in rows of F columns."""
         return FeatureSpec("array", len(self.mean))
 
     def encode(self, table: np.ndarray) -> np.ndarray:
-        """Features (n, F) float32.
+        """Standardized rows.
 
-        Raises:
-            InputError: another number of columns, or NaN or infinity.
+        Parameters
+        ----------
+        table : ndarray of shape (n, F)
+            Rows of numbers.
+
+        Returns
+        -------
+        ndarray of shape (n, F), float32
+            Features.
+
+        Raises
+        ------
+        InputError
+            The table has another number of columns, or holds NaN or infinity.
         """
         return ((_checked(table, len(self.mean)) - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        """The table (n, F) float64 of features."""
+        """The table of features.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, F)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n, F), float64
+            Rows in the units of the table.
+        """
         table: np.ndarray = x.astype(np.float64) * self.scale + self.mean
         return table
 
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Rows of numbers in memory, for training: x (n, F) float32; label_rows (n, p) float32."""
+    """Rows of numbers in memory as training data; see `molvae.features.store.Rows`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, F), float32
+        Features.
+    spec : FeatureSpec
+        Kind and size of the features.
+    label_rows : ndarray of shape (n, p), float32
+        Labels, NaN where one is missing.
+    label_names : tuple of str, default=()
+        Names of the p labels.
+    view_spec : FeatureSpec, optional
+        None: the encoder reads `x`.
+    """
 
     x: np.ndarray
     spec: FeatureSpec
@@ -64,7 +120,20 @@ class ArrayRows:
 
     @classmethod
     def of(cls, x: np.ndarray, spec: FeatureSpec) -> Self:
-        """Rows without labels, which the encoder reads as they are."""
+        """Rows without labels and without a view.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, F)
+            Features.
+        spec : FeatureSpec
+            Kind and size of the features.
+
+        Returns
+        -------
+        ArrayRows
+            The rows.
+        """
         return cls(np.ascontiguousarray(x, np.float32), spec, np.zeros((len(x), 0), np.float32))
 
     def __len__(self) -> int:
@@ -72,34 +141,34 @@ class ArrayRows:
 
     @property
     def lengths(self) -> np.ndarray:
-        """All alike: (n,)."""
+        """Ones of shape (n,)."""
         return np.ones(len(self.x), np.int64)
 
     @property
     def n_bits(self) -> int:
-        """No row has a fingerprint."""
+        """0: no row has a fingerprint."""
         return 0
 
     @property
     def labelled(self) -> np.ndarray:
-        """All rows, where there are labels."""
+        """Numbers of the labelled rows: all, or none where there are no labels."""
         return np.arange(len(self.x) if self.label_names else 0)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Numbers (len(rows), F) float32."""
+        """Features (len(rows), F) float32."""
         chosen: np.ndarray = self.x[rows]
         return chosen
 
     def views(self, rows: np.ndarray) -> None:
-        """The encoder reads what is rebuilt."""
+        """None: the encoder reads the features of `rows`."""
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """Labels (len(rows), p) float32, NaN where there is none."""
+        """Labels (len(rows), p) float32, NaN where one is missing."""
         chosen: np.ndarray = self.label_rows[rows]
         return chosen
 
     def fingerprints(self, rows: np.ndarray) -> None:
-        """There are none."""
+        """None: no row has a fingerprint."""
 
 
 def _checked(table: np.ndarray, n_columns: int | None) -> np.ndarray:
@@ -110,5 +179,7 @@ def _checked(table: np.ndarray, n_columns: int | None) -> np.ndarray:
     bad = np.argwhere(~np.isfinite(table))
     if len(bad):
         row, column = bad[0]
-        raise InputError(f"table: row {row}, column {column} holds {table[row, column]}; fill or drop such rows first")
+        raise InputError(
+            f"table: row {row}, column {column} holds {table[row, column]}; impute or drop such rows first"
+        )
     return table

@@ -1,10 +1,10 @@
-"""The contract of everything that turns canonical SMILES into arrays."""
+"""The contract of a featurizer, which turns canonical SMILES into arrays."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,11 +16,16 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Features:
-    """One row per input, in order.
+    """Features of molecules, one row per input, in order.
 
-    x: (n, ...) features; the rows that are not ok hold PAD or zero.
-    ok: (n,) bool.
-    reason: why a row is not ok, in words; None where it is.
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...)
+        Features; rows that are not ok hold PAD or zero.
+    ok : ndarray of bool, shape (n,)
+        Whether a molecule could be featurized.
+    reason : list of str or None
+        Why a row is not ok; None where it is.
     """
 
     x: np.ndarray
@@ -29,10 +34,24 @@ class Features:
 
 
 def read_description(path: Path, kind: str) -> dict[str, Any]:
-    """What a featurizer has written of itself into a JSON file.
+    """The fields that `write_description` wrote into a JSON file.
 
-    Raises:
-        CodecError: the file is missing, damaged, of another kind, or of a version not known here.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : str
+        Expected kind of featurizer.
+
+    Returns
+    -------
+    dict
+        The fields, and `version` and `kind`.
+
+    Raises
+    ------
+    CodecError
+        The file is missing or damaged, or of another kind or version.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -47,17 +66,27 @@ def read_description(path: Path, kind: str) -> dict[str, Any]:
 
 
 def write_description(path: Path, kind: str, fields: dict[str, Any]) -> None:
-    """Write what a featurizer must know into a JSON file."""
+    """Write the state of a featurizer into a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    kind : str
+        Kind of featurizer, the key of its row in FEATURIZERS.
+    fields : dict
+        Everything that the featurizer needs to be made again, as JSON values.
+    """
     content = {"version": _VERSION, "kind": kind, **fields}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class Featurizer(Protocol):
-    """Canonical SMILES to arrays. Made by `from_corpus` or `load`, so an unfitted one cannot exist."""
+    """Canonical SMILES to arrays. Made by `from_corpus` or `load`, so it is always fitted."""
 
     @property
     def spec(self) -> FeatureSpec:
-        """What a model must know of these features."""
+        """Kind and size of the features."""
         ...
 
     @property
@@ -66,21 +95,22 @@ class Featurizer(Protocol):
         ...
 
     def encode(self, smiles: Sequence[str]) -> Features:
-        """Features of canonical SMILES; a molecule that cannot be written is a row that is not ok."""
+        """Features of canonical SMILES; a molecule that cannot be featurized is a row that is not ok."""
         ...
 
     def describe(self) -> str:
-        """What these features are, in words that follow "reads": "500 tokens of SMILES, at most 25 a molecule"."""
+        """Short description that follows "reads" or "writes": "500 tokens of SMILES, at most 25 per molecule"."""
         ...
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load_featurizer` makes the same featurizer again."""
+        """Write one JSON file, from which `load_featurizer` makes an equal featurizer."""
         ...
 
 
+@runtime_checkable
 class DecodableFeaturizer(Featurizer, Protocol):
-    """A featurizer whose arrays can be written as text again."""
+    """A featurizer whose features can be decoded to SMILES."""
 
     def decode(self, x: np.ndarray) -> list[str]:
-        """The texts of feature rows, as written: not yet molecules."""
+        """Raw SMILES of feature rows, not yet validated."""
         ...

@@ -1,4 +1,4 @@
-"""Molecules as fingerprints: which circular substructures they hold, or how many of each; one way only."""
+"""Molecules as Morgan fingerprints, bits or counts; they cannot be decoded to molecules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,26 @@ from molvae.errors import CodecError, InputError
 from molvae.feature_spec import FeatureSpec
 from molvae.features.featurizer import Features, read_description, write_description
 
-_MOST = 255  # counts are kept in one byte
+_MAX_COUNT = 255  # counts are stored in one byte
 
 
 @dataclass(frozen=True)
 class FingerprintFeaturizer:
     """Morgan fingerprints of canonical SMILES.
 
-    form: "bits", 0 or 1; "counts", up to 255. radius: in bonds; n_bits: into how many places substructures fall.
+    Parameters
+    ----------
+    form : {"bits", "counts"}, default="bits"
+        Whether a substructure is present (0 or 1), or how often (up to 255).
+    radius : int, default=2
+        Radius in bonds, 0 to 10.
+    n_bits : int, default=1024
+        Length of the fingerprint, 1 to 65,536.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
     """
 
     form: Literal["bits", "counts"] = "bits"
@@ -40,40 +52,63 @@ class FingerprintFeaturizer:
 
     @property
     def representation(self) -> str:
-        """ "bits" or "counts"."""
+        """The form, "bits" or "counts"."""
         return self.form
 
     def encode(self, smiles: Sequence[str]) -> Features:
-        """Fingerprints (n, n_bits) uint8; a text that does not parse is a row of zeros with a reason."""
+        """Fingerprints of canonical SMILES.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+
+        Returns
+        -------
+        Features
+            `x` of shape (n, n_bits) uint8; invalid SMILES are rows of zeros with a reason.
+        """
         from molvae.chem.fingerprints import morgan_bits, morgan_counts
 
         reason: list[str | None] = [None] * len(smiles)
         x = np.zeros((len(smiles), self.n_bits), np.uint8)
-        write = morgan_bits if self.form == "bits" else morgan_counts
-        for row, text in enumerate(smiles):
+        compute = morgan_bits if self.form == "bits" else morgan_counts
+        for row, one in enumerate(smiles):
             try:
-                x[row] = np.minimum(write([text], self.radius, self.n_bits)[0], _MOST)
+                x[row] = np.minimum(compute([one], self.radius, self.n_bits)[0], _MAX_COUNT)
             except InputError as error:
                 reason[row] = str(error)
-        return Features(x, np.array([why is None for why in reason], bool), reason)
+        return Features(x, np.array([r is None for r in reason], bool), reason)
 
     def describe(self) -> str:
-        """What these features are, in words."""
-        return f"Morgan {self.form} of radius {self.radius} in {self.n_bits:,} places"
+        """Short description of these features."""
+        return f"Morgan {self.form} of radius {self.radius}, length {self.n_bits:,}"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes the same featurizer again."""
+        """Write one JSON file, from which `load` makes an equal featurizer."""
         write_description(path, "fingerprint", {"form": self.form, "radius": self.radius, "n_bits": self.n_bits})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """The featurizer that was saved in a file.
 
-        Raises:
-            CodecError: the file is missing, damaged or of another version.
+        Parameters
+        ----------
+        path : Path
+            The file that `save` wrote.
+
+        Returns
+        -------
+        FingerprintFeaturizer
+            An equal featurizer.
+
+        Raises
+        ------
+        CodecError
+            The file is missing, damaged or of another version.
         """
         content = read_description(path, "fingerprint")
         try:
             return cls(content["form"], int(content["radius"]), int(content["n_bits"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CodecError(f"{path}: not a readable fingerprint's description ({error})") from None
+            raise CodecError(f"{path}: not a readable fingerprint featurizer ({error})") from None

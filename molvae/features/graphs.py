@@ -1,7 +1,7 @@
-"""Molecules as graphs, which a model reads and does not write: atoms by id, each with its bonds.
+"""Molecules as graphs for an encoder: atom ids, and the bonds of each atom. A decoder cannot output graphs.
 
-The layout is dense, so that messages are passed by looking up neighbours: (n, atoms, 1 + 2 * MAX_DEGREE), of each atom
-its id, then for each bond the neighbour's place and the bond's id.
+The layout is dense, so that message passing looks up neighbors by index: an array (n, atoms, 1 + 2 * MAX_DEGREE) with
+the id of each atom, then for each of its bonds the index of the neighbor and the id of the bond.
 """
 
 from collections import Counter
@@ -17,14 +17,19 @@ from molvae.errors import CodecError, InputError
 from molvae.feature_spec import MAX_DEGREE, FeatureSpec
 from molvae.features.featurizer import Features, read_description, write_description
 
-_FIRST_ATOM = 2  # 0 is no atom, 1 a hidden one
+_FIRST_ATOM = 2  # 0: no atom, 1: a masked atom
 
 
 @dataclass(frozen=True)
 class GraphFeaturizer:
     """Canonical SMILES to atoms and bonds.
 
-    atoms: names of the atoms that are known, as `chem.graphs.read_graph` gives them; length: the most atoms.
+    Parameters
+    ----------
+    atoms : tuple of str
+        Known atom types, named as `chem.graphs.read_graph` names them.
+    length : int
+        Largest number of heavy atoms.
     """
 
     atoms: tuple[str, ...]
@@ -32,96 +37,127 @@ class GraphFeaturizer:
 
     @classmethod
     def from_corpus(cls, smiles: Iterable[str], length: int | None = None) -> Self:
-        """The atoms of canonical SMILES, the commonest first; length: None takes the largest molecule's.
+        """A featurizer that knows the atom types of a corpus, most frequent first.
 
-        Raises:
-            InputError: there is no molecule to learn from.
+        Parameters
+        ----------
+        smiles : iterable of str
+            Canonical SMILES; molecules that cannot be read as graphs are skipped.
+        length : int, optional
+            Largest number of heavy atoms; None: that of the largest molecule.
+
+        Returns
+        -------
+        GraphFeaturizer
+            The featurizer.
+
+        Raises
+        ------
+        InputError
+            The corpus has no molecule.
         """
         from molvae.chem.graphs import read_graph
 
         names: Counter[str] = Counter()
-        most = 0
-        for text in smiles:
+        largest = 0
+        for one in smiles:
             try:
-                atoms = read_graph(text).atoms
-            except ValueError:  # a row with a reason once it is encoded
+                atoms = read_graph(one).atoms
+            except ValueError:  # `encode` gives the reason
                 continue
             names.update(atoms)
-            most = max(most, len(atoms))
+            largest = max(largest, len(atoms))
         if not names:
-            raise InputError("graph: expected at least one molecule to learn the atoms from, got none")
-        return cls(tuple(sorted(names, key=lambda name: (-names[name], name))), length or most)
+            raise InputError("graph: expected at least one molecule to learn the atom types from, got none")
+        return cls(tuple(sorted(names, key=lambda name: (-names[name], name))), length or largest)
 
     @property
     def spec(self) -> FeatureSpec:
-        """Atoms below so many ids, in rows of at most `length`."""
+        """Number of atom ids, and the largest number of atoms."""
         return FeatureSpec("graph", _FIRST_ATOM + len(self.atoms), self.length)
 
     @property
     def representation(self) -> str:
-        """ "graph"."""
+        """Always "graph"."""
         return "graph"
 
     def encode(self, smiles: Sequence[str]) -> Features:
-        """Graphs (n, length, 1 + 2 * MAX_DEGREE) uint16, in the order of the SMILES's atoms, filled up with 0.
+        """Graphs of canonical SMILES, atoms in the order of the SMILES.
 
-        A molecule with an atom not known here, or with too many atoms or bonds, is not ok, and its reason says so.
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+
+        Returns
+        -------
+        Features
+            `x` of shape (n, length, 1 + 2 * MAX_DEGREE) uint16, padded with 0. A molecule with an unknown atom type, or
+            with too many atoms or bonds, is not ok.
         """
         from molvae.chem.graphs import read_graph
 
         x = np.zeros((len(smiles), self.length, 1 + 2 * MAX_DEGREE), np.uint16)
         reason: list[str | None] = [None] * len(smiles)
-        for row, text in enumerate(smiles):
+        for row, one in enumerate(smiles):
             try:
-                graph = read_graph(text)
-                self._write(graph.atoms, graph.bonds, x[row])
+                graph = read_graph(one)
+                self._fill(graph.atoms, graph.bonds, x[row])
             except (InputError, ValueError) as error:
                 reason[row] = str(error)
                 x[row] = 0
-        return Features(x, np.array([why is None for why in reason], bool), reason)
+        return Features(x, np.array([r is None for r in reason], bool), reason)
 
     def describe(self) -> str:
-        """What these features are, in words."""
-        return f"graphs of {len(self.atoms)} kinds of atoms, at most {self.length} a molecule"
+        """Short description of these features."""
+        return f"graphs of {len(self.atoms)} atom types, at most {self.length} atoms per molecule"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes the same featurizer again."""
+        """Write one JSON file, from which `load` makes an equal featurizer."""
         write_description(path, "graph", {"length": self.length, "atoms": self.atoms})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """The featurizer that was saved in a file.
 
-        Raises:
-            CodecError: the file is missing, damaged or of another version.
+        Parameters
+        ----------
+        path : Path
+            The file that `save` wrote.
+
+        Returns
+        -------
+        GraphFeaturizer
+            An equal featurizer.
+
+        Raises
+        ------
+        CodecError
+            The file is missing, damaged or of another version.
         """
         content = read_description(path, "graph")
         try:
             return cls(tuple(map(str, content["atoms"])), int(content["length"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CodecError(f"{path}: not a readable graph's description ({error})") from None
+            raise CodecError(f"{path}: not a readable graph featurizer ({error})") from None
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {name: _FIRST_ATOM + place for place, name in enumerate(self.atoms)}
+        return {name: _FIRST_ATOM + i for i, name in enumerate(self.atoms)}
 
-    def _write(self, atoms: list[str], bonds: list[tuple[int, int, int]], x: np.ndarray) -> None:
-        """Fill one molecule's rows (length, 1 + 2 * MAX_DEGREE).
-
-        Raises:
-            ValueError: it cannot be written, and why.
-        """
-        missing = [name for name in dict.fromkeys(atoms) if name not in self._ids]
-        if missing:
-            raise ValueError("not among the codec's atoms: " + ", ".join(missing))
+    def _fill(self, atoms: list[str], bonds: list[tuple[int, int, int]], x: np.ndarray) -> None:
+        """Fill the rows (length, 1 + 2 * MAX_DEGREE) of one molecule; ValueError where it does not fit."""
+        unknown = [name for name in dict.fromkeys(atoms) if name not in self._ids]
+        if unknown:
+            raise ValueError("unknown atom types: " + ", ".join(unknown))
         if len(atoms) > self.length:
             raise ValueError(f"{len(atoms)} heavy atoms; the codec reads at most {self.length}")
         x[: len(atoms), 0] = [self._ids[name] for name in atoms]
         degree = [0] * len(atoms)
         for first, second, bond in bonds:
-            for atom, neighbour in ((first, second), (second, first)):
+            for atom, neighbor in ((first, second), (second, first)):
                 if degree[atom] == MAX_DEGREE:
                     raise ValueError(f"an atom ({atoms[atom]}) with more than {MAX_DEGREE} bonds")
-                place = 1 + 2 * degree[atom]
-                x[atom, place], x[atom, place + 1] = neighbour, 1 + bond
+                column = 1 + 2 * degree[atom]
+                x[atom, column], x[atom, column + 1] = neighbor, 1 + bond
                 degree[atom] += 1

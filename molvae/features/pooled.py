@@ -1,4 +1,4 @@
-"""Features and labels of many molecules, made in worker processes, which import no more than this."""
+"""Features and labels of many molecules, computed in worker processes, which import no more than this module."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,21 +10,44 @@ import numpy as np
 from molvae.features.featurizer import Features, Featurizer
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
-_PIECE_ROWS = 1_000  # of a chunk, which a worker encodes at once
+_PIECE_ROWS = 1_000  # rows of a chunk that a worker encodes at once
 _PIECE_SECONDS = 60.0
 
 _Encoded = tuple[Features, Features | None]
 
 
 class Labels(NamedTuple):
-    """What a codec learns of a molecule: properties, in the order they were asked for, and packed fingerprint bits."""
+    """Labels of one molecule.
+
+    Parameters
+    ----------
+    properties : list of float
+        Properties, in the order in which they were asked for.
+    bits : ndarray of uint8
+        Packed bits of its fingerprint.
+    """
 
     properties: list[float]
     bits: np.ndarray
 
 
 def label(smiles: str, properties: Sequence[str], n_bits: int) -> Labels:
-    """The labels of one canonical SMILES; bits: of a Morgan fingerprint of radius 2, none where n_bits is 0."""
+    """The labels of one molecule.
+
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+    properties : sequence of str
+        Names of properties.
+    n_bits : int
+        Length of its Morgan fingerprint of radius 2; 0: no fingerprint.
+
+    Returns
+    -------
+    Labels
+        Properties and packed bits.
+    """
     from molvae.chem.fingerprints import morgan_bits
     from molvae.chem.properties import compute
 
@@ -35,12 +58,29 @@ def label(smiles: str, properties: Sequence[str], n_bits: int) -> Labels:
 def encode_chunks(
     chunks: Iterable[list[str]], featurizer: Featurizer, view: Featurizer | None = None, mapper: Mapper | None = None
 ) -> Iterator[_Encoded]:
-    """Each chunk's canonical SMILES as features that are rebuilt and, where there is a view, as those that are read.
+    """Features of chunks of molecules, computed in worker processes.
 
-    A molecule that ends its worker or takes too long is not ok, and its reason says so.
+    Parameters
+    ----------
+    chunks : iterable of list of str
+        Canonical SMILES.
+    featurizer : Featurizer
+        Featurizer of the decoder output.
+    view : Featurizer, optional
+        Featurizer of the encoder input, where it differs.
+    mapper : Mapper, optional
+        Runs the work; None: local processes, one per core.
 
-    Raises:
-        MolvaeError: the workers cannot start.
+    Yields
+    ------
+    tuple of (Features, Features or None)
+        Features of each chunk, in order, and those of the view. A molecule that crashes a worker or exceeds the time
+        limit is not ok.
+
+    Raises
+    ------
+    MolvaeError
+        The workers cannot start.
     """
     mapper = mapper or LocalProcesses()
     encode = partial(_encode, featurizer=featurizer, view=view)
@@ -62,34 +102,34 @@ def encode_chunks(
             done = []
 
 
-def _encode(texts: list[str], featurizer: Featurizer, view: Featurizer | None) -> _Encoded:
-    return featurizer.encode(texts), view.encode(texts) if view else None
+def _encode(smiles: list[str], featurizer: Featurizer, view: Featurizer | None) -> _Encoded:
+    return featurizer.encode(smiles), view.encode(smiles) if view else None
 
 
-def _encode_singly(encode: Callable[[list[str]], _Encoded], texts: list[str], mapper: Mapper) -> _Encoded:
-    """A piece that ended its worker: the molecule at fault costs itself only."""
-    nothing = encode([])
+def _encode_singly(encode: Callable[[list[str]], _Encoded], smiles: list[str], mapper: Mapper) -> _Encoded:
+    """The features of a piece that crashed its worker, molecule by molecule: only the faulty one is lost."""
+    empty = encode([])
     return _joined(
         [
-            _failed(nothing, answer.reason) if isinstance(answer, WorkerFailure) else answer
-            for (answer,) in mapper(encode, ([[text]] for text in texts))
+            _failed(empty, answer.reason) if isinstance(answer, WorkerFailure) else answer
+            for (answer,) in mapper(encode, ([[one]] for one in smiles))
         ]
     )
 
 
-def _failed(nothing: _Encoded, reason: str) -> _Encoded:
-    """One row that could not be encoded, shaped as the others are."""
+def _failed(empty: _Encoded, reason: str) -> _Encoded:
+    """One row that is not ok, of the same shape as the others."""
 
-    def row(of: Features) -> Features:
-        return Features(np.zeros((1, *of.x.shape[1:]), of.x.dtype), np.zeros(1, bool), [reason])
+    def row(features: Features) -> Features:
+        return Features(np.zeros((1, *features.x.shape[1:]), features.x.dtype), np.zeros(1, bool), [reason])
 
-    rebuilt, view = nothing
-    return row(rebuilt), None if view is None else row(view)
+    output, view = empty
+    return row(output), None if view is None else row(view)
 
 
 def _joined(parts: list[_Encoded]) -> _Encoded:
-    rebuilt, views = zip(*parts, strict=True)
-    return _concatenated(rebuilt), None if views[0] is None else _concatenated(views)
+    outputs, views = zip(*parts, strict=True)
+    return _concatenated(outputs), None if views[0] is None else _concatenated(views)
 
 
 def _concatenated(parts: Sequence[Features]) -> Features:

@@ -1,4 +1,4 @@
-"""Features on disk: written chunk by chunk while a library streams through, read memory-mapped by the trainer."""
+"""Features on disk: written in chunks while a library streams through, read memory-mapped by the trainer."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,51 +21,69 @@ _RAGGED = ("tokens", "graph")
 
 @runtime_checkable
 class Rows(Protocol):
-    """What a model is trained on: the features of n molecules, by row number.
-
-    spec: of what is rebuilt; view_spec: of what the encoder reads, where that is something else.
-    label_names: of the p labels; labelled: the numbers of the rows that have any, sorted.
-    n_bits: of the labelled rows' fingerprints; 0: they have none.
-    lengths: (n,) tokens of each row; 1 where rows are numbers.
-    """
+    """Training data: the features and labels of n molecules, by row number."""
 
     @property
-    def spec(self) -> FeatureSpec: ...  # noqa: D102 (said above)
+    def spec(self) -> FeatureSpec:
+        """Kind and size of the decoder output."""
+        ...
+
     @property
-    def view_spec(self) -> FeatureSpec | None: ...  # noqa: D102
+    def view_spec(self) -> FeatureSpec | None:
+        """Kind and size of the encoder input, where it differs."""
+        ...
+
     @property
-    def label_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the p labels."""
+        ...
+
     @property
-    def labelled(self) -> np.ndarray: ...  # noqa: D102
+    def labelled(self) -> np.ndarray:
+        """Numbers of the rows that have labels, sorted."""
+        ...
+
     @property
-    def n_bits(self) -> int: ...  # noqa: D102
+    def n_bits(self) -> int:
+        """Length of the fingerprints of the labelled rows; 0: there are none."""
+        ...
+
     @property
-    def lengths(self) -> np.ndarray: ...  # noqa: D102
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each row, (n,); 1 where rows are numbers."""
+        ...
 
     def __len__(self) -> int: ...
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """What is rebuilt, as a model takes it: ids int64, or numbers float32."""
+        """Decoder output as a model takes it: ids int64, or numbers float32."""
         ...
 
     def views(self, rows: np.ndarray) -> np.ndarray | None:
-        """What the encoder reads, as a model takes it; None where it reads what is rebuilt."""
+        """Encoder input as a model takes it; None where it is the decoder output."""
         ...
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """Labels (len(rows), p) float32, NaN where there is none."""
+        """Labels (len(rows), p) float32, NaN where one is missing."""
         ...
 
     def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
-        """Fingerprints (len(rows), n_bits) float32 of 0 and 1, all 0 where a row has none; None where no row has."""
+        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has one."""
         ...
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """The features of a library, of one kind.
+    """Features of one representation of a library.
 
-    data: tokens or atoms of all rows end to end, of `offsets[i]` to `offsets[i + 1]`; or one row of numbers each.
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Kind and size of the features.
+    data : ndarray
+        Tokens or atoms of all rows, concatenated; or one row of numbers per molecule.
+    offsets : ndarray of shape (n + 1,), optional
+        Row i is ``data[offsets[i]:offsets[i + 1]]``; None where rows are numbers.
     """
 
     spec: FeatureSpec
@@ -77,11 +95,22 @@ class StoredArray:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens or atoms of each row, (n,) int64; 1 where rows are numbers."""
+        """Number of tokens or atoms of each row, (n,) int64; 1 where rows are numbers."""
         return np.ones(len(self), np.int64) if self.offsets is None else np.diff(self.offsets)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Ids (len(rows), longest of them, ...) int64, filled up with PAD; or numbers (len(rows), F) float32."""
+        """Features as a model takes them.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (m,)
+            Row numbers.
+
+        Returns
+        -------
+        ndarray
+            Ids (m, longest of them, ...) int64, padded with PAD; or numbers (m, F) float32.
+        """
         if self.offsets is None:
             chosen = self.data[rows]
             if self.spec.kind == "bits":
@@ -96,10 +125,26 @@ class StoredArray:
 
     @classmethod
     def open(cls, folder: Path, name: str, spec: FeatureSpec) -> Self:
-        """The array of a folder, memory-mapped.
+        """An array of a features folder, memory-mapped.
 
-        Raises:
-            ValueError: its files do not belong together.
+        Parameters
+        ----------
+        folder : Path
+            The features folder.
+        name : str
+            Name of the array, such as DECODER_OUTPUT.
+        spec : FeatureSpec
+            Kind and size of the features.
+
+        Returns
+        -------
+        StoredArray
+            The array.
+
+        Raises
+        ------
+        ValueError
+            Data and lengths do not match.
         """
         data = np.load(folder / f"{name}.npy", mmap_mode="r")
         if spec.kind not in _RAGGED:
@@ -107,20 +152,31 @@ class StoredArray:
         lengths = np.load(folder / f"{name}_lengths.npy")
         offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         if offsets[-1] != len(data):
-            raise ValueError(f"{name}: lengths and data differ")
+            raise ValueError(f"{name}: data and lengths do not match")
         return cls(spec, data, offsets)
 
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The features of a whole library, and its property labels.
+    """Features and labels of a whole library.
 
-    rebuilt, view: as in Rows; view is None where the encoder reads what is rebuilt.
-    labelled: (m,) int64, numbers of the rows with labels, sorted; label_rows: (m, p) float32.
-    label_bits: fingerprints (m, n_bits) of the same rows; None where there are none.
+    Parameters
+    ----------
+    output : StoredArray
+        Decoder output.
+    view : StoredArray, optional
+        Encoder input, where it differs.
+    labelled : ndarray of int64, shape (m,)
+        Numbers of the labelled rows, sorted.
+    label_rows : ndarray of shape (m, p), float32
+        Labels of these rows.
+    label_names : tuple of str
+        Names of the p labels.
+    label_bits : StoredArray, optional
+        Fingerprints of the labelled rows.
     """
 
-    rebuilt: StoredArray
+    output: StoredArray
     view: StoredArray | None
     labelled: np.ndarray
     label_rows: np.ndarray
@@ -128,91 +184,113 @@ class FeatureStore:
     label_bits: StoredArray | None = None
 
     def __len__(self) -> int:
-        return len(self.rebuilt)
+        return len(self.output)
 
     @property
     def spec(self) -> FeatureSpec:
-        """Of what is rebuilt."""
-        return self.rebuilt.spec
+        """Kind and size of the decoder output."""
+        return self.output.spec
 
     @property
     def view_spec(self) -> FeatureSpec | None:
-        """Of what the encoder reads, where that is something else."""
+        """Kind and size of the encoder input, where it differs."""
         return self.view.spec if self.view else None
 
     @property
     def lengths(self) -> np.ndarray:
-        """Of what is rebuilt: tokens of each row, END included, (n,) int64; 1 where rows are numbers."""
-        return self.rebuilt.lengths
+        """Number of tokens of each row of the decoder output, END included, (n,) int64; 1 where rows are numbers."""
+        return self.output.lengths
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """What is rebuilt, as a model takes it."""
-        return self.rebuilt.rows(rows)
+        """Decoder output as a model takes it."""
+        return self.output.rows(rows)
 
     def views(self, rows: np.ndarray) -> np.ndarray | None:
-        """What the encoder reads, as a model takes it; None where it reads what is rebuilt."""
+        """Encoder input as a model takes it; None where it is the decoder output."""
         return self.view.rows(rows) if self.view else None
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """Labels (len(rows), p) float32, NaN where there is none."""
+        """Labels (len(rows), p) float32, NaN where one is missing."""
         labels = np.full((len(rows), len(self.label_names)), np.nan, np.float32)
-        is_labelled, places = self._places(rows)
-        labels[is_labelled] = self.label_rows[places]
+        is_labelled, label_index = self._label_index(rows)
+        labels[is_labelled] = self.label_rows[label_index]
         return labels
 
     @property
     def n_bits(self) -> int:
-        """Of the labelled rows' fingerprints; 0 where they have none."""
+        """Length of the fingerprints of the labelled rows; 0: there are none."""
         return 0 if self.label_bits is None else self.label_bits.spec.width
 
     def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
-        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has."""
+        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has one."""
         if self.label_bits is None:
             return None
         bits = np.zeros((len(rows), self.n_bits), np.float32)
-        is_labelled, places = self._places(rows)
-        bits[is_labelled] = self.label_bits.rows(places)
+        is_labelled, label_index = self._label_index(rows)
+        bits[is_labelled] = self.label_bits.rows(label_index)
         return bits
 
-    def _places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows are labelled, bool like rows, and where among the labelled those stand."""
-        places = np.searchsorted(self.labelled, rows)
-        places[places == len(self.labelled)] = 0
-        is_labelled = self.labelled[places] == rows if len(self.labelled) else np.zeros(len(rows), bool)
-        return is_labelled, places[is_labelled]
+    def _label_index(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are labelled, bool like rows, and their indices in `labelled`."""
+        index = np.searchsorted(self.labelled, rows)
+        index[index == len(self.labelled)] = 0
+        is_labelled = self.labelled[index] == rows if len(self.labelled) else np.zeros(len(rows), bool)
+        return is_labelled, index[is_labelled]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The features of a folder, memory-mapped.
 
-        Raises:
-            InputError: the folder holds no features, or only a part of them.
+        Parameters
+        ----------
+        folder : Path
+            A folder that `FeatureWriter` or `molvae featurize` wrote.
+
+        Returns
+        -------
+        FeatureStore
+            The features.
+
+        Raises
+        ------
+        InputError
+            The folder holds no features, or they are incomplete.
         """
         try:
             content = json.loads((folder / SPEC_NAME).read_text(encoding="utf-8"))
-            n, names = content["n"], tuple(content["properties"])
-            rebuilt = StoredArray.open(folder, DECODER_OUTPUT, FeatureSpec(**content[DECODER_OUTPUT]))
-            view = (
-                StoredArray.open(folder, ENCODER_INPUT, FeatureSpec(**content[ENCODER_INPUT]))
-                if content[ENCODER_INPUT]
-                else None
-            )
+            n, names, view_spec = content["n"], tuple(content["properties"]), content[ENCODER_INPUT]
+            output = StoredArray.open(folder, DECODER_OUTPUT, FeatureSpec(**content[DECODER_OUTPUT]))
+            view = StoredArray.open(folder, ENCODER_INPUT, FeatureSpec(**view_spec)) if view_spec else None
             labelled = np.load(folder / LABELLED_NAME) if names else np.zeros(0, np.int64)
             labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
             spec = content.get(FINGERPRINTS)
             bits = StoredArray.open(folder, FINGERPRINTS, FeatureSpec(**spec)) if spec else None
             n_bits = len(labels if bits is None else bits)
-            if {len(rebuilt), len(view or rebuilt)} != {n} or {len(labels), n_bits} != {len(labelled)}:
+            if {len(output), len(view or output)} != {n} or {len(labels), n_bits} != {len(labelled)}:
                 raise ValueError("arrays of different length")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{folder}: no readable features here, or not all of them ({error}); make them with `molvae featurize`"
+                f"{folder}: features are missing or incomplete ({error}); make them with `molvae featurize`"
             ) from None
-        return cls(rebuilt, view, labelled, labels, names, bits)
+        return cls(output, view, labelled, labels, names, bits)
 
 
 class FeatureWriter:
-    """Writes a FeatureStore chunk by chunk in bounded memory; the description, written last, makes it valid."""
+    """Writes the folder of a FeatureStore in chunks, in bounded memory; `features.json`, written last, makes it valid.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    spec : FeatureSpec
+        Kind and size of the decoder output.
+    label_names : tuple of str, default=()
+        Names of the p labels.
+    view_spec : FeatureSpec, optional
+        Kind and size of the encoder input, where it differs.
+    n_bits : int, default=0
+        Length of the fingerprints of labelled rows; 0: none are written.
+    """
 
     def __init__(
         self,
@@ -223,7 +301,7 @@ class FeatureWriter:
         n_bits: int = 0,
     ) -> None:
         self._folder, self._names = folder, label_names
-        self._rebuilt = _ArrayWriter(folder, DECODER_OUTPUT, spec)
+        self._output = _ArrayWriter(folder, DECODER_OUTPUT, spec)
         self._view = _ArrayWriter(folder, ENCODER_INPUT, view_spec) if view_spec else None
         self._labels = _GrowingArray(folder / LABELS_NAME, np.float32, (len(label_names),)) if label_names else None
         self._labelled = _GrowingArray(folder / LABELLED_NAME, np.int64) if label_names else None
@@ -236,9 +314,23 @@ class FeatureWriter:
         view: np.ndarray | None = None,
         bits: np.ndarray | None = None,
     ) -> None:
-        """Append rows: x and view as featurizers make them; labels (n, p), NaN where there is none; bits (n, n_bits).
+        """Append rows.
 
-        A row is labelled where any of its labels is there; of the others, bits are left out.
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            Decoder output, as a featurizer makes it.
+        labels : ndarray of shape (n, p), optional
+            Labels, NaN where one is missing. A row is labelled if it has any.
+        view : ndarray of shape (n, ...), optional
+            Encoder input, where it differs.
+        bits : ndarray of shape (n, n_bits), optional
+            Fingerprints; those of rows without labels are dropped.
+
+        Raises
+        ------
+        ValueError
+            An array is missing or has another shape than the folder expects.
         """
         if (view is None) != (self._view is None) or (view is not None and len(view) != len(x)):
             raise ValueError(f"expected {'no view' if self._view is None else f'a view of {len(x)} rows'}")
@@ -247,12 +339,12 @@ class FeatureWriter:
                 raise ValueError(f"expected labels of shape {(len(x), len(self._names))}")
             has_any = ~np.isnan(labels).all(1)
             self._labels.append(labels[has_any])
-            self._labelled.append(self._rebuilt.n + np.flatnonzero(has_any))
+            self._labelled.append(self._output.n + np.flatnonzero(has_any))
             if self._bits is not None:
                 if bits is None or bits.shape != (len(x), self._bits.spec.width):
                     raise ValueError(f"expected bits of shape {(len(x), self._bits.spec.width)}")
                 self._bits.append(bits[has_any])
-        self._rebuilt.append(x)
+        self._output.append(x)
         if self._view is not None and view is not None:
             self._view.append(view)
 
@@ -262,13 +354,13 @@ class FeatureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for array in (self._rebuilt, self._view, self._labels, self._labelled, self._bits):
+        for array in (self._output, self._view, self._labels, self._labelled, self._bits):
             if array is not None:
                 array.close()
         if kind is None:
             content = {
-                "n": self._rebuilt.n,
-                DECODER_OUTPUT: asdict(self._rebuilt.spec),
+                "n": self._output.n,
+                DECODER_OUTPUT: asdict(self._output.spec),
                 ENCODER_INPUT: asdict(self._view.spec) if self._view else None,
                 "properties": self._names,
                 FINGERPRINTS: asdict(self._bits.spec) if self._bits else None,
@@ -277,7 +369,20 @@ class FeatureWriter:
 
 
 def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Tokens or atoms of each row of features, (n,) int64; 1 where rows are numbers."""
+    """Number of tokens or atoms of each row of features.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...)
+        Features, as a featurizer makes them.
+    spec : FeatureSpec
+        Their kind and size.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Lengths; 1 where rows are numbers.
+    """
     if spec.kind not in _RAGGED:
         return np.ones(len(x), np.int64)
     ids = x if spec.kind == "tokens" else x[:, :, 0]
@@ -286,12 +391,27 @@ def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def model_input(x: np.ndarray, spec: FeatureSpec, longest: int) -> np.ndarray:
-    """Rows of features as a model takes them: ids int64, no longer than the longest; or numbers float32."""
+    """Features as a model takes them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...)
+        Features, as a featurizer makes them.
+    spec : FeatureSpec
+        Their kind and size.
+    longest : int
+        Number of tokens or atoms of the longest row; columns behind it are cut off.
+
+    Returns
+    -------
+    ndarray
+        Ids int64, or numbers float32.
+    """
     return x[:, :longest].astype(np.int64) if spec.kind in _RAGGED else x.astype(np.float32)
 
 
 class _ArrayWriter:
-    """Writes a StoredArray: of tokens and atoms only those that are there, of bits eight to a byte."""
+    """Writes a StoredArray: tokens and atoms without their padding, bits packed eight to a byte."""
 
     def __init__(self, folder: Path, name: str, spec: FeatureSpec) -> None:
         self.spec, self.n = spec, 0
@@ -323,7 +443,7 @@ class _ArrayWriter:
 
 
 class _GrowingArray:
-    """A .npy file that grows by rows; its header, which holds the length, is written when it is closed."""
+    """A .npy file that grows by rows; its header, with the number of rows, is written on closing."""
 
     _HEADER = 128
 
@@ -338,8 +458,8 @@ class _GrowingArray:
         self.n += len(rows)
 
     def close(self) -> None:
-        text = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': {(self.n, *self._tail)}, }}"
+        header = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': {(self.n, *self._tail)}, }}"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + (self._HEADER - 10).to_bytes(2, "little"))
-        self._file.write(text.ljust(self._HEADER - 11).encode() + b"\n")
+        self._file.write(header.ljust(self._HEADER - 11).encode() + b"\n")
         self._file.close()
