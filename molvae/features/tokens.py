@@ -1,10 +1,14 @@
-"""SMILES as short rows of token ids, by byte-pair encoding over atoms and bonds, and back.
+"""SMILES to token ids and back, by byte-pair encoding over atoms and bonds.
 
-A molecule of the MOSES set has 35 atoms, bonds, brackets and ring digits on average but only 8 pair-encoded tokens,
-and an autoregressive step costs the same for either. No merge can split an atom: every symbol of several characters
-(Cl, [nH], %10) is mapped to one character first.
+A MOSES molecule has 35 symbols (atoms, bonds, brackets, ring digits) on average, but only 8 byte-pair tokens, and an
+autoregressive step costs the same for either. A merge cannot split an atom: every symbol of several characters (Cl,
+[nH], %10) is mapped to one character first.
 
-Source: Gage 1994; Sennrich et al. 2016, doi 10.18653/v1/P16-1162; SMILES pair encoding, doi 10.1021/acs.jcim.0c01127.
+References
+----------
+.. [1] Gage 1994, A new algorithm for data compression.
+.. [2] Sennrich et al. 2016, doi:10.18653/v1/P16-1162.
+.. [3] SMILES pair encoding: Li and Fourches 2021, doi:10.1021/acs.jcim.0c01127.
 """
 
 import json
@@ -24,7 +28,7 @@ from molvae.errors import CodecError, InputError
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
 from molvae.features.featurizer import Features, read_description, write_description
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes are what runs side by side
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # molvae runs several processes, each with one thread
 
 Notation = Literal["smiles", "random_smiles", "selfies"]
 SPECIALS = {"<pad>": PAD, "<begin>": BEGIN, "<end>": END, "<mask>": MASK}
@@ -36,12 +40,21 @@ _FIRST_PRIVATE = 0xE000  # long symbols become characters of Unicode's private u
 class TokenFeaturizer:
     """Canonical SMILES to token ids and back.
 
-    symbols: the atoms, bonds, brackets and ring digits of the corpus.
-    merges: pairs of token texts, in the order in which they were learnt.
-    length: the most tokens a molecule may have, the closing END counted.
-    notation: how a molecule is written: "smiles", canonical; "random_smiles", from another atom and by other ways, the
-        same for the same molecule, to be read rather than rebuilt; "selfies" (Krenn et al. 2020,
-        doi 10.1088/2632-2153/aba947).
+    Parameters
+    ----------
+    symbols : tuple of str
+        Atoms, bonds, brackets and ring digits of the vocabulary.
+    merges : tuple of (str, str)
+        Pairs of tokens, in the order in which they were merged.
+    length : int
+        Largest number of tokens of a molecule, END included.
+    notation : {"smiles", "random_smiles", "selfies"}, default="smiles"
+        "smiles": canonical; "random_smiles": with another atom order, always the same for a molecule, for an encoder;
+        "selfies": see [1]_.
+
+    References
+    ----------
+    .. [1] Krenn et al. 2020, doi:10.1088/2632-2153/aba947.
     """
 
     symbols: tuple[str, ...]
@@ -57,24 +70,39 @@ class TokenFeaturizer:
         length: int | None = None,
         notation: Notation = "smiles",
     ) -> Self:
-        """A vocabulary of at most `vocabulary_size` tokens (specials counted), learnt from canonical SMILES.
+        """A featurizer with a vocabulary that is learnt from a corpus.
 
-        length: the most tokens of a molecule; None takes the longest of the corpus.
-        A molecule that the notation cannot write teaches nothing.
+        Parameters
+        ----------
+        smiles : iterable of str
+            Canonical SMILES; molecules that the notation cannot express are skipped.
+        vocabulary_size : int, default=500
+            Largest number of tokens, the four special ones included.
+        length : int, optional
+            Largest number of tokens of a molecule, END included; None: that of the longest molecule.
+        notation : {"smiles", "random_smiles", "selfies"}, default="smiles"
+            How molecules are written.
 
-        Raises:
-            InputError: the corpus is empty, or has more symbols than the vocabulary has places.
+        Returns
+        -------
+        TokenFeaturizer
+            The featurizer.
+
+        Raises
+        ------
+        InputError
+            The corpus is empty, or has more symbols than the vocabulary has tokens.
         """
         from tokenizers import Tokenizer, models, trainers
 
-        corpus = [text for text, _ in _written(smiles, notation) if text is not None]
+        corpus = [text for text, _ in _notated(smiles, notation) if text is not None]
         symbols = tuple(sorted({symbol for text in corpus for symbol in split_symbols(text)}))
         if not symbols:
             raise InputError("vocabulary: expected at least one molecule to learn from, got none")
         least = len(SPECIALS) + len(symbols)
         if vocabulary_size < least:
             raise InputError(
-                f"vocabulary_size {vocabulary_size}: this corpus needs at least {least} tokens, one a symbol"
+                f"vocabulary_size {vocabulary_size}: this corpus needs at least {least} tokens, one per symbol"
             )
         characters = _characters(symbols)
         trainer = trainers.BpeTrainer(
@@ -97,7 +125,7 @@ class TokenFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Token ids below the vocabulary's size, in rows of `length`."""
+        """Vocabulary size and largest number of tokens."""
         return FeatureSpec("tokens", len(self.token_texts), self.length)
 
     @property
@@ -107,48 +135,68 @@ class TokenFeaturizer:
 
     @cached_property
     def token_texts(self) -> tuple[str, ...]:
-        """The text of every token, by id; the specials are empty."""
+        """The characters of every token, by id; those of special tokens are empty."""
         return ("",) * len(SPECIALS) + self.symbols + tuple(left + right for left, right in self.merges)
 
     def encode(self, smiles: Sequence[str]) -> Features:
-        """Token ids (n, length) uint16, closed by END and filled up with PAD.
+        """Token ids of canonical SMILES.
 
-        A molecule with a symbol outside the vocabulary, or with too many tokens, is not ok, and its reason names it.
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+
+        Returns
+        -------
+        Features
+            `x` of shape (n, length) uint16: tokens, END, then PAD. A molecule with a symbol outside the vocabulary, or
+            with too many tokens, is not ok.
         """
-        written = list(_written(smiles, self.notation))
-        shortened = [_shorten(text or "", self._symbol_characters) for text, _ in written]
+        notated = list(_notated(smiles, self.notation))
+        shortened = [_shorten(text or "", self._symbol_characters) for text, _ in notated]
         find_unknown = self._unknown_character.search
         reason = [
-            why or (self._name_unknown(text or "") if find_unknown(short) else None)
-            for (text, why), short in zip(written, shortened, strict=True)
+            error or (self._name_unknown(text or "") if find_unknown(short) else None)
+            for (text, error), short in zip(notated, shortened, strict=True)
         ]
-        readable = [row for row, why in enumerate(reason) if why is None]
+        readable = [row for row, r in enumerate(reason) if r is None]
         ids = self._ids([shortened[row] for row in readable])
         n_ids = np.fromiter(map(len, ids), np.int64, len(ids))
-        for place in np.flatnonzero(n_ids >= self.length):
-            reason[readable[place]] = f"{n_ids[place]} tokens long; the codec reads at most {self.length - 1}"
+        for i in np.flatnonzero(n_ids >= self.length):
+            reason[readable[i]] = f"{n_ids[i]} tokens long; the codec reads at most {self.length - 1}"
         rows, lengths = np.array(readable, np.int64)[n_ids < self.length], n_ids[n_ids < self.length]
         x = np.full((len(smiles), self.length), PAD, np.uint16)
         flat = chain.from_iterable(row_ids for row_ids in ids if len(row_ids) < self.length)
-        places = np.arange(self.length) < lengths[:, None]
-        x[np.repeat(rows, lengths), np.nonzero(places)[1]] = np.fromiter(flat, np.uint16, lengths.sum())
+        inside = np.arange(self.length) < lengths[:, None]
+        x[np.repeat(rows, lengths), np.nonzero(inside)[1]] = np.fromiter(flat, np.uint16, lengths.sum())
         x[rows, lengths] = END
-        return Features(x, np.array([why is None for why in reason], bool), reason)
+        return Features(x, np.array([r is None for r in reason], bool), reason)
 
     def decode(self, x: np.ndarray) -> list[str]:
-        """The SMILES of each row (n, any length) up to its END, as written: not yet a molecule."""
+        """Raw SMILES of token rows, each up to its END.
+
+        Parameters
+        ----------
+        x : ndarray of int, shape (n, any)
+            Token ids.
+
+        Returns
+        -------
+        list of str
+            Raw SMILES, not yet validated; empty where SELFIES cannot be decoded.
+        """
         texts = self.token_texts
         ends = np.where((x == END).any(1), (x == END).argmax(1), x.shape[1])
-        written = ["".join([texts[i] for i in row[:end]]) for row, end in zip(x.tolist(), ends.tolist(), strict=True)]
-        return [_smiles_of_selfies(text) for text in written] if self.notation == "selfies" else written
+        joined = ["".join([texts[i] for i in row[:end]]) for row, end in zip(x.tolist(), ends.tolist(), strict=True)]
+        return [_smiles_of_selfies(text) for text in joined] if self.notation == "selfies" else joined
 
     def describe(self) -> str:
-        """What these features are, in words."""
-        what = {"smiles": "SMILES", "random_smiles": "SMILES in any order", "selfies": "SELFIES"}[self.notation]
-        return f"{len(self.token_texts):,} tokens of {what}, at most {self.length - 1} a molecule"
+        """Short description of these features."""
+        names = {"smiles": "SMILES", "random_smiles": "SMILES with random atom order", "selfies": "SELFIES"}
+        return f"{len(self.token_texts):,} tokens of {names[self.notation]}, at most {self.length - 1} per molecule"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes the same featurizer again."""
+        """Write one JSON file, from which `load` makes an equal featurizer."""
         fields = {"notation": self.notation, "length": self.length, "symbols": self.symbols, "merges": self.merges}
         write_description(path, "tokens", fields)
 
@@ -156,8 +204,20 @@ class TokenFeaturizer:
     def load(cls, path: Path) -> Self:
         """The featurizer that was saved in a file.
 
-        Raises:
-            CodecError: the file is missing, damaged or of another version.
+        Parameters
+        ----------
+        path : Path
+            The file that `save` wrote.
+
+        Returns
+        -------
+        TokenFeaturizer
+            An equal featurizer.
+
+        Raises
+        ------
+        CodecError
+            The file is missing, damaged or of another version.
         """
         content = read_description(path, "tokens")
         try:
@@ -187,31 +247,31 @@ class TokenFeaturizer:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(shortened)]
 
     def _name_unknown(self, text: str) -> str:
-        """Why a text cannot be written in this vocabulary, naming every symbol that is missing."""
-        missing = dict.fromkeys(symbol for symbol in split_symbols(text) if symbol not in self._symbol_characters)
-        return "not in the codec's vocabulary: " + ", ".join(describe_symbol(symbol) for symbol in missing)
+        """The reason why a molecule cannot be tokenized: every symbol that the vocabulary lacks."""
+        unknown = dict.fromkeys(symbol for symbol in split_symbols(text) if symbol not in self._symbol_characters)
+        return "not in the codec's vocabulary: " + ", ".join(describe_symbol(symbol) for symbol in unknown)
 
 
-def _written(smiles: Iterable[str], notation: Notation) -> Iterator[tuple[str | None, str | None]]:
-    """Each molecule's text in a notation, or None and the reason."""
+def _notated(smiles: Iterable[str], notation: Notation) -> Iterator[tuple[str | None, str | None]]:
+    """Each molecule in a notation, or None and the reason."""
     if notation == "smiles":
-        yield from ((text, None) for text in smiles)
+        yield from ((one, None) for one in smiles)
     elif notation == "random_smiles":
         from molvae.chem.molecules import shuffle_atoms
 
-        for text in smiles:
+        for one in smiles:
             try:
-                yield shuffle_atoms(text, zlib.crc32(text.encode())), None
+                yield shuffle_atoms(one, zlib.crc32(one.encode())), None
             except InputError as error:
                 yield None, str(error)
     else:
         import selfies
 
-        for text in smiles:
+        for one in smiles:
             try:
-                yield selfies.encoder(text), None
+                yield selfies.encoder(one), None
             except selfies.EncoderError:
-                yield None, "cannot be written as SELFIES"
+                yield None, "cannot be expressed as SELFIES"
 
 
 def _smiles_of_selfies(text: str) -> str:
@@ -225,28 +285,50 @@ def _smiles_of_selfies(text: str) -> str:
 
 
 def split_symbols(smiles: str) -> list[str]:
-    """The atoms, bonds, brackets and ring digits of a SMILES text.
+    """The symbols of a SMILES: atoms, bonds, brackets and ring digits.
 
-    Example:
-        >>> split_symbols("[nH]1cc(Cl)cc1")
-        ['[nH]', '1', 'c', 'c', '(', 'Cl', ')', 'c', 'c', '1']
+    Parameters
+    ----------
+    smiles : str
+        A SMILES or SELFIES.
+
+    Returns
+    -------
+    list of str
+        Symbols, in order.
+
+    Examples
+    --------
+    >>> split_symbols("[nH]1cc(Cl)cc1")
+    ['[nH]', '1', 'c', 'c', '(', 'Cl', ')', 'c', 'c', '1']
     """
     return re.findall(r"\[[^\]]*\]|Br|Cl|%\d\d|.", smiles)
 
 
 def describe_symbol(symbol: str) -> str:
-    """A SMILES symbol in a chemist's words.
+    """A SMILES symbol and its chemical meaning, for messages.
 
-    Example:
-        >>> describe_symbol("[C@@H]"), describe_symbol("[O-]"), describe_symbol("[Si]")
-        ('stereo centre [C@@H]', 'charged atom [O-]', 'atom [Si]')
+    Parameters
+    ----------
+    symbol : str
+        One symbol of `split_symbols`.
+
+    Returns
+    -------
+    str
+        Kind and symbol.
+
+    Examples
+    --------
+    >>> describe_symbol("[C@@H]"), describe_symbol("[O-]"), describe_symbol("[Si]")
+    ('stereocenter [C@@H]', 'charged atom [O-]', 'atom [Si]')
     """
     if "@" in symbol:
-        return f"stereo centre {symbol}"
+        return f"stereocenter {symbol}"
     if symbol in "/\\":
         return f"double-bond stereo {symbol}"
     if symbol == ".":
-        return "a second fragment (.)"
+        return "second fragment (.)"
     if symbol.startswith("["):
         kind = "isotope" if symbol[1:2].isdigit() else "charged atom" if re.search(r"[+-]", symbol) else "atom"
         return f"{kind} {symbol}"
@@ -258,14 +340,14 @@ def describe_symbol(symbol: str) -> str:
 
 
 def _characters(symbols: Sequence[str]) -> dict[str, str]:
-    """Symbol -> one character: itself, or one of the private use area where it is longer."""
+    """Symbol -> one character: itself, or one of the private use area where the symbol is longer."""
     long = [symbol for symbol in symbols if len(symbol) > 1]
     private = {symbol: chr(_FIRST_PRIVATE + i) for i, symbol in enumerate(long)}
     return {symbol: private.get(symbol, symbol) for symbol in symbols}
 
 
 def _shorten(text: str, characters: dict[str, str]) -> str:
-    """The text with one character a symbol; "\\0" where a long one has none."""
+    """The text with one character per symbol; "\\0" for an unknown long symbol."""
     return _LONG_SYMBOL.sub(lambda match: characters.get(match[0], "\0"), text)
 
 

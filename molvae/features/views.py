@@ -18,6 +18,7 @@ from molvae.features.featurizer import Featurizer
 from molvae.features.fingerprints import FingerprintFeaturizer
 from molvae.features.graphs import GraphFeaturizer
 from molvae.features.tokens import TokenFeaturizer
+from molvae.plugins import load_plugins
 from molvae.settings import Settings
 
 FEATURIZER_NAME, VIEW_NAME = "featurizer.json", "view.json"
@@ -67,7 +68,7 @@ class FeatureSettings(Settings):
     @field_validator("decoder_output")
     @classmethod
     def _is_output(cls, name: str) -> str:
-        known = [output for entry in FEATURIZERS.values() for output in entry.outputs]
+        known = [output for entry in registered_featurizers().values() for output in entry.outputs]
         if name in _representations() and name not in known:
             raise ValueError(f"a decoder cannot reconstruct this representation; expected one of {', '.join(known)}")
         return _known(name, known)
@@ -183,7 +184,7 @@ def entry_of(representation: str) -> FeaturizerEntry:
         No row writes this representation.
     """
     _known(representation, list(_representations()))
-    return next(entry for entry in FEATURIZERS.values() if representation in entry.representations)
+    return next(entry for entry in registered_featurizers().values() if representation in entry.representations)
 
 
 def decodes_to_smiles(representation: str) -> bool:
@@ -224,16 +225,28 @@ def load_featurizer(path: Path) -> Featurizer:
         kind = json.loads(path.read_text(encoding="utf-8"))["kind"]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"{path}: not a readable featurizer ({error}); make it again") from None
-    if not isinstance(kind, str) or kind not in FEATURIZERS:
+    known = registered_featurizers()
+    if not isinstance(kind, str) or kind not in known:
         raise CodecError(
-            f"{path}: unknown kind of featurizer {kind!r}; expected one of {', '.join(FEATURIZERS)}; import the module "
-            "that registers it, or make the file again"
+            f"{path}: unknown kind of featurizer {kind!r}; expected one of {', '.join(known)}; install the package "
+            "that provides it, or make the file again"
         )
-    return FEATURIZERS[kind].featurizer.load(path)
+    return known[kind].featurizer.load(path)
+
+
+def registered_featurizers() -> dict[str, FeaturizerEntry]:
+    """All featurizers: the built-in ones, and those that installed packages register under `molvae.featurizers`.
+
+    Returns
+    -------
+    dict of str to FeaturizerEntry
+        Row by the kind of a saved featurizer.
+    """
+    return FEATURIZERS | load_plugins("molvae.featurizers", FEATURIZERS, FeaturizerEntry)
 
 
 def _representations() -> Iterator[str]:
-    return (name for entry in FEATURIZERS.values() for name in entry.representations)
+    return (name for entry in registered_featurizers().values() for name in entry.representations)
 
 
 def _known(name: str, known: list[str]) -> str:
@@ -270,4 +283,4 @@ FEATURIZERS: dict[str, FeaturizerEntry] = {
         GraphFeaturizer, {"graph": lambda settings, corpus: GraphFeaturizer.from_corpus(corpus())}
     ),
 }
-"""Kind of a saved featurizer -> its row. A new representation is one class and one row."""
+"""Kind of a saved featurizer -> its row."""

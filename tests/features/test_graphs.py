@@ -15,13 +15,13 @@ def featurizer():
     return GraphFeaturizer.from_corpus(CORPUS)
 
 
-def test_atoms_are_learnt_commonest_first(featurizer):
+def test_atom_types_are_learnt_most_frequent_first(featurizer):
     assert featurizer.atoms[0] == "c H"
     assert "C H S" in featurizer.atoms
     assert featurizer.spec == FeatureSpec("graph", 2 + len(featurizer.atoms), 11)
 
 
-def test_every_bond_stands_at_both_of_its_atoms(featurizer):
+def test_every_bond_is_listed_at_both_of_its_atoms(featurizer):
     x = featurizer.encode(["CCO"]).x[0].astype(int)
     assert x.shape == (11, 1 + 2 * MAX_DEGREE)
     assert (x[:3, 0] >= 2).all()
@@ -34,12 +34,12 @@ def test_every_bond_stands_at_both_of_its_atoms(featurizer):
 @pytest.mark.parametrize(
     ("smiles", "reason"),
     [
-        ("CCBr", "not among the codec's atoms: Br"),
+        ("CCBr", ": Br"),
         ("CC(=O)Nc1ccc(OCCO)cc1", "14 heavy atoms; the codec reads at most 11"),
         ("nonsense", "nonsense"),
     ],
 )
-def test_what_cannot_be_written_is_a_row_with_a_reason(featurizer, smiles, reason):
+def test_a_molecule_that_does_not_fit_is_a_row_with_a_reason(featurizer, smiles, reason):
     encoded = GraphFeaturizer((*featurizer.atoms, "C H2"), 11).encode(["CCO", smiles])
     assert encoded.ok.tolist() == [True, False]
     assert reason in encoded.reason[1]
@@ -49,15 +49,17 @@ def test_what_cannot_be_written_is_a_row_with_a_reason(featurizer, smiles, reaso
 def test_an_atom_with_too_many_bonds_is_a_row_with_a_reason():
     tungsten = "F[W](F)(F)(F)(F)(F)F"
     encoded = GraphFeaturizer.from_corpus([tungsten]).encode([tungsten])
-    assert encoded.reason == ["an atom (W) with more than 6 bonds"]
+    (reason,) = encoded.reason
+    assert "(W)" in reason
+    assert "6 bonds" in reason
 
 
-def test_nothing_to_learn_from_is_refused():
+def test_an_empty_corpus_is_refused():
     with pytest.raises(InputError, match="at least one molecule"):
         GraphFeaturizer.from_corpus([])
 
 
-def test_it_comes_back_from_its_file(featurizer, tmp_path):
+def test_saving_and_loading_gives_an_equal_featurizer(featurizer, tmp_path):
     featurizer.save(tmp_path / "view.json")
     assert GraphFeaturizer.load(tmp_path / "view.json") == featurizer
 
@@ -69,6 +71,6 @@ def test_a_damaged_file_is_refused(tmp_path, content):
         GraphFeaturizer.load(tmp_path / "view.json")
 
 
-def test_order_of_rows_is_kept(featurizer):
+def test_rows_keep_the_order_of_the_molecules(featurizer):
     both = featurizer.encode(["CCO", "C[C@H](N)C(=O)O"]).x
     np.testing.assert_array_equal(both[1], featurizer.encode(["C[C@H](N)C(=O)O"]).x[0])

@@ -18,7 +18,7 @@ def write(folder, labels=True):
         writer.write(X[2:], LABELS[2:] if labels else None)
 
 
-def test_rows_come_back_as_they_were_written(tmp_path):
+def test_written_rows_are_read_unchanged(tmp_path):
     write(tmp_path)
     store = FeatureStore.open(tmp_path)
     assert len(store) == 3
@@ -30,18 +30,18 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     np.testing.assert_array_equal(store.lengths, [3, 2, 5])
 
 
-def test_rows_are_as_wide_as_their_longest(tmp_path):
+def test_rows_are_padded_to_the_longest(tmp_path):
     write(tmp_path)
     rows = FeatureStore.open(tmp_path).rows(np.array([1, 0]))
     np.testing.assert_array_equal(rows, [[6, 2, PAD], [4, 5, 2]])
 
 
-def test_labels_may_be_missing_altogether(tmp_path):
+def test_labels_are_optional(tmp_path):
     write(tmp_path, labels=False)
     assert FeatureStore.open(tmp_path).labels(np.arange(3)).shape == (3, 0)
 
 
-def test_numpy_reads_the_arrays_without_molvae(tmp_path):
+def test_arrays_are_plain_npy_files(tmp_path):
     write(tmp_path)
     assert np.load(tmp_path / "decoder_output.npy").tolist() == X[X != PAD].tolist()
 
@@ -58,7 +58,7 @@ def test_an_unfinished_store_is_refused(tmp_path):
         FeatureStore.open(tmp_path)
 
 
-def test_files_that_do_not_belong_together_are_refused(tmp_path):
+def test_arrays_of_different_length_are_refused(tmp_path):
     write(tmp_path)
     content = json.loads((tmp_path / "features.json").read_text())
     (tmp_path / "features.json").write_text(json.dumps({**content, "n": 2}))
@@ -72,7 +72,7 @@ def test_an_empty_store_can_be_read(tmp_path):
     assert len(FeatureStore.open(tmp_path)) == 0
 
 
-def test_a_view_stands_row_for_row_beside_what_is_rebuilt(tmp_path):
+def test_a_view_has_the_rows_of_the_decoder_output(tmp_path):
     graphs = np.zeros((3, 4, 1 + 2 * MAX_DEGREE), np.uint16)
     graphs[0, :2, :3] = [[2, 1, 1], [3, 0, 1]]
     graphs[1, :1, 0] = 2
@@ -87,7 +87,7 @@ def test_a_view_stands_row_for_row_beside_what_is_rebuilt(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("bits", np.uint8), ("counts", np.uint8), ("array", np.float32)])
-def test_rows_of_numbers_come_back(tmp_path, kind, dtype):
+def test_rows_of_numbers_are_read_unchanged(tmp_path, kind, dtype):
     x = np.random.default_rng(0).integers(0, 2, (5, 19)).astype(dtype)
     with FeatureWriter(tmp_path, FeatureSpec(kind, 19)) as writer:
         writer.write(x[:2])
@@ -99,14 +99,14 @@ def test_rows_of_numbers_come_back(tmp_path, kind, dtype):
     assert store.lengths.tolist() == [1] * 5
 
 
-def test_a_view_that_was_not_announced_is_refused(tmp_path):
+def test_an_unexpected_view_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no view"), FeatureWriter(tmp_path, SPEC) as writer:
         writer.write(X, view=X)
     with pytest.raises(ValueError, match="3 rows"), FeatureWriter(tmp_path, SPEC, view_spec=SPEC) as writer:
         writer.write(X, view=X[:2])
 
 
-def test_fingerprints_are_kept_for_labelled_rows_alone(tmp_path):
+def test_fingerprints_are_stored_for_labelled_rows_only(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, (3, 20)).astype(np.uint8)
     with FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
         writer.write(X[:2], LABELS[:2], bits=bits[:2])
@@ -117,7 +117,7 @@ def test_fingerprints_are_kept_for_labelled_rows_alone(tmp_path):
     assert (tmp_path / "fingerprints.npy").stat().st_size == 128 + 2 * 3
 
 
-def test_features_without_fingerprints_say_so(tmp_path):
+def test_features_without_fingerprints_have_no_bits(tmp_path):
     write(tmp_path)
     store = FeatureStore.open(tmp_path)
     assert store.n_bits == 0
@@ -129,7 +129,7 @@ def test_bits_of_another_shape_are_refused(tmp_path):
         writer.write(X, LABELS, bits=np.zeros((3, 8), np.uint8))
 
 
-def test_fingerprints_of_no_row_are_still_fingerprints(tmp_path):
+def test_fingerprints_without_labelled_rows_are_zero(tmp_path):
     nothing = np.full((3, 2), np.nan, np.float32)
     with FeatureWriter(tmp_path, SPEC, ("logp", "qed"), n_bits=20) as writer:
         writer.write(X, nothing, bits=np.zeros((3, 20), np.uint8))

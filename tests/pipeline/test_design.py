@@ -153,7 +153,7 @@ def test_a_complete_run_is_only_shown(stopped: list[tuple[int, str, str]], folde
         (["nowhere.toml"], "nowhere.toml: no such file"),
         (
             ["lead.toml", "--set", "lead.smiles=C[C@H](N)O", "--set", "codec.name=moses", "--out", "home/x"],
-            "stereo centre [C@H] (remove_stereo=True drops stereo",
+            "stereocenter [C@H] (remove_stereo=True drops stereo",
         ),
         (["lead.toml", "--set", "lead.smiles=aspirin", "--out", "home/x"], "not a SMILES: aspirin"),
     ],
