@@ -17,7 +17,7 @@ Kinds = dict[str, type]
 """Column name -> str, int, float or bool; None is a missing value of a str column."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 class TableWriter(Protocol):
@@ -76,6 +76,48 @@ def kind_of(reason: str) -> str:
     return re.split(r":| of row \d", reason, maxsplit=1)[0]
 
 
+def escape_formula(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula; `unescape_formula` removes it.
+
+    Parameters
+    ----------
+    text : str
+        Content of a cell.
+
+    Returns
+    -------
+    str
+        The content to be written to a CSV file.
+
+    Examples
+    --------
+    >>> escape_formula("=1+1"), escape_formula("CCO")
+    ("'=1+1", 'CCO')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_formula(cell: str) -> str:
+    """Remove the apostrophe that `escape_formula` has put before a text.
+
+    Parameters
+    ----------
+    cell : str
+        Content of a cell of a CSV file.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> unescape_formula("'=1+1"), unescape_formula("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
 class _Parquet:
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer, self._schema = writer, schema
@@ -115,5 +157,4 @@ def _cell(value: object, kind: type) -> str:
         return ""
     if kind is float:
         return f"{value:.9g}"
-    text = str(value)
-    return f"'{text}" if kind is str and text.lstrip("'").startswith(_FORMULA) else text
+    return escape_formula(str(value)) if kind is str else str(value)

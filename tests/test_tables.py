@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from molvae.tables import Kinds, kind_of, writing
+from molvae.tables import Kinds, escape_formula, kind_of, unescape_formula, writing
 
 KINDS: Kinds = {"id": str, "smiles": str, "ok": bool, "row": int, "z_000": float}
 TABLE = pd.DataFrame(
@@ -64,3 +64,14 @@ def test_reasons_are_counted_by_kind() -> None:
     assert kind_of("duplicate of row 12") == "duplicate"
     assert kind_of("too long: 1,200 characters") == "too long"
     assert kind_of("empty") == "empty"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "'=escaped", "''-twice"])
+def test_formulas_are_escaped_and_restored(text: str) -> None:
+    assert escape_formula(text) == "'" + text
+    assert unescape_formula(escape_formula(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "CCO", "'quoted'", "a=b"])
+def test_other_text_is_not_escaped(text: str) -> None:
+    assert escape_formula(text) == text == unescape_formula(text)

@@ -1,1 +1,1 @@
-"""The candidate table: its columns and its files."""
+"""The candidate table: its columns, how it is built, and its files."""

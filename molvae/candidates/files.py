@@ -1,4 +1,4 @@
-"""The files that people open: candidates.csv, .parquet and .sdf, and the way back into a table."""
+"""Write a candidate table as candidates.csv, .parquet and .sdf, and read it back."""
 
 import csv
 import re
@@ -14,24 +14,38 @@ from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.chem.drawing import mol_block
 from molvae.errors import InputError
 from molvae.files import replacing
+from molvae.tables import escape_formula, unescape_formula
 
 CANDIDATE_FILES = ("candidates.csv", "candidates.parquet", "candidates.sdf")
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _TO_QUOTE = re.compile(r'[",\r\n]')
 _TYPES = {"text": np.dtype(object), "number": np.dtype(float), "integer": np.dtype(np.int64), "flag": np.dtype(bool)}
 _ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "flag": pa.bool_()}
 
 
 def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
-    """The three files written, in the order of CANDIDATE_FILES, each whole or not at all.
+    """Write candidates.csv, candidates.parquet and candidates.sdf; each appears whole or not at all.
 
-    The same table gives the same bytes: columns stand in the order of CANDIDATE_COLUMNS, rows as they came, and no
-    time, path or version is written. Parquet holds numbers exactly, CSV and SDF to six digits. In the CSV a text cell
-    that a spreadsheet would run as a formula gets one apostrophe in front; `read_candidates` takes it off again.
+    The same table gives the same bytes. Columns are in the order of CANDIDATE_COLUMNS, rows in that of the table.
+    Parquet holds numbers in full precision, CSV and SDF to six significant digits. In the CSV, text that a spreadsheet
+    would run as a formula starts with an apostrophe, which `read_candidates` removes.
 
-    Raises:
-        InputError: the table is no candidate table, or a file cannot be written.
+    Parameters
+    ----------
+    folder : Path
+        Existing folder.
+    table : DataFrame
+        Candidate table, e.g. from `build_candidates`.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of CANDIDATE_FILES.
+
+    Raises
+    ------
+    InputError
+        The table is not a candidate table, or a file cannot be written.
     """
     table = arrange(check_table(table, CANDIDATE_COLUMNS, "candidates"))
     writers: tuple[Callable[[pd.DataFrame, Path], None], ...] = (_write_csv, _write_parquet, _write_sdf)
@@ -41,19 +55,32 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
             with replacing(path) as part:
                 write(table, part)
         except OSError as error:
-            why = error.strerror or str(error)
-            raise InputError(f"{path}: cannot be written ({why}); make room there or choose another folder") from None
+            reason = error.strerror or str(error)
+            raise InputError(
+                f"{path}: cannot be written ({reason}); free some space or choose another folder"
+            ) from None
     return paths
 
 
 def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
-    """The candidates of a candidates.csv or candidates.parquet, or of a folder that holds one (Parquet first).
+    """Read a candidate table.
 
-    Missing text is None, a missing number NaN; numbers are float64, counts int64, flags bool.
-    may_hold_more: columns that somebody has added are read, too, as numbers where every cell is one, and stand last.
+    Parameters
+    ----------
+    path : Path
+        A candidates.csv or candidates.parquet, or a folder that holds one (Parquet is preferred).
+    may_hold_more : bool, default=False
+        Whether other columns are allowed. They come last, as numbers if every cell is a number or empty.
 
-    Raises:
-        InputError: there is no such file, it is no candidate table, or a cell is not of its column's kind.
+    Returns
+    -------
+    DataFrame
+        One row per candidate. Missing text is None, a missing number NaN.
+
+    Raises
+    ------
+    InputError
+        The file does not exist, is not a candidate table, or has a cell of the wrong kind.
     """
     path = _find(path)
     table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
@@ -62,7 +89,18 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
 
 
 def arrange(table: pd.DataFrame) -> pd.DataFrame:
-    """The same candidates with columns in documented order and of one type each; empty text becomes None."""
+    """The same candidates with columns in the documented order and of the documented types.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Candidate table, as `check_table` accepts it.
+
+    Returns
+    -------
+    DataFrame
+        Columns are of type object (text), float64, int64 or bool; empty text is None.
+    """
     columns = {
         name: pd.Series(
             [value if isinstance(value, str) and value else None for value in table[name]]
@@ -76,12 +114,12 @@ def arrange(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kinds(names: Iterable[Hashable]) -> dict[str, str]:
-    """The kind of each known column, in documented order; members of a family in the order in which they came."""
-    texts = [str(name) for name in names]
+    """The kind of each known column, in the documented order; members of a family keep their order."""
+    given = [str(name) for name in names]
     return {
         name: column.kind
         for column in CANDIDATE_COLUMNS
-        for name in texts
+        for name in given
         if name == column.name or (column.name.endswith("*") and name.startswith(column.name[:-1]))
     }
 
@@ -89,22 +127,22 @@ def _kinds(names: Iterable[Hashable]) -> dict[str, str]:
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     kinds = _kinds(table)
     columns = [[_cell(value) for value in table[name]] for name in table]
-    for place, name in enumerate(table):
+    for i, name in enumerate(table):
         if kinds[str(name)] == "text":
-            columns[place] = ["'" + text if _FORMULA.match(text) else text for text in columns[place]]
+            columns[i] = list(map(escape_formula, columns[i]))
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(_csv_line(map(str, table)))
         file.writelines(map(_csv_line, zip(*columns, strict=True)))
 
 
 def _csv_line(cells: Iterable[str]) -> str:
-    """One line of CSV; csv.writer would leave a lone CR unquoted, and readers would end the line there."""
+    """One line of CSV; csv.writer leaves a lone CR unquoted, which readers take for the end of the line."""
     quoted = ('"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell for cell in cells)
     return ",".join(quoted) + "\n"
 
 
 def _cell(value: object) -> str:
-    """A value as text: nothing for a missing one, six digits of a number."""
+    """A value as text: empty if missing, a number with six significant digits."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -128,28 +166,32 @@ def _write_sdf(table: pd.DataFrame, path: Path) -> None:
 
 
 def _one_line(text: str) -> str:
-    """The text on one line, and not one that a reader of SDF takes for the next field or the end of the record."""
+    """The text on one line that an SDF reader does not take for the next field or the end of the record."""
     line = " ".join(text.splitlines())
     return " " + line if line.startswith(("$$$$", ">")) else line
 
 
 def _as_numbers(cells: pd.Series) -> pd.Series:
-    """The same cells, as numbers where each is one or empty and not all are empty."""
+    """The same cells, as numbers if each is a number or empty and not all are empty."""
     numbers = pd.to_numeric(cells, errors="coerce")
     return numbers if numbers.notna().any() and (numbers.notna() | cells.isna()).all() else cells
 
 
 def _find(path: Path) -> Path:
-    """The table meant by a path: the file itself, or the one in the folder."""
+    """The file of a path: the path itself, or the file in the folder."""
     if path.is_dir():
         inside = [path / name for name in ("candidates.parquet", "candidates.csv") if (path / name).is_file()]
         if not inside:
-            raise InputError(f"{path}: expected candidates.parquet or candidates.csv in it; is the run complete?")
+            raise InputError(
+                f"{path}: expected a candidates.parquet or candidates.csv in this folder; is the run complete?"
+            )
         return inside[0]
     if not path.exists():
         raise InputError(f"{path}: no such file; give a candidates.csv, a candidates.parquet or the folder of a run")
     if not path.is_file():
-        raise InputError(f"{path}: not a regular file; give a candidates.csv, a candidates.parquet or a run's folder")
+        raise InputError(
+            f"{path}: not a regular file; give a candidates.csv, a candidates.parquet or the folder of a run"
+        )
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise InputError(f"{path}: expected candidates as .csv or .parquet, got {path.suffix or 'no extension'}")
     return path
@@ -159,10 +201,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     for name, kind in _kinds(table.column_names).items():
         if kind in ("integer", "flag") and table[name].null_count:
-            raise InputError(f"{path}: column {name}: expected {kind} in every row, got {table[name].null_count} empty")
+            raise InputError(
+                f"{path}: column {name}: expected {kind} in every row, got {table[name].null_count} empty cells"
+            )
     return pd.DataFrame({name: table[name].to_pandas() for name in table.column_names})
 
 
@@ -173,12 +217,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV UTF-8") from None
     except (csv.Error, OSError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+        raise InputError(f"{path}: not a readable CSV file ({error})") from None
     except ValueError:
         raise InputError(f"{path}: the file is empty; expected a header and one row per candidate") from None
-    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
-    if twice:
-        raise InputError(f"{path}: column {twice[0]} stands twice in the header; each name may stand once")
+    repeated = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path}: column {repeated[0]} occurs twice in the header; names must be unique")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise InputError(f"{path}, row {number}: expected {len(header)} cells as in the header, got {len(row)}")
@@ -200,7 +244,7 @@ def _from_cells(cells: Iterable[str], kind: str, where: str) -> pd.Series:
 
 
 def _read_text(cell: str) -> str | None:
-    return (cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell) or None
+    return unescape_formula(cell) or None
 
 
 _READERS: dict[str, Callable[[str], object]] = {

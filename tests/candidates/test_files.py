@@ -33,7 +33,7 @@ NASTY = [
 
 
 def nasty_table(candidates: pd.DataFrame) -> pd.DataFrame:
-    """As many candidates as there are texts that a spreadsheet or a reader might take for something else."""
+    """Candidates whose ids a spreadsheet or a reader might misread."""
     rows = pd.concat([candidates.iloc[[0]]] * len(NASTY), ignore_index=True)
     rows["candidate_id"] = NASTY
     rows["smiles"] = ["C" * (n + 1) for n in range(len(NASTY))]
@@ -45,15 +45,13 @@ def sha256s(folder: Path) -> list[str]:
     return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in CANDIDATE_FILES]
 
 
-def test_writes_three_files_and_nothing_else(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_three_files_are_written(candidates: pd.DataFrame, tmp_path: Path) -> None:
     paths = write_candidates(tmp_path, candidates)
     assert [path.name for path in paths] == list(CANDIDATE_FILES)
     assert sorted(os.listdir(tmp_path)) == sorted(CANDIDATE_FILES)
 
 
-def test_same_table_same_bytes_whatever_the_folder_column_order_or_process(
-    candidates: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_bytes_do_not_depend_on_folder_column_order_or_process(candidates: pd.DataFrame, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
@@ -71,35 +69,34 @@ def test_same_table_same_bytes_whatever_the_folder_column_order_or_process(
     assert sha256s(first) == sha256s(second)
 
 
-def test_columns_stand_in_documented_order(candidates: pd.DataFrame) -> None:
+def test_columns_are_in_the_documented_order(candidates: pd.DataFrame) -> None:
     arranged = arrange(candidates[candidates.columns[::-1]])
-    places = []
-    for name in arranged:
-        places.append(
-            next(
-                place
-                for place, column in enumerate(CANDIDATE_COLUMNS)
-                if name == column.name or (column.name.endswith("*") and name.startswith(column.name[:-1]))
-            )
+    positions = [
+        next(
+            i
+            for i, column in enumerate(CANDIDATE_COLUMNS)
+            if name == column.name or (column.name.endswith("*") and name.startswith(column.name[:-1]))
         )
-    assert places == sorted(places)
+        for name in arranged
+    ]
+    assert positions == sorted(positions)
     assert set(arranged) == set(candidates)
 
 
-def test_parquet_gives_the_table_back_exactly(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_parquet_round_trip_is_exact(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates)
     back = read_candidates(tmp_path / "candidates.parquet")
     pd.testing.assert_frame_equal(back, arrange(candidates), check_exact=True)
 
 
-def test_csv_gives_the_table_back_to_six_digits(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_csv_round_trip_keeps_six_digits(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates)
     back = read_candidates(tmp_path / "candidates.csv")
     pd.testing.assert_frame_equal(back, arrange(candidates), rtol=1e-5)
     assert back["score"].tolist()[0] == 0.812346
 
 
-def test_a_formula_becomes_text_in_a_spreadsheet_and_comes_back(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_formulas_are_escaped_in_csv_and_restored(candidates: pd.DataFrame, tmp_path: Path) -> None:
     table = nasty_table(candidates)
     write_candidates(tmp_path, table)
     with (tmp_path / "candidates.csv").open(encoding="utf-8", newline="") as file:
@@ -119,7 +116,7 @@ def test_negative_numbers_stay_numbers(candidates: pd.DataFrame, tmp_path: Path)
         assert [row["value_logp"] for row in csv.DictReader(file)][3] == "-1"
 
 
-def test_sdf_has_every_molecule_with_every_column(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_sdf_holds_every_molecule_with_every_column(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates)
     molecules = list(Chem.SDMolSupplier(str(tmp_path / "candidates.sdf")))
     assert [Chem.MolToSmiles(mol) for mol in molecules] == candidates["smiles"].tolist()
@@ -134,7 +131,7 @@ def test_sdf_has_every_molecule_with_every_column(candidates: pd.DataFrame, tmp_
 
 
 @pytest.mark.parametrize("identifier", ["$$$$", "> <smiles>", "a\n\n$$$$\nb", "M  END"])
-def test_sdf_survives_ids_that_look_like_its_own_lines(
+def test_sdf_is_readable_with_ids_that_look_like_sdf_syntax(
     candidates: pd.DataFrame, tmp_path: Path, identifier: str
 ) -> None:
     candidates.loc[0, ["candidate_id", "nearest_reference"]] = identifier
@@ -145,7 +142,7 @@ def test_sdf_survives_ids_that_look_like_its_own_lines(
     assert molecules[0].GetProp("inchikey") == candidates["inchikey"][0]
 
 
-def test_sdf_keeps_a_row_whose_smiles_does_not_parse(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_sdf_keeps_a_row_with_an_invalid_smiles(candidates: pd.DataFrame, tmp_path: Path) -> None:
     candidates.loc[1, "smiles"] = "not a molecule"
     write_candidates(tmp_path, candidates)
     molecules = list(Chem.SDMolSupplier(str(tmp_path / "candidates.sdf")))
@@ -154,24 +151,22 @@ def test_sdf_keeps_a_row_whose_smiles_does_not_parse(candidates: pd.DataFrame, t
     assert len(molecules) == len(candidates)
 
 
-def test_writing_over_a_run_replaces_it_and_a_failure_leaves_the_old_files(
-    candidates: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_files_are_replaced_and_a_failure_keeps_the_old_files(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates)
     before = sha256s(tmp_path)
-    with pytest.raises(InputError, match="unknown column color"):
+    with pytest.raises(InputError, match="color"):
         write_candidates(tmp_path, candidates.assign(color="red"))
     assert sha256s(tmp_path) == before
     write_candidates(tmp_path, candidates.iloc[:2])
     assert len(read_candidates(tmp_path)) == 2
 
 
-def test_a_missing_folder_is_said(candidates: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"candidates.csv: cannot be written \(No such file or directory\)"):
+def test_a_missing_folder_is_reported(candidates: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"candidates.csv: .*No such file or directory"):
         write_candidates(tmp_path / "nowhere", candidates)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_file(candidates: pd.DataFrame, tmp_path: Path) -> None:
     table = pd.concat([candidates] * 100, ignore_index=True)
     table["candidate_id"] = [f"C{n}" for n in range(len(table))]
     table["smiles"] = ["C" * (n + 1) for n in range(len(table))]
@@ -189,11 +184,12 @@ def test_a_full_disk_is_said_and_leaves_nothing(candidates: pd.DataFrame, tmp_pa
     )
     command = [sys.executable, "-c", script, str(tmp_path / "table.pkl"), str(out)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert "candidates.csv: cannot be written (File too large); make room there" in ended.stderr
+    assert "candidates.csv" in ended.stderr
+    assert "File too large" in ended.stderr
     assert os.listdir(out) == []
 
 
-def test_an_empty_table_goes_there_and_back(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_empty_table_round_trip(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates.iloc[:0])
     for name in ("candidates.csv", "candidates.parquet"):
         back = read_candidates(tmp_path / name)
@@ -202,7 +198,7 @@ def test_an_empty_table_goes_there_and_back(candidates: pd.DataFrame, tmp_path: 
     assert (tmp_path / "candidates.sdf").read_bytes() == b""
 
 
-def test_a_file_saved_again_by_a_spreadsheet_is_read(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_file_saved_by_a_spreadsheet_is_read(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates)
     path = tmp_path / "candidates.csv"
     text = path.read_text(encoding="utf-8").replace("True", "TRUE").replace("False", "FALSE").replace("\n", "\r\n")
@@ -210,28 +206,28 @@ def test_a_file_saved_again_by_a_spreadsheet_is_read(candidates: pd.DataFrame, t
     pd.testing.assert_frame_equal(read_candidates(path), arrange(candidates), rtol=1e-5)
 
 
-def test_a_folder_without_candidates_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected candidates.parquet or candidates.csv in it; is the run complete\?"):
+def test_a_folder_without_candidates_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"candidates\.parquet"):
         read_candidates(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "fact"),
     [
-        ("a.csv", b"", "the file is empty; expected a header"),
-        ("a.csv", b"smiles,score\nCC,1\n", "not a candidate table: no column candidate_id"),
-        ("a.csv", b"a,a\n1,2\n", "column a stands twice in the header"),
-        ("a.csv", b"smiles,score\nCC,1,2\n", r"row 1: expected 2 cells as in the header, got 3"),
-        ("a.csv", b"smiles\n\xff\xfe\n", "not UTF-8 text"),
-        ("a.csv", b'smiles\n"open\n', "cannot be read as CSV"),
-        ("a.parquet", b"PAR1 nothing", "cannot be read as Parquet"),
-        ("a.xlsx", b"x", r"expected candidates as .csv or .parquet, got .xlsx"),
+        ("a.csv", b"", "empty"),
+        ("a.csv", b"smiles,score\nCC,1\n", "candidate_id"),
+        ("a.csv", b"a,a\n1,2\n", "column a "),
+        ("a.csv", b"smiles,score\nCC,1,2\n", "row 1: expected 2 .*got 3"),
+        ("a.csv", b"smiles\n\xff\xfe\n", "UTF-8"),
+        ("a.csv", b'smiles\n"open\n', "CSV"),
+        ("a.parquet", b"PAR1 nothing", "Parquet"),
+        ("a.xlsx", b"x", r"\.csv or \.parquet, got \.xlsx"),
     ],
 )
-def test_a_file_that_is_no_candidate_table_is_said(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_candidate_table_is_refused(tmp_path: Path, name: str, content: bytes, fact: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"{name}.*{fact}"):
         read_candidates(path)
 
 
@@ -239,7 +235,7 @@ def test_a_file_that_is_no_candidate_table_is_said(tmp_path: Path, name: str, co
     ("column", "cell", "kind"),
     [("score", "high", "number"), ("round", "1.5", "integer"), ("passed", "yes", "flag"), ("round", "", "integer")],
 )
-def test_a_cell_of_another_kind_is_named(
+def test_a_cell_of_the_wrong_kind_is_located(
     candidates: pd.DataFrame, tmp_path: Path, column: str, cell: str, kind: str
 ) -> None:
     write_candidates(tmp_path, candidates)
@@ -252,24 +248,24 @@ def test_a_cell_of_another_kind_is_named(
         read_candidates(path)
 
 
-def test_a_parquet_column_with_gaps_where_none_may_be_is_named(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_missing_integers_in_parquet_are_reported(candidates: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     candidates.astype({"round": "Int64"}).assign(round=pd.array([0, None, 1, 1], dtype="Int64")).to_parquet(path)
-    with pytest.raises(InputError, match="column round: expected integer in every row, got 1 empty"):
+    with pytest.raises(InputError, match=r"column round: expected integer.* 1 "):
         read_candidates(path)
 
 
-def test_a_pipe_or_a_missing_file_is_said_at_once(tmp_path: Path) -> None:
+def test_a_pipe_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match=r"pipe\.csv"):
         read_candidates(tmp_path / "pipe.csv")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"missing\.csv: no such file"):
         read_candidates(tmp_path / "missing.csv")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12))
-def test_any_text_comes_back(candidates: pd.DataFrame, tmp_path: Path, text: str) -> None:
+def test_any_text_is_restored(candidates: pd.DataFrame, tmp_path: Path, text: str) -> None:
     candidates.loc[0, ["candidate_id", "nearest_reference"]] = text
     write_candidates(tmp_path, candidates)
     for name in ("candidates.csv", "candidates.parquet"):
