@@ -1,4 +1,4 @@
-"""SQL over a candidate table, for people who know what they look for: it can read that one table and nothing else."""
+"""SQL over a candidate table; a query can read this table and nothing else."""
 
 import difflib
 import json
@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pandas as pd
@@ -18,12 +18,14 @@ from molvae.chem.fingerprints import tanimoto
 from molvae.chem.molecules import canonicalize, is_substructure, parse, parse_smarts
 from molvae.errors import InputError
 
+T = TypeVar("T")
+
 MAX_CHARACTERS = 10_000
 MAX_BRACKETS = 500
-"""Openings of ( [ and {: DuckDB's parser takes half a minute for some thousands, and cannot be interrupted."""
+"""Opening brackets ( [ and {: for thousands, DuckDB's parser takes half a minute and cannot be interrupted."""
 MAX_CELLS = 20_000_000
 MAX_TABLES = 8
-"""How often candidates may be joined with itself: planning a join of hundreds cannot be interrupted."""
+"""Self-joins of the table: planning a join of hundreds cannot be interrupted."""
 
 _TABLE = "candidates"
 _EXAMPLES = "score > 0.8 and has('c1ccncc1') order by score desc limit 20"
@@ -40,24 +42,44 @@ _OTHER_STATEMENTS = re.compile(
 
 
 def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
-    """The rows of a candidates file, or of a run folder's, that a text asks for, in its order.
+    """The rows of a candidate table that a query selects, in its order.
 
-    The text is what stands behind WHERE (ORDER BY and LIMIT may follow), or a whole SELECT ... FROM candidates ... in
-    DuckDB's SQL. Two functions know chemistry: similar_to('SMILES'), the Tanimoto similarity in [0, 1] (Morgan radius
-    2, 2,048 bits), and has('SMARTS'), whether the substructure is there. Both look at the column smiles; for another
-    name it first: similar_to(nearest_reference_smiles, 'CCO').
+    A query is a condition, as after WHERE (ORDER BY and LIMIT may follow), or a complete SELECT ... FROM candidates ...
+    in DuckDB's SQL. Two chemical functions are available: `similar_to('SMILES')`, the Tanimoto similarity in [0, 1]
+    (Morgan fingerprints, radius 2, 2,048 bits), and `has('SMARTS')`, whether the substructure matches. Both use the
+    column `smiles`; another column is given first: `similar_to(nearest_reference_smiles, 'CCO')`.
 
-    Nothing else can be reached from a query: no file, no network, no setting, no other table.
+    A query cannot access files, the network, settings or other tables.
 
-    Raises:
-        InputError: the text is no such query, or takes longer than `seconds`, or gives more than MAX_CELLS cells.
+    Parameters
+    ----------
+    path : Path
+        A candidates.csv or candidates.parquet, or the folder of a run.
+    text : str
+        The query.
+    seconds : float, default=60.0
+        Time limit.
+
+    Returns
+    -------
+    DataFrame
+        One row per selected candidate, or the columns of the SELECT.
+
+    Raises
+    ------
+    InputError
+        The query is invalid, exceeds the time limit, or returns more than MAX_CELLS cells.
+
+    Examples
+    --------
+    >>> query(Path("runs/latest"), "passed and has('c1ccncc1') order by score desc")  # doctest: +SKIP
     """
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"query: expected a condition or a select, got nothing; e.g. {_EXAMPLES}")
+        raise InputError(f"query: expected a condition or a SELECT, got an empty text; e.g. {_EXAMPLES}")
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
+        raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are allowed")
     if sum(map(text.count, "([{")) > MAX_BRACKETS:
-        raise InputError(f"query: more than {MAX_BRACKETS} opening brackets; write it more simply")
+        raise InputError(f"query: more than {MAX_BRACKETS} opening brackets; simplify it")
     table = read_candidates(path, may_hold_more=True)
     connection = _open(table)
     try:
@@ -66,14 +88,14 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
             _check_node(node)
         n_tables = sum(node.get("type") == "BASE_TABLE" for node in _dicts(tree))
         if n_tables > MAX_TABLES:
-            raise InputError(f"query: {_TABLE} stands in it {n_tables} times; at most {MAX_TABLES} are joined")
+            raise InputError(f"query: {_TABLE} occurs {n_tables} times; at most {MAX_TABLES} can be joined")
         return _run(connection, tree, [str(name) for name in table], seconds)
     finally:
         connection.close()
 
 
 def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
-    """A database in memory that holds the candidates, with every door locked behind them."""
+    """An in-memory database that holds the candidates, without access to anything else."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 2,
         "memory_limit": "1GB",
@@ -101,13 +123,13 @@ def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
 
 
 def _as_select(text: str) -> tuple[str, int]:
-    """The whole statement, and how many characters were put before the user's own."""
+    """The complete statement, and the number of characters before the user's text."""
     text = text.rstrip()
     found = re.match(r"[\s(]*([A-Za-z_]+)", text)
     word = found[1].lower() if found else ""
     if _OTHER_STATEMENTS.fullmatch(word):
         raise InputError(
-            f"query: {word.upper()} is refused: a query only reads {_TABLE}; write a condition, e.g. {_EXAMPLES}, "
+            f"query: {word.upper()} is not allowed: a query only reads {_TABLE}; write a condition, e.g. {_EXAMPLES}, "
             f"or select ... from {_TABLE} ..."
         )
     if word in ("select", "from"):
@@ -117,78 +139,74 @@ def _as_select(text: str) -> tuple[str, int]:
 
 
 def _parse(connection: duckdb.DuckDBPyConnection, sql: str, offset: int) -> dict[str, Any]:
-    """The syntax tree of the one SELECT, as DuckDB's own parser has it."""
+    """The syntax tree of the SELECT, from DuckDB's own parser."""
     try:
         answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()[0][0]
         tree: dict[str, Any] = json.loads(answer)
     except RecursionError:
         raise InputError("query: nested too deeply") from None
     except duckdb.Error as error:
-        raise InputError(f"query: cannot be read: {_first_line(error)}") from None
+        raise InputError(f"query: invalid: {_first_line(error)}") from None
     if tree["error"]:
         raise InputError(_explain_syntax(tree, sql, offset))
     if len(tree["statements"]) != 1:
-        raise InputError(f"query: expected one query, got {len(tree['statements'])} with ; between them")
+        raise InputError(f"query: expected one statement, got {len(tree['statements'])}")
     return tree
 
 
 def _explain_syntax(tree: dict[str, Any], sql: str, offset: int) -> str:
     message = tree.get("error_message", "")
     if tree.get("error_type") == "not implemented":
-        return f"query: only SELECT is possible: a query reads {_TABLE} and changes nothing; e.g. {_EXAMPLES}"
+        return f"query: only SELECT is allowed: a query reads {_TABLE} and changes nothing; e.g. {_EXAMPLES}"
     if "expression depth" in message:
         return "query: nested too deeply"
     position = tree.get("position")
     if position is None:
         return f"query: {message}"
-    place = max(len(sql.encode()[: int(position)].decode(errors="ignore")) - offset, 0)
-    line_start = sql.rfind("\n", 0, place + offset) + 1 if "\n" in sql else offset
+    character = max(len(sql.encode()[: int(position)].decode(errors="ignore")) - offset, 0)
+    line_start = sql.rfind("\n", 0, character + offset) + 1 if "\n" in sql else offset
     line = sql[max(line_start, offset) :].split("\n", 1)[0]
-    column = place + offset - max(line_start, offset)
+    column = character + offset - max(line_start, offset)
     left = max(0, column - 60)
-    return f"query: {message}, at character {place + 1}:\n  {line[left : left + 100]}\n  {' ' * (column - left)}^"
+    return f"query: {message}, at character {character + 1}:\n  {line[left : left + 100]}\n  {' ' * (column - left)}^"
 
 
-def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
+def _dicts(tree: object) -> Iterator[dict[str, Any]]:
     """Every JSON object of a tree, without recursion."""
-    left = [tree]
-    while left:
-        node = left.pop()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
         if isinstance(node, dict):
             yield node
-            left += node.values()
+            pending += node.values()
         elif isinstance(node, list):
-            left += node
+            pending += node
 
 
 def _check_node(node: dict[str, Any]) -> None:
-    """Refuses all but the candidates; gives the chemical functions their column.
-
-    Raises:
-        InputError: naming what is refused.
-    """
+    """Raise InputError for access to anything but the candidates; complete calls of the chemical functions."""
     kind = node.get("type")
     if "sample" in node and "alias" in node and kind not in _TABLES_ALLOWED:
         name = node.get("function", {}).get("function_name") if kind == "TABLE_FUNCTION" else None
-        raise InputError(f"query: {name or str(kind).lower()} is refused: a query only reads the table {_TABLE}")
+        raise InputError(f"query: {name or str(kind).lower()} is not allowed: a query only reads the table {_TABLE}")
     if kind == "BASE_TABLE":
         name = ".".join(filter(None, (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))))
         if name.lower() != _TABLE:
-            raise InputError(f"query: table {name} is refused: the only table is {_TABLE}")
+            raise InputError(f"query: table {name} is not allowed: the only table is {_TABLE}")
     if (node.get("cte_map") or {}).get("map"):
-        raise InputError("query: WITH is refused; write a plain select, or a select in brackets")
+        raise InputError("query: WITH is not allowed; use a subquery")
     if kind == "VALUE_PARAMETER":
-        raise InputError("query: ? and $ are refused: no value can be handed in; write the value itself")
+        raise InputError("query: parameters (? and $) are not allowed; write the value itself")
     if kind == "FUNCTION":
         name = str(node.get("function_name")).lower()
         if _FUNCTIONS_REFUSED.fullmatch(name):
-            raise InputError(f"query: function {name} is refused: a query only reads the table {_TABLE}")
+            raise InputError(f"query: function {name} is not allowed: a query only reads the table {_TABLE}")
         if name in _FUNCTIONS:
             _complete_call(node, name)
 
 
 def _complete_call(node: dict[str, Any], name: str) -> None:
-    """similar_to('X') -> similar_to(smiles, 'X'), once 'X' is known to be readable."""
+    """similar_to('X') -> similar_to(smiles, 'X'), after 'X' is validated."""
     values = [argument["expression"] for argument in node["arguments"]]
     literal = values[-1].get("literal") or {} if values else {}
     is_plain = len(node["qualified_name"]["path"]) == 1
@@ -217,15 +235,15 @@ def _run(
         while len(chunks[-1]):
             n_cells += chunks[-1].size
             if n_cells > MAX_CELLS:
-                raise InputError(f"query: gives more than {MAX_CELLS:,} cells; add a condition or a limit")
+                raise InputError(f"query: returns more than {MAX_CELLS:,} cells; add a condition or a limit")
             chunks.append(result.fetch_df_chunk())
         return pd.concat(chunks[:-1] or chunks, ignore_index=True)
     except RecursionError:
         raise InputError("query: nested too deeply") from None
     except duckdb.InterruptException:
-        raise InputError(f"query: stopped after {seconds:g} s; ask for less") from None
+        raise InputError(f"query: stopped after {seconds:g} s; add a condition or a limit") from None
     except duckdb.OutOfMemoryException:
-        raise InputError("query: needs more than 1 GB of memory; ask for less") from None
+        raise InputError("query: needs more than 1 GB of memory; add a condition or a limit") from None
     except duckdb.Error as error:
         raise InputError(_explain(error, columns)) from None
     finally:
@@ -238,7 +256,7 @@ def _explain(error: duckdb.Error, columns: Sequence[str]) -> str:
     if missing:
         folded = {column.lower(): column for column in columns}
         near = [folded[name] for name in difflib.get_close_matches(missing[1].lower(), folded, n=3)]
-        hint = f"did you mean {' or '.join(near)}? " if near else "text stands in single quotes. "
+        hint = f"did you mean {' or '.join(near)}? " if near else "text needs single quotes. "
         return f"query: no column {missing[1]}; {hint}Columns: {', '.join(columns)}"
     unknown = re.search(r"Function with name (\S+) does not exist", message)
     if unknown:
@@ -247,7 +265,7 @@ def _explain(error: duckdb.Error, columns: Sequence[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """DuckDB's message without its class, the statement it repeats and the candidates it lists."""
+    """DuckDB's message without the error class, the repeated statement and the suggestions."""
     message = re.split(r"\n\s*(?:LINE \d|Candidate|Did you mean|\n)", str(error))[0]
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", message).strip().replace("\n", " ")
 
@@ -268,21 +286,21 @@ def _has(smiles: pa.ChunkedArray, queries: pa.ChunkedArray) -> pa.Array:
 
 
 def _by_pattern(
-    smiles: pa.ChunkedArray, queries: pa.ChunkedArray, answer: Callable[[str, list[str]], list[Any]]
-) -> list[Any]:
-    """The answers row by row, each pattern taken once; None where there is no molecule or no pattern."""
-    texts, patterns = smiles.to_pylist(), queries.to_pylist()
-    answers: list[Any] = [None] * len(texts)
-    for pattern in dict.fromkeys(pattern for pattern in patterns if pattern is not None):
-        rows = [row for row, text in enumerate(texts) if patterns[row] == pattern and _is_molecule(text)]
-        for row, value in zip(rows, answer(pattern, [texts[row] for row in rows]), strict=True):
-            answers[row] = value
-    return answers
+    smiles: pa.ChunkedArray, patterns: pa.ChunkedArray, function: Callable[[str, list[str]], list[T]]
+) -> list[T | None]:
+    """One value per row; the function is called once per pattern. None without a molecule or a pattern."""
+    molecules, row_patterns = smiles.to_pylist(), patterns.to_pylist()
+    values: list[T | None] = [None] * len(molecules)
+    for pattern in dict.fromkeys(pattern for pattern in row_patterns if pattern is not None):
+        rows = [row for row, one in enumerate(molecules) if row_patterns[row] == pattern and _is_valid(one)]
+        for row, value in zip(rows, function(pattern, [molecules[row] for row in rows]), strict=True):
+            values[row] = value
+    return values
 
 
-def _is_molecule(text: str | None) -> bool:
+def _is_valid(smiles: str | None) -> bool:
     try:
-        return text is not None and parse(text) is not None
+        return smiles is not None and parse(smiles) is not None
     except InputError:
         return False
 

@@ -46,32 +46,32 @@ def ids(run: Path, text: str) -> list[str]:
         ("reason = 'a;b' or score > 0.7", ["1", "2"]),
     ],
 )
-def test_a_condition_or_a_select_gives_its_rows_in_its_order(run: Path, text: str, expected: list[str]) -> None:
+def test_conditions_and_selects_return_their_rows_in_order(run: Path, text: str, expected: list[str]) -> None:
     assert ids(run, text) == expected
 
 
 @pytest.mark.parametrize("name", ["candidates.csv", "candidates.parquet", "."])
-def test_reads_either_file_or_the_folder(run: Path, name: str) -> None:
+def test_reads_csv_parquet_and_folder(run: Path, name: str) -> None:
     assert ids(run / name, "score > 0.5") == ["1", "2"]
 
 
-def test_all_columns_come_back_and_no_other(run: Path, candidates: pd.DataFrame) -> None:
+def test_a_condition_returns_all_columns(run: Path, candidates: pd.DataFrame) -> None:
     assert set(query(run, "has('c1ccccc1') and similar_to('CCO') > 0")) == set(candidates)
 
 
-def test_no_row_is_no_error(run: Path, candidates: pd.DataFrame) -> None:
+def test_an_empty_result_has_all_columns(run: Path, candidates: pd.DataFrame) -> None:
     table = query(run, "score > 2")
     assert len(table) == 0
     assert set(table) == set(candidates)
 
 
-def test_figures_can_be_asked_for(run: Path) -> None:
+def test_aggregates_are_computed(run: Path) -> None:
     table = query(run, "select round, count(*) as n, max(score) as best from candidates group by round order by round")
     assert table["n"].tolist() == [2, 2]
     assert table["best"].tolist() == [pytest.approx(0.812345678901), 0.4]
 
 
-def test_similarity_is_tanimoto_of_the_row(run: Path, candidates: pd.DataFrame) -> None:
+def test_similar_to_is_the_tanimoto_similarity_of_each_row(run: Path, candidates: pd.DataFrame) -> None:
     table = query(run, f"select smiles, similar_to('{PARACETAMOL}') as s from candidates")
     assert table["smiles"].tolist() == candidates["smiles"].tolist()
     assert table["s"].tolist() == pytest.approx(tanimoto(PARACETAMOL, candidates["smiles"].tolist()).tolist())
@@ -95,16 +95,16 @@ def test_similarity_is_tanimoto_of_the_row(run: Path, candidates: pd.DataFrame) 
         "has('c1ccccc1') and not has('S(=O)(=O)N')",
     ],
 )
-def test_chemical_functions_in_any_place_and_spelling(run: Path, text: str) -> None:
+def test_chemical_functions_in_any_clause_and_spelling(run: Path, text: str) -> None:
     assert ids(run, text) == ["1"]
 
 
-def test_chemical_functions_take_another_column_first(run: Path) -> None:
+def test_chemical_functions_accept_another_column(run: Path) -> None:
     assert ids(run, "similar_to(nearest_reference_smiles, 'CC(=O)Nc1ccccc1') = 1") == ["1", "3"]
     assert ids(run, "has(nearest_reference_smiles, 'S(=O)(=O)N')") == ["4"]
 
 
-def test_a_row_without_a_molecule_has_no_similarity(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_rows_without_a_valid_molecule_have_no_similarity(candidates: pd.DataFrame, tmp_path: Path) -> None:
     candidates.loc[0, "nearest_reference_smiles"] = None
     candidates.loc[1, "nearest_reference_smiles"] = "not a molecule"
     write_candidates(tmp_path, candidates)
@@ -115,52 +115,52 @@ def test_a_row_without_a_molecule_has_no_similarity(candidates: pd.DataFrame, tm
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "fact"),
     [
-        ("similar_to('c1ccc') > 0.5", r"similar_to\('c1ccc'\): not a SMILES: c1ccc"),
-        ("similar_to('') > 0.5", "empty: no SMILES"),
-        ("similar_to('it''s') > 0.5", r"similar_to\('it's'\): not a SMILES"),
-        ("similar_to('CCO CCN') > 0.5", "white space inside"),
-        ("has('c1cc')", "SMARTS 'c1cc': not a substructure pattern"),
-        ("similar_to(CCO) > 0.5", "expected one SMILES in single quotes, e.g. similar_to"),
-        ('similar_to("CCO") > 0.5', "expected one SMILES in single quotes"),
-        ("similar_to(smiles) > 0.5", "expected one SMILES in single quotes"),
-        ("similar_to() > 0.5", "expected one SMILES in single quotes"),
-        ("has('C', 'N', 'O')", r"expected one SMARTS in single quotes, e.g. has\("),
-        ("has('C' || 'O')", "expected one SMARTS in single quotes"),
-        ("smiles.has('C')", "expected one SMARTS in single quotes"),
-        ("has(3)", "expected one SMARTS in single quotes"),
+        ("similar_to('c1ccc') > 0.5", r"similar_to\('c1ccc'\)"),
+        ("similar_to('') > 0.5", "empty"),
+        ("similar_to('it''s') > 0.5", r"similar_to\('it's'\)"),
+        ("similar_to('CCO CCN') > 0.5", "CCO CCN"),
+        ("has('c1cc')", "SMARTS 'c1cc'"),
+        ("similar_to(CCO) > 0.5", r"SMILES.*similar_to\('"),
+        ('similar_to("CCO") > 0.5', r"SMILES.*similar_to\('"),
+        ("similar_to(smiles) > 0.5", r"SMILES.*similar_to\('"),
+        ("similar_to() > 0.5", r"SMILES.*similar_to\('"),
+        ("has('C', 'N', 'O')", r"SMARTS.*has\('"),
+        ("has('C' || 'O')", r"SMARTS.*has\('"),
+        ("smiles.has('C')", r"SMARTS.*has\('"),
+        ("has(3)", r"SMARTS.*has\('"),
     ],
 )
-def test_a_bad_pattern_is_said_even_where_no_row_would_meet_it(run: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_an_invalid_pattern_is_reported_even_if_no_row_is_tested(run: Path, text: str, fact: str) -> None:
+    with pytest.raises(InputError, match=fact):
         query(run, text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=fact):
         query(run, f"score > 99 and {text}")
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "fact"),
     [
-        ("scor > 1", r"no column scor; did you mean score\? Columns: candidate_id, smiles"),
-        ("Value_LogX > 1", r"no column Value_LogX; did you mean value_logp"),
-        ('smiles = "CCO"', "no column CCO; text stands in single quotes"),
-        ("molwt(smiles) > 3", "no function molwt; chemical functions: similar_to"),
-        ("score > 'high'", "Could not convert string 'high' to DOUBLE"),
-        ("score > ?", r"\? and \$ are refused"),
-        ("score > $1", r"\? and \$ are refused"),
-        ("", "expected a condition or a select, got nothing"),
-        ("  \n", "expected a condition or a select, got nothing"),
-        ("select smiles from reference", "table reference is refused: the only table is candidates"),
+        ("scor > 1", r"scor; did you mean score\?.*candidate_id, smiles"),
+        ("Value_LogX > 1", r"Value_LogX; did you mean value_logp"),
+        ('smiles = "CCO"', "CCO; .*single quotes"),
+        ("molwt(smiles) > 3", "molwt; .*similar_to"),
+        ("score > 'high'", "'high' to DOUBLE"),
+        ("score > ?", r"\? and \$"),
+        ("score > $1", r"\? and \$"),
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("select smiles from reference", "table reference .*candidates"),
     ],
 )
-def test_a_slip_is_answered_with_what_helps(run: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_mistakes_are_reported_with_a_hint(run: Path, text: str, fact: str) -> None:
+    with pytest.raises(InputError, match=fact):
         query(run, text)
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "shown"),
+    ("text", "character", "shown"),
     [
         ("score >> > 3", 10, "  score >> > 3\n           ^"),
         ("passed and score > > 3", 20, "  passed and score > > 3\n                     ^"),
@@ -171,13 +171,11 @@ def test_a_slip_is_answered_with_what_helps(run: Path, text: str, message: str) 
         ("score > 1)", 10, "  score > 1)\n           ^"),
     ],
 )
-def test_a_syntax_error_shows_the_place_in_what_was_written(
-    run: Path, text: str, place: int | None, shown: str | None
-) -> None:
+def test_a_syntax_error_shows_its_position(run: Path, text: str, character: int | None, shown: str | None) -> None:
     with pytest.raises(InputError) as caught:
         query(run, text)
-    if place is not None:
-        assert f"at character {place}:\n{shown}" in str(caught.value)
+    if character is not None:
+        assert f"at character {character}:\n{shown}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +250,9 @@ def test_a_syntax_error_shows_the_place_in_what_was_written(
         "\x00",
     ],
 )
-def test_attacks_are_refused_and_leave_nothing(run: Path, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_attacks_are_refused_without_side_effects(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     folder = tmp_path_factory.mktemp("attacked")
     secret, target = folder / "secret.csv", folder / "target"
     secret.write_text("word\nswordfish\n")
@@ -281,47 +281,47 @@ def test_attacks_are_refused_and_leave_nothing(run: Path, tmp_path_factory: pyte
     ],
     ids=lambda text: text[:16],
 )
-def test_very_long_and_deep_texts_are_refused_at_once(run: Path, text: str) -> None:
+def test_long_and_deeply_nested_queries_are_refused_quickly(run: Path, text: str) -> None:
     started = time.monotonic()
     with pytest.raises(InputError, match="query: "):
         query(run, text)
     assert time.monotonic() - started < 5
 
 
-def test_a_query_that_takes_too_long_is_stopped(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_query_stops_at_the_time_limit(candidates: pd.DataFrame, tmp_path: Path) -> None:
     rows = pd.concat([candidates.iloc[[0]]] * 600, ignore_index=True)
     rows["candidate_id"] = [f"C{n}" for n in range(len(rows))]
     rows["smiles"] = ["C" * (n + 1) for n in range(len(rows))]
     write_candidates(tmp_path, rows)
-    with pytest.raises(InputError, match=r"stopped after 0.5 s; ask for less"):
+    with pytest.raises(InputError, match=r"0\.5 s"):
         query(tmp_path, "select sum(sin(a.score + b.score * c.score + d.score)) from candidates a, candidates b, "
                         "candidates c, candidates d", seconds=0.5)  # fmt: skip
 
 
-def test_an_answer_that_is_too_large_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_with_too_many_cells_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CELLS", 50)
     assert len(query(run, "select a.smiles from candidates a, candidates b")) == 16
-    with pytest.raises(InputError, match="gives more than 50 cells; add a condition or a limit"):
+    with pytest.raises(InputError, match="more than 50 cells"):
         query(run, "select a.smiles, b.smiles, a.score, b.score from candidates a, candidates b")
 
 
-def test_a_text_that_is_too_long_is_refused(run: Path) -> None:
-    with pytest.raises(InputError, match="10,001 characters; at most 10,000 are read"):
+def test_a_query_with_too_many_characters_is_refused(run: Path) -> None:
+    with pytest.raises(InputError, match=r"10,001.*10,000"):
         query(run, "x" * 10_001)
 
 
-def test_what_is_no_candidate_file_is_said_before_the_query_is_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+def test_a_missing_file_is_reported_before_the_query(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"candidates\.csv"):
         query(tmp_path / "candidates.csv", "score >")
 
 
-def test_a_column_with_an_odd_name_can_be_quoted(candidates: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_column_with_an_unusual_name_can_be_quoted(candidates: pd.DataFrame, tmp_path: Path) -> None:
     write_candidates(tmp_path, candidates.rename(columns={"value_logp": 'value_my "log" P; drop'}))
     assert query(tmp_path, '"value_my ""log"" P; drop" > 1')["candidate_id"].tolist() == ["C000001"]
 
 
 @pytest.mark.parametrize("name", ["candidates.csv", "candidates.parquet"])
-def test_columns_that_a_chemist_added_can_be_asked_for(run: Path, name: str) -> None:
+def test_added_columns_can_be_queried(run: Path, name: str) -> None:
     if name.endswith(".csv"):
         table = pd.read_csv(run / name, dtype=str, keep_default_na=False)
         table.assign(pIC50=["7.1", "", "5.5", "6.0"], who=["Ana", "Bo", "", "'=x"]).to_csv(run / name, index=False)
