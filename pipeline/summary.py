@@ -6,6 +6,7 @@ import pandas as pd
 
 from molvae.candidates.files import read_candidates
 from molvae.chem.scaffolds import first_of_each
+from molvae.report.report import funnel_steps
 
 from .manifest import Manifest
 from .run_dir import RunDir
@@ -28,31 +29,13 @@ def summarize(run: RunDir, shown: str) -> str:
     manifests = [Manifest.read(folder) for folder in (run.featurize, run.train, run.search, run.validate)]
     seconds = sum(manifest.seconds for manifest in manifests if manifest)
     lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {elapsed(seconds)}", ""]
-    lines += [f"  {label:<34}{n:>10,}" for label, n in funnel(candidates, search["funnel"])]
+    lines += [f"  {label:<34}{n:>10,}" for label, n in funnel_steps(candidates, search["funnel"])]
     lines += ["", *_best(candidates)]
     if search["stop_reason"] != "budget":
         lines += ["", f"The search ended early: {search['stop_reason']}."]
     lines += ["", f"Files in {shown}"]
     lines += [f"  {name:<20}{meaning}" for name, meaning in _FILES.items()]
     return "\n".join(lines)
-
-
-def funnel(candidates: pd.DataFrame, counts: dict[str, int]) -> list[tuple[str, int]]:
-    """What became of the points that were proposed, step by step, widest first.
-
-    counts: of the search, as its history holds them.
-    """
-    steps = [
-        ("latent points proposed", counts["n_proposed"]),
-        ("texts that parse", counts["n_valid"]),
-        ("distinct molecules", counts["n_unique"]),
-        ("scored", counts["n_scored"]),
-    ]
-    known = [name for name in ("check_in_reference", "check_in_training") if name in candidates]
-    if known:
-        sets = " or ".join(name.removeprefix("check_in_") for name in known)
-        steps.append((f"not in the {sets} set", int((candidates[known] == "pass").all(axis=1).sum())))
-    return [*steps, ("passed all checks", int(candidates["passed"].sum()))]
 
 
 def _best(candidates: pd.DataFrame) -> list[str]:

@@ -10,14 +10,13 @@ import pyarrow.parquet as pq
 from molvae.candidates.build import build_candidates
 from molvae.candidates.files import write_candidates
 from molvae.codec import Codec, load_codec
-from molvae.report.report import Report, write_report
+from molvae.report.report import Report, funnel_steps, write_report
 
 from . import terminal
 from .campaign import Campaign
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
 from .run_dir import PUBLISHED, REPORT, RunDir
-from .summary import funnel
 
 VERSION = 1
 
@@ -61,7 +60,7 @@ def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaig
     report = Report(
         title=campaign.name,
         candidates=candidates,
-        funnel=funnel(candidates, search["funnel"]),
+        funnel=funnel_steps(candidates, search["funnel"]),
         history=pd.DataFrame(search["history"]),
         campaign_toml=run.campaign.read_text(encoding="utf-8"),
         notes=search["notes"],

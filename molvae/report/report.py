@@ -1,11 +1,11 @@
-"""The report of a run: one HTML file that works offline, made for a chemist to read and to hand on."""
+"""The report of a search: one self-contained HTML file with structures, funnel, scores and failed checks."""
 
 import base64
 import hashlib
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,44 +41,110 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a report tells.
+    """The content of a report.
 
-    candidates: a candidate table, in any order. funnel: (label, count), widest first. history: a row per round with
-    the columns calls (molecules scored so far) and any of best, top10, median. campaign_toml: the resolved campaign.
-    notes: warnings of the run, a sentence each. facts: what stands under the title, e.g. version, seed, codec.
+    Parameters
+    ----------
+    title : str
+        Heading.
+    candidates : DataFrame
+        Candidate table, in any order.
+    funnel : sequence of (str, int), default=()
+        Label and count of each step of the search, widest first; see `funnel_steps`.
+    history : DataFrame, optional
+        One row per round: `calls` (molecules scored so far) and any of the scores `best`, `top10` and `median`.
+    campaign_toml : str, default=""
+        Resolved settings of the run, as TOML.
+    notes : sequence of str, default=()
+        Warnings, one sentence each.
+    facts : dict of str to str, optional
+        Label and value of the facts below the title, e.g. version, seed and codec.
     """
 
     title: str
     candidates: pd.DataFrame
-    funnel: Sequence[tuple[str, int]]
-    history: pd.DataFrame
-    campaign_toml: str
+    funnel: Sequence[tuple[str, int]] = ()
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    campaign_toml: str = ""
     notes: Sequence[str] = ()
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The steps from decoded latent vectors to molecules that passed all checks.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        Candidate table.
+    counts : mapping of str to int
+        Counts of the search: `SearchResult.funnel`, or ``attrs["funnel"]`` of the result of `molvae.optimize`.
+
+    Returns
+    -------
+    list of (str, int)
+        Label and count of each step, widest first.
+    """
+    steps = [
+        ("latent vectors decoded", counts["n_proposed"]),
+        ("valid SMILES", counts["n_valid"]),
+        ("unique molecules", counts["n_unique"]),
+        ("scored", counts["n_scored"]),
+    ]
+    known = [name for name in ("check_in_reference", "check_in_training") if name in candidates]
+    if known:
+        sets = " or ".join(name.removeprefix("check_in_") for name in known)
+        steps.append((f"not in the {sets} set", int((candidates[known] == PASS).all(axis=1).sum())))
+    return [*steps, ("passed all checks", int(candidates["passed"].sum()))]
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the report, whole or not at all; the same report gives the same bytes.
+    """Write a report as HTML; the file appears whole or not at all.
 
-    Nothing in the file loads or links to the network; scripts other than its own cannot run in it, and names from the
-    input appear as text, whatever they hold.
+    The same report gives the same bytes. The file loads nothing from the network and runs no script but its own. Names
+    from the input are shown as text, whatever they contain.
 
-    Raises:
-        InputError: report.candidates is no candidate table, or the file cannot be written.
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    report : Report
+        Content.
+
+    Raises
+    ------
+    InputError
+        ``report.candidates`` is not a candidate table, or the file cannot be written.
+
+    Examples
+    --------
+    >>> write_report(Path("report.html"), Report("kinase", candidates))  # doctest: +SKIP
     """
     text = render(report).encode("utf-8", "replace").decode()  # file names need not be Unicode
     try:
         write_text(path, text)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({why}); make room there or choose another folder") from None
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None
 
 
 def render(report: Report) -> str:
-    """The report as HTML text.
+    """The report as HTML.
 
-    Raises:
-        InputError: report.candidates is no candidate table.
+    Parameters
+    ----------
+    report : Report
+        Content.
+
+    Returns
+    -------
+    str
+        The complete page.
+
+    Raises
+    ------
+    InputError
+        ``report.candidates`` is not a candidate table.
     """
     table = arrange(check_table(report.candidates, CANDIDATE_COLUMNS, "report"))
     table = table.assign(rank=np.arange(len(table)))
@@ -101,9 +167,9 @@ def render(report: Report) -> str:
         n_candidates=len(ranked),
         n_passed=len(passed),
         best=ranked[0] if ranked else None,
-        best_cards=[_card(passed[place], terms) for place in first_of_each((row["smiles"] for row in passed), N_CARDS)],
+        best_cards=[_card(passed[i], terms) for i in first_of_each((row["smiles"] for row in passed), N_CARDS)],
         near_misses=[_card(row, terms) for row in failed[:N_NEAR_MISSES]],
-        rows=[_row(row, terms, is_drawn=place < MAX_DRAWN) for place, row in enumerate(ranked[:MAX_LISTED])],
+        rows=[_listed(row, terms, is_drawn=i < MAX_DRAWN) for i, row in enumerate(ranked[:MAX_LISTED])],
         n_drawn=min(MAX_DRAWN, len(ranked)),
         funnel=_funnel(report.funnel),
         chart=_chart(table, report.history),
@@ -114,7 +180,7 @@ def render(report: Report) -> str:
 
 @dataclass(frozen=True)
 class _Term:
-    """One term of the objective: its name as in the columns, as it reads, and its unit."""
+    """A term of the objective: its name in the columns, its label, and its unit."""
 
     name: str
     label: str
@@ -142,41 +208,83 @@ def _label(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def _card(row: dict[str, Any], terms: Sequence[_Term]) -> dict[str, Any]:
-    bars = [
-        {"term": term, "value": row.get(f"value_{term.name}"), "score": _unit_interval(row.get(f"score_{term.name}"))}
-        for term in terms
-    ]
-    return row | {"drawing": Markup(draw_svg(row["smiles"])), "bars": bars}
+Row = dict[str, Any]
+"""A candidate by column name."""
 
 
-def _row(row: dict[str, Any], terms: Sequence[_Term], is_drawn: bool) -> dict[str, Any]:
-    drawing = Markup(draw_svg(row["smiles"], 160, 110)) if is_drawn else ""
-    return row | {"drawing": drawing, "values": [row.get(f"value_{term.name}") for term in terms if term.has_value]}
+@dataclass(frozen=True)
+class _Bar:
+    """The value and the desirability of a term."""
+
+    term: _Term
+    value: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class _Card:
+    """A candidate with its drawing and a bar per term."""
+
+    row: Row
+    drawing: Markup
+    bars: list[_Bar]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A line of the table of candidates."""
+
+    row: Row
+    drawing: Markup
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step of the funnel: lines of its label, count, share of the previous step, and half its width in [0, 1]."""
+
+    lines: list[str]
+    n: int
+    share: float | None
+    half: float
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A check that molecules failed: how many, their share of all molecules, and the most frequent reasons."""
+
+    name: str
+    n: int
+    share: float
+    reasons: list[str]
+
+
+def _card(row: Row, terms: Sequence[_Term]) -> _Card:
+    bars = [_Bar(term, row.get(f"value_{term.name}"), _unit_interval(row.get(f"score_{term.name}"))) for term in terms]
+    return _Card(row, Markup(draw_svg(row["smiles"])), bars)
+
+
+def _listed(row: Row, terms: Sequence[_Term], is_drawn: bool) -> _Listed:
+    drawing = Markup(draw_svg(row["smiles"], 160, 110)) if is_drawn else Markup("")
+    return _Listed(row, drawing, [row.get(f"value_{term.name}") for term in terms if term.has_value])
 
 
 def _unit_interval(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
-def _funnel(steps: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """Per step the lines of its label, its count, its share of the step before, and half its width in [0, 1]."""
+def _funnel(steps: Sequence[tuple[str, int]]) -> list[_Step]:
     widest = max((count for _, count in steps), default=0) or 1
-    before = [None, *(count for _, count in steps)]
+    previous = [None, *(count for _, count in steps)]
     return [
-        {
-            "lines": textwrap.wrap(label, 28) or [""],
-            "n": count,
-            "share": None if not earlier else count / earlier,
-            "half": count / widest / 2,
-        }
-        for (label, count), earlier in zip(steps, before, strict=False)
+        _Step(textwrap.wrap(label, 28) or [""], count, count / earlier if earlier else None, count / widest / 2)
+        for (label, count), earlier in zip(steps, previous, strict=False)
     ]
 
 
 @dataclass(frozen=True)
 class _Chart:
-    """The score over the search as paths in a box of 640 x 300."""
+    """The scores of a search as SVG paths in a box of 640 x 300."""
 
     passed: str
     failed: str
@@ -197,21 +305,23 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
     low, high = min(0.0, scored["score"].min()), max(1.0, scored["score"].max())
     last = len(table)
 
-    def place(call: float, score: float) -> str:
+    def position(call: float, score: float) -> str:
         x = _LEFT + (_RIGHT - _LEFT) * call / last
         return f"{x:.1f} {_BOTTOM - (_BOTTOM - _TOP) * (score - low) / (high - low):.1f}"
 
     step = math.ceil(len(scored) / MAX_DOTS)
     dots = {
-        is_passed: "".join(f"M{place(call, score)}h0" for call, score in zip(part["call"], part["score"], strict=True))
+        is_passed: "".join(
+            f"M{position(call, score)}h0" for call, score in zip(part["call"], part["score"], strict=True)
+        )
         for is_passed, part in scored.iloc[::step].groupby("passed")
     }
     lines = []
     for name, label in _LINES:
         known = history.dropna(subset=name) if name in history and "calls" in history else history.iloc[:0]
-        points = [place(min(call, last), score) for call, score in known.get([*("calls", name)], known).to_numpy()]
-        if points:
-            lines.append((name, label, "M" + "L".join(points)))
+        vertices = [position(min(call, last), score) for call, score in known.get(["calls", name], known).to_numpy()]
+        if vertices:
+            lines.append((name, label, "M" + "L".join(vertices)))
     return _Chart(
         passed=dots.get(True, ""),
         failed=dots.get(False, ""),
@@ -225,28 +335,24 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
 
 
 def _whole_ticks(last: int) -> list[int]:
-    """From four to eight round numbers up to the last."""
+    """Four to eight round numbers up to the last."""
     step = next(factor * 10**power for power in range(12) for factor in (1, 2, 5) if last / (factor * 10**power) <= 8)
     return list(range(0, last + 1, step))
 
 
-def _failures(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per check that some molecule failed: how many did, and the reasons given, the most frequent check first."""
+def _failures(table: pd.DataFrame) -> list[_Failure]:
+    """The checks that some molecule failed, by descending number of molecules."""
     found = []
     for name in (column for column in map(str, table) if column.startswith("check_")):
         reasons = table[name][table[name] != PASS]
         if len(reasons):
             parts = Counter(part for reason in reasons for part in str(reason).split("; "))
             top = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-            often = [f"{part} ({n:,})" for part, n in top[:5] if n > 1]
-            rest = [f"and {len(top) - len(often):,} more"] if len(top) > len(often) else []
-            found.append({
-                "name": _label(name.removeprefix("check_")),
-                "n": len(reasons),
-                "share": len(reasons) / len(table),
-                "reasons": [*often, *rest] if often else [f"e.g. {top[0][0]}"],
-            })  # fmt: skip
-    return sorted(found, key=lambda failure: -failure["n"])
+            frequent = [f"{part} ({n:,})" for part, n in top[:5] if n > 1]
+            rest = [f"and {len(top) - len(frequent):,} more"] if len(top) > len(frequent) else []
+            shown = [*frequent, *rest] if frequent else [f"e.g. {top[0][0]}"]
+            found.append(_Failure(_label(name.removeprefix("check_")), len(reasons), len(reasons) / len(table), shown))
+    return sorted(found, key=lambda failure: -failure.n)
 
 
 def _count(value: int) -> str:
@@ -258,10 +364,10 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _value(value: float | None) -> str:
-    """A property for the eye: two digits behind the point, none of a whole number; a dash for a missing one."""
+    """A property with two decimals, a whole number with none; a dash if it is missing."""
     return f"{value:,.0f}" if value is not None and value.is_integer() else _number(value, 2)
 
 
 def _sha256(text: str) -> str:
-    """The digest of an inline script or style, by which the page's security policy knows its own."""
+    """The digest of an inline script or style, for the security policy of the page."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
