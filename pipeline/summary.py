@@ -29,7 +29,7 @@ def summarize(run: RunDir, shown: str) -> str:
     manifests = [Manifest.read(folder) for folder in (run.featurize, run.train, run.search, run.validate)]
     seconds = sum(manifest.seconds for manifest in manifests if manifest)
     lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {elapsed(seconds)}", ""]
-    lines += [f"  {label:<34}{n:>10,}" for label, n in funnel_steps(candidates, search["funnel"])]
+    lines += [f"  {label:<38}{n:>6,}" for label, n in funnel_steps(candidates, search["funnel"])]
     lines += ["", *_best(candidates)]
     if search["stop_reason"] != "budget":
         lines += ["", f"The search ended early: {search['stop_reason']}."]
