@@ -27,6 +27,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/deptry .
+	$(BIN)/python docs/figures.py --check
 	$(THREADS) $(BIN)/pytest -n 2 --dist loadfile \
 		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 	$(THREADS) $(BIN)/pytest -m slow tests/test_wheel.py

@@ -1,0 +1,104 @@
+"""Figures of the bundled codecs in README.md and docs/: filled in from the codecs' cards.
+
+A figure is a number, with " %" where it is a share, followed by a comment that readers do not see:
+
+    97.12 %<!-- druglike exact_reconstruction.zinc250k -->
+
+The comment names the codec and the entry of `card.metrics` in its codec.json. The number keeps its decimals.
+
+    python docs/figures.py             # write the figures
+    python docs/figures.py --check     # fail if a figure differs from its card, or is typed without a comment
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+_MARKED = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)(?P<percent> %)?<!-- (?P<codec>\w+) (?P<path>[\w.]+) -->")
+_SHARE = re.compile(r"\d\d\.\d\d %(?!<!--)")
+_CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+
+
+class FigureError(Exception):
+    """A comment names no figure of a card."""
+
+
+@cache
+def metrics(codec: str) -> dict[str, Any]:
+    """The metrics of a bundled codec's card."""
+    path = ROOT / "data" / codec / "codec.json"
+    if not path.exists():
+        raise FigureError(f"{codec}: no such bundled codec")
+    return dict(json.loads(path.read_text(encoding="utf-8"))["card"]["metrics"])
+
+
+def figure(codec: str, path: str) -> float:
+    """One number of a card; `path` joins nested keys by dots."""
+    value: Any = metrics(codec)
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            raise FigureError(f"{codec}: no {path} in its card")
+        value = value[key]
+    if not isinstance(value, int | float):
+        raise FigureError(f"{codec} {path}: expected a number in its card, got {value!r}")
+    return float(value)
+
+
+def fill(text: str) -> str:
+    """The text with every marked figure as its card has it."""
+
+    def write(match: re.Match[str]) -> str:
+        value = Decimal(str(figure(match["codec"], match["path"]))) * (100 if match["percent"] else 1)
+        decimals = len(match["number"].partition(".")[2])
+        value = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+        return f"{value:,}{match['percent'] or ''}<!-- {match['codec']} {match['path']} -->"
+
+    return _MARKED.sub(write, text)
+
+
+def shares(codec: str, path: str = "") -> Iterator[str]:
+    """Every share of a card as text with two decimals, such as "97.12 %"."""
+    value: Any = metrics(codec)
+    for key in filter(None, path.split(".")):
+        value = value[key]
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from shares(codec, f"{path}.{key}".strip("."))
+        elif isinstance(inner, float) and 0 < inner < 1:
+            yield f"{100 * inner:.2f} %"
+
+
+def unmarked(text: str) -> list[str]:
+    """Shares of a card that the text has without a comment."""
+    known = {share for codec in ("moses", "druglike") for share in shares(codec)}
+    return sorted(known & set(_SHARE.findall(_CODE.sub("", text))))
+
+
+def main() -> int:
+    """Write or check the figures of every page; the exit code."""
+    parser = argparse.ArgumentParser(description="Fill figures of the bundled codecs in from their cards.")
+    parser.add_argument("--check", action="store_true", help="Write nothing; fail if a figure is out of date.")
+    check = parser.parse_args().check
+    faults = []
+    for page in PAGES:
+        text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
+        filled = fill(text)
+        if not check:
+            page.write_text(filled, encoding="utf-8")
+        elif filled != text:
+            faults.append(f"{name}: figures differ from the cards; run: python docs/figures.py")
+        faults += [f"{name}: {share} is a figure of a card; add its comment" for share in unmarked(filled)]
+    print("\n".join(faults) or "Figures match the cards.")
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
