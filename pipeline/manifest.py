@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from . import terminal
 from .log import log
 from .run_dir import MANIFEST, clear_folder
 from .terminal import elapsed
+from .version import installed
 
 PACKAGES = ("molvae", "numpy", "pandas", "prefect", "pyarrow", "rdkit", "tokenizers", "torch")
 
@@ -170,14 +170,6 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
 def _tell(line: str) -> None:
     log.info("%s", line)
     terminal.say(line)
-
-
-def installed(package: str) -> str:
-    """The version of a package; of molvae in a checkout that is not installed, `checkout`."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "checkout" if package == "molvae" else "not installed"
 
 
 def _packages() -> dict[str, str]:

@@ -1,9 +1,12 @@
-"""Checks of the output file names that commands take."""
+"""Output files of the commands: which formats they have, and the check of their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from molvae.errors import InputError
+
+LATENT_ENDINGS = (".parquet", ".csv")
+MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
 
 
 def check_ending(path: Path, endings: Sequence[str], option: str = "-o") -> None:

@@ -58,6 +58,17 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def report(line: str) -> None:
+    """Print one line on stderr: a result or a note of a command that has finished.
+
+    Parameters
+    ----------
+    line : str
+        The line.
+    """
+    print(line, file=sys.stderr)
+
+
 class Bar:
     """A bar that moves; without a terminal it does nothing."""
 

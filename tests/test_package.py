@@ -74,7 +74,7 @@ def test_core_imports_without_the_extras(tmp_path: Path) -> None:
 )
 def test_command_names_the_extra_that_it_requires(arguments: list[str], extra: str, tmp_path: Path) -> None:
     done = run(f"from molvae.pipeline.cli import main\nmain({arguments})", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert extra in done.stderr
     assert len(done.stderr.splitlines()) == 1

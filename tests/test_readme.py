@@ -68,7 +68,7 @@ def test_every_path_of_the_readme_exists() -> None:
 def test_every_path_of_the_design_exists_and_no_module_is_left_out() -> None:
     paths = tree(DESIGN, "Layout")
     assert not [path for path in paths if not (ROOT / path).exists()]
-    modules = [*(ROOT / "molvae").rglob("*.py"), *(ROOT / "pipeline").glob("*.py")]
+    modules = [*(ROOT / "molvae").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")]
     names = {path.relative_to(ROOT).as_posix() for path in modules if path.name != "__init__.py"}
     assert names <= set(paths), f"not in docs/design.md: {sorted(names - set(paths))}"
 

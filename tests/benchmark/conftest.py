@@ -11,5 +11,5 @@ from molvae.workers import Serial
 def one_process() -> Iterator[None]:
     """`molvae evaluate` without worker processes: starting them takes longer than describing a few molecules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("molvae.pipeline.commands.LocalProcesses", Serial)
+        patch.setattr("molvae.workers.LocalProcesses", Serial)
         yield

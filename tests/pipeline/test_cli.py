@@ -1,4 +1,4 @@
-"""The command line: every ending is one line and an exit code."""
+"""The command line: help texts, exit codes, and errors as one line."""
 
 import errno
 import os
@@ -7,27 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 from molvae.pipeline import cli
 
+from molvae.bundled import bundled_codecs
+from molvae.codec.description import find_codec, read_description
 from molvae.errors import InputError, MolvaeError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [
-    "design",
-    "serve",
-    "featurize",
-    "train",
-    "sweep",
-    "sample",
-    "encode",
-    "novelty",
-    "decode",
-    "evaluate",
-    "query",
-]
+COMMANDS = [found.callback.__name__ for found in cli.app.registered_commands if found.callback]
 
 
 def run(arguments: list[str]) -> int:
@@ -35,7 +26,7 @@ def run(arguments: list[str]) -> int:
 
 
 def run_job(job: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of a command whose job does this."""
+    """The exit code of a command with this job."""
     monkeypatch.setattr(cli, "app", lambda *args, **kwargs: job)
     return run([])
 
@@ -48,28 +39,65 @@ def fail_with(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_tells_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_examples_in_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "Example" in shown
-    assert f"molvae {command}" in shown
-    assert max(map(len, shown.splitlines())) <= 80
+    output = capsys.readouterr().out
+    examples = output.split("  Examples:\n")[1]
+    assert examples.startswith("    molvae ")
+    assert f"    molvae {command}" in examples
+    assert max(map(len, output.splitlines())) <= 80
+
+
+def test_every_command_module_is_registered() -> None:
+    modules = {path.stem for path in (ROOT / "pipeline" / "commands").glob("*.py")}
+    assert set(COMMANDS) == modules - {"__init__", "declaration"}
+    assert len(COMMANDS) >= 12
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(f"  {command} " in shown for command in COMMANDS)
+    output = capsys.readouterr().out
+    assert all(f"  {command} " in output for command in COMMANDS)
+    assert "..." not in output.split("Commands:")[1], "a first sentence is cut off"
 
 
-def test_help_does_not_wait_for_heavy_imports() -> None:
-    code = "import sys; from molvae.pipeline import cli; cli._run(['--help']); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"torch", "rdkit", "prefect", "pandas", "numpy"} & set(loaded.split())
+def test_help_imports_nothing_heavy() -> None:
+    lines = [["--help"], ["smaple"], *([command, "--help"] for command in COMMANDS)]
+    code = f"import sys; from molvae.pipeline import cli; [cli._run(line) for line in {lines}]; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(output.splitlines()[-1].split())
+    assert "typer" in loaded
+    assert not {"torch", "rdkit", "prefect", "pandas", "numpy"} & loaded
+
+
+def test_version_lists_packages_codecs_and_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"molvae {version('molvae')}"
+    assert f"torch {version('torch')}" in lines
+    assert f"RDKit {version('rdkit')}" in lines
+    assert f"Prefect {version('prefect')}" in lines
+    for name in bundled_codecs():
+        assert f"codec {name}, sha256 {read_description(find_codec(name))['sha256'][:12]}" in lines
+    assert lines[-1].startswith(("precision bfloat16, device ", "precision float32, device "))
+
+
+def test_version_reports_a_missing_package(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str) -> str:
+        if name in ("prefect", "torch"):
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("molvae.pipeline.version.version", find)
+    assert run(["--version"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Prefect not installed" in lines
+    assert "torch not installed" in lines
+    assert not [line for line in lines if line.startswith("precision")]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "part"),
     [
         (
             ["sample", "--tmperature", "3"],
@@ -83,19 +111,19 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
         (["query", "a.csv"], "Missing argument"),
     ],
 )
-def test_a_slip_on_the_line_is_one_line_and_2(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_command_line_is_one_line_and_code_2(
+    arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("molvae: ")
-    assert said in shown.err
-    assert shown.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("molvae: ")
+    assert part in output.err
+    assert output.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "part"),
     [
         (InputError("a.csv: empty"), 2, "molvae: a.csv: empty\n"),
         (MolvaeError("the server did not start"), 1, "molvae: the server did not start\n"),
@@ -104,27 +132,27 @@ def test_a_slip_on_the_line_is_one_line_and_2(
         (
             OSError(errno.ENOSPC, "No space left on device", "/x/a.csv"),
             2,
-            "/x/a.csv: no space left on device; make room",
+            "/x/a.csv: no space left on device; ",
         ),
         (OSError(errno.EROFS, "Read-only file system", "/x/a.csv"), 2, "/x/a.csv: read-only file system\n"),
         (MemoryError(), 1, "molvae: out of memory\n"),
         (ZeroDivisionError("by\nzero"), 1, "molvae: failed unexpectedly (ZeroDivisionError: by); "),
     ],
 )
-def test_every_ending_is_one_line_and_a_code(
+def test_every_error_is_one_line_and_a_code(
     error: BaseException,
     code: int,
-    said: str,
+    part: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run_job(fail_with(error), monkeypatch) == code
-    shown = capsys.readouterr().err
-    assert said in shown
-    assert shown.count("\n") == 1
-    assert "Traceback" not in shown
+    output = capsys.readouterr().err
+    assert part in output
+    assert output.count("\n") == 1
+    assert "Traceback" not in output
     assert ("Traceback" in "".join(path.read_text() for path in tmp_path.glob("*.log"))) == (
         type(error) is ZeroDivisionError
     )
@@ -132,20 +160,20 @@ def test_every_ending_is_one_line_and_a_code(
 
 def test_a_note_follows_the_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     error = KeyboardInterrupt()
-    error.add_note("go on with: molvae design --resume runs/a")
+    error.add_note("resume with: molvae design --resume runs/a")
     error.add_note("a\ntraceback")
     assert run_job(fail_with(error), monkeypatch) == 130
-    assert capsys.readouterr().err == "molvae: stopped; go on with: molvae design --resume runs/a\n"
+    assert capsys.readouterr().err == "molvae: stopped; resume with: molvae design --resume runs/a\n"
 
 
-def test_every_line_of_several_faults_says_who_speaks(
+def test_every_line_of_a_long_error_starts_with_the_program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_job(fail_with(InputError("a\nb")), monkeypatch) == 2
     assert capsys.readouterr().err == "molvae: a\nmolvae: b\n"
 
 
-def test_a_reader_that_has_had_enough_is_no_failure(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     code = (
         "from molvae.pipeline import cli\n"
         "def job():\n"
@@ -166,12 +194,12 @@ def test_a_reader_that_has_had_enough_is_no_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("signals", "code"), [(["INT"], 130), (["TERM"], 143), (["INT", "INT"], 130)])
-def test_signals_end_a_job_at_once(signals: list[str], code: int) -> None:
+def test_signals_stop_a_job_at_once(signals: list[str], code: int) -> None:
     busy = (
         "import time\n"
         "from molvae.pipeline import cli\n"
         "def job():\n"
-        "    print('begun', flush=True)\n"
+        "    print('started', flush=True)\n"
         "    try: time.sleep(60)\n"
         "    finally: time.sleep(60 if len(SIGNALS) > 1 else 0)\n"
         "cli.app = lambda *a, **k: job\n"
@@ -179,33 +207,37 @@ def test_signals_end_a_job_at_once(signals: list[str], code: int) -> None:
     ).replace("SIGNALS", repr(signals))
     process = subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
+    assert process.stdout.readline() == "started\n"
     for name in signals:
         process.send_signal(getattr(signal, f"SIG{name}"))
         time.sleep(0.3)
-    _, shown = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=20)
     assert process.returncode == code
-    assert shown.startswith("molvae: stopped")
-    assert shown.count("\n") == 1
+    assert error.startswith("molvae: stopped")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("come", "code", "line"),
+    ("handler", "code", "line"),
     [
-        (cli._interrupt, 130, "molvae: stopped; go on with: molvae design --resume mine"),
-        (cli._terminate, 143, "molvae: stopped by SIGTERM; go on with: molvae design --resume mine"),
+        (cli._interrupt, 130, "molvae: stopped; resume with: molvae design --resume mine"),
+        (cli._terminate, 143, "molvae: stopped by SIGTERM; resume with: molvae design --resume mine"),
     ],
 )
-def test_a_stop_that_a_library_has_wrapped_is_still_a_stop(
-    come: Callable[..., None], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_stop_that_a_library_wraps_is_still_a_stop(
+    handler: Callable[..., None],
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def job() -> None:
         try:
-            come(0, None)
+            handler(0, None)
         except BaseException as stop:
             error = RuntimeError(f"error calling a serializer: {type(stop).__name__}")
-            error.add_note("mine/run.log tells more")
-            error.add_note("go on with: molvae design --resume mine")
+            error.add_note("details: mine/run.log")
+            error.add_note("resume with: molvae design --resume mine")
             raise error from None
 
     monkeypatch.setattr(cli, "app", lambda *arguments, **settings: job)
@@ -218,14 +250,14 @@ def test_a_stop_that_a_library_has_wrapped_is_still_a_stop(
     assert capsys.readouterr().err.splitlines() == [line]
 
 
-def test_a_stop_amid_code_made_of_text_ends_with_its_own_exit_code(tmp_path: Path) -> None:
+def test_a_stop_inside_compiled_code_keeps_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "stopped.py").write_text("""
 from molvae.pipeline import cli
-made = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
-cli.app = lambda *arguments, **settings: lambda: exec(made)
+code = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+cli.app = lambda *arguments, **settings: lambda: exec(code)
 cli.main([])
 """)
-    command = [sys.executable, "-m", "stopped"]  # as a file, Python does not tell one end from the other
+    command = [sys.executable, "-m", "stopped"]  # as a file, Python does not tell the two exits apart
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert (done.returncode, done.stderr) == (130, "molvae: stopped\n")

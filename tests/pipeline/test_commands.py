@@ -1,4 +1,4 @@
-"""The commands that work on files: what they write, and how bad input ends."""
+"""The commands that work on files: their output and their errors."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def library() -> Path:
-    """Four drugs, one salt, one word that is no molecule, one that the codec has no letters for, one again."""
+    """Four drugs, a salt of one of them, a word, an element that the codec does not know, and an empty cell."""
     rows = [
         *DRUGS.items(),
         ("salt", "CC(=O)Nc1ccc(O)cc1.Cl"),
@@ -54,9 +54,9 @@ def run(*arguments: str) -> int:
     return cli._run(list(arguments))
 
 
-def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("encode", str(library), "--id-column", "compound", "-o", "points.parquet") == 0
-    table = pd.read_parquet("points.parquet")
+def test_encode_writes_a_row_for_every_row(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", str(library), "--id-column", "compound", "-o", "latent.parquet") == 0
+    table = pd.read_parquet("latent.parquet")
     codec = molvae.load_codec()
     assert list(table)[:4] == ["id", "smiles", "ok", "reason"]
     assert list(table)[4:] == [f"z_{i:03d}" for i in range(codec.n_latent)]
@@ -68,82 +68,82 @@ def test_encode_gives_a_row_for_every_row(library: Path, capsys: pytest.CaptureF
     assert np.isnan(z[5:]).all()
     assert table["reason"].isna().tolist() == [True] * 5 + [False] * 3
     assert "[As]" in table["reason"][6]
-    said = capsys.readouterr().err
-    assert "8 rows, 5 encoded: points.parquet" in said
-    assert "1 not: not a SMILES" in said
-    assert "1 with a warning: salt or solvent stripped" in said
+    lines = capsys.readouterr().err.splitlines()
+    assert "8 rows, 5 encoded: latent.parquet" in lines
+    assert sum(line.startswith("  1 not encoded: ") for line in lines) == 3
+    assert [line for line in lines if "with a warning" in line and line.startswith("  1 ") and "salt" in line]
 
 
-def test_a_doubtful_cell_is_counted_once_with_its_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_is_counted_once_per_row(capsys: pytest.CaptureFixture[str]) -> None:
     Path("doubtful.csv").write_text("smiles\nNO\nC[C@H](N)C(=O)O\nCCO\n")
-    assert run("encode", "doubtful.csv", "-o", "points.csv", "--remove-stereo") == 0
-    said = capsys.readouterr().err
-    assert "1 with a warning: a word, perhaps" in said
-    assert "1 with a warning: stereo dropped" in said
+    assert run("encode", "doubtful.csv", "-o", "latent.csv", "--remove-stereo") == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "1 with a warning: " in line]
+    assert ["word" in line for line in warnings] == [True, False]
+    assert ["stereo" in line for line in warnings] == [False, True]
 
 
-def test_novelty_gives_a_row_for_every_row_and_counts_them(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_domain_writes_a_row_for_every_row_and_counts_them(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with library.open("a") as file:
         file.write("chain;CC(=O)Nc1ccc(OOOO)cc1\n")
     Path("known.smi").write_text("CC(=O)Nc1ccccc1\n")
-    arguments = ["novelty", str(library), "--id-column", "compound", "--codec", "moses", "-o"]
-    assert run(*arguments, "novelty.parquet", "--reference", "known.smi") == 0
-    table = pd.read_parquet("novelty.parquet")
+    arguments = ["domain", str(library), "--id-column", "compound", "--codec", "moses", "-o"]
+    assert run(*arguments, "domain.parquet", "--reference", "known.smi") == 0
+    table = pd.read_parquet("domain.parquet")
     assert table["id"].tolist() == [*DRUGS, "salt", "word", "arsane", "none", "chain"]
-    assert table["is_out"].tolist()[2] is False  # the lighter drugs are below what the codec learnt
+    assert table["is_out"].tolist()[2] is False  # the lighter drugs are below the range of the training set
     assert table["is_out"].tolist()[5:] == [None, True, None, True]
     assert table["novelty"].isna().tolist() == [False] * 5 + [True, False, True, False]
     assert "nearest training molecule 0.48" in table["reason"][8]
-    said = capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines()
     n_out = int(table["is_out"][:5].sum()) + 1
-    assert f"9 rows, {6 - n_out} in the domain, {n_out} stranger than 99 %: novelty.parquet" in said
-    assert "1 not read: not in the codec's vocabulary" in said
-    assert run(*arguments, "novelty.csv", "--percentile", "50") == 0
-    again = pd.read_csv("novelty.csv")
+    assert f"9 rows, {6 - n_out} in the domain, {n_out} out of it (percentile 99): domain.parquet" in lines
+    assert sum(line.startswith("  1 not encoded: ") for line in lines) == 3
+    assert run(*arguments, "domain.csv", "--percentile", "50") == 0
+    again = pd.read_csv("domain.csv")
     assert "nearest_training" not in again
     np.testing.assert_allclose(again["novelty"], table["novelty"], rtol=1e-4)
     assert run(*arguments, "more.csv", "--percentile", "100") == 2
-    assert "percentile: expected a number between 0 and 100" in capsys.readouterr().err
+    assert "percentile" in capsys.readouterr().err
     assert not Path("more.csv").exists()
 
 
-def test_encode_and_decode_go_round(library: Path) -> None:
-    assert run("encode", str(library), "--id-column", "compound", "-o", "points.csv") == 0
-    assert run("decode", "points.csv", "-o", "back.csv") == 0
+def test_decode_reads_what_encode_writes(library: Path) -> None:
+    assert run("encode", str(library), "--id-column", "compound", "-o", "latent.csv") == 0
+    assert run("decode", "latent.csv", "-o", "back.csv") == 0
     table = pd.read_csv("back.csv")
     assert list(table) == ["id", "raw_smiles", "smiles", "reason"]
     assert len(table) == 8
     codec = molvae.load_codec()
     direct = codec.decode(codec.encode(list(DRUGS.values())).z)
     assert table["smiles"][:4].where(table["smiles"][:4].notna(), None).tolist() == [row.smiles for row in direct]
-    assert run("decode", "points.csv", "--candidates", "4", "-o", "near.csv") == 0
+    assert run("decode", "latent.csv", "--beam-size", "4", "-o", "near.csv") == 0
     assert pd.read_csv("near.csv")["smiles"].notna().sum() >= table["smiles"].notna().sum()
-    assert run("decode", "points.csv", "--candidates", "4", "--noise", "0.2", "-o", "none.csv") == 2
+    assert run("decode", "latent.csv", "--beam-size", "4", "--noise", "0.2", "-o", "none.csv") == 2
     assert "NaN" in table["reason"][6]
 
 
-def test_decode_reads_points_of_its_own_codec_only(capsys: pytest.CaptureFixture[str]) -> None:
+def test_decode_refuses_other_tables(capsys: pytest.CaptureFixture[str]) -> None:
     pd.DataFrame({"z_000": [0.1], "z_001": [0.2]}).to_parquet("two.parquet")
     pd.DataFrame({"a": [1]}).to_csv("none.csv", index=False)
     Path("broken.parquet").write_bytes(b"PAR1")
     Path("empty.csv").touch()
-    for name, said in {
+    for name, part in {
         "two.parquet": "2 columns z_000 to z_001",
-        "none.csv": "got columns a",
-        "broken.parquet": "cannot be read as a table",
-        "empty.csv": "cannot be read as a table",
+        "none.csv": "columns a",
+        "broken.parquet": "table",
+        "empty.csv": "table",
         "gone.csv": "no such file",
-        ".": "not a regular file",
+        ".": "regular file",
     }.items():
         assert run("decode", name, "-o", "back.csv") == 2
-        shown = capsys.readouterr().err
-        assert said in shown
-        assert shown.startswith(f"molvae: {name}: ")
+        output = capsys.readouterr().err
+        assert part in output
+        assert output.startswith(f"molvae: {name}: ")
     assert not Path("back.csv").exists()
 
 
 @pytest.mark.parametrize("ending", ["smi", "csv", "parquet"])
-def test_sample_is_the_codecs_own(ending: str) -> None:
+def test_sample_writes_the_molecules_of_the_codec(ending: str) -> None:
     assert run("sample", "-n", "12", "--seed", "3", "-o", f"a.{ending}") == 0
     rows = [row.smiles for row in molvae.load_codec().sample(12, seed=3)]
     if ending == "smi":
@@ -153,14 +153,14 @@ def test_sample_is_the_codecs_own(ending: str) -> None:
         assert table["smiles"].where(table["smiles"].notna(), None).tolist() == rows
 
 
-def test_sample_replaces_a_file_but_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sample_replaces_a_file_but_not_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.smi").write_text("old")
     assert run("sample", "-n", "1", "-o", "a.smi") == 0
     assert Path("a.smi").read_text() != "old"
     Path("b.smi").mkdir()
     assert run("sample", "-n", "1", "-o", "b.smi") == 2
     assert run("sample", "-n", "1", "-o", "a.xlsx") == 2
-    assert "ends in .csv or .smi or .parquet" in capsys.readouterr().err
+    assert ".csv or .smi or .parquet" in capsys.readouterr().err
 
 
 def test_sample_within_a_window(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,29 +170,30 @@ def test_sample_within_a_window(capsys: pytest.CaptureFixture[str]) -> None:
     assert pd.read_csv("a.csv")["raw_smiles"].tolist() == [row.raw_smiles for row in rows]
     values = compute([row.smiles for row in rows if row.smiles], ["logp", "tpsa"])
     n_within = int(((values["logp"] <= 1) & values["tpsa"].between(60, 90)).sum())
-    assert f"{n_within} of them within logp=:1 and tpsa = 60 : 90, by their own" in capsys.readouterr().err
-    for text in ("logp", "logp=1", "logp=a:b", "logp=1:2:3"):
-        assert run("sample", "-n", "8", "--window", text, "-o", "b.csv") == 2
-        assert f"--window {text}: expected NAME=LOW:HIGH" in capsys.readouterr().err
+    assert f"{n_within} within logp=:1 and tpsa = 60 : 90 " in capsys.readouterr().err
+    for window in ("logp", "logp=1", "logp=a:b", "logp=1:2:3"):
+        assert run("sample", "-n", "8", "--window", window, "-o", "b.csv") == 2
+        assert f"--window {window}: expected NAME=LOW:HIGH" in capsys.readouterr().err
     assert run("sample", "-n", "8", "--window", "colour=1:2", "-o", "b.csv") == 2
-    assert "knows no way to 'colour'" in capsys.readouterr().err
+    assert "'colour'" in capsys.readouterr().err
     assert not Path("b.csv").exists()
 
 
-def test_a_window_that_no_molecule_meets_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_window_without_molecules_has_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sample", "-n", "4", "--window", "logp=90:91", "-o", "a.csv") == 0
-    assert "0 of them within logp=90:91" in (said := capsys.readouterr().err)
-    assert "beyond what the codec knows" in said
+    output = capsys.readouterr().err
+    assert "0 within logp=90:91 " in output
+    assert "--guidance" in output
 
 
-def test_sample_at_a_noise_and_temperature_of_ones_own() -> None:
+def test_sample_at_a_given_noise_and_temperature() -> None:
     assert run("sample", "-n", "6", "--noise", "0", "--temperature", "0", "-o", "a.csv") == 0
     codec = molvae.load_codec()
     assert pd.read_csv("a.csv")["raw_smiles"].tolist() == [row.raw_smiles for row in codec.decode(codec.draw(6))]
     assert run("sample", "-n", "6", "--noise", "1.5", "-o", "b.csv") == 2
 
 
-def test_sample_as_widely_about_the_codes_as_one_likes() -> None:
+def test_sample_at_a_given_spread() -> None:
     arguments = ["--noise", "0", "--temperature", "0", "--tries", "1", "--codec", "moses"]
     codec = molvae.load_codec("moses")
     for spread in (0.0, 2.0):
@@ -221,9 +222,9 @@ def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.Cap
     assert featurizer.decode(store.rows(np.arange(5))) == kept["smiles"].tolist()
     assert len(store.labelled) == 2
     assert "qed" in store.label_names
-    said = capsys.readouterr().err
-    assert "8 read, 5 kept: features" in said
-    assert "1 dropped: duplicate" in said
+    lines = capsys.readouterr().err.splitlines()
+    assert "8 read, 5 kept: features" in lines
+    assert "  1 dropped: duplicate" in lines
 
 
 def test_featurize_writes_fingerprints_for_labelled_molecules(
@@ -241,34 +242,39 @@ def test_featurize_writes_fingerprints_for_labelled_molecules(
 
     Path("other.toml").write_text("[features]\nvocabulary_size = 40\nlabels = 3\nlabel_bits = 128\n")
     assert run("train", "other.toml", "--features", "features", "-o", "codec") == 2
-    assert "asks for fingerprints of 128 bits, but features holds those of 64" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "128" in error
+    assert "64" in error
     assert run("featurize", str(library), "-o", "bare", "--vocabulary-size", "40") == 0
-    for i, asked in enumerate(
-        ["[training.weights]\nsimilarity = 5.0", '[model.changes]\nregularizers = ["similarity"]']
-    ):
-        Path(f"{i}.toml").write_text(asked + "\n")
+    settings = ["[training.weights]\nsimilarity = 5.0", '[model.changes]\nregularizers = ["similarity"]']
+    for i, text in enumerate(settings):
+        Path(f"{i}.toml").write_text(text + "\n")
         assert run("train", f"{i}.toml", "--features", "bare", "-o", "codec") == 2
-        assert "similarity: learns from fingerprints, of which bare holds none" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert "similarity" in error
+        assert "bare" in error
     Path("typo.toml").write_text("[training.weights]\nsimilarty = 5.0\n")
     assert run("train", "typo.toml", "--features", "bare", "-o", "codec") == 2
-    assert "no term 'similarty'; expected one of reconstruction, " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "similarty" in error
+    assert "reconstruction" in error
     assert not list(Path().glob("codec*"))
     Path("none.toml").write_text("[features]\nlabel_bits = 128\n")
     assert run("featurize", str(library), "-o", "none", "--config", "none.toml") == 2
-    assert "say in `labels` how many" in capsys.readouterr().err
+    assert "labels" in capsys.readouterr().err
 
 
-def test_featurize_with_a_codecs_vocabulary_drops_what_it_cannot_write(library: Path) -> None:
+def test_featurize_drops_molecules_outside_the_vocabulary_of_a_codec(library: Path) -> None:
     assert run("featurize", str(library), "-o", "features", "--vocabulary", "moses") == 0
     manifest = Manifest.read(Path("features"))
     assert manifest is not None
     assert manifest.counts.kept == 4
     assert manifest.counts.dropped["cannot be written as features"] == 1
-    assert "C[As](C)C,cannot be written as features: not in the codec's" in Path("features/dropped.csv").read_text()
+    assert ",C[As](C)C,cannot be written as features: " in Path("features/dropped.csv").read_text()
     assert TokenFeaturizer.load(Path("features/featurizer.json")) == molvae.load_codec("moses").featurizer
 
 
-def test_featurize_keeps_test_molecules_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_featurize_holds_out_test_molecules(capsys: pytest.CaptureFixture[str]) -> None:
     molecules = [f"{'C' * i}{tail}" for i in range(1, 60) for tail in ("O", "N", "[C@H](F)Cl")]
     Path("a.smi").write_text("\n".join(molecules))
     Path("own.toml").write_text("[features]\nhold_out = 10\nvocabulary_size = 40\n")
@@ -286,10 +292,12 @@ def test_featurize_keeps_test_molecules_apart(capsys: pytest.CaptureFixture[str]
     assert f"{len(held)} dropped: held out" in capsys.readouterr().err
 
 
-def test_featurize_says_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_featurize_refuses_a_file_without_molecules(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.smi").write_text("nonsense\nmore\n")
     assert run("featurize", "a.smi", "-o", "features") == 2
-    assert "none of its 2 rows holds a molecule that can be used: not a SMILES (2)" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "2 rows" in error
+    assert "SMILES (2)" in error
     assert [path.name for path in Path().iterdir()] == ["a.smi"]
 
 
@@ -301,8 +309,8 @@ def test_featurize_says_when_nothing_is_left(capsys: pytest.CaptureFixture[str])
         pytest.param(["sample", "-n", "400"], marks=pytest.mark.slow),
     ],
 )
-def test_a_full_disk_is_told_and_nothing_half_written_stays(command: list[str], library: Path) -> None:
-    """A limit on file size stands for a disk that is full; the system tells the two much alike."""
+def test_a_full_disk_is_one_line_and_leaves_no_partial_file(command: list[str], library: Path) -> None:
+    """A limit on file size gives almost the same error as a full disk."""
     out = "out" if command[0] == "featurize" else "out.csv"
     done = subprocess.run(
         [sys.executable, "-m", "molvae.pipeline.cli", *command, "-o", out],
@@ -315,13 +323,13 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(command: list[str], 
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("molvae: ")
-    assert "file too large; make room" in last
+    assert "file too large; " in last
     assert "Traceback" not in done.stderr
     assert [path.name for path in Path().iterdir()] == ["library.csv"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_told(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_read_only_folder_is_refused(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("locked").mkdir(mode=0o500)
     assert run("featurize", str(library), "-o", "locked/features") == 2
     assert run("sample", "-n", "1", "-o", "locked/a.smi") == 2
@@ -350,7 +358,7 @@ def features() -> Path:
     return Path("features")
 
 
-def test_train_makes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_writes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 0
     codec = molvae.load_codec("codec")
     assert (codec.name, codec.n_latent) == ("tiny", 4)
@@ -358,17 +366,19 @@ def test_train_makes_a_codec_that_loads(features: Path, capsys: pytest.CaptureFi
     assert codec.card["training_molecules"] == 32
     assert codec.encode(["CCCO"]).ok.all()
     assert not Path("codec.training").exists()
-    assert "codec tiny, 4 dimensions: codec" in capsys.readouterr().err
+    assert "codec tiny, 4 latent dimensions: codec" in capsys.readouterr().err
     assert run("sample", "-n", "3", "--codec", "codec", "-o", "a.csv") == 0
-    assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 2, "no folder is overwritten"
+    assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 2, (
+        "an existing codec is not overwritten"
+    )
     assert run("train", "tiny.toml", "--features", str(features), "-o", "next", "--start", "codec") == 0
     narrow = 'n_latent = 4\nencoder = {kind = "gru", embedding = 8, hidden = 16}\ndecoder = {kind = "gru", hidden = 16}'
     Path("narrow.toml").write_text(CONFIG.replace("n_latent = 4", narrow))
     assert run("train", "narrow.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
-    assert "--start moses: its model has other sizes;" in capsys.readouterr().err
+    assert "--start moses" in capsys.readouterr().err
 
 
-def test_training_begins_from_a_codec_with_another_vocabulary(
+def test_training_starts_from_a_codec_with_another_vocabulary(
     features: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", "tiny.toml", "--features", str(features), "-o", "first") == 0
@@ -376,15 +386,12 @@ def test_training_begins_from_a_codec_with_another_vocabulary(
     assert run("featurize", "other.smi", "-o", "other", "--vocabulary-size", "30", "--properties") == 0
     capsys.readouterr()
     assert run("train", "tiny.toml", "--features", "other", "-o", "second", "--start", "first") == 0
-    said = capsys.readouterr().err
-    assert re.search(
-        r"begins from tiny: 9\d\.\d% of the weights, \d+ of \d+ tokens; what is new begins at random", said
-    )
+    assert re.search(r"tiny: 9\d\.\d% of the weights, \d+ of \d+ tokens", capsys.readouterr().err)
     assert molvae.load_codec("second").card["begun_from"].startswith("tiny, sha256 ")
 
 
 @pytest.mark.parametrize("kind", ["mixture", "flow"])
-def test_a_prior_of_other_molecules(kind: str, features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refit_fits_the_prior_to_other_molecules(kind: str, features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 0
     Path("own.smi").write_text("\n".join(f"{'C' * i}O" for i in range(1, 9)))
     assert run("featurize", "own.smi", "-o", "own", "--vocabulary", "codec") == 0
@@ -398,16 +405,16 @@ def test_a_prior_of_other_molecules(kind: str, features: Path, capsys: pytest.Ca
     assert second.card["prior_fitted_to"].startswith("own.smi, sha256 ")
     assert second.sample(3, seed=1) == molvae.load_codec("focused").sample(3, seed=1)
     assert second.calibration is not None
-    if kind == "mixture":  # the flow's own settings are for more molecules than a test has
+    if kind == "mixture":  # the default settings of the flow need more molecules
         assert run("refit", "own", "--codec", "focused", "-o", "again") == 0
         assert len(molvae.load_codec("again").prior.weights) == 2
     assert run("refit", "own", "--codec", "codec", "-o", "focused") == 2
-    assert "something is there already" in capsys.readouterr().err
+    assert "focused" in capsys.readouterr().err
     assert run("refit", "own", "--codec", "moses", "-o", "other") == 2
-    assert "written in another vocabulary than that of moses" in capsys.readouterr().err
+    assert "--vocabulary moses" in capsys.readouterr().err
 
 
-def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_resumes_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from molvae.pipeline import train as stage
 
     arguments = ["train", "tiny.toml", "--features", str(features)]
@@ -423,14 +430,14 @@ def test_train_goes_on_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage.terminal, "say", stop)
         assert run(*arguments, "-o", "stopped", "--start", "first") == 130
-    assert run(*arguments, "-o", "stopped") == 2, "what was trained is not thrown away unasked"
-    assert "go on with --resume" in capsys.readouterr().err
+    assert run(*arguments, "-o", "stopped") == 2, "a stopped training is not overwritten"
+    assert "--resume" in capsys.readouterr().err
     Path("tiny.toml").write_text(CONFIG.replace("[model]", "[sampling]\nnoise = 0.1\n[model]"))
     assert run(*arguments, "-o", "stopped", "--resume") == 0
     weights = [Path(name, "weights.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert weights[0] == weights[1]
     whole, stopped = molvae.load_codec("whole"), molvae.load_codec("stopped")
-    assert stopped.sampling == whole.sampling, "it goes on with its own settings"
+    assert stopped.sampling == whole.sampling, "it resumes with its own settings"
     assert stopped.card["begun_from"] == whole.card["begun_from"] == f"tiny, sha256 {molvae.load_codec('first').sha256}"
     assert stopped.card["domain"].startswith("measured by ")
     assert run(*arguments, "-o", "new", "--resume") == 2
@@ -450,7 +457,7 @@ def test_train_needs_neither_rdkit_nor_prefect(features: Path) -> None:
     assert Path("codec/weights.safetensors").exists()
 
 
-def test_query_is_csv_in_a_pipe(candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_prints_csv_in_a_pipe(candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     candidates.to_parquet("candidates.parquet")
     assert run("query", "candidates.parquet", "passed and score > 0.8") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -459,13 +466,13 @@ def test_query_is_csv_in_a_pipe(candidates: pd.DataFrame, capsys: pytest.Capture
     assert run("query", "candidates.parquet", "select count(*) as n from candidates", "-o", "n.csv") == 0
     assert Path("n.csv").read_text() == "n\n4\n"
     assert run("query", "candidates.parquet", "select count(*) as n from candidates", "-o", "n.smi") == 2
-    assert "has no column smiles" in capsys.readouterr().err
+    assert "smiles" in capsys.readouterr().err
     assert run("query", "candidates.parquet", "has('c1ccncc1')", "-o", "n.smi") == 0
     assert Path("n.smi").read_text() == "O=Cc1ccncc1\n"
     assert run("query", "candidates.parquet", "scor > 1") == 2
 
 
-def test_query_is_a_table_on_a_terminal(
+def test_query_prints_a_table_on_a_terminal(
     candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     candidates.to_parquet("candidates.parquet")
@@ -473,7 +480,7 @@ def test_query_is_a_table_on_a_terminal(
     assert run("query", "candidates.parquet", "select smiles, score from candidates order by score desc limit 2") == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["smiles", "score"]
     assert run("query", "candidates.parquet", "score > 1") == 0
-    assert capsys.readouterr().out == "no row\n"
+    assert capsys.readouterr().out == "no rows\n"
 
 
 def test_evaluate_prints_and_writes_the_figures(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,99 @@
+"""`molvae design`: one run from start to end, through Prefect."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvae.errors import InputError, MolvaeError
+from molvae.extras import require
+
+from .. import terminal
+from ..api import api
+from ..log import log, logging_to
+from ..run_dir import RunDir
+from .declaration import Changes, command
+
+
+@command
+def design(
+    *,
+    campaign: Annotated[
+        Path | None,
+        typer.Argument(metavar="CAMPAIGN.toml", help="Settings of the run. Default: the bundled default.toml."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run folder. Default: runs/NAME-TIME.")
+    ] = None,
+    changes: Changes = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; takes no other argument.")
+    ] = None,
+) -> None:
+    """Search for molecules, check them and write the candidates.
+
+    Reads a reference library, decodes latent vectors to molecules, scores the molecules until the budget is spent,
+    checks them, and writes candidates.csv, .parquet, .sdf and report.html into the run folder. A stopped run resumes
+    with --resume and ends with the same candidates.
+
+    \b
+    Examples:
+      molvae design
+      molvae design lead.toml --set lead.smiles="CC(=O)Nc1ccc(O)cc1"
+      molvae design --set search.budget=500 --set molecules.path=my.csv
+      molvae design --resume runs/lead-20261124-101500
+    """
+    if resume is not None and (campaign is not None or out is not None or changes):
+        given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
+        raise InputError(f"--resume keeps the settings of the run; remove {given}")
+    require("prefect", "molvae design")
+    earlier = None if resume is None else RunDir.open(resume)
+    from .. import runs  # imports torch and RDKit, which take seconds
+    from ..summary import summarize
+
+    run = earlier or runs.start(runs.load(campaign, changes or ()), out)
+    if runs.is_complete(run):  # needs no lock: the folder may be read-only
+        print(f"{_shorten(run.path)} is already complete.\n")
+        runs.finish(run)
+    else:
+        with run.lock(), _logged(run):
+            _run_stages(run)
+            runs.finish(run)
+    print(summarize(run, _shorten(run.path)))
+
+
+def _run_stages(run: RunDir) -> None:
+    """Run every stage that is not complete, with progress on the terminal and details in run.log."""
+    run.tidy()
+    with logging_to(run.log), terminal.showing():
+        terminal.say(f"molvae design: {_shorten(run.path)}")
+        with api(run.log) as wait:
+            with terminal.bar("starting Prefect", None, ""):
+                from .. import flow  # imports Prefect
+
+                wait()
+            flow.carry_out(str(run.path))
+
+
+@contextlib.contextmanager
+def _logged(run: RunDir) -> Iterator[None]:
+    """Log an error of the block with its traceback, and add notes on the log and on how to resume."""
+    try:
+        yield
+    except BaseException as error:
+        with logging_to(run.log):
+            log.error("the run ended early", exc_info=error)
+        if isinstance(error, Exception) and not isinstance(error, MolvaeError):
+            error.add_note(f"details: {_shorten(run.log)}")
+        is_refusal = isinstance(error, InputError) and not isinstance(error.__context__, OSError)
+        if not is_refusal:  # the input is part of the run and would be refused again
+            error.add_note(f"resume with: molvae design --resume {_shorten(run.path)}")
+        raise
+
+
+def _shorten(path: Path) -> str:
+    """The path, relative to the working folder where it lies inside it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

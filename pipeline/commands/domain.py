@@ -1,0 +1,96 @@
+"""`molvae domain`: which molecules lie within the applicability domain of a codec."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import terminal
+from .declaration import CodecName, IdColumn, MoleculeFileArgument, RemoveStereo, SmilesColumn, TableOut, command
+
+if TYPE_CHECKING:
+    from molvae.codec.domain import Nearest
+
+_KINDS = {"smiles": str, "is_out": bool, "nearest_training": str, "reason": str}
+
+
+@command
+def domain(
+    *,
+    source: MoleculeFileArgument,
+    out: TableOut,
+    smiles_column: SmilesColumn = None,
+    id_column: IdColumn = None,
+    codec: CodecName = None,
+    percentile: Annotated[
+        float, typer.Option("--percentile", help="Percentile above which a molecule is out of the domain.")
+    ] = 99.0,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="FILE", help="Training molecules; the nearest one of each is written."),
+    ] = None,
+    remove_stereo: RemoveStereo = False,
+) -> None:
+    """Find molecules outside the codec's applicability domain.
+
+    Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, is_out, the
+    measures, their percentiles among the training or held-out molecules of the codec, novelty, which is the percentile
+    of all measures together (100: above all of them, or not encoded), and the reason if it is out.
+
+    \b
+    Examples:
+      molvae domain library.csv -o domain.csv
+      molvae domain library.csv --reference training.smi -o domain.parquet
+    """
+    import pandas as pd
+
+    from molvae.codec import load_codec
+    from molvae.datasets import open_molecules
+    from molvae.tables import Kinds, kind_of, writing
+
+    from ..molecule_rows import standardized_chunks
+    from ..tables import LATENT_ENDINGS, check_ending
+
+    check_ending(out, LATENT_ENDINGS)
+    file = open_molecules(source, smiles_column, id_column)
+    loaded = load_codec(codec)
+    empty = loaded.applicability_domain([], percentile=percentile)  # fails before the files are read
+    nearest = None if reference is None else _read_reference(reference)
+    columns = [str(name) for name in empty if nearest or not str(name).startswith("nearest_")]
+    kinds: Kinds = {"id": str} if file.id_column else {}
+    kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "is_out", *columns]}
+    n, counts, not_encoded = 0, Counter[str](), Counter[str]()
+    with terminal.showing(), terminal.bar("domain", None, "molecules") as bar, writing(out, kinds) as writer:
+        for chunk in standardized_chunks(file):
+            table = loaded.applicability_domain(
+                chunk.smiles, percentile=percentile, reference=nearest, remove_stereo=remove_stereo
+            )
+            table["reason"] = [first or second for first, second in zip(chunk.reason, table["reason"], strict=True)]
+            flags = [None if pd.isna(flag) else bool(flag) for flag in table["is_out"]]
+            is_encoded = table["reconstruction_nats"].notna()
+            not_encoded.update(map(kind_of, table["reason"][~is_encoded]))
+            for flag, encoded in zip(flags, is_encoded, strict=True):
+                if encoded:
+                    counts["out" if flag else "in"] += 1
+            writer.write(table.assign(id=pd.Series(chunk.id, dtype=object), is_out=pd.Series(flags, dtype=object)))
+            n += len(table)
+            bar.advance(len(table))
+            bar.expect(file.fraction_read)
+    for note in file.notes:
+        terminal.report(f"note: {note}")
+    terminal.report(
+        f"{n:,} rows, {counts['in']:,} in the domain, {counts['out']:,} out of it (percentile {percentile:g}): {out}"
+    )
+    for kind, count in not_encoded.most_common():
+        terminal.report(f"  {count:,} not encoded: {kind}")
+
+
+def _read_reference(path: Path) -> "Nearest":
+    from molvae.codec.domain import Nearest
+    from molvae.datasets import open_molecules
+
+    from ..molecule_rows import standardized_chunks
+
+    chunks = standardized_chunks(open_molecules(path))
+    return Nearest(smiles for chunk in chunks for smiles in chunk.smiles if smiles is not None)

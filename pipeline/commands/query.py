@@ -1,0 +1,88 @@
+"""`molvae query`: rows of a candidate table, by SQL."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molvae.errors import InputError
+
+from .. import terminal
+from .declaration import command
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PRINTED_ROWS = 50
+
+
+@command
+def query(
+    *,
+    candidates: Annotated[
+        Path, typer.Argument(metavar="CANDIDATES", help="candidates.csv, candidates.parquet or a run folder.")
+    ],
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="A where clause (order by and limit may follow), or a select.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Output file: .csv, .smi or .parquet.")
+    ] = None,
+) -> None:
+    """Query a candidate table with SQL.
+
+    The functions similar_to('SMILES') and has('SMARTS') can be used in the query. Prints a table on a terminal and CSV
+    in a pipe.
+
+    \b
+    Examples:
+      molvae query runs/latest "passed and value_logp < 2 limit 10"
+      molvae query runs/latest "has('c1ccncc1') order by score desc"
+      molvae query runs/latest "select round, max(score) from candidates
+        group by round"
+    """
+    from molvae.query import query as run_query
+
+    from ..tables import MOLECULE_ENDINGS, check_ending
+
+    if out is not None:
+        check_ending(out, MOLECULE_ENDINGS)
+    table = run_query(candidates, sql)
+    if out is not None:
+        _write(table, out)
+        terminal.report(f"{len(table):,} rows: {out}")
+    elif sys.stdout.isatty():
+        _print(table)
+    else:
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")
+
+
+def _print(table: "pd.DataFrame") -> None:
+    """Print the first rows as a table as wide as the terminal."""
+    import shutil
+
+    import pandas as pd
+
+    with pd.option_context("display.width", shutil.get_terminal_size().columns, "display.max_colwidth", 48):
+        print(table.head(_PRINTED_ROWS).to_string(index=False, na_rep="") if len(table) else "no rows")
+    if len(table) > _PRINTED_ROWS:
+        terminal.report(f"{len(table):,} rows, the first {_PRINTED_ROWS} are shown; -o FILE writes all")
+
+
+def _write(table: "pd.DataFrame", out: Path) -> None:
+    """Write a table with any columns."""
+    from pandas.api import types
+
+    from molvae.tables import Kinds, writing
+
+    if out.suffix.lower() == ".smi" and "smiles" not in table:
+        raise InputError(f"-o {out}: .smi needs a column smiles; the result has {', '.join(map(str, table))}")
+    kinds: Kinds = {}
+    for name in table:
+        column = table[name]
+        is_flag, is_whole = types.is_bool_dtype(column), types.is_integer_dtype(column)
+        is_number = types.is_numeric_dtype(column)
+        kinds[str(name)] = bool if is_flag else int if is_whole else float if is_number else str
+    with writing(out, kinds) as writer:
+        writer.write(table)

@@ -1,0 +1,81 @@
+"""`molvae serve`: runs of a campaign on a schedule, through Prefect."""
+
+import signal
+import zoneinfo
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvae.errors import InputError
+from molvae.extras import require
+
+from ..api import api
+from ..log import logging_to
+from ..run_dir import RUNS, SERVE_LOG
+from .declaration import Changes, command
+
+
+@command
+def serve(
+    *,
+    campaign: Annotated[
+        Path, typer.Argument(metavar="CAMPAIGN.toml", help="Settings of the runs; read again at each start.")
+    ],
+    cron: Annotated[str, typer.Option("--cron", metavar="CRON", help='The schedule: "minute hour day month weekday".')],
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="E.g. Europe/Berlin. Default: that of the system.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Run a campaign on a schedule.
+
+    Runs until it is stopped. Prints the time zone and the next three start times. Each start creates a new run folder,
+    or resumes an unfinished run of the same campaign that no other process works on.
+
+    \b
+    Examples:
+      molvae serve lead.toml --cron "0 3 * * *"
+      molvae serve lead.toml --cron "30 18 * * 5" --timezone Europe/Berlin
+    """
+    require("prefect", "molvae serve")
+    zone = _find_zone(timezone)
+    from .. import runs  # imports torch and RDKit, which take seconds
+
+    name = runs.load(campaign, changes or ()).name
+    SERVE_LOG.parent.mkdir(exist_ok=True)
+    with logging_to(SERVE_LOG), api(SERVE_LOG, schedules=True) as wait:
+        from .. import deploy  # imports Prefect
+
+        starts = deploy.next_starts(cron, zone)
+        wait()
+        print(f"{name}: schedule {cron!r}, time zone {zone}. Next start times:")
+        print("\n".join(f"  {start:%a %Y-%m-%d %H:%M %Z}" for start in starts))
+        print(f"Run folders: {RUNS}/{name}-TIME. Press Ctrl-C to stop.", flush=True)
+        sigterm_handler = signal.getsignal(signal.SIGTERM)
+        try:
+            deploy.serve(name=name, campaign=campaign, changes=changes or (), cron=cron, zone=zone)
+        except SystemExit:  # Prefect handles SIGTERM itself and raises this
+            signal.signal(signal.SIGTERM, sigterm_handler)
+            signal.raise_signal(signal.SIGTERM)
+    raise KeyboardInterrupt  # Prefect also handles Ctrl-C itself and returns; nothing else ends it
+
+
+def _find_zone(timezone: str | None) -> str:
+    """The name of the given time zone, or that of the system.
+
+    Raises InputError where there is no such zone, or that of the system is unknown.
+    """
+    import tzlocal  # of the extra `pipeline`
+
+    try:
+        zone = timezone or tzlocal.get_localzone_name()
+        return zoneinfo.ZoneInfo(zone).key
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        if timezone is None:
+            raise InputError(
+                f"the time zone of the system is unknown ({error}); give one, such as --timezone Europe/Berlin"
+            ) from None
+        raise InputError(
+            f"--timezone {timezone}: no such time zone; expected a name such as Europe/Berlin or UTC"
+        ) from None
