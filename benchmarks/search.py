@@ -1,23 +1,26 @@
-"""How well the search methods find what is asked for: one table, methods side by side over several seeds.
+"""Compare the search methods at equal numbers of scored molecules, over several seeds.
 
     python benchmarks/search.py                        # all tasks, three seeds, 2,000 calls each
     python benchmarks/search.py --tasks celecoxib --budget 500 --seeds 1 --settings evolution.toml
 
 AUC is the mean, over the calls of the whole budget, of the mean score of the ten best molecules so far (as in the PMO
-benchmark, Gao et al. 2022, arXiv:2206.12411); a search that ends early is carried on flat. Higher is better.
+benchmark, Gao et al. 2022, arXiv:2206.12411); after an early stop the last value counts. Higher is better.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from molvae.codec import Codec, load_codec
 from molvae.scoring.objective import Objective, ObjectiveSettings
-from molvae.search.loop import LoopSettings, RoundSummary, search
+from molvae.search.loop import optimize
 from molvae.search.optimizers import OPTIMIZERS
+from molvae.search.settings import SearchSettings
+from molvae.settings import read_toml
 
 CELECOXIB = "Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1"
 ALBUTEROL = "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"
@@ -39,7 +42,7 @@ TASKS: dict[str, tuple[dict[str, dict[str, Any]], list[str] | None]] = {
     ),
     "celecoxib": ({"near": {"property": "similarity", "to": CELECOXIB}}, None),
     "albuterol": ({"near": {"property": "similarity", "to": ALBUTEROL}}, None),
-    "corner": (  # polar and flat-ringed, with much sp3: rare together
+    "corner": (  # polar and with aromatic rings, and many sp3 carbons: a rare combination
         {
             "tpsa": {"property": "tpsa", "shape": "window", "low": 100.0, "high": 110.0, "soft": 40.0},
             "sp3": {"property": "fraction_csp3", "shape": "higher", "low": 0.2, "high": 0.8},
@@ -48,7 +51,7 @@ TASKS: dict[str, tuple[dict[str, dict[str, Any]], list[str] | None]] = {
         },
         None,
     ),
-    "lead": (  # better than the lead, and still like it
+    "lead": (  # better than the lead, and similar to it
         {
             "near": {"property": "similarity", "to": LIDOCAINE, "shape": "higher", "low": 0.2, "high": 0.5},
             "qed": _QED,
@@ -58,32 +61,31 @@ TASKS: dict[str, tuple[dict[str, dict[str, Any]], list[str] | None]] = {
         [LIDOCAINE],
     ),
 }
-"""Task -> terms of its objective, and the starts (None: the prior)."""
+"""Terms of the objective and start molecules (None: the prior) of each task."""
 
 
-def area(history: Sequence[RoundSummary], budget: int) -> float:
-    """The mean of the ten best so far, averaged over the calls of the budget; straight between rounds."""
+def area(history: pd.DataFrame, budget: int) -> float:
+    """Mean of the ten best so far, averaged over the calls of the budget; linear between rounds."""
     total, calls, level = 0.0, 0, 0.0
-    for line in history:
-        now = line["top10"] or 0.0
-        total += (line["calls"] - calls) * (level + now) / 2
-        calls, level = line["calls"], now
+    for n_calls, top10 in zip(history["calls"], history["top10"].fillna(0.0), strict=True):
+        total += (n_calls - calls) * (level + top10) / 2
+        calls, level = n_calls, top10
     return (total + (budget - calls) * level) / budget
 
 
-def measure(codec: Codec, task: str, method: str, budget: int, seed: int, settings: LoopSettings) -> dict[str, float]:
+def measure(codec: Codec, task: str, budget: int, seed: int, settings: SearchSettings) -> dict[str, float]:
     terms, start = TASKS[task]
     objective = Objective(ObjectiveSettings.from_dict({"terms": terms}, task))
     begin = time.process_time()
-    result = search(codec, objective, budget, start, seed, method, settings)
+    result = optimize(objective, codec=codec, budget=budget, start=start, seed=seed, settings=settings, notify=print)
     counts = result.funnel
-    last = result.history[-1]
+    last = result.history.fillna(0.0).iloc[-1]
     return {
         "auc": area(result.history, budget),
-        "top10": last["top10"] or 0.0,
-        "best": last["best"] or 0.0,
+        "top10": last["top10"],
+        "best": last["best"],
         "valid": counts["n_valid"] / counts["n_proposed"],
-        "points": counts["n_proposed"] / max(1, counts["n_scored"]),
+        "proposals": counts["n_proposed"] / max(1, counts["n_scored"]),
         "seconds": time.process_time() - begin,
     }
 
@@ -95,23 +97,24 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--budget", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--settings", type=Path, help="TOML with settings of the loop, e.g. points = 512")
+    parser.add_argument("--settings", type=Path, help="TOML with settings of the search, e.g. proposals = 512")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)
-    settings = LoopSettings.from_toml(arguments.settings) if arguments.settings else LoopSettings()
+    given = read_toml(arguments.settings) if arguments.settings else {}
     print(f"{arguments.budget} calls, mean of {arguments.seeds} seeds (± standard deviation), codec {codec.name}\n")
-    print("| task | method | AUC top-10 | top-10 | best | valid | points per call | CPU s |")
+    print("| task | method | AUC top-10 | top-10 | best | valid | proposals per call | CPU s |")
     print("|---|---|---|---|---|---|---|---|")
     means: dict[str, list[float]] = {method: [] for method in arguments.methods}
     for task in arguments.tasks:
         for method in arguments.methods:
-            runs = [measure(codec, task, method, arguments.budget, s, settings) for s in range(arguments.seeds)]
+            settings = SearchSettings.from_dict(given | {"method": method}, "settings")
+            runs = [measure(codec, task, arguments.budget, seed, settings) for seed in range(arguments.seeds)]
             mean = {key: statistics.fmean(run[key] for run in runs) for key in runs[0]}
             spread = statistics.pstdev(run["auc"] for run in runs)
             means[method].append(mean["auc"])
             print(
                 f"| {task} | {method} | {mean['auc']:.3f} ± {spread:.3f} | {mean['top10']:.3f} | {mean['best']:.3f} "
-                f"| {mean['valid']:.2f} | {mean['points']:.1f} | {mean['seconds']:.0f} |",
+                f"| {mean['valid']:.2f} | {mean['proposals']:.1f} | {mean['seconds']:.0f} |",
                 flush=True,
             )
     for method, areas in means.items():

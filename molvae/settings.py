@@ -20,7 +20,12 @@ class Settings(BaseModel):
     @classmethod
     def known_keys(cls) -> list[str]:
         """Names of the keys, for messages about unknown ones."""
-        return list(cls.model_fields)
+        return [*cls.model_fields, *cls.extra_sections()]
+
+    @classmethod
+    def extra_sections(cls) -> "Mapping[str, type[Settings]]":
+        """Settings classes of the accepted sections that are not fields, by name; none unless overridden."""
+        return {}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Self:
@@ -83,7 +88,7 @@ def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
         below: list[type[Settings]] = []
         for model in found:
             field = model.model_fields.get(name)
-            below += _models_in(field.annotation) if field else [model]
+            below += _models_in(field.annotation) if field else [model.extra_sections().get(name, model)]
         found = below or found
     return sorted({name for model in found for name in model.known_keys()})
 

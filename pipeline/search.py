@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 from molvae.errors import InputError
 from molvae.files import replacing, write_text
 from molvae.scoring.objective import Objective
-from molvae.search.loop import RoundSummary, SearchResult
-from molvae.search.loop import search as search_latent_space
+from molvae.search.loop import optimize
+from molvae.search.result import SearchResult
+from molvae.search.scored import RoundSummary
 from molvae.seeds import generator
 
 from . import terminal
@@ -54,13 +55,12 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
             done = summary["calls"]
             log.info("round %(round)d: %(calls)d scored, %(new)d new, best %(best)s", summary)
 
-        result = search_latent_space(
-            codec,
+        result = optimize(
             Objective(campaign.objective),
-            settings.budget,
-            starts or None,
-            campaign.seed,
-            settings.method,
+            codec=codec,
+            budget=settings.budget,
+            start=starts or None,
+            seed=campaign.seed,
             settings=settings,
             progress=report,
             notify=_note,
@@ -104,12 +104,12 @@ def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str
 
 def _write(run: RunDir, result: SearchResult) -> None:
     with replacing(run.proposals) as part:
-        result.table.to_parquet(part, index=False)
+        result.table.sort_values("latent_row").to_parquet(part, index=False)  # in the order of scoring
     with replacing(run.latent) as part:
         np.save(part, result.latent)
     content = {
         "funnel": result.funnel,
-        "history": result.history,
+        "history": result.history.astype(object).where(result.history.notna(), None).to_dict("records"),
         "notes": result.notes,
         "stop_reason": result.stop_reason,
     }

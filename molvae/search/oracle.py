@@ -1,4 +1,4 @@
-"""What an oracle answers, checked: the door between somebody's scoring function and the search."""
+"""Calls of the scoring function of a search, with checks of what it returns."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,18 +10,23 @@ import pandas as pd
 from molvae.errors import InputError
 
 Oracle = Callable[[list[str]], Sequence[float] | np.ndarray | pd.Series | pd.DataFrame]
-"""Canonical SMILES to one score each, in order, higher is better; or to a table with a column `score`, and
-`value_*` and `score_*` beside it. None or NaN is a molecule that could not be scored."""
+"""Function of a list of canonical SMILES. Returns one score per molecule, in order, higher is better; or a DataFrame
+with a column `score` and further columns `value_*` and `score_*`. None or NaN marks a molecule without a score."""
 
 _FAMILIES = ("value_", "score_")
 
 
 class Scores(NamedTuple):
-    """One answer.
+    """Return value of an oracle.
 
-    score: (n,) float64, NaN where the molecule could not be scored.
-    terms: the columns `value_*` and `score_*`, each (n,) float64.
-    n_infinite: how many scores were infinite, and are NaN here.
+    Parameters
+    ----------
+    score : ndarray of shape (n,)
+        Scores, float64; NaN for molecules without one.
+    terms : dict of str to ndarray of shape (n,)
+        Columns `value_*` and `score_*`, float64.
+    n_infinite : int
+        Number of infinite scores, which are NaN here.
     """
 
     score: np.ndarray
@@ -33,28 +38,44 @@ NO_SCORES = Scores(np.zeros(0), {}, 0)
 
 
 def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
-    """The oracle's scores of at least one molecule. What the oracle itself raises is passed on.
+    """Score molecules and check the return value. An exception of the oracle is passed on.
 
-    Raises:
-        InputError: the answer is no sequence of numbers, has another length, or is a table with other columns.
+    Parameters
+    ----------
+    oracle : callable
+        Scoring function.
+    smiles : sequence of str
+        Canonical SMILES, at least one.
+
+    Returns
+    -------
+    Scores
+        One row per molecule, in order.
+
+    Raises
+    ------
+    InputError
+        The return value is not a sequence of numbers, has another length, or is a table with other columns.
     """
     answer = oracle(list(smiles))
     if isinstance(answer, pd.DataFrame):
         if "score" not in answer:
             raise InputError(f"oracle: its table needs a column score; it has {', '.join(map(str, answer)) or 'none'}")
-        strange = [str(name) for name in answer if name != "score" and not str(name).startswith(_FAMILIES)]
-        if strange:
-            raise InputError(f"oracle: its table may hold score, value_* and score_*, and holds {', '.join(strange)}")
+        unknown = [str(name) for name in answer if name != "score" and not str(name).startswith(_FAMILIES)]
+        if unknown:
+            raise InputError(
+                f"oracle: expected columns score, value_* and score_* in its table, got {', '.join(unknown)}"
+            )
         columns = {str(name): _numbers(answer[name], len(smiles), f"column {name}") for name in answer}
         score = columns.pop("score")
     else:
-        score, columns = _numbers(answer, len(smiles), "its answer"), {}
+        score, columns = _numbers(answer, len(smiles), "its return value"), {}
     infinite = np.isinf(score)
     return Scores(np.where(infinite, np.nan, score), columns, int(infinite.sum()))
 
 
 def _numbers(answer: Any, n: int, what: str) -> np.ndarray:
-    """A column of n numbers; None, NaN and NA are NaN."""
+    """Convert to n float64 numbers; None and NA become NaN."""
     if isinstance(answer, (str, bytes, Mapping)) or not hasattr(answer, "__iter__"):
         raise InputError(f"oracle: {what}: expected a list of {n} numbers, got {_show(answer)}")
     if getattr(answer, "ndim", 1) != 1:
@@ -73,8 +94,9 @@ def _number(item: Any, row: int, what: str) -> float:
             raise TypeError
         return float(item)
     except (TypeError, ValueError, OverflowError):
-        place = f"{what}, row {row} (counted from 0)"
-        raise InputError(f"oracle: {place}: expected a number, None or NaN, got {_show(item)}") from None
+        raise InputError(
+            f"oracle: {what}, row {row} (counted from 0): expected a number, None or NaN, got {_show(item)}"
+        ) from None
 
 
 def _show(item: Any) -> str:

@@ -1,6 +1,6 @@
-"""Which of many new molecules to score first: their scores, guessed from those already known.
+"""The surrogate of a search: predicts scores, and so chooses the molecules to score first.
 
-A round decodes more new molecules than it scores. The guess costs milliseconds, a score may cost hours.
+A round decodes more new molecules than it scores. A prediction takes milliseconds, a score may take hours.
 """
 
 from collections.abc import Sequence
@@ -13,30 +13,42 @@ from scipy.stats import norm, rankdata
 from molvae.chem.fingerprints import morgan_bits
 from molvae.settings import Settings
 
-_FEWEST = 20
+_MIN_SCORED = 20
 
 
 class SurrogateSettings(Settings):
-    """How the guess is made and used.
+    """Settings of the surrogate, the section `[search.surrogate]`.
 
-    share: of a round's molecules, how many are the best by the guess; the others are taken as they come, so that
-        nothing is out of reach of a wrong guess. 0 guesses nothing.
-    known: from how many scored molecules it is made at most: the best, and as many of the newest.
-    noise: variance of a score that structure does not explain, where all variance is 1.
+    Parameters
+    ----------
+    share : float, default=0.7
+        Share of the molecules of a round that have the highest predicted scores; the others are taken in the order of
+        proposal, so that wrong predictions exclude nothing. 0 switches the surrogate off.
+    max_train : int, default=800
+        Largest number of scored molecules to fit to: half of them the best, half the newest.
+    noise : float, default=0.1
+        Variance of the scores that structure does not explain, as a share of the total variance.
     """
 
     share: float = Field(0.7, ge=0, le=1)
-    known: int = Field(800, ge=2, le=20_000)
+    max_train: int = Field(800, ge=2, le=20_000)
     noise: float = Field(0.1, gt=0)
 
 
 class Surrogate:
-    """Guesses scores by a Gaussian process over Tanimoto similarity (Morgan radius 2, 2,048 bits).
+    """Gaussian process over Tanimoto similarity (Morgan fingerprints, radius 2, 2,048 bits).
 
-    Only the order of the known scores matters, not their scale.
+    It is fitted to the ranks of the scores, so their scale does not matter. The acquisition is the predicted mean.
 
-    Source: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, equation 2.25; the kernel: Ralaivola
-    et al. 2005, doi:10.1016/j.neunet.2005.07.009.
+    Parameters
+    ----------
+    settings : SurrogateSettings
+        Settings.
+
+    References
+    ----------
+    .. [1] Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, equation 2.25.
+    .. [2] Ralaivola et al. 2005, doi:10.1016/j.neunet.2005.07.009 (the kernel).
     """
 
     def __init__(self, settings: SurrogateSettings) -> None:
@@ -44,28 +56,46 @@ class Surrogate:
         self._bits = np.zeros((0, 2048), np.uint8)  # of the scored molecules, in order
 
     def choose(self, new: Sequence[str], n: int, scored: Sequence[str], score: np.ndarray) -> np.ndarray:
-        """Rows of at most n of the new molecules, the most promising first.
+        """Choose molecules to score.
 
-        scored: all canonical SMILES scored so far, in order, never fewer than at the call before; score: (m,), no NaN.
+        With fewer than 20 scored molecules, or equal scores only, the first `n` are chosen.
+
+        Parameters
+        ----------
+        new : sequence of str
+            Canonical SMILES of the candidates.
+        n : int
+            Largest number to choose.
+        scored : sequence of str
+            Canonical SMILES of all scored molecules, in order; between calls it only grows.
+        score : ndarray of shape (m,)
+            Their scores, without NaN.
+
+        Returns
+        -------
+        ndarray of shape (k,)
+            Rows of `new`, k <= n, those with the highest predicted scores first.
         """
         rows = np.arange(len(new))
-        if len(new) <= n or not self._settings.share or len(scored) < _FEWEST or len(np.unique(score)) < 2:
+        if len(new) <= n or not self._settings.share or len(scored) < _MIN_SCORED or len(np.unique(score)) < 2:
             return rows[:n]
-        best = np.argsort(-self._guess(new, scored, score), kind="stable")[: round(n * self._settings.share)]
+        predicted = self._predict(new, scored, score)
+        best = np.argsort(-predicted, kind="stable")[: round(n * self._settings.share)]
         return np.append(best, np.setdiff1d(rows, best)[: n - len(best)])
 
-    def _guess(self, new: Sequence[str], scored: Sequence[str], score: np.ndarray) -> np.ndarray:
-        """Expected scores (n,) of the new molecules, in normal quantiles of the known ones."""
+    def _predict(self, new: Sequence[str], scored: Sequence[str], score: np.ndarray) -> np.ndarray:
+        """Predicted scores (n,) of the new molecules, in normal quantiles of the training scores."""
         self._bits = np.vstack([self._bits, morgan_bits(scored[len(self._bits) :])])
-        known = self._choose_known(score)
-        y = norm.ppf((rankdata(score[known]) - 0.5) / len(known))
-        bits = self._bits[known].astype(np.float32)
-        covariance = _tanimoto(bits, bits) + self._settings.noise * np.eye(len(known))
+        train = self._choose_training(score)
+        y = norm.ppf((rankdata(score[train]) - 0.5) / len(train))
+        bits = self._bits[train].astype(np.float32)
+        covariance = _tanimoto(bits, bits) + self._settings.noise * np.eye(len(train))
         weights = cho_solve(cho_factor(covariance, lower=True), y - y.mean())
         return _tanimoto(morgan_bits(new).astype(np.float32), bits) @ weights
 
-    def _choose_known(self, score: np.ndarray) -> np.ndarray:
-        half = self._settings.known // 2
+    def _choose_training(self, score: np.ndarray) -> np.ndarray:
+        """Rows of the best and the newest scored molecules."""
+        half = self._settings.max_train // 2
         if len(score) <= 2 * half:
             return np.arange(len(score))
         newest = np.arange(len(score) - half, len(score))
@@ -74,6 +104,6 @@ class Surrogate:
 
 
 def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Similarities (n, m) of rows of 0 and 1 in float32, whose products are exact."""
+    """Similarity (n, m) of fingerprints of 0 and 1, float32, for which the products are exact."""
     common = (a @ b.T).astype(float)
     return common / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - common, 1.0)

@@ -1,4 +1,4 @@
-"""One suite over every optimizer of the registry; a new one is tested once it is listed."""
+"""Tests that every optimizer of the registry must pass."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 
 from molvae.errors import InputError
 from molvae.search.optimizers import NO_PARENT, OPTIMIZERS
+from molvae.settings import Settings
 
 N_LATENT = 32
 CONTROLS = {"random_directions", "prior"}
@@ -19,20 +20,38 @@ def draw(n, seed):
 
 
 def bowl(z):
-    """0 at the target, falling on all sides, in standard deviations."""
+    """Negative distance to the target, in standard deviations."""
     return -np.linalg.norm((z - TARGET) / SPREAD, axis=1) / np.sqrt(N_LATENT)
 
 
-def play(optimizer, rounds, score=bowl, n=40, keep=20):
-    """Rounds of ask and tell as the loop plays them: only some of what was asked is told."""
-    asked, told = [], []
+def play(optimizer, rounds, score=bowl, n=40, n_told=20):
+    """Rounds of ask and tell as in the search loop: only some of the proposals are told."""
+    asked, told_z, told_score = [], [], []
     for _ in range(rounds):
         z = optimizer.ask(n)
-        rows = np.arange(0, n, n // keep)[:keep]
+        rows = np.arange(0, n, n // n_told)[:n_told]
         optimizer.tell(z[rows], score(z[rows]), rows)
         asked.append(z)
-        told.append(score(z[rows]))
-    return np.concatenate(asked), np.concatenate(told)
+        told_z.append(z[rows])
+        told_score.append(score(z[rows]))
+    return tuple(map(np.concatenate, (asked, told_z, told_score)))
+
+
+def test_every_optimizer_has_settings_with_defaults(method):
+    settings = OPTIMIZERS[method].Settings
+    assert issubclass(settings, Settings)
+    one, two = OPTIMIZERS[method](draw, 1), OPTIMIZERS[method](draw, 1, settings())
+    np.testing.assert_array_equal(play(one, 3)[0], play(two, 3)[0])
+
+
+def test_the_state_does_not_grow_with_what_was_told(method):
+    optimizer = OPTIMIZERS[method](draw, 0)
+    sizes = []
+    for _ in range(3):
+        play(optimizer, 20)
+        sizes.append(sum(array.nbytes for array in optimizer.state().arrays.values()))
+    assert sizes[2] <= sizes[1]
+    assert sizes[2] < 40 * 200
 
 
 @pytest.fixture(params=sorted(OPTIMIZERS))
@@ -40,7 +59,7 @@ def method(request):
     return request.param
 
 
-def test_every_optimizer_proposes_points_of_the_shape_asked_for(method):
+def test_proposals_have_the_requested_shape(method):
     optimizer = OPTIMIZERS[method](draw, 0)
     for n in (1, 7, 100):
         z = optimizer.ask(n)
@@ -53,30 +72,31 @@ def test_every_optimizer_proposes_points_of_the_shape_asked_for(method):
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - CONTROLS))
 @pytest.mark.parametrize("seed", range(3))
-def test_every_optimizer_but_the_controls_beats_random_draws_in_a_bowl(name, seed):
-    _, found = play(OPTIMIZERS[name](draw, seed), rounds=60)
+def test_every_optimizer_but_the_controls_beats_random_draws(name, seed):
+    _, _, found = play(OPTIMIZERS[name](draw, seed), rounds=60)
     drawn = bowl(draw(len(found), seed + 100))
     best_found, best_drawn = np.sort(found)[-10:].mean(), np.sort(drawn)[-10:].mean()
     assert best_found > 0.7 * best_drawn  # both are negative: distances
 
 
-def test_the_controls_do_not_learn():
+def test_the_controls_ignore_the_scores():
     for name in CONTROLS:
-        bright, dull = OPTIMIZERS[name](draw, 3), OPTIMIZERS[name](draw, 3)
-        np.testing.assert_array_equal(play(bright, 3)[0], play(dull, 3, score=lambda z: np.zeros(len(z)))[0])
+        one, two = OPTIMIZERS[name](draw, 3), OPTIMIZERS[name](draw, 3)
+        np.testing.assert_array_equal(play(one, 3)[0], play(two, 3, score=lambda z: np.zeros(len(z)))[0])
 
 
-def test_equal_seeds_give_equal_points_and_others_do_not(method):
+def test_equal_seeds_give_equal_proposals_and_others_do_not(method):
     one, two, other = (play(OPTIMIZERS[method](draw, seed), 5)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("after_ask", [False, True])
-def test_a_saved_and_restored_optimizer_goes_on_bit_for_bit(method, after_ask, tmp_path):
+def test_a_restored_optimizer_continues_bit_for_bit(method, after_ask, tmp_path):
     first = OPTIMIZERS[method](draw, 4)
-    first.tell(draw(3, 9), np.array([0.1, 0.2, 0.3]))  # starts
-    play(first, 6)
+    starts, start_scores = draw(3, 9), np.array([0.1, 0.2, 0.3])
+    first.tell(starts, start_scores)
+    _, z, score = play(first, 6)
     if after_ask:
         first.ask(40)
     state = first.state()
@@ -84,7 +104,11 @@ def test_a_saved_and_restored_optimizer_goes_on_bit_for_bit(method, after_ask, t
     with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
         arrays = dict(file)
     second = OPTIMIZERS[method](draw, 4)
-    second.restore(state._replace(arrays=arrays, rng=json.loads(json.dumps(state.rng))))
+    second.restore(
+        state._replace(arrays=arrays, rng=json.loads(json.dumps(state.rng))),
+        np.concatenate([starts, z]),
+        np.concatenate([start_scores, score]),
+    )
     if after_ask:
         for optimizer in (first, second):
             optimizer.tell(draw(5, 8), np.arange(5.0), np.array([0, 3, 5, 7, 11]))
@@ -92,7 +116,7 @@ def test_a_saved_and_restored_optimizer_goes_on_bit_for_bit(method, after_ask, t
     np.testing.assert_array_equal(play(first, 6)[0], play(second, 6)[0])
 
 
-def test_a_state_does_not_change_when_the_optimizer_goes_on(method):
+def test_a_state_does_not_change_when_the_optimizer_continues(method):
     optimizer = OPTIMIZERS[method](draw, 4)
     play(optimizer, 4)
     state = optimizer.state()
@@ -104,20 +128,20 @@ def test_a_state_does_not_change_when_the_optimizer_goes_on(method):
 
 
 @pytest.mark.parametrize("score", [0.0, -3.5, 1e300, -1e30])
-def test_ties_are_survived_and_leave_variety(method, score):
-    z, _ = play(OPTIMIZERS[method](draw, 0), 12, score=lambda z: np.full(len(z), score))
+def test_ties_keep_the_proposals_diverse(method, score):
+    z, _, _ = play(OPTIMIZERS[method](draw, 0), 12, score=lambda z: np.full(len(z), score))
     assert np.isfinite(z).all()
     assert (z[-40:].std(axis=0) > 0.1 * SPREAD).all()
 
 
-def test_rounds_in_which_nothing_new_came_are_survived(method):
+def test_rounds_without_new_molecules_are_accepted(method):
     optimizer = OPTIMIZERS[method](draw, 0)
     for _ in range(20):
         assert np.isfinite(optimizer.ask(10)).all()
         optimizer.tell(np.zeros((0, N_LATENT), np.float32), np.zeros(0), np.zeros(0, np.int64))
 
 
-def test_a_single_start_is_enough(method):
+def test_one_start_molecule_is_enough(method):
     optimizer = OPTIMIZERS[method](draw, 0)
     optimizer.tell(TARGET[None].astype(np.float32), np.array([0.5]))
     z = optimizer.ask(200)
@@ -129,24 +153,24 @@ def test_a_single_start_is_enough(method):
 def test_parents_are_rows_in_the_order_of_telling(method):
     optimizer = OPTIMIZERS[method](draw, 0)
     optimizer.tell(draw(4, 1), np.zeros(4))
-    play(optimizer, 5, n=20, keep=10)
+    play(optimizer, 5, n=20, n_told=10)
     optimizer.ask(500)
     assert optimizer.parents.min() >= NO_PARENT
     assert optimizer.parents.max() < 4 + 5 * 10
 
 
-def test_points_stay_within_reach_of_the_prior(method):
-    z, _ = play(OPTIMIZERS[method](draw, 0), 30)
+def test_proposals_stay_near_the_prior(method):
+    z, _, _ = play(OPTIMIZERS[method](draw, 0), 30)
     assert np.abs((z - CENTRE) / SPREAD).max() < 20
 
 
-def test_a_dimension_that_the_codec_does_not_use_stays_still(method):
-    def flat(n, seed):
+def test_an_unused_latent_dimension_stays_constant(method):
+    def draw_unused(n, seed):
         z = draw(n, seed)
         z[:, 3] = 0.25
         return z
 
-    z, _ = play(OPTIMIZERS[method](flat, 0), 10)
+    z, _, _ = play(OPTIMIZERS[method](draw_unused, 0), 10)
     np.testing.assert_allclose(z[:, 3], 0.25, atol=1e-3)
 
 
@@ -160,7 +184,7 @@ def test_a_dimension_that_the_codec_does_not_use_stays_still(method):
         (np.zeros(N_LATENT), np.zeros(1)),
     ],
 )
-def test_what_is_no_score_is_refused(method, z, score):
+def test_invalid_scores_are_refused(method, z, score):
     optimizer = OPTIMIZERS[method](draw, 0)
-    with pytest.raises(InputError, match="tell: expected"):
+    with pytest.raises(InputError, match="tell"):
         optimizer.tell(z, score)

@@ -37,13 +37,15 @@ with run.lock():
 MOMENTS = {
     "while featurizing": "1-featurize/.part-*",
     "before the first round": "3-search",
-    "after some rounds": "3-search/checkpoint-*",
+    "after some rounds": "3-search/checkpoint-*/rounds.bin",
+    "while the state is replaced": "3-search/checkpoint-*/.part-*",
     "between two stages": "3-search/manifest.json",
     "while validating": "4-validate/candidates.csv",
     "while closing": "4-validate/report.html",
     "while publishing": "candidates.csv",
 }
-MORE_MOMENTS = {"while validating", "before the first round"}
+MIN_BYTES = {"after some rounds": 10_000}  # of the file: more than the arguments and the start molecules
+MORE_MOMENTS = {"while validating", "before the first round", "while the state is replaced"}
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +60,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
         "search.proposals=40",
         "search.batch_size=20",
         "search.library_starts=3",
-        "search.evolution.opening=5",
+        "search.evolution.n_initial=5",
         "checks.in_training=false",
     ]
     return runs.start(Campaign.load(None, changes), folder / "begun")
@@ -153,11 +155,15 @@ def test_only_what_was_damaged_is_done_again(begun: RunDir, undisturbed: RunDir)
     assert run.molecules.stat().st_mtime_ns == featurized
 
 
-def kill_at(run: RunDir, pattern: str) -> bool:
-    """Kill the stages once something of this name stands in the run; whether they were still going."""
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1
+
+
+def kill_at(run: RunDir, pattern: str, n_bytes: int = 0) -> bool:
+    """Kill the stages once a file of this name and size exists in the run; whether they were still running."""
     command = [sys.executable, "-c", STAGES, str(run.path)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not any(run.path.glob(pattern)):
+    while process.poll() is None and not any(size_of(path) >= n_bytes for path in run.path.glob(pattern)):
         time.sleep(0.001)
     process.kill()
     return process.wait() < 0
@@ -173,7 +179,7 @@ def test_a_killed_run_ends_the_same(moment: str, begun: RunDir, undisturbed: Run
         shutil.rmtree(run.validate)
         for place in run.published:
             place.unlink()
-    assert kill_at(run, MOMENTS[moment]), "it was over before it could be killed"
+    assert kill_at(run, MOMENTS[moment], MIN_BYTES.get(moment, 0)), "the run ended before it was killed"
     assert not runs.is_complete(run) or moment in ("while publishing", "while closing")
     carry_out(run)
     assert results(run) == results(undisturbed)

@@ -27,14 +27,14 @@ def answering(answer):
         (x for x in (0.5, 1, -2.5)),
     ],
 )
-def test_every_kind_of_sequence_of_numbers_is_read(answer):
+def test_every_sequence_of_numbers_is_accepted(answer):
     scores = answering(answer)
     assert scores.score.tolist() == [0.5, 1.0, -2.5]
     assert scores.score.dtype == np.float64
     assert scores.terms == {}
 
 
-def test_what_could_not_be_scored_is_nan_and_infinity_is_counted():
+def test_missing_scores_are_nan_and_infinite_ones_are_counted():
     scores = answering([None, float("nan"), pd.NA])
     assert np.isnan(scores.score).all()
     assert scores.n_infinite == 0
@@ -55,38 +55,32 @@ def test_the_terms_of_a_table_are_kept():
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (None, "expected a list of 3 numbers, got NoneType None"),
-        (0.5, "expected a list of 3 numbers, got float 0.5"),
-        ("0.5", "expected a list of 3 numbers, got str '0.5'"),
-        ({"C": 1, "CC": 2, "CCC": 3}, "expected a list of 3 numbers, got dict"),
-        ([0.5, 1], "expected 3 numbers, one per molecule, got 2"),
-        ([0.5] * 4, "expected 3 numbers, one per molecule, got 4"),
-        ([], "expected 3 numbers, one per molecule, got 0"),
-        (np.zeros((3, 1)), r"expected one number per molecule, got an array of shape \(3, 1\)"),
-        (np.float64(3), r"got an array of shape \(\)|expected a list of 3 numbers"),
-        (["0.5", "1", "2"], "row 0 .*: expected a number, None or NaN, got str '0.5'"),
-        ([0.5, [1], 2], r"row 1 .*: expected a number, None or NaN, got list \[1\]"),
+        (None, "3 numbers, got NoneType"),
+        (0.5, "3 numbers, got float 0.5"),
+        ("0.5", "3 numbers, got str '0.5'"),
+        ({"C": 1, "CC": 2, "CCC": 3}, "3 numbers, got dict"),
+        ([0.5, 1], "3 numbers, .*got 2"),
+        ([0.5] * 4, "3 numbers, .*got 4"),
+        ([], "3 numbers, .*got 0"),
+        (np.zeros((3, 1)), r"\(3, 1\)"),
+        (np.float64(3), r"shape \(\)|3 numbers"),
+        (["0.5", "1", "2"], "row 0 .*got str '0.5'"),
+        ([0.5, [1], 2], r"row 1 .*got list \[1\]"),
         ([0.5, 1, 1j], "row 2 .*got complex"),
         ([0.5, 1, 10**400], "row 2 .*got int 1000"),
-        (pd.DataFrame({"value_x": [1, 2, 3]}), "needs a column score; it has value_x"),
-        (pd.DataFrame({"score": [1, 2]}), "column score: expected 3 numbers, one per molecule, got 2"),
-        (
-            pd.DataFrame({"score": [1, 2, 3], "smiles": SMILES}),
-            r"may hold score, value_\* and score_\*, and holds smiles",
-        ),
-        (
-            pd.DataFrame({"score": [1, 2, 3], "extra": [1, 2, 3]}),
-            r"may hold score, value_\* and score_\*, and holds extra",
-        ),
+        (pd.DataFrame({"value_x": [1, 2, 3]}), "score; .*value_x"),
+        (pd.DataFrame({"score": [1, 2]}), "column score: .*3 numbers, .*got 2"),
+        (pd.DataFrame({"score": [1, 2, 3], "smiles": SMILES}), r"score, value_\* and score_\*.* smiles"),
+        (pd.DataFrame({"score": [1, 2, 3], "extra": [1, 2, 3]}), r"score, value_\* and score_\*.* extra"),
         (pd.DataFrame({"score": [1, 2, 3], "value_a": ["x", 2, 3]}), "column value_a, row 0 .*got str 'x'"),
     ],
 )
-def test_anything_else_is_refused_with_the_place(answer, problem):
+def test_any_other_return_value_is_refused(answer, problem):
     with pytest.raises(InputError, match=problem):
         answering(answer)
 
 
-def test_what_the_oracle_raises_passes_through():
+def test_an_exception_of_the_oracle_is_passed_on():
     def broken(smiles):
         raise ZeroDivisionError("inside the oracle")
 
@@ -94,12 +88,12 @@ def test_what_the_oracle_raises_passes_through():
         ask_oracle(broken, SMILES)
 
 
-def test_the_oracle_cannot_change_the_list_it_was_given():
-    def greedy(smiles):
+def test_the_oracle_cannot_change_the_list_of_the_caller():
+    def clearing(smiles):
         assert type(smiles) is list
         smiles.clear()
         return [1, 2, 3]
 
     smiles = list(SMILES)
-    ask_oracle(greedy, smiles)
+    ask_oracle(clearing, smiles)
     assert smiles == SMILES

@@ -19,14 +19,14 @@ def scores(molecules):
     return tanimoto(TARGET, molecules).astype(float)
 
 
-def test_the_promising_are_chosen_far_better_than_by_chance(molecules, scores):
+def test_chosen_molecules_are_better_than_random_ones(molecules, scores):
     chosen = Surrogate(SurrogateSettings(share=1.0)).choose(molecules[100:], 30, molecules[:100], scores[:100])
     assert len(set(chosen)) == 30
     assert scores[100:][chosen].mean() > scores[100:].mean() + 1.5 * scores.std()
     assert chosen[0] < len(molecules) - 100
 
 
-def test_only_a_share_is_chosen_by_the_guess_and_the_rest_as_they_come(molecules, scores):
+def test_a_share_is_chosen_by_prediction_and_the_rest_in_order(molecules, scores):
     best = Surrogate(SurrogateSettings(share=1.0)).choose(molecules[100:], 40, molecules[:100], scores[:100])
     mixed = Surrogate(SurrogateSettings(share=0.25)).choose(molecules[100:], 40, molecules[:100], scores[:100])
     assert mixed[:10].tolist() == best[:10].tolist()
@@ -34,7 +34,7 @@ def test_only_a_share_is_chosen_by_the_guess_and_the_rest_as_they_come(molecules
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1.0, 1e200])
-def test_the_scale_of_the_scores_does_not_matter(molecules, scores, factor):
+def test_the_scale_of_the_scores_has_no_effect(molecules, scores, factor):
     plain = Surrogate(SurrogateSettings()).choose(molecules[100:], 30, molecules[:100], scores[:100])
     scaled = Surrogate(SurrogateSettings()).choose(
         molecules[100:], 30, molecules[:100], scores[:100] * factor - 3 * factor
@@ -42,7 +42,7 @@ def test_the_scale_of_the_scores_does_not_matter(molecules, scores, factor):
     assert plain.tolist() == scaled.tolist()
 
 
-def test_a_screen_that_begins_late_chooses_as_one_that_was_there_from_the_start(molecules, scores):
+def test_a_new_surrogate_chooses_like_one_that_was_called_before(molecules, scores):
     early = Surrogate(SurrogateSettings())
     for n in (30, 50, 90):
         early.choose(molecules[200:], 10, molecules[:n], scores[:n])
@@ -51,17 +51,17 @@ def test_a_screen_that_begins_late_chooses_as_one_that_was_there_from_the_start(
     assert early.choose(*arguments).tolist() == late.choose(*arguments).tolist()
 
 
-def test_of_many_scored_the_best_and_the_newest_are_known(molecules, scores):
-    surrogate = Surrogate(SurrogateSettings(known=40))
-    known = surrogate._choose_known(scores[:200])
-    assert len(set(known)) == 40
-    assert set(range(180, 200)) <= set(known)
-    assert scores[known[:20]].min() >= np.sort(scores[:180])[-20]
+def test_the_training_set_is_the_best_and_the_newest(molecules, scores):
+    surrogate = Surrogate(SurrogateSettings(max_train=40))
+    training = surrogate._choose_training(scores[:200])
+    assert len(set(training)) == 40
+    assert set(range(180, 200)) <= set(training)
+    assert scores[training[:20]].min() >= np.sort(scores[:180])[-20]
     chosen = surrogate.choose(molecules[200:], 30, molecules[:200], scores[:200])
     assert scores[200:][chosen].mean() > scores[200:].mean() + 0.5 * scores.std()
 
 
-def test_where_there_is_nothing_to_choose_or_to_know_all_come_as_they_are(molecules, scores):
+def test_without_a_choice_or_scores_molecules_are_taken_in_order(molecules, scores):
     surrogate = Surrogate(SurrogateSettings())
     assert surrogate.choose(molecules[:5], 10, molecules[100:200], scores[100:200]).tolist() == [0, 1, 2, 3, 4]
     assert surrogate.choose([], 10, molecules[100:200], scores[100:200]).tolist() == []
@@ -71,6 +71,6 @@ def test_where_there_is_nothing_to_choose_or_to_know_all_come_as_they_are(molecu
     assert off.choose(molecules[:50], 4, molecules[100:200], scores[100:200]).tolist() == [0, 1, 2, 3]
 
 
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(InputError, match="share: input should be less than or equal to 1"):
+def test_invalid_settings_are_refused():
+    with pytest.raises(InputError, match=r"\[search\.surrogate\] share"):
         SurrogateSettings.from_dict({"share": 2}, "campaign.toml [search.surrogate]")

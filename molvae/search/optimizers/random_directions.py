@@ -1,0 +1,89 @@
+"""A control that moves along random straight lines and ignores the scores."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from molvae import settings as base
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_told
+from molvae.search.optimizers.scale import LatentScale
+from molvae.seeds import generator
+
+
+class RandomDirectionsSettings(base.Settings):
+    """Settings of `RandomDirections`.
+
+    Parameters
+    ----------
+    length : float, default=1.5
+        Length of a line, in standard deviations of the prior per latent dimension.
+    n_per_line : int, default=8
+        Number of proposals on a line, equally spaced.
+    """
+
+    length: float = Field(1.5, gt=0, description="length of a line, in standard deviations of the prior per dimension")
+    n_per_line: int = Field(8, ge=1, description="number of proposals on a line")
+
+
+class RandomDirections:
+    """Control: proposals on random lines that begin at the start molecules, or else at draws from the prior.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    seed : int
+        Seed of the random numbers.
+    settings : RandomDirectionsSettings, optional
+        Settings.
+    """
+
+    Settings: ClassVar[type[base.Settings]] = RandomDirectionsSettings
+    learns: ClassVar[bool] = False
+
+    def __init__(self, draw: Draw, seed: int, settings: RandomDirectionsSettings | None = None) -> None:
+        self._settings = settings or RandomDirectionsSettings()
+        self._rng = generator(seed, "search/random_directions")
+        self._scale = LatentScale(draw, seed)
+        self._starts = np.zeros((0, self._scale.n_latent), np.float32)
+        self._row = np.zeros(0, np.int64)  # of each start, counted over all rows told
+        self._n_told = 0
+        self.parents = np.zeros(0, np.int64)
+
+    def ask(self, n: int) -> np.ndarray:
+        """Propose latent vectors (n, D)."""
+        n_per_line = self._settings.n_per_line
+        n_lines = -(-n // n_per_line)
+        if len(self._starts):
+            chosen = self._rng.integers(len(self._starts), size=n_lines)
+            origin, row = self._scale.standardize(self._starts[chosen]), self._row[chosen]
+        else:
+            origin, row = self._scale.draw(n_lines, self._rng), np.full(n_lines, NO_PARENT)
+        direction = self._rng.standard_normal((n_lines, self._scale.n_latent))
+        direction *= np.sqrt(self._scale.n_latent) / np.linalg.norm(direction, axis=1, keepdims=True)
+        distance = self._settings.length * np.arange(1, n_per_line + 1) / n_per_line
+        lines = origin[:, None] + distance[:, None] * direction[:, None]  # (lines, n_per_line, D)
+        order = self._rng.permutation(n_lines * n_per_line)[:n]
+        self.parents = np.repeat(row, n_per_line)[order]
+        return self._scale.to_latent(lines.reshape(-1, self._scale.n_latent)[order])
+
+    def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
+        """Keep the start molecules; the scores are ignored."""
+        z, _ = check_told(z, score, self._scale.n_latent)
+        if asked is None:
+            self._starts = np.vstack([self._starts, z])
+            self._row = np.append(self._row, np.arange(self._n_told, self._n_told + len(z)))
+        self._n_told += len(z)
+
+    def state(self) -> State:
+        """Return the state from which `restore` resumes exactly."""
+        arrays = {"row": self._row.copy(), "parents": self.parents.copy(), "n_told": np.array(self._n_told)}
+        return State(arrays, self._rng.bit_generator.state)
+
+    def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
+        """Resume from a state and everything told before."""
+        self._row, self.parents = state.arrays["row"].copy(), state.arrays["parents"].copy()
+        self._starts = np.asarray(z, np.float32)[self._row]
+        self._n_told = int(state.arrays["n_told"])
+        self._rng.bit_generator.state = state.rng

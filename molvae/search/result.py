@@ -1,0 +1,83 @@
+"""The result of a search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+_N_SHOWN = 10
+_STYLE = (
+    ".molvae .mol{width:150px;height:112px}"
+    ".molvae .mol path{fill:none;stroke:currentColor;stroke-width:1.5}"
+    ".molvae .mol path.w{fill:currentColor;stroke-width:.5}"
+    ".molvae .mol text{fill:currentColor;font-family:Arial,Helvetica,sans-serif}"
+    ".molvae .eN{color:#3b6fd4}.molvae .eO{color:#d0342c}.molvae .eS{color:#a88400}"
+    ".molvae .eP{color:#c26a00}.molvae .eX{color:#2a8a3c}.molvae .eZ{color:#2a8a8a}"
+    ".molvae td,.molvae th{text-align:left;vertical-align:middle}"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchResult:
+    """The result of a search.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per scored molecule, best first; failed molecules (score NaN) last, ties in the order of scoring. The
+        columns are those of `molvae.candidates.columns.PROPOSAL_COLUMNS`.
+    latent : ndarray of shape (m, D)
+        Latent vectors that were decoded to the molecules, float32, in the order of scoring; `latent_row` of the table
+        is the row. For a start molecule it is its encoding.
+    funnel : dict of str to int
+        Counts: `n_proposed` (latent vectors decoded, start molecules included), `n_valid` (valid SMILES), `n_unique`
+        (distinct molecules), `n_scored` (molecules scored) and `n_failed_score` (molecules without a score).
+    history : DataFrame
+        One row per round, with the columns of `molvae.search.scored.RoundSummary`; NaN where no molecule has a score.
+    notes : tuple of str
+        Start molecules that were skipped, changed or not reconstructed, and infinite scores.
+    stop_reason : str
+        "budget", or why the search ended before.
+    """
+
+    table: pd.DataFrame
+    latent: np.ndarray
+    funnel: Mapping[str, int]
+    history: pd.DataFrame
+    notes: tuple[str, ...]
+    stop_reason: str
+
+    def __repr__(self) -> str:
+        return f"SearchResult({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        """The best molecules with their structures, for notebooks."""
+        from molvae.chem.drawing import draw_svg  # brings RDKit's drawing code
+
+        best = self.table.head(_N_SHOWN)
+        columns = ["candidate_id", "smiles", "score", *(name for name in best if str(name).startswith("value_"))]
+        head = "".join(f"<th>{escape(str(name))}</th>" for name in ("structure", *columns))
+        rows = "".join(
+            f"<tr><td>{draw_svg(row['smiles'])}</td>"
+            + "".join(f"<td>{_format(row[name])}</td>" for name in columns)
+            + "</tr>"
+            for row in best.to_dict("records")
+        )
+        more = f"<p>The best {len(best)} are shown.</p>" if len(self.table) > len(best) else ""
+        return (
+            f'<div class="molvae"><style>{_STYLE}</style><p>{escape(self._summary())}</p>'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}</div>"
+        )
+
+    def _summary(self) -> str:
+        n = len(self.table)
+        text = f"{n:,} molecule{'' if n == 1 else 's'} scored"
+        if n and not np.isnan(self.table["score"].iloc[0]):
+            text += f", best score {self.table['score'].iloc[0]:.4g}: {self.table['smiles'].iloc[0]}"
+        return f"{text}; stopped: {self.stop_reason}"
+
+
+def _format(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

@@ -1,0 +1,122 @@
+"""The settings of a search: the section `[search]` of a campaign."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from molvae.errors import InputError
+from molvae.search.optimizers import OPTIMIZERS, find_optimizer, list_optimizers
+from molvae.search.surrogates import SurrogateSettings
+from molvae.settings import Settings
+
+
+class SearchSettings(Settings):
+    """Settings of a search; in addition, each optimizer has a section of its own name, e.g. `[search.evolution]`.
+
+    Parameters
+    ----------
+    method : str, default="evolution"
+        Name of an optimizer: "evolution", the controls "random_directions" and "prior", or a plug-in.
+    budget : int, default=2000
+        Largest number of distinct molecules to score, start molecules included.
+    start : tuple of str, default=()
+        SMILES to start from; empty starts from draws from the codec's prior.
+    library_starts : int, default=0
+        Number of molecules of the campaign's reference library to start from, in addition to `start`.
+    proposals : int, default=256
+        Number of latent vectors decoded per round.
+    batch_size : int, default=10
+        Largest number of molecules scored per round. Small batches learn sooner; each round costs one decoding of
+        `proposals`.
+    patience : int, default=20
+        Number of consecutive rounds without a new molecule after which the search stops.
+    noise_levels : tuple of pairs of float, default=((0.0, 0.0), (0.3, 0.5))
+        Noise level and temperature of the decoder; the proposals of a round are divided evenly among the pairs.
+    reencode : bool, default=True
+        Whether the optimizer learns the latent vector of the decoded molecule instead of the proposal.
+    remove_stereo : bool, default=False
+        Whether stereo is removed from the start molecules, for a codec without stereo.
+    surrogate : SurrogateSettings
+        The section `[search.surrogate]`.
+    """
+
+    model_config = ConfigDict(extra="allow")  # the sections of optimizers; `_read_sections` refuses anything else
+
+    method: str = "evolution"
+    budget: int = Field(2000, ge=1)
+    start: tuple[str, ...] = ()
+    library_starts: int = Field(0, ge=0)
+    proposals: int = Field(256, ge=1, le=100_000)
+    batch_size: int = Field(10, ge=1, le=100_000)
+    patience: int = Field(20, ge=1)
+    noise_levels: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.3, 0.5))
+    reencode: bool = True
+    remove_stereo: bool = False
+    surrogate: SurrogateSettings = SurrogateSettings()
+
+    @property
+    def optimizer(self) -> Settings:
+        """The settings of the optimizer in use."""
+        section = (self.model_extra or {}).get(self.method)
+        return section if isinstance(section, Settings) else find_optimizer(self.method).Settings()
+
+    @classmethod
+    def extra_sections(cls) -> dict[str, type[Settings]]:
+        """The settings class of each optimizer, by name."""
+        return {name: optimizer.Settings for name, optimizer in list_optimizers().items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_sections(cls, data: Any) -> Any:
+        """Validate the section of each optimizer, and add the defaults of the one in use."""
+        if not isinstance(data, Mapping):
+            return data
+        sections: dict[str, Settings] = {}
+        problems: list[InitErrorDetails] = []
+        for name in [key for key in data if key not in cls.model_fields]:
+            optimizer = OPTIMIZERS.get(name) or list_optimizers().get(name)
+            if optimizer is None:
+                problems.append(InitErrorDetails(type="extra_forbidden", loc=(name,), input=data[name]))
+                continue
+            try:
+                sections[name] = optimizer.Settings.model_validate(data[name])
+            except ValidationError as error:
+                problems += _nest(name, error)
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        method = data.get("method", cls.model_fields["method"].default)
+        if method in OPTIMIZERS and method not in sections and OPTIMIZERS[method].Settings.model_fields:
+            sections[method] = OPTIMIZERS[method].Settings()
+        return {**data, **sections}
+
+    @field_validator("method")
+    @classmethod
+    def _is_method(cls, method: str) -> str:
+        try:
+            find_optimizer(method)
+        except InputError as error:
+            raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
+        return method
+
+    @field_validator("noise_levels")
+    @classmethod
+    def _are_levels(cls, levels: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if not levels or not all(0 <= noise <= 1 and temperature >= 0 for noise, temperature in levels):
+            raise PydanticCustomError(
+                "noise_levels", "expected pairs [noise, temperature], noise from 0 to 1, temperature 0 or more"
+            )
+        return levels
+
+
+def _nest(name: str, error: ValidationError) -> list[InitErrorDetails]:
+    """The errors of a section, with their location below `name`."""
+    return [
+        InitErrorDetails(
+            type=PydanticCustomError(problem["type"], "{message}", {"message": problem["msg"]}),
+            loc=(name, *problem["loc"]),
+            input=problem["input"],
+        )
+        for problem in error.errors()
+    ]
