@@ -1,4 +1,4 @@
-"""Arrays as points, and points as arrays again."""
+"""The autoencoder family: arrays to latent vectors, and back."""
 
 from molvae.autoencoder.model import Autoencoder
 from molvae.autoencoder.recipes import RECIPES, ModelSettings, build

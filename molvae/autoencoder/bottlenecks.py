@@ -1,4 +1,4 @@
-"""The narrow place: hidden vectors to points."""
+"""Hidden vectors to latent vectors."""
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,7 +9,15 @@ _LOGVAR_RANGE = (-12.0, 4.0)  # keeps exp() finite while weights are still rando
 
 
 class LinearBottleneck(nn.Module):
-    """The code is a linear map of the hidden vector, and the decoder reads it as it is."""
+    """The latent vector is a linear map of the hidden vector; the decoder reads it without noise.
+
+    Parameters
+    ----------
+    n_in : int
+        Length of a hidden vector.
+    n_latent : int
+        Latent dimensions D.
+    """
 
     def __init__(self, n_in: int, n_latent: int) -> None:
         super().__init__()
@@ -17,36 +25,63 @@ class LinearBottleneck(nn.Module):
         self.n_latent = n_latent
 
     def encode(self, hidden: Tensor) -> Tensor:
-        """Points (B, D), deterministic, of hidden vectors (B, n_in)."""
-        code: Tensor = self.linear(hidden).float()
-        return code
+        """Latent vectors (B, D) float32, deterministic, of hidden vectors (B, n_in)."""
+        z: Tensor = self.linear(hidden).float()
+        return z
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
-        """Points (B, D) of hidden vectors (B, n_in)."""
-        code = self.encode(hidden)
-        return Latent(code, code)
+        """Latent vectors, and the input of the decoder, of hidden vectors (B, n_in)."""
+        z = self.encode(hidden)
+        return Latent(z, z)
 
 
 class RectifiedBottleneck(LinearBottleneck):
-    """A unit that does not speak for a molecule is exactly zero: the positive part of a linear map."""
+    """The positive part of a linear map: an inactive unit is exactly zero.
+
+    Parameters
+    ----------
+    n_in : int
+        Length of a hidden vector.
+    n_latent : int
+        Latent dimensions D.
+    """
 
     def encode(self, hidden: Tensor) -> Tensor:
-        """Points (B, D), no number below zero."""
+        """Latent vectors (B, D), nonnegative."""
         return super().encode(hidden).relu()
 
 
 class SigmoidBottleneck(LinearBottleneck):
-    """Units in (0, 1), whose mean over molecules is their activity."""
+    """Units in (0, 1); the activity of a unit is its mean over molecules.
+
+    Parameters
+    ----------
+    n_in : int
+        Length of a hidden vector.
+    n_latent : int
+        Latent dimensions D.
+    """
 
     def encode(self, hidden: Tensor) -> Tensor:
-        """Points (B, D) in (0, 1)."""
+        """Latent vectors (B, D) in (0, 1)."""
         return super().encode(hidden).sigmoid()
 
 
 class TopKBottleneck(LinearBottleneck):
-    """The k units of largest magnitude pass, the others are zero: exactly k speak for each molecule.
+    """Keeps the k units of largest magnitude and sets the others to zero: exactly k units are active per molecule.
 
-    Source: Makhzani and Frey 2014, arXiv 1312.5663.
+    Parameters
+    ----------
+    n_in : int
+        Length of a hidden vector.
+    n_latent : int
+        Latent dimensions D.
+    k : int
+        Number of active units.
+
+    References
+    ----------
+    .. [1] Makhzani and Frey 2014, arXiv 1312.5663.
     """
 
     def __init__(self, n_in: int, n_latent: int, k: int) -> None:
@@ -54,26 +89,35 @@ class TopKBottleneck(LinearBottleneck):
         self.k = k
 
     def encode(self, hidden: Tensor) -> Tensor:
-        """Points (B, D) with at most k numbers that are not zero."""
-        code = super().encode(hidden)
-        kept = code.abs().topk(self.k, dim=1).indices
-        return code * torch.zeros_like(code).scatter(1, kept, 1.0)
+        """Latent vectors (B, D) with at most k nonzero units."""
+        z = super().encode(hidden)
+        kept = z.abs().topk(self.k, dim=1).indices
+        return z * torch.zeros_like(z).scatter(1, kept, 1.0)
 
 
 class GaussianBottleneck(LinearBottleneck):
-    """A normal distribution a molecule: the code is its mean, the decoder reads a draw (reparameterized).
+    """A normal distribution per molecule: the latent vector is its mean, the decoder reads a reparameterized sample.
 
-    Source: Kingma and Welling 2014, arXiv 1312.6114, equation 10.
+    Parameters
+    ----------
+    n_in : int
+        Length of a hidden vector.
+    n_latent : int
+        Latent dimensions D.
+
+    References
+    ----------
+    .. [1] Kingma and Welling 2014, arXiv 1312.6114, equation 10.
     """
 
     def __init__(self, n_in: int, n_latent: int) -> None:
         super().__init__(n_in, n_latent)
         self.logvar = nn.Linear(n_in, n_latent)
-        nn.init.constant_(self.logvar.bias, -4.0)  # starts as a nearly exact autoencoder
+        nn.init.constant_(self.logvar.bias, -4.0)  # starts as a nearly deterministic autoencoder
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
-        """Points, and draws around them, (B, D) of hidden vectors (B, n_in)."""
-        code = self.encode(hidden)
+        """Means, samples and log variances (B, D) of hidden vectors (B, n_in)."""
+        z = self.encode(hidden)
         logvar = self.logvar(hidden).float().clamp(*_LOGVAR_RANGE)
-        noise = torch.randn(code.shape, generator=generator, device=code.device)
-        return Latent(code, code + noise * torch.exp(0.5 * logvar), logvar)
+        noise = torch.randn(z.shape, generator=generator, device=z.device)
+        return Latent(z, z + noise * torch.exp(0.5 * logvar), logvar)

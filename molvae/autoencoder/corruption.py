@@ -1,4 +1,4 @@
-"""What is done to a molecule before the encoder reads it."""
+"""Corruption of the encoder input."""
 
 from collections.abc import Callable
 
@@ -9,79 +9,125 @@ from molvae.autoencoder.trace import Batch, Corrupted
 from molvae.feature_spec import END, HIDDEN_ATOM, MASK, PAD
 
 Corruption = Callable[[Batch, Generator | None], Corrupted]
-"""Damages the encoder's view, never what is rebuilt; answers the view, and where reconstruction counts."""
+"""Corrupts the encoder input, never the decoder output; returns it with the positions that the loss counts."""
 
 
 def keep(batch: Batch, generator: Generator | None) -> Corrupted:
-    """The molecule as it is; every place counts but PAD."""
+    """The encoder input unchanged; the loss counts every position but PAD.
+
+    Parameters
+    ----------
+    batch : Batch
+        The molecules.
+    generator : Generator or None
+        Not used.
+
+    Returns
+    -------
+    Corrupted
+        Encoder input, and the positions that the loss counts.
+    """
     return Corrupted(_view(batch), _present(batch.x))
 
 
 class MaskTokens:
-    """Each token hidden behind MASK with probability `rate`, drawn per token; END is never hidden.
+    """Replaces each token by MASK with a probability; END is never masked.
 
-    is_hidden_scored: only the hidden places count, as a masked model is trained.
+    Parameters
+    ----------
+    rate : float
+        Probability of a token, in [0, 1].
+    is_hidden_scored : bool, default=False
+        Whether the loss counts masked positions only, as in a masked language model.
     """
 
     def __init__(self, rate: float, is_hidden_scored: bool = False) -> None:
         self.rate, self.is_hidden_scored = rate, is_hidden_scored
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """The view with tokens hidden."""
+        """Encoder input with masked tokens."""
         view = _view(batch)
-        hidden = _drawn(view, self.rate, generator) & (view != PAD) & (view != END)
-        return Corrupted(view.masked_fill(hidden, MASK), hidden if self.is_hidden_scored else _present(batch.x))
+        masked = _drawn(view, self.rate, generator) & (view != PAD) & (view != END)
+        return Corrupted(view.masked_fill(masked, MASK), masked if self.is_hidden_scored else _present(batch.x))
 
 
 class HideAtoms:
-    """Each atom of a graph hidden with probability `rate`; its bonds stay."""
+    """Masks each atom of a graph with a probability; its bonds are kept.
+
+    Parameters
+    ----------
+    rate : float
+        Probability of an atom, in [0, 1].
+    """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """The view with atoms hidden; every place of what is rebuilt counts."""
+        """Encoder input with masked atoms."""
         view = _view(batch).clone()
         atoms = view[:, :, 0]
-        hidden = _drawn(atoms, self.rate, generator) & (atoms != PAD)
-        view[:, :, 0] = atoms.masked_fill(hidden, HIDDEN_ATOM)
+        masked = _drawn(atoms, self.rate, generator) & (atoms != PAD)
+        view[:, :, 0] = atoms.masked_fill(masked, HIDDEN_ATOM)
         return Corrupted(view, _present(batch.x))
 
 
 class HideNumbers:
-    """Each number replaced by `value` with probability `rate`: zero noise, and what a masked model of numbers reads."""
+    """Replaces each number by a constant with a probability.
+
+    Parameters
+    ----------
+    rate : float
+        Probability of a number, in [0, 1].
+    value : float, default=0
+        The constant.
+    is_hidden_scored : bool, default=False
+        Whether the loss counts replaced numbers only.
+    """
 
     def __init__(self, rate: float, value: float = 0.0, is_hidden_scored: bool = False) -> None:
         self.rate, self.value, self.is_hidden_scored = rate, value, is_hidden_scored
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """The view with numbers hidden."""
+        """Encoder input with replaced numbers."""
         view = _view(batch)
-        hidden = _drawn(view, self.rate, generator)
-        scored = hidden if self.is_hidden_scored else _present(batch.x)
-        return Corrupted(view.masked_fill(hidden, self.value), scored)
+        masked = _drawn(view, self.rate, generator)
+        scored = masked if self.is_hidden_scored else _present(batch.x)
+        return Corrupted(view.masked_fill(masked, self.value), scored)
 
 
 class FlipBits:
-    """Each bit turned over with probability `rate`."""
+    """Flips each bit with a probability.
+
+    Parameters
+    ----------
+    rate : float
+        Probability of a bit, in [0, 1].
+    """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """The view with bits flipped; every bit counts."""
+        """Encoder input with flipped bits."""
         view = _view(batch)
         return Corrupted(torch.where(_drawn(view, self.rate, generator), 1 - view, view), _present(batch.x))
 
 
 class AddNoise:
-    """Normal noise of a standard deviation `scale` added to each number."""
+    """Adds Gaussian noise to each number.
+
+    Parameters
+    ----------
+    scale : float
+        Standard deviation of the noise.
+    """
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """The view with noise added; every number counts."""
+        """Encoder input with noise."""
         view = _view(batch)
         noise = torch.randn(view.shape, generator=generator, device=view.device)
         return Corrupted(view + self.scale * noise, _present(batch.x))
@@ -92,7 +138,7 @@ def _view(batch: Batch) -> Tensor:
 
 
 def _present(x: Tensor) -> Tensor:
-    """Where x is rebuilt: every place of numbers, every token but PAD."""
+    """All positions of numbers; all positions of tokens but PAD."""
     return torch.ones_like(x, dtype=torch.bool) if x.is_floating_point() else x != PAD
 
 

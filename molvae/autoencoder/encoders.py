@@ -1,7 +1,7 @@
-"""Arrays to one hidden vector a molecule.
+"""Encoders: features to one hidden vector per molecule.
 
-Each encoder is two steps, `embed` and `read`, so that a penalty may ask how a small change of the embedding moves the
-code; `forward` is both at once, by the faster way where there is one.
+An encoder has two steps, `embed` and `read`, so that a regularizer can compute how a small change of the embedding
+changes the latent vector. `forward` does both, faster where that is possible.
 """
 
 import torch
@@ -14,11 +14,19 @@ from molvae.feature_spec import N_BONDS, PAD, FeatureSpec
 
 
 class MlpEncoder(nn.Module):
-    """Numbers (B, F) to (B, the last width): linear maps, a GELU after each; no width leaves them as they are."""
+    """Linear layers, each with a GELU, for rows of numbers; without widths the hidden vector is the row itself.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Kind and size of the encoder input.
+    widths : tuple of int
+        Width of each layer; the last one is `n_out`.
+    """
 
     def __init__(self, spec: FeatureSpec, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.layers = mlp((spec.width, *widths), is_last_bent=True)
+        self.layers = mlp((spec.width, *widths), ends_with_gelu=True)
         self.n_out = (spec.width, *widths)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,19 +34,30 @@ class MlpEncoder(nn.Module):
         return self.read(self.embed(x), x)
 
     def embed(self, x: Tensor) -> Tensor:
-        """The numbers themselves: (B, F)."""
+        """The rows themselves, (B, F)."""
         return x
 
     def read(self, embedded: Tensor, x: Tensor) -> Tensor:
-        """Hidden vectors (B, n_out) of embedded rows; x only says which they are."""
+        """Hidden vectors (B, n_out) of embedded rows; `x` is not used."""
         hidden: Tensor = self.layers(embedded)
         return hidden
 
 
 class GruEncoder(nn.Module):
-    """Tokens (B, L) to (B, n_heads * 2H): a bidirectional GRU, read by attention heads over all its states.
+    """A bidirectional GRU over tokens, pooled by attention over all its states.
 
-    Rows may be filled up with PAD: the answer does not depend on how much.
+    The result does not depend on padding.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Vocabulary size and length of the encoder input.
+    n_embedding : int
+        Length E of a token embedding.
+    n_hidden : int
+        Hidden units H per direction.
+    n_heads : int
+        Attention heads; `n_out` is ``n_heads * 2 * n_hidden``.
     """
 
     def __init__(self, spec: FeatureSpec, n_embedding: int, n_hidden: int, n_heads: int) -> None:
@@ -47,12 +66,12 @@ class GruEncoder(nn.Module):
         self.input = nn.Linear(n_embedding, 6 * n_hidden)
         self.forth = GatedRecurrence(n_hidden)
         self.back = GatedRecurrence(n_hidden)
-        self.heads = nn.Linear(2 * n_hidden, n_heads, bias=False)  # softmax over places ignores a bias
+        self.heads = nn.Linear(2 * n_hidden, n_heads, bias=False)  # softmax over positions ignores a bias
         self.n_heads, self.n_out = n_heads, n_heads * 2 * n_hidden
 
     def forward(self, x: Tensor) -> Tensor:
         """Hidden vectors (B, n_out) of token rows (B, L)."""
-        return self._states(self.embedding.weight, x, x)
+        return self._pool(self.embedding.weight, x, x)
 
     def embed(self, x: Tensor) -> Tensor:
         """Token embeddings (B, L, E)."""
@@ -60,38 +79,51 @@ class GruEncoder(nn.Module):
         return embedded
 
     def read(self, embedded: Tensor, x: Tensor) -> Tensor:
-        """Hidden vectors (B, n_out) of embedded tokens; x says where PAD is."""
-        each = torch.arange(x.numel(), device=x.device).view(x.shape)
-        return self._states(embedded.flatten(0, 1), each, x)
+        """Hidden vectors (B, n_out) of embedded tokens; `x` locates PAD."""
+        rows = torch.arange(x.numel(), device=x.device).view(x.shape)
+        return self._pool(embedded.flatten(0, 1), rows, x)
 
-    def _states(self, embeddings: Tensor, rows: Tensor, x: Tensor) -> Tensor:
-        """What the heads read of the states, from embeddings (N, E) and which of them stands where, (B, L)."""
+    def _pool(self, embeddings: Tensor, rows: Tensor, x: Tensor) -> Tensor:
+        """Pooled states (B, n_out), from embeddings (N, E) and the row of each token in them, (B, L)."""
         gates_forth, gates_back = self.input(embeddings).chunk(2, dim=1)  # (N, 3H)
-        turned = _reversed_places(x != PAD)  # (B, L)
+        backward = _reversed_positions(x != PAD)  # (B, L)
         start = gates_forth.new_zeros(len(x), self.forth.n_hidden)
         forth = self.forth(gates_forth, rows.t(), start).transpose(0, 1)  # (B, L, H)
-        back = self.back(gates_back, rows.gather(1, turned).t(), start).transpose(0, 1)  # (B, L, H), from the end
-        back_places = turned[:, :, None].expand(-1, -1, self.n_heads)
+        back = self.back(gates_back, rows.gather(1, backward).t(), start).transpose(0, 1)  # (B, L, H), from the end
+        back_positions = backward[:, :, None].expand(-1, -1, self.n_heads)
         weight_forth, weight_back = self.heads.weight.chunk(2, dim=1)
-        asked = linear(forth, weight_forth) + linear(back, weight_back).gather(1, back_places)  # (B, L, heads)
-        attention = asked.float().masked_fill((x == PAD)[:, :, None], -torch.inf).softmax(1).to(forth.dtype)
-        read_forth = torch.einsum("blk,blh->bkh", attention, forth)
-        read_back = torch.einsum("blk,blh->bkh", attention.gather(1, back_places), back)
-        return torch.cat([read_forth, read_back], dim=2).flatten(1)  # (B, heads * 2H)
+        logits = linear(forth, weight_forth) + linear(back, weight_back).gather(1, back_positions)  # (B, L, heads)
+        attention = logits.float().masked_fill((x == PAD)[:, :, None], -torch.inf).softmax(1).to(forth.dtype)
+        pooled_forth = torch.einsum("blk,blh->bkh", attention, forth)
+        pooled_back = torch.einsum("blk,blh->bkh", attention.gather(1, back_positions), back)
+        return torch.cat([pooled_forth, pooled_back], dim=2).flatten(1)  # (B, heads * 2H)
 
 
 class GraphEncoder(nn.Module):
-    """Graphs (B, L, 1 + 2K) to (B, n_heads * H): atoms tell their neighbours of themselves, then heads read them.
+    """A message-passing network over atoms and bonds, pooled by attention.
 
-    No answer depends on the order of atoms or bonds, nor on how far a graph is filled up.
+    The result does not depend on the order of atoms or bonds, nor on padding.
 
-    Source: message passing, Gilmer et al. 2017, arXiv 1704.01212.
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Number of atom ids and largest number of atoms.
+    n_hidden : int
+        Length H of an atom's state.
+    n_steps : int
+        Number of message-passing steps.
+    n_heads : int
+        Attention heads; `n_out` is ``n_heads * n_hidden``.
+
+    References
+    ----------
+    .. [1] Gilmer et al. 2017, arXiv 1704.01212.
     """
 
     def __init__(self, spec: FeatureSpec, n_hidden: int, n_steps: int, n_heads: int) -> None:
         super().__init__()
         self.atoms = nn.Embedding(spec.width, n_hidden)
-        self.steps = nn.ModuleList(_Exchange(n_hidden) for _ in range(n_steps))
+        self.steps = nn.ModuleList(_MessagePassing(n_hidden) for _ in range(n_steps))
         self.norm = nn.LayerNorm(n_hidden)
         self.heads = nn.Linear(n_hidden, n_heads, bias=False)
         self.n_out = n_heads * n_hidden
@@ -106,45 +138,45 @@ class GraphEncoder(nn.Module):
         return embedded
 
     def read(self, embedded: Tensor, x: Tensor) -> Tensor:
-        """Hidden vectors (B, n_out) of embedded atoms; x says who is bound to whom."""
+        """Hidden vectors (B, n_out) of embedded atoms; `x` gives the bonds and locates PAD."""
         absent = (x[:, :, 0] == PAD)[:, :, None]  # (B, L, 1)
-        n_bonds = int((x[:, :, 2::2] != 0).sum(2).max())  # no batch pays for bonds that none of its atoms has
+        n_bonds = int((x[:, :, 2::2] != 0).sum(2).max())  # columns that are empty in the whole batch are skipped
         bonds = x[:, :, 2 : 2 + 2 * n_bonds : 2]  # (B, L, K)
         first = torch.arange(len(x), device=x.device)[:, None, None] * x.shape[1]
-        neighbours = x[:, :, 1 : 1 + 2 * n_bonds : 2] + first  # (B, L, K), places in the whole batch
+        neighbors = x[:, :, 1 : 1 + 2 * n_bonds : 2] + first  # (B, L, K), indices into the batch
         states = embedded.masked_fill(absent, 0.0)
         for step in self.steps:
-            states = step(states, neighbours, bonds, absent)
+            states = step(states, neighbors, bonds, absent)
         states = self.norm(states)
         attention = self.heads(states).float().masked_fill(absent, -torch.inf).softmax(1)  # (B, L, heads)
         return torch.einsum("blk,blh->bkh", attention.to(states.dtype), states).flatten(1)  # (B, heads * H)
 
 
-class _Exchange(nn.Module):
-    """One step of message passing: what the neighbours say over their bonds, and the mean of the whole molecule."""
+class _MessagePassing(nn.Module):
+    """One message-passing step: messages of the neighbors over their bonds, and the mean state of the molecule."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(n_hidden)
-        self.say = nn.Linear(n_hidden, n_hidden)
+        self.message = nn.Linear(n_hidden, n_hidden)
         self.bond_scale = nn.Embedding(N_BONDS, n_hidden)
         self.bond_shift = nn.Embedding(N_BONDS, n_hidden)
-        self.hear = nn.Linear(3 * n_hidden, 2 * n_hidden)
-        self.change = nn.Linear(2 * n_hidden, n_hidden)
+        self.combine = nn.Linear(3 * n_hidden, 2 * n_hidden)
+        self.update = nn.Linear(2 * n_hidden, n_hidden)
 
-    def forward(self, states: Tensor, neighbours: Tensor, bonds: Tensor, absent: Tensor) -> Tensor:
-        """Atoms' states (B, L, H) after the step."""
-        seen = self.norm(states)
-        said = embedding(neighbours, self.say(seen).flatten(0, 1))  # (B, L, K, H)
-        said = silu(said * (1 + self.bond_scale(bonds)) + self.bond_shift(bonds))
-        heard = (said * (bonds != 0)[:, :, :, None]).sum(2)  # (B, L, H)
-        whole = (seen.masked_fill(absent, 0.0).sum(1) / (~absent).sum(1)).to(seen.dtype)  # (B, H)
-        change = self.change(silu(self.hear(torch.cat([seen, heard, whole[:, None].expand_as(seen)], dim=2))))
+    def forward(self, states: Tensor, neighbors: Tensor, bonds: Tensor, absent: Tensor) -> Tensor:
+        """States of the atoms (B, L, H) after the step."""
+        normed = self.norm(states)
+        messages = embedding(neighbors, self.message(normed).flatten(0, 1))  # (B, L, K, H)
+        messages = silu(messages * (1 + self.bond_scale(bonds)) + self.bond_shift(bonds))
+        received = (messages * (bonds != 0)[:, :, :, None]).sum(2)  # (B, L, H)
+        mean = (normed.masked_fill(absent, 0.0).sum(1) / (~absent).sum(1)).to(normed.dtype)  # (B, H)
+        change = self.update(silu(self.combine(torch.cat([normed, received, mean[:, None].expand_as(normed)], dim=2))))
         return (states + change).masked_fill(absent, 0.0)
 
 
-def _reversed_places(present: Tensor) -> Tensor:
-    """For each row the places of its tokens from last to first, then PAD's places as they are: (B, L) int64."""
-    places = torch.arange(present.shape[1], device=present.device).expand_as(present)
+def _reversed_positions(present: Tensor) -> Tensor:
+    """Positions of the tokens of each row from last to first, then those of PAD unchanged: (B, L) int64."""
+    positions = torch.arange(present.shape[1], device=present.device).expand_as(present)
     length = present.sum(1, keepdim=True)
-    return torch.where(present, length - 1 - places, places)
+    return torch.where(present, length - 1 - positions, positions)

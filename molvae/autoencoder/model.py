@@ -17,14 +17,35 @@ from molvae.feature_spec import MASK, PAD, FeatureSpec
 
 
 class Autoencoder(nn.Module):
-    """Molecules to points and back.
+    """Features to latent vectors and back.
 
-    `forward` is stochastic (it corrupts and samples, from the generator it is given); `encode` and greedy `decode` are
-    not. No part asks whether it is in training.
+    `forward` is stochastic: it corrupts and samples with the given generator. `encode` and greedy `decode` are
+    deterministic. No part depends on `self.training`.
 
-    spec: of what is rebuilt.
-    noised_share: of a batch, whose points are decoded noised, too.
-    token_dropout: the share of the tokens before that the decoder does not see when it reads a point without noise.
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Kind and size of the decoder output.
+    corruption : callable
+        Corrupts the encoder input.
+    encoder : Encoder
+        Features to hidden vectors.
+    bottleneck : Bottleneck
+        Hidden vectors to latent vectors.
+    decoder : Decoder
+        Latent vectors to features.
+    regularizers : mapping of str to callable
+        Terms of the loss besides the reconstruction, by name.
+    property_head : PropertyHead, optional
+        Predicts properties; None: the model learns none.
+    is_noise_conditioned : bool
+        Whether the decoder is also trained on latent vectors with noise.
+    noise_draws : int, default=1
+        A noise level is the mean of this number of uniform draws.
+    noised_share : float, default=1
+        Fraction of a batch that is also decoded with noise.
+    token_dropout : float, default=0
+        Fraction of the previous tokens that are masked when the decoder reads a latent vector without noise.
     """
 
     encoder: Encoder
@@ -59,106 +80,129 @@ class Autoencoder(nn.Module):
         self.token_dropout = token_dropout
 
     def forward(self, batch: Batch, generator: Generator | None = None) -> Trace:
-        """The stochastic path: corrupt, encode, sample, decode; and decode a noised point where noise is told."""
+        """The trace of a batch: corrupt, encode, sample, decode, and decode with noise if noise-conditioned."""
         corrupted = self.corruption(batch, generator)
         latent = self.bottleneck(self.encoder(corrupted.view), generator)
         exact = torch.zeros(len(batch.x), device=latent.sample.device)
-        told = self._thinned(batch.x, generator)
+        previous = self._drop_tokens(batch.x, generator)
         if not self.is_noise_conditioned:
-            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, told), generator=generator)
+            return Trace(batch, corrupted, latent, self.decoder(latent.sample, exact, previous), generator=generator)
         rows = self._noised_rows(len(exact), exact.device, generator)
         sample, x = (t if rows is None else t.index_select(0, rows) for t in (latent.sample, batch.x))
         level = torch.rand((self.noise_draws, len(x)), generator=generator, device=exact.device).mean(0)
-        points = torch.cat([latent.sample, noised(sample, level, generator)])
-        outputs = self.decoder(points, torch.cat([exact, level]), torch.cat([told, x]))
+        z = torch.cat([latent.sample, noised(sample, level, generator)])
+        outputs = self.decoder(z, torch.cat([exact, level]), torch.cat([previous, x]))
         output, noised_output = outputs.split([len(exact), len(x)])
         return Trace(batch, corrupted, latent, output, noised_output, rows, generator)
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Of what `terms` answers, in its order."""
-        told = ("noised_reconstruction",) if self.is_noise_conditioned else ()
-        read = ("properties",) if self.property_head is not None else ()
-        return ("reconstruction", *told, *self.regularizers, *read)
+        """Names of the terms that `terms` returns, in order."""
+        noised_name = ("noised_reconstruction",) if self.is_noise_conditioned else ()
+        property_name = ("properties",) if self.property_head is not None else ()
+        return ("reconstruction", *noised_name, *self.regularizers, *property_name)
 
     def terms(self, trace: Trace) -> dict[str, Tensor]:
-        """Name -> (B,), unweighted, in nats; weights belong to the trainer.
+        """Terms of the loss of one forward pass.
 
-        The noised reconstruction of rows that were not noised is 0, and the others' weighs the more: its mean is right.
+        Parameters
+        ----------
+        trace : Trace
+            The result of `forward`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Each (B,), unweighted, in nats; the trainer applies the weights. `noised_reconstruction` is 0 for rows that
+            were not decoded with noise, and scaled so that its mean is that of the others.
         """
         x, scored = trace.batch.x, trace.corrupted.scored
         nats = RECONSTRUCTIONS[self.spec.kind]
         terms = {"reconstruction": nats(trace.output, x, scored)}
         if trace.noised_output is not None:
-            terms["noised_reconstruction"] = _of_rows(nats, trace.noised_output, x, scored, trace.noised_rows)
+            terms["noised_reconstruction"] = _nats_of_rows(nats, trace.noised_output, x, scored, trace.noised_rows)
         terms |= {name: regularizer(self, trace) for name, regularizer in self.regularizers.items()}
         if self.property_head is not None:
             terms["properties"] = self.property_head.nats(trace.latent, trace.batch.y)
         return terms
 
     def _noised_rows(self, n: int, device: torch.device, generator: Generator | None) -> Tensor | None:
-        """Which rows of a batch are decoded noised, too; None: all."""
+        """Rows of a batch that are also decoded with noise; None: all."""
         if self.noised_share == 1:
             return None
         drawn = torch.rand(n, generator=generator, device=device).argsort()
         return drawn[: max(1, round(self.noised_share * n))]
 
-    def _thinned(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """Tokens (B, L) as the decoder is told them: some hidden, so that it must ask the point."""
+    def _drop_tokens(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Tokens (B, L), some of them masked, so that the decoder depends more on the latent vector."""
         if not self.token_dropout or self.spec.kind != "tokens":
             return x
-        hidden = torch.rand(x.shape, generator=generator, device=x.device) < self.token_dropout
-        return x.masked_fill(hidden & (x != PAD), MASK)
+        masked = torch.rand(x.shape, generator=generator, device=x.device) < self.token_dropout
+        return x.masked_fill(masked & (x != PAD), MASK)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (B, D), deterministic, of features as the encoder reads them."""
+        """Latent vectors (B, D), deterministic, of encoder input."""
         return self.bottleneck.encode(self._hidden(x))
 
     def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):
-            alone = len(x) == 1  # a single row is multiplied by other routines, which round otherwise
+            alone = len(x) == 1  # other kernels multiply a single row, with other rounding
             hidden = self.encoder(torch.cat([x, x]) if alone else x)
         return hidden[: len(x)].float()
 
     def decode(
         self, z: Tensor, noise: float = 0.0, temperature: float = 0.0, generator: Generator | None = None
     ) -> Tensor:
-        """Features of points (B, D); greedy and exact unless asked.
+        """Features of latent vectors, greedy and without noise by default.
 
-        noise: the level in [0, 1] at which the points are noised before they are read, and which the decoder is told.
+        Parameters
+        ----------
+        z : Tensor of shape (B, D)
+            Latent vectors.
+        noise : float, default=0
+            Noise level in [0, 1]: how much noise is added to the latent vectors, and the decoder's noise input.
+        temperature : float, default=0
+            0 takes the most probable features; above 0 they are drawn at random.
+        generator : Generator, optional
+            Source of the random draws.
+
+        Returns
+        -------
+        Tensor
+            Token rows (B, L) int64, or numbers (B, F).
         """
         level = torch.full((len(z),), noise, device=z.device)
-        points = noised(z, level, generator) if noise else z
+        noised_z = noised(z, level, generator) if noise else z
         with self._fast(z.device):
-            return self.decoder.generate(points, level, temperature, generator)
+            return self.decoder.generate(noised_z, level, temperature, generator)
 
     def decode_beams(self, z: Tensor, beam_size: int) -> Tensor:
-        """The most probable token rows (B, beam_size, L) of points (B, D), the best first."""
+        """The most probable token rows (B, beam_size, L) of latent vectors (B, D), most probable first."""
         with self._fast(z.device):
             return self.token_decoder.beam_search(z, torch.zeros(len(z), device=z.device), beam_size)
 
     @property
     def token_decoder(self) -> TokenDecoder:
-        """The decoder, where it generates token by token.
+        """The decoder, if it generates token by token.
 
         Raises
         ------
         InputError
-            It outputs fingerprints or other numbers.
+            The decoder outputs numbers.
         """
         if not isinstance(self.decoder, TokenDecoder):
             raise InputError(f"this model outputs {self.spec.kind}; expected a model that outputs tokens")
         return self.decoder
 
     def _fast(self, device: torch.device) -> AbstractContextManager:
-        """As training computes, where texts are written; rows of numbers keep all their digits."""
+        """The precision of training for tokens, float32 for rows of numbers."""
         return autocast(device, None if self.spec.kind == "tokens" else False)
 
 
-def _of_rows(nats: Nats, output: Tensor, x: Tensor, scored: Tensor, rows: Tensor | None) -> Tensor:
-    """The nats (B,) of an output of some rows of a batch, weighed so that the mean over all is theirs."""
+def _nats_of_rows(nats: Nats, output: Tensor, x: Tensor, scored: Tensor, rows: Tensor | None) -> Tensor:
+    """Nats (B,) of an output of some rows, 0 for the others, scaled so that the mean over the batch is theirs."""
     if rows is None:
         return nats(output, x, scored)
-    found = nats(output, x[rows], scored[rows]) * (len(x) / len(rows))
-    return found.new_zeros(len(x)).index_copy(0, rows, found)
+    scaled = nats(output, x[rows], scored[rows]) * (len(x) / len(rows))
+    return scaled.new_zeros(len(x)).index_copy(0, rows, scaled)

@@ -1,5 +1,6 @@
-"""The family on one page: a recipe is a row of a table, and build() composes its parts."""
+"""The autoencoder family: a recipe is a row of RECIPES, and build() composes its parts."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeVar
@@ -29,32 +30,72 @@ _Part = TypeVar("_Part")
 
 
 class GruEncoderSettings(Settings):
-    """A bidirectional GRU over token embeddings, read by attention heads."""
+    """A bidirectional GRU over token embeddings, pooled by attention.
+
+    Parameters
+    ----------
+    kind : {"gru"}
+        Name of the encoder.
+    embedding : int, default=256
+        Length of a token embedding.
+    hidden : int, default=320
+        Hidden units per direction.
+    heads : int, default=4
+        Attention heads.
+    """
 
     kind: Literal["gru"] = "gru"
     embedding: int = Field(256, ge=1)
-    hidden: int = Field(320, ge=1, description="units in each direction")
+    hidden: int = Field(320, ge=1, description="hidden units per direction")
     heads: int = Field(4, ge=1)
 
 
 class GraphEncoderSettings(Settings):
-    """Message passing over a molecule's atoms and bonds, read by attention heads."""
+    """A message-passing network over atoms and bonds, pooled by attention.
+
+    Parameters
+    ----------
+    kind : {"graph"}
+        Name of the encoder.
+    hidden : int, default=192
+        Length of an atom's state.
+    message_passing_steps : int, default=4
+        Number of message-passing steps.
+    heads : int, default=4
+        Attention heads.
+    """
 
     kind: Literal["graph"] = "graph"
-    hidden: int = Field(192, ge=1, description="numbers an atom")
+    hidden: int = Field(192, ge=1, description="length of an atom's state")
     message_passing_steps: int = Field(4, ge=1, description="number of message-passing steps")
     heads: int = Field(4, ge=1)
 
 
 class GruDecoderSettings(Settings):
-    """A GRU that writes token by token."""
+    """A GRU that generates token by token.
+
+    Parameters
+    ----------
+    kind : {"gru"}
+        Name of the decoder.
+    hidden : int, default=512
+        Hidden units.
+    """
 
     kind: Literal["gru"] = "gru"
     hidden: int = Field(512, ge=1)
 
 
 class MlpSettings(Settings):
-    """Layers for rows of numbers; widths from the input's side to the code's, None for a halving stack."""
+    """Linear layers with a nonlinearity, for rows of numbers.
+
+    Parameters
+    ----------
+    kind : {"mlp"}
+        Name of the encoder or decoder.
+    widths : tuple of int, optional
+        Width of each layer, from the features to the latent vector; None: powers of two, each half of the one before.
+    """
 
     kind: Literal["mlp"] = "mlp"
     widths: tuple[Annotated[int, Field(ge=1)], ...] | None = None
@@ -62,13 +103,24 @@ class MlpSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe:
-    """One member of the family: which parts are composed.
+    """One member of the family: the parts that it is composed of.
 
-    is_linear: neither encoder nor decoder bends anything.
-    corrupts: whether the encoder reads a damaged view; scores_hidden: whether only what it could not see counts.
-    bottleneck: a name of BOTTLENECKS; regularizers: names of REGULARIZERS.
-    noise_conditioned: whether the decoder also learns from noised points, told how noisy they are.
-    predicts_properties: whether a linear head reads properties off the points, where there are labels.
+    Parameters
+    ----------
+    is_linear : bool, default=False
+        Whether encoder and decoder are linear maps.
+    corrupts : bool, default=False
+        Whether the encoder input is corrupted.
+    scores_hidden : bool, default=False
+        Whether the reconstruction loss counts masked positions only.
+    bottleneck : str, default="linear"
+        A name of BOTTLENECKS.
+    regularizers : tuple of str, default=()
+        Names of REGULARIZERS.
+    noise_conditioned : bool, default=False
+        Whether the decoder is also trained on latent vectors with noise, with the noise level as an input.
+    predicts_properties : bool, default=False
+        Whether a linear head predicts properties from the latent vectors, if there are labels.
     """
 
     is_linear: bool = False
@@ -81,7 +133,13 @@ class Recipe:
 
 
 class Changes(Settings):
-    """What a mixture has otherwise than its recipe; see Recipe. None leaves the recipe's."""
+    """Changes to a recipe; None keeps the value of the recipe.
+
+    Parameters
+    ----------
+    corrupts, scores_hidden, bottleneck, regularizers, noise_conditioned, predicts_properties : optional
+        See `Recipe`.
+    """
 
     corrupts: bool | None = None
     scores_hidden: bool | None = None
@@ -92,13 +150,40 @@ class Changes(Settings):
 
 
 class ModelSettings(Settings):
-    """A recipe, what is changed in it, and the sizes of its parts.
+    """A recipe, changes to it, and the sizes of its parts.
 
-    encoder, decoder: None takes the one that fits: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
-    noise_draws: where a decoder is told its noise; 1: all levels in [0, 1] alike often, 2 and more: oftener near 0.5.
-    noised_share: the part of a batch that is decoded from noised points, too; less is faster.
-    corruption: None takes the one that fits: tokens and atoms are masked, bits flipped, numbers get normal noise.
-    corruption_level: share of tokens, atoms, bits or numbers that are damaged; of normal noise the standard deviation.
+    Parameters
+    ----------
+    recipe : str, default="molecular"
+        A name of RECIPES.
+    n_latent : int, default=64
+        Latent dimensions.
+    encoder : GruEncoderSettings, MlpSettings or GraphEncoderSettings, optional
+        None: the one for the encoder input: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
+    decoder : GruDecoderSettings or MlpSettings, optional
+        None: the one for the decoder output: "gru" for tokens, "mlp" for numbers.
+    changes : Changes
+        Changes to the recipe.
+    corruption : {"mask", "flip", "zero", "gaussian"}, optional
+        None: the one for the encoder input: tokens and atoms are masked, bits flipped, counts set to zero, other
+        numbers get Gaussian noise.
+    corruption_level : float, default=0.15
+        Fraction of tokens, atoms, bits or numbers that are corrupted; the standard deviation of Gaussian noise.
+    noise_draws : int, default=1
+        Of a noise-conditioned decoder: the noise level is the mean of this number of uniform draws. 1: levels are
+        uniform in [0, 1]; more: they concentrate near 0.5.
+    noised_share : float, default=1
+        Fraction of a batch that is also decoded with noise; less is faster.
+    token_dropout : float, default=0
+        Fraction of the previous tokens that are masked when a decoder reads a latent vector without noise.
+    free_nats : float, default=0
+        Least KL divergence of a latent dimension, in nats ("free bits").
+    active_rate : float, default=0.05
+        Target activity of a unit, for `kl_to_rate`.
+    k : int, default=8
+        Active units per molecule, for the bottleneck "topk".
+    contraction_step : float, default=0.01
+        Step of `contraction`, relative to the size of the embedding.
     """
 
     recipe: str = "molecular"
@@ -108,13 +193,13 @@ class ModelSettings(Settings):
     changes: Changes = Changes()
     corruption: Literal["mask", "flip", "zero", "gaussian"] | None = None
     corruption_level: float = Field(0.15, ge=0)
-    noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of so many uniform draws")
-    noised_share: float = Field(1.0, gt=0, le=1, description="share of a batch that is decoded noised, too")
-    token_dropout: float = Field(0.0, ge=0, lt=1, description="share of the tokens before that a decoder is not told")
-    free_nats: float = Field(0.0, ge=0, description="least cost of a latent dimension, in nats")
+    noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of this number of uniform draws")
+    noised_share: float = Field(1.0, gt=0, le=1, description="fraction of a batch that is also decoded with noise")
+    token_dropout: float = Field(0.0, ge=0, lt=1, description="fraction of the previous tokens that are masked")
+    free_nats: float = Field(0.0, ge=0, description="least KL divergence of a latent dimension, in nats")
     active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
-    k: int = Field(8, ge=1, description="units that speak for a molecule, for the top-k bottleneck")
-    contraction_step: float = Field(1e-2, gt=0, description="relative to the embedding's size")
+    k: int = Field(8, ge=1, description="active units per molecule, for the top-k bottleneck")
+    contraction_step: float = Field(1e-2, gt=0, description="relative to the size of the embedding")
 
 
 def build(
@@ -126,28 +211,45 @@ def build(
 ) -> Autoencoder:
     """The model of a recipe, with random weights.
 
-    spec: of what is rebuilt; view: of what the encoder reads, where that is something else.
-    n_properties, n_bits: labels a molecule, and bits of its fingerprint. The property head is left out where there are
-        no labels, and the term `similarity` where there are no bits.
+    Parameters
+    ----------
+    settings : ModelSettings
+        Recipe, changes and sizes.
+    spec : FeatureSpec
+        Kind and size of the decoder output.
+    n_properties : int, default=0
+        Labels per molecule; 0: no property head.
+    view : FeatureSpec, optional
+        Kind and size of the encoder input, where it differs.
+    n_bits : int, default=0
+        Length of the molecules' fingerprints; 0: no term `similarity`.
 
-    Raises:
-        InputError: no such recipe or part, or parts that cannot be put together.
+    Returns
+    -------
+    Autoencoder
+        The model.
+
+    Raises
+    ------
+    InputError
+        The recipe or a part is unknown, or the parts cannot be combined.
     """
     recipe = _recipe(settings)
-    seen = view or spec
+    encoder_spec = view or spec
     if spec.kind == "graph":
-        raise InputError("a graph is read, not written; rebuild tokens, bits or counts from it")
+        raise InputError("a decoder cannot output graphs; expected tokens, bits, counts or an array")
     if recipe.scores_hidden and view is not None:
-        raise InputError("scores_hidden: hidden places can only be scored where the encoder reads what is rebuilt")
-    if recipe.is_linear and {"tokens", "graph"} & {seen.kind, spec.kind}:
+        raise InputError("scores_hidden: needs the same encoder input and decoder output, got different ones")
+    if recipe.is_linear and {"tokens", "graph"} & {encoder_spec.kind, spec.kind}:
         raise InputError(
-            f"recipe {settings.recipe!r}: a linear map reads and writes numbers, not tokens or graphs; use 'plain'"
+            f"recipe {settings.recipe!r}: a linear map needs numbers, got {encoder_spec.kind} and {spec.kind}; "
+            "use recipe 'plain'"
         )
     names = [name for name in recipe.regularizers if name != "similarity" or n_bits]
-    encoder = _encoder(settings, recipe, seen)
+    encoder = _encoder(settings, recipe, encoder_spec)
     return Autoencoder(
         spec=spec,
-        corruption=_corruption(settings, recipe, seen.kind),
+        corruption=_corruption(settings, recipe, encoder_spec.kind),
         encoder=encoder,
         bottleneck=_named(BOTTLENECKS, recipe.bottleneck, "bottleneck")(encoder.n_out, settings),
         decoder=_decoder(settings, recipe, spec),
@@ -170,19 +272,19 @@ def _recipe(settings: ModelSettings) -> Recipe:
     if "kl_to_rate" in recipe.regularizers and recipe.bottleneck != "sigmoid":
         raise InputError(f"regularizer 'kl_to_rate': needs the sigmoid bottleneck, got {recipe.bottleneck!r}")
     if recipe.bottleneck == "topk" and settings.k > settings.n_latent:
-        raise InputError(f"k {settings.k}: more than the {settings.n_latent} units of n_latent")
+        raise InputError(f"k {settings.k}: expected at most n_latent, which is {settings.n_latent}")
     return recipe
 
 
 def _encoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Encoder:
-    sizes = settings.encoder or _ENCODERS[_FITTING[spec.kind]]()
+    sizes = settings.encoder or _ENCODERS[_DEFAULT_KIND[spec.kind]]()
     if isinstance(sizes, GruEncoderSettings) and spec.kind == "tokens":
         return GruEncoder(spec, sizes.embedding, sizes.hidden, sizes.heads)
     if isinstance(sizes, GraphEncoderSettings) and spec.kind == "graph":
         return GraphEncoder(spec, sizes.hidden, sizes.message_passing_steps, sizes.heads)
     if isinstance(sizes, MlpSettings) and spec.kind in _NUMBERS:
         return MlpEncoder(spec, _widths(sizes, recipe, spec, settings.n_latent))
-    raise InputError(f"encoder {sizes.kind!r}: cannot read {spec.kind}; {_FITTING[spec.kind]!r} can")
+    raise InputError(f"encoder {sizes.kind!r}: cannot read {spec.kind}; use {_DEFAULT_KIND[spec.kind]!r}")
 
 
 def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Decoder:
@@ -192,13 +294,13 @@ def _decoder(settings: ModelSettings, recipe: Recipe, spec: FeatureSpec) -> Deco
     if isinstance(sizes, MlpSettings) and spec.kind != "tokens":
         widths = _widths(sizes, recipe, spec, settings.n_latent)[::-1]
         return MlpDecoder(spec, settings.n_latent, widths, recipe.noise_conditioned)
-    raise InputError(f"decoder {sizes.kind!r}: cannot write {spec.kind}; {_FITTING[spec.kind]!r} can")
+    raise InputError(f"decoder {sizes.kind!r}: cannot output {spec.kind}; use {_DEFAULT_KIND[spec.kind]!r}")
 
 
 def _widths(sizes: MlpSettings, recipe: Recipe, spec: FeatureSpec, n_latent: int) -> tuple[int, ...]:
     if recipe.is_linear:
         if sizes.widths:
-            raise InputError(f"widths {list(sizes.widths)}: the linear recipe has no layers between input and code")
+            raise InputError(f"widths {list(sizes.widths)}: the linear recipe has no hidden layers; remove widths")
         return ()
     return halving_widths(spec.width, n_latent) if sizes.widths is None else sizes.widths
 
@@ -206,32 +308,42 @@ def _widths(sizes: MlpSettings, recipe: Recipe, spec: FeatureSpec, n_latent: int
 def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corruption:
     if not recipe.corrupts:
         return corruption.keep
-    level, hides = settings.corruption_level, recipe.scores_hidden
-    default = "zero" if hides and kind in _NUMBERS else _DAMAGE[kind]
+    level, masked_only = settings.corruption_level, recipe.scores_hidden
+    default = "zero" if masked_only and kind in _NUMBERS else _DEFAULT_CORRUPTION[kind]
     name = settings.corruption or default
-    fitting = {"mask": ("tokens", "graph"), "flip": ("bits",), "zero": _NUMBERS, "gaussian": ("array",)}
-    if kind not in fitting[name]:
-        raise InputError(f"corruption {name!r}: not for {kind}; {default!r} is")
+    kinds = {"mask": ("tokens", "graph"), "flip": ("bits",), "zero": _NUMBERS, "gaussian": ("array",)}
+    if kind not in kinds[name]:
+        raise InputError(f"corruption {name!r}: not applicable to {kind}; use {default!r}")
     if name != "gaussian" and level > 1:
-        raise InputError(f"corruption_level {level}: a share, at most 1, for {name!r}")
-    if hides and name not in ("mask", "zero"):
-        raise InputError(f"corruption {name!r}: hides nothing that could be scored; {default!r} does")
+        raise InputError(f"corruption_level {level}: expected at most 1, a fraction, for {name!r}")
+    if masked_only and name not in ("mask", "zero"):
+        raise InputError(
+            f"corruption {name!r}: masks nothing, but scores_hidden counts masked positions only; use {default!r}"
+        )
     if name == "mask":
-        return corruption.HideAtoms(level) if kind == "graph" else corruption.MaskTokens(level, hides)
+        return corruption.HideAtoms(level) if kind == "graph" else corruption.MaskTokens(level, masked_only)
     if name == "zero":
-        return corruption.HideNumbers(level, 0.5 if hides and kind == "bits" else 0.0, hides)
+        return corruption.HideNumbers(level, 0.5 if masked_only and kind == "bits" else 0.0, masked_only)
     return corruption.FlipBits(level) if name == "flip" else corruption.AddNoise(level)
 
 
 def _named(table: Mapping[str, _Part], name: str, what: str) -> _Part:
     if name not in table:
-        raise InputError(f"{what} {name!r}: expected one of {', '.join(table)}")
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"{what} {name!r}: unknown; {hint}expected one of {', '.join(table)}")
     return table[name]
 
 
 _NUMBERS: tuple[Kind, ...] = ("array", "bits", "counts")
-_DAMAGE: dict[Kind, str] = {"tokens": "mask", "bits": "flip", "counts": "zero", "array": "gaussian", "graph": "mask"}
-_FITTING: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp", "graph": "graph"}
+_DEFAULT_CORRUPTION: dict[Kind, str] = {
+    "tokens": "mask",
+    "bits": "flip",
+    "counts": "zero",
+    "array": "gaussian",
+    "graph": "mask",
+}
+_DEFAULT_KIND: dict[Kind, str] = {"tokens": "gru", "bits": "mlp", "counts": "mlp", "array": "mlp", "graph": "graph"}
 _ENCODERS = {"gru": GruEncoderSettings, "mlp": MlpSettings, "graph": GraphEncoderSettings}
 
 BOTTLENECKS: dict[str, Callable[[int, ModelSettings], Bottleneck]] = {

@@ -1,4 +1,4 @@
-"""The only reconstruction losses, in nats a molecule: what a decoder's output says against what was there."""
+"""The reconstruction losses, in nats per molecule."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +12,32 @@ from molvae.feature_spec import Kind
 
 
 def token_nats(logits: Tensor, x: Tensor, scored: Tensor) -> Tensor:
-    """Negative log-likelihood (B,) of the scored tokens x (B, L) under logits (B, L, V), summed over places."""
+    """Negative log-likelihood of tokens, summed over positions.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, L, V)
+        Decoder output.
+    x : Tensor of int64, shape (B, L)
+        True tokens.
+    scored : Tensor of bool, shape (B, L)
+        Positions that count.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Nats per molecule.
+    """
     nats: Tensor = _TokenNats.apply(logits, x)
     return (nats * scored).sum(1)
 
 
 class _TokenNats(torch.autograd.Function):
-    """Cross entropy (B, L), float32 at least, of tokens under logits of any precision.
+    """Cross entropy (B, L), float32 or wider, of tokens under logits of any precision.
 
-    On a processor place by place, whose numbers stay in its cache: torch's own loss writes all places in float32,
-    several times over. Probabilities are kept for the way back, in the logits' precision. Second derivatives are
-    refused.
+    On a CPU it goes position by position, so that the numbers stay in the cache: torch's loss writes all positions in
+    float32, several times. The backward pass uses probabilities in the precision of the logits. Second derivatives
+    raise an error.
     """
 
     @staticmethod
@@ -33,7 +48,7 @@ class _TokenNats(torch.autograd.Function):
         at_once = 1 if logits.device.type == "cpu" else max(1, x.shape[1])
         for begin in range(0, x.shape[1], at_once):
             part = slice(begin, begin + at_once)
-            log_probability = logits[:, part].transpose(0, 1).to(wide).log_softmax(2)  # (places, B, V)
+            log_probability = logits[:, part].transpose(0, 1).to(wide).log_softmax(2)  # (positions, B, V)
             nats[:, part] = -log_probability.gather(2, x[:, part].t()[:, :, None])[:, :, 0].t()
             probability[part] = log_probability.exp_()
         ctx.save_for_backward(probability, x)
@@ -44,28 +59,73 @@ class _TokenNats(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         probability, x = ctx.saved_tensors
         share = grad.t()[:, :, None].to(probability.dtype)  # (L, B, 1)
-        answer = probability * share
-        answer.scatter_add_(2, x.t()[:, :, None], -share)
-        return answer.transpose(0, 1), None
+        grad_logits = probability * share
+        grad_logits.scatter_add_(2, x.t()[:, :, None], -share)
+        return grad_logits.transpose(0, 1), None
 
 
 def bit_nats(logits: Tensor, x: Tensor, scored: Tensor) -> Tensor:
-    """Negative log-likelihood (B,) of the scored bits x (B, F) under logits (B, F), Bernoulli, summed."""
+    """Bernoulli negative log-likelihood of bits, summed.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, F)
+        Decoder output.
+    x : Tensor of shape (B, F)
+        True bits.
+    scored : Tensor of bool, shape (B, F)
+        Positions that count.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Nats per molecule.
+    """
     return (binary_cross_entropy_with_logits(logits.float(), x, reduction="none") * scored).sum(1)
 
 
 def count_nats(log_rates: Tensor, x: Tensor, scored: Tensor) -> Tensor:
-    """Negative log-likelihood (B,) of the scored counts x (B, F) under log rates, Poisson, summed; log x! left out."""
+    """Poisson negative log-likelihood of counts, summed; without the constant log x!.
+
+    Parameters
+    ----------
+    log_rates : Tensor of shape (B, F)
+        Decoder output.
+    x : Tensor of shape (B, F)
+        True counts.
+    scored : Tensor of bool, shape (B, F)
+        Positions that count.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Nats per molecule.
+    """
     return (poisson_nll_loss(log_rates.float(), x, log_input=True, reduction="none") * scored).sum(1)
 
 
 def number_nats(output: Tensor, x: Tensor, scored: Tensor) -> Tensor:
-    """Half the squared error (B,) of the scored numbers, summed: a unit normal's nats, but for a constant."""
+    """Half the squared error of numbers, summed: the nats of a normal distribution of variance 1, without the constant.
+
+    Parameters
+    ----------
+    output : Tensor of shape (B, F)
+        Decoder output.
+    x : Tensor of shape (B, F)
+        True numbers.
+    scored : Tensor of bool, shape (B, F)
+        Positions that count.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Nats per molecule.
+    """
     return 0.5 * ((output.float() - x).square() * scored).sum(1)
 
 
 Nats = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From a decoder's output, what was there, and which places count, to one number a molecule."""
+"""From the decoder output, the truth and the positions that count to one number per molecule, (B,)."""
 
 RECONSTRUCTIONS: dict[Kind, Nats] = {
     "tokens": token_nats,

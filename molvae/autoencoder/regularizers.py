@@ -1,4 +1,4 @@
-"""What is asked of the points besides that molecules come back; each answer is (B,), unweighted, in nats."""
+"""Terms of the loss besides the reconstruction: one number per molecule, (B,), unweighted, in nats."""
 
 import math
 from collections.abc import Callable
@@ -14,24 +14,47 @@ if TYPE_CHECKING:
     from molvae.autoencoder.model import Autoencoder
 
 Regularizer = Callable[["Autoencoder", Trace], Tensor]
-"""From the model and what it made of a batch to one number a molecule."""
+"""From the model and the trace of a batch to one number per molecule, (B,)."""
 
 
 def kl_to_standard_normal(latent: Latent) -> Tensor:
-    """Kullback-Leibler divergence (B, D) of each dimension's N(code, exp(logvar)) from N(0, 1), in nats.
+    """Kullback-Leibler divergence of N(z, exp(logvar)) from N(0, 1), per dimension.
 
-    Source: Kingma and Welling 2014, arXiv 1312.6114, appendix B.
+    Parameters
+    ----------
+    latent : Latent
+        Latent vectors of a Gaussian bottleneck.
+
+    Returns
+    -------
+    Tensor of shape (B, D)
+        Nats.
+
+    Raises
+    ------
+    ValueError
+        The bottleneck has no variance.
+
+    References
+    ----------
+    .. [1] Kingma and Welling 2014, arXiv 1312.6114, appendix B.
     """
     if latent.logvar is None:
-        raise ValueError("a KL divergence needs a gaussian bottleneck")
+        raise ValueError("the KL divergence needs a gaussian bottleneck")
     return 0.5 * (latent.z.square() + latent.logvar.exp() - 1 - latent.logvar)
 
 
 class Kl:
-    """The divergence from the standard normal, summed over dimensions: how much a point says of its molecule, at most.
+    """KL divergence from the standard normal distribution, summed over dimensions.
 
-    free_nats: a dimension costs at least so much, so that none gains by falling silent (Kingma et al. 2016,
-        arXiv 1606.04934); 0 is the plain divergence.
+    Parameters
+    ----------
+    free_nats : float, default=0
+        Least cost of a dimension ("free bits"): a dimension that collapses to the prior gains nothing [1]_.
+
+    References
+    ----------
+    .. [1] Kingma et al. 2016, arXiv 1606.04934.
     """
 
     def __init__(self, free_nats: float = 0.0) -> None:
@@ -43,21 +66,41 @@ class Kl:
 
 
 def l1(model: "Autoencoder", trace: Trace) -> Tensor:
-    """The sum of a code's magnitudes: most of its numbers become small."""
+    """L1 norm of the latent vectors.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        Not used.
+    trace : Trace
+        The forward pass.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        The term.
+    """
     return trace.latent.z.abs().sum(1)
 
 
 class KlToRate:
-    """How far each unit's mean over the batch is from a target rate, for codes in (0, 1).
+    """Bernoulli divergence KL(rate || mean activity) of each unit over the batch, summed; for units in (0, 1).
 
-    Source: Ng 2011, CS294A lecture notes, Sparse autoencoder; Bernoulli divergence KL(rate || mean activity), summed.
+    Parameters
+    ----------
+    rate : float
+        Target activity of a unit, in (0, 1).
+
+    References
+    ----------
+    .. [1] Ng 2011, CS294A lecture notes, Sparse autoencoder.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
     def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
-        """The term, the same for every molecule of the batch: (B,)."""
+        """The term (B,), the same for every molecule of the batch."""
         mean = trace.latent.z.mean(0).clamp(1e-6, 1 - 1e-6)
         rate = torch.full_like(mean, self.rate)
         divergence = rate * (rate / mean).log() + (1 - rate) * ((1 - rate) / (1 - mean)).log()
@@ -65,12 +108,22 @@ class KlToRate:
 
 
 class Contraction:
-    """The squared Frobenius norm of the Jacobian of code by embedding: how much a small change moves the code.
+    """Squared Frobenius norm of the Jacobian of the latent vector with respect to the embedding [1]_.
 
-    Estimated by one random direction a molecule, as a forward difference, since fused kernels have no second
-    derivative. The step is relative to the embedding's size, and so is the norm: a model cannot win by inflating it.
+    Estimated in random directions [2]_, by a forward difference, because fused kernels have no second derivative. Step
+    and norm are relative to the size of the embedding, so that scaling the embedding does not lower the term.
 
-    Source: Rifai et al. 2011, contractive autoencoders; Hutchinson 1990 for the estimate.
+    Parameters
+    ----------
+    step : float, default=0.01
+        Step of the forward difference, relative to the root mean square of the embedding.
+    n_directions : int, default=1
+        Number of random directions per molecule.
+
+    References
+    ----------
+    .. [1] Rifai et al. 2011, Contractive auto-encoders, ICML.
+    .. [2] Hutchinson 1990, doi:10.1080/03610919008812866.
     """
 
     def __init__(self, step: float = 1e-2, n_directions: int = 1) -> None:
@@ -81,52 +134,68 @@ class Contraction:
         view = trace.corrupted.view
         embedded = model.encoder.embed(view)
         size = embedded.detach().float().square().mean().sqrt().clamp(min=1e-8)
-        code = model.bottleneck.encode(model.encoder.read(embedded, view))
-        total = torch.zeros(len(code), device=code.device)
+        z = model.bottleneck.encode(model.encoder.read(embedded, view))
+        total = torch.zeros(len(z), device=z.device)
         for _ in range(self.n_directions):
             direction = torch.randn(embedded.shape, generator=trace.generator, device=embedded.device)
             moved = model.bottleneck.encode(model.encoder.read(embedded + self.step * size * direction, view))
-            total = total + ((moved - code) / self.step).square().sum(1)
+            total = total + ((moved - z) / self.step).square().sum(1)
         return total / self.n_directions
 
 
 class Similarity:
-    """How badly a molecule's neighbours by their codes agree with its neighbours by their fingerprints.
+    """Divergence of the neighbors of a molecule in latent space from its neighbors by fingerprint.
 
-    Each molecule of a batch that has a fingerprint spreads a probability over the others by Tanimoto similarity, so
-    sharply that the nearest few count, and one by the cosine of the codes; the term is the divergence of the second
-    from the first. A molecule without a fingerprint counts nothing. Data-parallel processes compare each within its
-    share of a batch, so many of them weaken the term.
+    Each molecule of the batch has two distributions over the others: a softmax of Tanimoto similarities, sharp enough
+    that only the nearest few count, and a softmax of cosine similarities of latent vectors. The term is their KL
+    divergence, as in stochastic neighbor embedding [1]_. Molecules without a fingerprint are left out. Data-parallel
+    processes compare molecules within their part of the batch only, so that many processes weaken the term.
 
-    Source: stochastic neighbour embedding, Hinton and Roweis 2002; over a batch, and with similarities for distances.
+    Parameters
+    ----------
+    sharpness : float, default=20
+        Factor of the Tanimoto similarities.
+    latent_sharpness : float, default=10
+        Factor of the cosine similarities.
+
+    References
+    ----------
+    .. [1] Hinton and Roweis 2002, Stochastic neighbor embedding, NeurIPS.
     """
 
-    def __init__(self, sharpness: float = 20.0, code_sharpness: float = 10.0) -> None:
-        self.sharpness, self.code_sharpness = sharpness, code_sharpness
+    def __init__(self, sharpness: float = 20.0, latent_sharpness: float = 10.0) -> None:
+        self.sharpness, self.latent_sharpness = sharpness, latent_sharpness
 
     def __call__(self, model: "Autoencoder", trace: Trace) -> Tensor:
-        """The term (B,), in nats."""
-        bits, code = trace.batch.bits, trace.latent.z
+        """The term (B,)."""
+        bits, z = trace.batch.bits, trace.latent.z
         if bits is None:
-            return code.new_zeros(len(code))
-        with torch.autocast(code.device.type, enabled=False):
+            return z.new_zeros(len(z))
+        with torch.autocast(z.device.type, enabled=False):
             shared, n = bits @ bits.t(), bits.sum(1)
             tanimoto = shared / (n[:, None] + n - shared).clamp(min=1.0)
-            direction = normalize(code.float(), dim=1)
+            direction = normalize(z.float(), dim=1)
             cosine = direction @ direction.t()
         has_none = n == 0
-        left_out = torch.eye(len(code), dtype=torch.bool, device=code.device) | has_none
-        nearly = -1e4  # not infinite: a row of which all is left out would be NaN
-        wanted = (self.sharpness * tanimoto).masked_fill(left_out, nearly).log_softmax(1)
-        found = (self.code_sharpness * cosine).masked_fill(left_out, nearly).log_softmax(1)
-        return (wanted.exp() * (wanted - found)).sum(1).masked_fill(has_none, 0.0)
+        left_out = torch.eye(len(z), dtype=torch.bool, device=z.device) | has_none
+        lowest = -1e4  # finite, because a row of -inf would become NaN
+        by_bits = (self.sharpness * tanimoto).masked_fill(left_out, lowest).log_softmax(1)
+        by_z = (self.latent_sharpness * cosine).masked_fill(left_out, lowest).log_softmax(1)
+        return (by_bits.exp() * (by_bits - by_z)).sum(1).masked_fill(has_none, 0.0)
 
 
 class PropertyHead(nn.Module):
-    """Properties as a linear function of the decoder's point: they become directions in the space.
+    """Predicts properties linearly from the decoder's input, so that each property becomes a latent direction.
 
-    The answer is 0.5 * squared error of each standardized property, summed: a normal distribution's negative
-    log-likelihood at unit variance, but for a constant. A missing label counts nothing.
+    The term is half the squared error of the standardized properties, summed: the negative log-likelihood of a normal
+    distribution of variance 1, without the constant. Missing labels are left out.
+
+    Parameters
+    ----------
+    n_latent : int
+        Latent dimensions D.
+    n_properties : int
+        Number of properties P.
     """
 
     mean: Tensor
@@ -139,7 +208,7 @@ class PropertyHead(nn.Module):
         self.register_buffer("scale", torch.ones(n_properties))
 
     def standardize_by(self, labels: Tensor) -> None:
-        """Set the mean and the standard deviation from labels (n, P), NaN where there is none."""
+        """Set mean and standard deviation from labels (n, P), NaN where one is missing."""
         present = ~labels.isnan()
         n = present.sum(0).clamp(min=1)
         self.mean.copy_(labels.nansum(0) / n)
@@ -147,12 +216,12 @@ class PropertyHead(nn.Module):
         self.scale.copy_((deviation.square().sum(0) / n).sqrt().clamp(min=1e-6))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Properties (B, P) in their own units, read off points (B, D)."""
+        """Properties (B, P) in their units, predicted from latent vectors (B, D)."""
         values: Tensor = self.linear(z).float() * self.scale + self.mean
         return values
 
     def nats(self, latent: Latent, y: Tensor | None) -> Tensor:
-        """The term of a batch with labels y (B, P)."""
+        """The term (B,) of a batch with labels (B, P)."""
         if y is None:
             return latent.z.new_zeros(len(latent.z))
         error = (self(latent.sample) - y) / self.scale
@@ -160,9 +229,25 @@ class PropertyHead(nn.Module):
 
 
 def noised(z: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Points (B, D) mixed with standard normal noise at levels (B,) in [0, 1]: 0 leaves them, 1 keeps nothing.
+    """Latent vectors mixed with standard normal noise, on the variance-preserving cosine path [1]_.
 
-    Source: the variance-preserving cosine path, Nichol and Dhariwal 2021, arXiv 2102.09672.
+    Parameters
+    ----------
+    z : Tensor of shape (B, D)
+        Latent vectors.
+    level : Tensor of shape (B,)
+        Noise levels in [0, 1]: 0 leaves a latent vector unchanged, 1 replaces it by noise.
+    generator : Generator or None
+        Source of the noise.
+
+    Returns
+    -------
+    Tensor of shape (B, D)
+        Latent vectors with noise.
+
+    References
+    ----------
+    .. [1] Nichol and Dhariwal 2021, arXiv 2102.09672.
     """
     angle = level[:, None] * (math.pi / 2)
     noise = torch.randn(z.shape, generator=generator, device=z.device)

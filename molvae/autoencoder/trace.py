@@ -1,4 +1,4 @@
-"""What one forward pass made: the records that the parts of an autoencoder hand to each other."""
+"""The records of one forward pass, which the parts of an autoencoder pass to each other."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,16 @@ from torch import Generator, Tensor
 class Batch(NamedTuple):
     """Molecules of one training step.
 
-    x: what is rebuilt; tokens (B, L) int64, filled up with PAD, or numbers (B, F) float32.
-    view: what the encoder reads where that differs from x; None where it does not.
-    y: labels (B, P), NaN where a molecule has none; None where there are no labels at all.
-    bits: fingerprints (B, F) of 0 and 1, all 0 where a molecule has none; None where none has.
+    Parameters
+    ----------
+    x : Tensor
+        Decoder output: tokens (B, L) int64, padded with PAD, or numbers (B, F) float32.
+    view : Tensor, optional
+        Encoder input, where it differs from `x`.
+    y : Tensor of shape (B, P), optional
+        Labels, NaN where one is missing; None: no molecule has labels.
+    bits : Tensor of shape (B, F), optional
+        Fingerprints of 0 and 1, all 0 where a molecule has none; None: no molecule has one.
     """
 
     x: Tensor
@@ -21,18 +27,31 @@ class Batch(NamedTuple):
 
 
 class Corrupted(NamedTuple):
-    """What the encoder reads, and `scored`, the places of x where reconstruction counts: bool, like x."""
+    """Encoder input after corruption.
+
+    Parameters
+    ----------
+    view : Tensor
+        Encoder input.
+    scored : Tensor of bool, shaped like x
+        Positions of the decoder output at which the reconstruction loss is computed.
+    """
 
     view: Tensor
     scored: Tensor
 
 
 class Latent(NamedTuple):
-    """Where molecules lie.
+    """Latent vectors of a batch.
 
-    code: (B, D), deterministic; what a search uses.
-    sample: (B, D), what the decoder reads in training.
-    logvar: (B, D), log variance of sample around code; None for a bottleneck without one.
+    Parameters
+    ----------
+    z : Tensor of shape (B, D)
+        Latent vectors, deterministic.
+    sample : Tensor of shape (B, D)
+        Input of the decoder in training.
+    logvar : Tensor of shape (B, D), optional
+        Log variance of `sample` around `z`; None for a deterministic bottleneck.
     """
 
     z: Tensor
@@ -41,12 +60,24 @@ class Latent(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """All that one forward pass made.
+    """Everything that one forward pass computed.
 
-    output: what the decoder answered to `latent.sample`; tokens: logits (B, L, V).
-    noised_output: the same from a noised point, for a decoder that is told its point's noise; else None.
-    noised_rows: which rows of the batch that is, in its order; None: all.
-    generator: what is still to be drawn at random for this batch is drawn from it.
+    Parameters
+    ----------
+    batch : Batch
+        The molecules.
+    corrupted : Corrupted
+        The encoder input.
+    latent : Latent
+        The latent vectors.
+    output : Tensor
+        Decoder output for `latent.sample`; tokens: logits (B, L, V).
+    noised_output : Tensor, optional
+        The same for latent vectors with noise; None where the decoder is not noise-conditioned.
+    noised_rows : Tensor of int, optional
+        Rows of the batch in `noised_output`; None: all.
+    generator : Generator, optional
+        Source of all further random draws for this batch.
     """
 
     batch: Batch

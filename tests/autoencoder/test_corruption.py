@@ -33,31 +33,32 @@ CORRUPTIONS = {
 }
 
 
-@pytest.mark.parametrize(("seen", "rebuilt"), itertools.product(CORRUPTIONS, ["tokens", "bits", "array"]))
-def test_only_the_view_is_damaged_and_all_that_is_rebuilt_counts(seen, rebuilt):
-    x, view = features(rebuilt), features(seen)
-    for corruption in CORRUPTIONS[seen]:
+@pytest.mark.parametrize(("input_kind", "output_kind"), itertools.product(CORRUPTIONS, ["tokens", "bits", "array"]))
+def test_corruption_changes_the_encoder_input_and_the_loss_counts_all_of_the_output(input_kind, output_kind):
+    x, view = features(output_kind), features(input_kind)
+    for corruption in CORRUPTIONS[input_kind]:
         before = view.clone()
         corrupted = corruption(Batch(x, view), torch.Generator().manual_seed(1))
         assert corrupted.scored.shape == x.shape
-        assert torch.equal(corrupted.scored, x != PAD if rebuilt == "tokens" else torch.ones_like(x, dtype=torch.bool))
+        expected = x != PAD if output_kind == "tokens" else torch.ones_like(x, dtype=torch.bool)
+        assert torch.equal(corrupted.scored, expected)
         assert corrupted.view.shape == view.shape
         assert torch.equal(view, before)
         assert torch.equal(corrupted.view, view) == (corruption is keep)
 
 
-def test_hidden_atoms_keep_their_bonds():
+def test_masked_atoms_keep_their_bonds():
     graph = features("graph")
     view = HideAtoms(0.3)(Batch(features("bits"), graph), torch.Generator().manual_seed(0)).view
-    hidden = view[:, :, 0] == HIDDEN_ATOM
-    assert 0.2 < hidden[:, :-1].float().mean() < 0.4
-    assert not hidden[:, -1].any()
+    masked = view[:, :, 0] == HIDDEN_ATOM
+    assert 0.2 < masked[:, :-1].float().mean() < 0.4
+    assert not masked[:, -1].any()
     assert torch.equal(view[:, :, 1:], graph[:, :, 1:])
-    assert torch.equal(view[~hidden], graph[~hidden])
+    assert torch.equal(view[~masked], graph[~masked])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
-def test_as_many_tokens_are_hidden_as_asked(rate):
+def test_the_requested_fraction_of_tokens_is_masked(rate):
     x = features("tokens")
     corrupted = MaskTokens(rate, is_hidden_scored=True)(Batch(x), torch.Generator().manual_seed(0))
     inner = (x != PAD) & (x != END)
@@ -66,14 +67,14 @@ def test_as_many_tokens_are_hidden_as_asked(rate):
     assert torch.equal(corrupted.view == MASK, corrupted.scored)
 
 
-def test_hidden_numbers_alone_are_scored_where_asked():
+def test_the_loss_can_count_masked_numbers_only():
     x = features("array")
     corrupted = HideNumbers(0.5, -1.0, is_hidden_scored=True)(Batch(x), torch.Generator().manual_seed(0))
     assert torch.equal(corrupted.view == -1.0, corrupted.scored)
     assert torch.equal(corrupted.view[~corrupted.scored], x[~corrupted.scored])
 
 
-def test_equal_generators_damage_alike():
+def test_corruption_is_reproducible():
     x = features("array")
     first, second = (AddNoise(0.5)(Batch(x), torch.Generator().manual_seed(3)).view for _ in range(2))
     assert torch.equal(first, second)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from molvae.autoencoder.encoders import GraphEncoder, GruEncoder, _reversed_places
+from molvae.autoencoder.encoders import GraphEncoder, GruEncoder, _reversed_positions
 from molvae.chem.molecules import shuffle_atoms
 from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
 from molvae.features.graphs import GraphFeaturizer
@@ -15,14 +15,14 @@ def encoder():
     return GruEncoder(SPEC, n_embedding=6, n_hidden=7, n_heads=3)
 
 
-def test_padding_changes_nothing():
+def test_padding_does_not_change_the_result():
     x = torch.tensor([[4, 5, 6, 2]])
     padded = torch.tensor([[4, 5, 6, 2, PAD, PAD, PAD], [7, 8, 9, 4, 5, 6, 2]])
     part = encoder()
     torch.testing.assert_close(part(x)[0], part(padded)[0])
 
 
-def test_every_token_and_its_place_are_read():
+def test_the_result_depends_on_every_token_and_its_position():
     part = encoder()
     x = torch.tensor([[4, 5, 6, 2], [5, 4, 6, 2], [4, 6, 5, 2], [7, 5, 6, 2], [4, 5, 7, 2]])
     hidden = part(x)
@@ -31,12 +31,12 @@ def test_every_token_and_its_place_are_read():
     assert distance.min() > 1e-3
 
 
-def test_places_are_reversed_within_the_row():
+def test_positions_are_reversed_within_the_row():
     present = torch.tensor([[True, True, True, False], [True, True, True, True]])
-    assert _reversed_places(present).tolist() == [[2, 1, 0, 3], [3, 2, 1, 0]]
+    assert _reversed_positions(present).tolist() == [[2, 1, 0, 3], [3, 2, 1, 0]]
 
 
-def test_turning_the_sequence_exchanges_the_two_directions():
+def test_reversing_the_sequence_swaps_the_two_directions():
     part = encoder()
     part.back.load_state_dict(part.forth.state_dict())
     half = part.input.weight.shape[0] // 2
@@ -44,9 +44,9 @@ def test_turning_the_sequence_exchanges_the_two_directions():
         part.input.weight[half:] = part.input.weight[:half]
         part.input.bias[half:] = part.input.bias[:half]
         part.heads.weight[:, 7:] = part.heads.weight[:, :7]
-    there = part(torch.tensor([[4, 5, 6, 2]])).view(3, 2, 7)
-    back = part(torch.tensor([[2, 6, 5, 4]])).view(3, 2, 7)
-    torch.testing.assert_close(there, back.flip(1))
+    forward = part(torch.tensor([[4, 5, 6, 2]])).view(3, 2, 7)
+    backward = part(torch.tensor([[2, 6, 5, 4]])).view(3, 2, 7)
+    torch.testing.assert_close(forward, backward.flip(1))
 
 
 MOLECULES = [
@@ -71,12 +71,12 @@ def read(encoder, featurizer, smiles):
     return encoder(torch.from_numpy(encoded.x.astype(np.int64)))
 
 
-def test_a_graph_is_read_alike_in_whatever_order_its_atoms_stand():
+def test_the_result_does_not_depend_on_the_atom_order():
     featurizer = GraphFeaturizer.from_corpus(MOLECULES)
     encoder = graph_encoder(featurizer)
     expected = read(encoder, featurizer, MOLECULES)
     for seed in range(10):
-        shuffled = [shuffle_atoms(text, seed) for text in MOLECULES]
+        shuffled = [shuffle_atoms(smiles, seed) for smiles in MOLECULES]
         assert seed == 0 or shuffled != MOLECULES
         torch.testing.assert_close(read(encoder, featurizer, shuffled), expected, atol=1e-5, rtol=0)
 
@@ -90,20 +90,20 @@ def test_a_graph_is_read_alike_in_whatever_order_its_atoms_stand():
         ("C1CCCCC1C1CCCCC1", "C1CCCCC1C1CCCC1"),
     ],
 )
-def test_isomers_are_read_apart(one, other):
+def test_isomers_have_different_hidden_vectors(one, other):
     featurizer = GraphFeaturizer.from_corpus([one, other])
     both = read(graph_encoder(featurizer), featurizer, [one, other])
     assert (both[0] - both[1]).abs().max() > 1e-3
 
 
-def test_an_atom_hears_of_others_over_the_bonds_between():
+def test_messages_cross_several_bonds():
     isomers = ["OCC(F)CCN", "OCCC(F)CN"]  # the same atoms with the same number of bonds
     featurizer = GraphFeaturizer.from_corpus(isomers)
     near, far = read(graph_encoder(featurizer), featurizer, isomers)
     assert (near - far).abs().max() > 1e-3
 
 
-def test_what_is_said_of_a_bond_counts():
+def test_the_result_depends_on_bond_types():
     x = torch.zeros(2, 2, 1 + 2 * MAX_DEGREE, dtype=torch.int64)
     x[:, :, 0] = 2
     x[:, 0, 1], x[:, 1, 1] = 1, 0

@@ -1,4 +1,4 @@
-"""Members of the family on tokens, trained for seconds on real molecules: each does what its name says."""
+"""Members of the family on tokens, trained for seconds: each has the property that it is named for."""
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ def codec_of(folder, recipe, n_molecules, **model):
 
 
 @pytest.fixture(scope="module")
-def masked(tmp_path_factory):
+def masked_codec(tmp_path_factory):
     return codec_of(tmp_path_factory.mktemp("masked"), "masked", 16_000, corruption_level=0.3)
 
 
@@ -59,43 +59,44 @@ def held_out():
     return torch.from_numpy(encoded.x[encoded.ok].astype(np.int64))
 
 
-def nats(model, view, x, places):
+def nats(model, view, x, mask):
     logits = model.decoder(model.encode(view), torch.zeros(len(x)), x)
-    return float(cross_entropy(logits[places], x[places]))
+    return float(cross_entropy(logits[mask], x[mask]))
 
 
-def bigram_and_unigram(x, places):
-    """Nats a token of both baselines, learnt from the training rows; the bigram as smooth as serves it best."""
+def bigram_and_unigram(x, mask):
+    """Nats per token of both baselines, fitted to the training rows; the bigram with its best smoothing."""
     known = FEATURIZER.encode(TRAIN).x.astype(np.int64)
     pairs = [np.concatenate([np.full((len(rows), 1), BEGIN), rows], 1) for rows in (known, x.numpy())]
-    (before, after), (given, hidden) = [(p[:, :-1], p[:, 1:]) for p in pairs]
+    (before, after), (previous, masked) = [(p[:, :-1], p[:, 1:]) for p in pairs]
     inside = (after != PAD) & (after != END)
     unigram = np.bincount(after[inside], minlength=FEATURIZER.spec.width) + 1.0
     unigram /= unigram.sum()
     counts = np.zeros((len(unigram), len(unigram)))
     np.add.at(counts, (before[inside], after[inside]), 1)
-    given, hidden = given[places.numpy()], hidden[places.numpy()]
-    smoothed = [(counts[given, hidden] + a * unigram[hidden]) / (counts[given].sum(1) + a) for a in (1, 3, 10, 30, 100)]
-    return min(-np.log(p).mean() for p in smoothed), -np.log(unigram[hidden]).mean()
+    previous, masked = previous[mask.numpy()], masked[mask.numpy()]
+    n, total = counts[previous, masked], counts[previous].sum(1)
+    smoothed = [(n + a * unigram[masked]) / (total + a) for a in (1, 3, 10, 30, 100)]
+    return min(-np.log(p).mean() for p in smoothed), -np.log(unigram[masked]).mean()
 
 
-def test_masked_predicts_hidden_tokens_better_than_bigram_and_unigram(masked, held_out):
+def test_masked_predicts_masked_tokens_better_than_bigram_and_unigram(masked_codec, held_out):
     for rate in (0.15, 0.3, 0.5):
         corrupted = MaskTokens(rate, is_hidden_scored=True)(Batch(held_out), torch.Generator().manual_seed(0))
         bigram, unigram = bigram_and_unigram(held_out, corrupted.scored)
         assert bigram < unigram
-        assert nats(masked.model, corrupted.view, held_out, corrupted.scored) < bigram - 0.1, rate
+        assert nats(masked_codec.model, corrupted.view, held_out, corrupted.scored) < bigram - 0.1, rate
 
 
-def test_what_stands_behind_a_hidden_token_helps(masked, held_out):
+def test_the_latent_vector_helps_to_predict_masked_tokens(masked_codec, held_out):
     corrupted = MaskTokens(0.15, is_hidden_scored=True)(Batch(held_out), torch.Generator().manual_seed(0))
-    read = nats(masked.model, corrupted.view, held_out, corrupted.scored)
-    strangers = corrupted.view.roll(1, 0)
-    assert read < nats(masked.model, strangers, held_out, corrupted.scored) - 0.3
+    own = nats(masked_codec.model, corrupted.view, held_out, corrupted.scored)
+    of_other_molecules = corrupted.view.roll(1, 0)
+    assert own < nats(masked_codec.model, of_other_molecules, held_out, corrupted.scored) - 0.3
 
 
-def test_a_masked_codec_read_from_its_folder_completes_molecules(masked, tmp_path):
-    masked.save(tmp_path / "codec")
+def test_a_loaded_masked_codec_fills_gaps(masked_codec, tmp_path):
+    masked_codec.save(tmp_path / "codec")
     codec = Codec.load(tmp_path / "codec")
     table = codec.infill("Cc1ccc(_)cc1", n=50, lengths=range(3), tries=300)
     assert len(table) >= 3
@@ -108,7 +109,7 @@ def test_a_masked_codec_read_from_its_folder_completes_molecules(masked, tmp_pat
 
 
 @pytest.mark.slow  # half a minute
-def test_denoising_rebuilds_clean_from_masked_better_than_plain(tmp_path, held_out):
+def test_denoising_reconstructs_masked_molecules_better_than_plain(tmp_path, held_out):
     codecs = []
     for recipe in ("plain", "denoising"):
         folder = tmp_path / recipe
@@ -117,18 +118,17 @@ def test_denoising_rebuilds_clean_from_masked_better_than_plain(tmp_path, held_o
     plain, denoising = codecs
     for rate in (0.15, 0.3, 0.5):
         view = MaskTokens(rate)(Batch(held_out), torch.Generator().manual_seed(0)).view
-        places = held_out != PAD
-        clean = nats(denoising.model, view, held_out, places)
-        assert clean < 0.95 * nats(plain.model, view, held_out, places), rate
+        present = held_out != PAD
+        assert nats(denoising.model, view, held_out, present) < 0.95 * nats(plain.model, view, held_out, present), rate
     assert len(denoising.infill("Cc1ccc(_)cc1", lengths=(0, 1), tries=100))
 
 
-def test_exactly_k_units_speak_for_each_molecule_and_are_explained(tmp_path):
+def test_exactly_k_units_are_active_per_molecule_and_explained(tmp_path):
     codec = codec_of(tmp_path, "sparse_topk", 6_000, k=4)
-    codes = codec.encode(TEST[:200]).z
-    assert ((codes != 0).sum(1) == 4).all()
-    assert (codes != 0).any(0).sum() > 4
+    z = codec.encode(TEST[:200]).z
+    assert ((z != 0).sum(1) == 4).all()
+    assert (z != 0).any(0).sum() > 4
     table = codec.explain_units(TEST[:200], top=3)
     activity = table.drop_duplicates("unit").set_index("unit")["activity"]
     np.testing.assert_allclose(activity.sum(), 4)
-    np.testing.assert_allclose(activity, (codes != 0).mean(0))
+    np.testing.assert_allclose(activity, (z != 0).mean(0))

@@ -1,4 +1,4 @@
-"""What every recipe must do, over every kind of feature that it can rebuild."""
+"""Every recipe, over every kind of decoder output."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def terms_of(model, batch, seed=0):
 
 
 @over_all
-def test_terms_are_finite_and_one_a_molecule(recipe, kind):
+def test_terms_are_finite_and_one_per_molecule(recipe, kind):
     batch = batch_of(kind)
     terms = terms_of(model_of(recipe, kind), batch)
     assert "reconstruction" in terms
@@ -65,7 +65,7 @@ def test_training_lowers_the_loss(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     losses = []
-    for step in range(200 if RECIPES[recipe].scores_hidden else 60):  # a hidden molecule must be remembered
+    for step in range(200 if RECIPES[recipe].scores_hidden else 60):  # masked positions take longer to learn
         terms = terms_of(model, batch, step)
         loss = sum(term.mean() * (1 if name == "reconstruction" else 0.01) for name, term in terms.items())
         optimizer.zero_grad()
@@ -85,7 +85,7 @@ def test_gradients_reach_every_parameter(recipe, kind):
 
 
 @over_all
-def test_equal_generators_give_equal_terms(recipe, kind):
+def test_terms_are_reproducible(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     first, second = terms_of(model, batch), terms_of(model, batch)
     for name in first:
@@ -93,30 +93,30 @@ def test_equal_generators_give_equal_terms(recipe, kind):
 
 
 @over_all
-def test_encode_and_decode_draw_nothing_and_ask_no_mode(recipe, kind):
+def test_encode_and_decode_are_deterministic_in_either_mode(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     before = torch.random.get_rng_state()
     z = model.train().encode(batch.x)
     assert torch.equal(z, model.eval().encode(batch.x))
-    written = model.decode(z)
-    assert torch.equal(written, model.decode(z))
+    x = model.decode(z)
+    assert torch.equal(x, model.decode(z))
     assert torch.equal(before, torch.random.get_rng_state())
     assert z.shape == (len(batch.x), 6)
     assert z.dtype == torch.float32
-    assert written.dtype == batch.x.dtype
+    assert x.dtype == batch.x.dtype
     if kind != "tokens":
-        assert written.shape == batch.x.shape
+        assert x.shape == batch.x.shape
 
 
 @over_all
-def test_the_order_of_rows_changes_nothing_but_the_order(recipe, kind):
+def test_latent_vectors_do_not_depend_on_the_order_of_rows(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     order = torch.randperm(len(batch.x), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(model.encode(batch.x[order]), model.encode(batch.x)[order])
 
 
 @over_all
-def test_weights_saved_and_loaded_encode_alike(recipe, kind):
+def test_loaded_weights_give_the_same_latent_vectors(recipe, kind):
     model, batch = model_of(recipe, kind), batch_of(kind)
     other = build(settings_of(recipe, kind), SPECS[kind], 2)
     other.load_state_dict(load(save(model.state_dict())))
@@ -124,7 +124,7 @@ def test_weights_saved_and_loaded_encode_alike(recipe, kind):
 
 
 @over_all
-def test_no_labels_mean_no_property_head(recipe, kind):
+def test_without_labels_there_is_no_property_head(recipe, kind):
     model = model_of(recipe, kind, n_properties=0)
     assert model.property_head is None
     assert "properties" not in terms_of(model, Batch(batch_of(kind).x))
@@ -132,26 +132,26 @@ def test_no_labels_mean_no_property_head(recipe, kind):
 
 @pytest.mark.parametrize("kind", SPECS)
 @pytest.mark.parametrize("bottleneck", BOTTLENECKS)
-def test_any_bottleneck_goes_with_any_view(bottleneck, kind):
+def test_any_bottleneck_can_be_combined_with_any_kind(bottleneck, kind):
     model = model_of("plain", kind, changes={"bottleneck": bottleneck})
     z = model.encode(batch_of(kind).x)
     assert torch.isfinite(z).all()
     assert "reconstruction" in terms_of(model, batch_of(kind))
 
 
-@pytest.mark.parametrize("seen", SPECS)
-@pytest.mark.parametrize("rebuilt", SPECS)
-def test_what_is_read_may_differ_from_what_is_rebuilt(seen, rebuilt):
-    encoder = {"encoder": GRU["encoder"]} if seen == "tokens" else {}
-    decoder = {"decoder": GRU["decoder"]} if rebuilt == "tokens" else {}
+@pytest.mark.parametrize("input_kind", SPECS)
+@pytest.mark.parametrize("output_kind", SPECS)
+def test_encoder_input_may_differ_from_decoder_output(input_kind, output_kind):
+    encoder = {"encoder": GRU["encoder"]} if input_kind == "tokens" else {}
+    decoder = {"decoder": GRU["decoder"]} if output_kind == "tokens" else {}
     settings = ModelSettings.from_dict({"recipe": "molecular", "n_latent": 6, **encoder, **decoder}, "test")
-    model = build(settings, SPECS[rebuilt], 0, SPECS[seen])
-    batch = Batch(batch_of(rebuilt).x, batch_of(seen).x)
+    model = build(settings, SPECS[output_kind], 0, SPECS[input_kind])
+    batch = Batch(batch_of(output_kind).x, batch_of(input_kind).x)
     assert terms_of(model, batch)["reconstruction"].shape == (len(batch.x),)
     assert model.decode(model.encode(batch.view)).dtype == batch.x.dtype
 
 
-def test_a_mixture_is_a_recipe_with_changes():
+def test_changes_modify_a_recipe():
     model = model_of("denoising", "tokens", changes={"bottleneck": "gaussian", "regularizers": ["kl"]}, free_nats=0.5)
     terms = terms_of(model, batch_of("tokens"))
     assert set(terms) == {"reconstruction", "kl"}
@@ -159,40 +159,40 @@ def test_a_mixture_is_a_recipe_with_changes():
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "words"),
+    ("given", "kind", "fact"),
     [
-        ({"recipe": "variationl"}, "array", "expected one of linear, plain"),
-        ({"recipe": "linear"}, "tokens", "not tokens"),
-        ({"recipe": "linear", "encoder": {"kind": "mlp", "widths": [4]}}, "array", "no layers"),
-        ({"recipe": "plain", "encoder": {"kind": "gru"}}, "array", "cannot read array; 'mlp' can"),
-        ({"recipe": "plain", "decoder": {"kind": "mlp"}}, "tokens", "cannot write tokens; 'gru' can"),
+        ({"recipe": "variationl"}, "array", "did you mean variational"),
+        ({"recipe": "linear"}, "tokens", "got tokens"),
+        ({"recipe": "linear", "encoder": {"kind": "mlp", "widths": [4]}}, "array", r"widths \[4\]"),
+        ({"recipe": "plain", "encoder": {"kind": "gru"}}, "array", "'gru'.*array.*'mlp'"),
+        ({"recipe": "plain", "decoder": {"kind": "mlp"}}, "tokens", "'mlp'.*tokens.*'gru'"),
         ({"recipe": "plain", "changes": {"bottleneck": "narrow"}}, "array", "bottleneck 'narrow'"),
         ({"recipe": "plain", "changes": {"regularizers": ["l3"]}}, "array", "regularizer 'l3'"),
-        ({"recipe": "plain", "changes": {"regularizers": ["kl"]}}, "array", "needs the gaussian bottleneck"),
-        ({"recipe": "plain", "changes": {"regularizers": ["kl_to_rate"]}}, "array", "needs the sigmoid bottleneck"),
-        ({"recipe": "sparse_topk", "k": 9, "n_latent": 8}, "array", "more than the 8 units"),
-        ({"recipe": "denoising", "corruption": "flip"}, "array", "'gaussian' is"),
-        ({"recipe": "denoising", "corruption": "mask"}, "bits", "'flip' is"),
-        ({"recipe": "denoising", "corruption_level": 1.5}, "bits", "at most 1"),
-        ({"recipe": "masked", "corruption": "gaussian"}, "array", "hides nothing"),
+        ({"recipe": "plain", "changes": {"regularizers": ["kl"]}}, "array", "'kl'.*gaussian"),
+        ({"recipe": "plain", "changes": {"regularizers": ["kl_to_rate"]}}, "array", "'kl_to_rate'.*sigmoid"),
+        ({"recipe": "sparse_topk", "k": 9, "n_latent": 8}, "array", "k 9.*8"),
+        ({"recipe": "denoising", "corruption": "flip"}, "array", "'flip'.*'gaussian'"),
+        ({"recipe": "denoising", "corruption": "mask"}, "bits", "'mask'.*'flip'"),
+        ({"recipe": "denoising", "corruption_level": 1.5}, "bits", r"1\.5.*at most 1"),
+        ({"recipe": "masked", "corruption": "gaussian"}, "array", "'gaussian'.*scores_hidden"),
     ],
 )
-def test_what_cannot_be_put_together_is_told_why(given, kind, words):
-    with pytest.raises(InputError, match=words):
+def test_parts_that_cannot_be_combined_are_refused(given, kind, fact):
+    with pytest.raises(InputError, match=fact):
         build(ModelSettings.from_dict(given, "test"), SPECS[kind])
 
 
-def test_hidden_places_are_not_scored_across_views():
-    with pytest.raises(InputError, match="hidden places"):
+def test_scores_hidden_needs_equal_input_and_output():
+    with pytest.raises(InputError, match="scores_hidden"):
         build(settings_of("masked", "tokens"), SPECS["tokens"], 0, SPECS["bits"])
 
 
-def test_an_unknown_setting_is_answered_with_the_near_one():
-    with pytest.raises(InputError, match="n_latnt: unknown key; did you mean n_latent"):
+def test_the_error_for_an_unknown_setting_suggests_a_similar_one():
+    with pytest.raises(InputError, match=r"n_latnt.*did you mean n_latent"):
         ModelSettings.from_dict({"n_latnt": 3}, "config.toml [model]")
 
 
-def test_every_registered_part_stands_in_a_recipe_or_can_be_chosen():
+def test_every_registered_part_is_used_by_a_recipe():
     used = {name for recipe in RECIPES.values() for name in recipe.regularizers}
     assert used == set(REGULARIZERS)
     assert {recipe.bottleneck for recipe in RECIPES.values()} == set(BOTTLENECKS)

@@ -1,4 +1,4 @@
-"""What every composition must do: recipes, what is read, what is rebuilt, bottlenecks; in pairs, and all together."""
+"""Combinations of recipe, encoder input, decoder output and bottleneck: pairwise by default, all as slow tests."""
 
 import itertools
 from dataclasses import dataclass
@@ -32,56 +32,56 @@ N_LATENT = 6
 @dataclass(frozen=True)
 class Case:
     recipe: str
-    seen: str
-    rebuilt: str
+    input_kind: str
+    output_kind: str
     bottleneck: str
 
     def __str__(self) -> str:
-        return f"{self.recipe}-{self.seen}-{self.rebuilt}-{self.bottleneck}"
+        return f"{self.recipe}-{self.input_kind}-{self.output_kind}-{self.bottleneck}"
 
     @property
     def view(self) -> FeatureSpec | None:
-        return SPECS[self.seen] if self.seen != self.rebuilt else None
+        return SPECS[self.input_kind] if self.input_kind != self.output_kind else None
 
-    def why_not(self) -> str | None:
-        """A word of why these cannot be put together; None where they can."""
+    def problem(self) -> str | None:
+        """A fact of the error if the parts cannot be combined, else None."""
         recipe = RECIPES[self.recipe]
         if "kl" in recipe.regularizers and self.bottleneck != "gaussian":
-            return "needs the gaussian bottleneck"
+            return "gaussian"
         if "kl_to_rate" in recipe.regularizers and self.bottleneck != "sigmoid":
-            return "needs the sigmoid bottleneck"
-        if self.rebuilt == "graph":
-            return "read, not written"
-        if recipe.scores_hidden and self.seen != self.rebuilt:
-            return "hidden places"
-        if recipe.is_linear and {"tokens", "graph"} & {self.seen, self.rebuilt}:
-            return "not tokens or graphs"
+            return "sigmoid"
+        if self.output_kind == "graph":
+            return "graphs"
+        if recipe.scores_hidden and self.input_kind != self.output_kind:
+            return "scores_hidden"
+        if recipe.is_linear and {"tokens", "graph"} & {self.input_kind, self.output_kind}:
+            return "linear"
         return None
 
     def settings(self) -> ModelSettings:
         given = {"recipe": self.recipe, "n_latent": N_LATENT, "k": 3, "changes": {"bottleneck": self.bottleneck}}
-        if self.seen in SIZES:
-            given["encoder"] = SIZES[self.seen]
-        if self.rebuilt == "tokens":
+        if self.input_kind in SIZES:
+            given["encoder"] = SIZES[self.input_kind]
+        if self.output_kind == "tokens":
             given["decoder"] = {"kind": "gru", "hidden": 24}
         return ModelSettings.from_dict(given, "test")
 
     def model(self, n_properties=2):
         torch.manual_seed(0)
-        return build(self.settings(), SPECS[self.rebuilt], n_properties, self.view)
+        return build(self.settings(), SPECS[self.output_kind], n_properties, self.view)
 
 
 ALL = [Case(*parts) for parts in itertools.product(RECIPES, SPECS, SPECS, BOTTLENECKS)]
-POSSIBLE = [case for case in ALL if case.why_not() is None]
+POSSIBLE = [case for case in ALL if case.problem() is None]
 
 
 def pairs_of(case):
-    parts = enumerate((case.recipe, case.seen, case.rebuilt, case.bottleneck))
+    parts = enumerate((case.recipe, case.input_kind, case.output_kind, case.bottleneck))
     return set(itertools.combinations(parts, 2))
 
 
 def pairwise(cases):
-    """A few of the cases in which every pair of parts that can stand together does."""
+    """A few of the cases that contain every possible pair of parts."""
     left = set().union(*map(pairs_of, cases))
     chosen = []
     while left:
@@ -97,7 +97,7 @@ over_all = pytest.mark.parametrize("case", [*FEW, *OTHERS], ids=str)
 
 
 def rows_of(kind, n=40):
-    """Rows of features as a featurizer makes them, drawn at random."""
+    """Random features as a featurizer makes them."""
     random = np.random.default_rng(0)
     if kind == "tokens":
         x = random.integers(4, 14, (n, 8)).astype(np.uint16)
@@ -122,8 +122,8 @@ def write(folder, case):
     folder.mkdir()
     labels = np.random.default_rng(1).standard_normal((40, 2)).astype(np.float32)
     labels[::4] = np.nan
-    with FeatureWriter(folder, SPECS[case.rebuilt], ("a", "b"), case.view) as writer:
-        writer.write(rows_of(case.rebuilt), labels, rows_of(case.seen) if case.view else None)
+    with FeatureWriter(folder, SPECS[case.output_kind], ("a", "b"), case.view) as writer:
+        writer.write(rows_of(case.output_kind), labels, rows_of(case.input_kind) if case.view else None)
     return folder
 
 
@@ -134,10 +134,10 @@ def tensor_of(kind):
 
 def batch_of(case):
     y = torch.randn(40, 2, generator=torch.Generator().manual_seed(1))
-    return Batch(tensor_of(case.rebuilt), tensor_of(case.seen) if case.view else None, y)
+    return Batch(tensor_of(case.output_kind), tensor_of(case.input_kind) if case.view else None, y)
 
 
-def read_by(batch):
+def encoder_input(batch):
     return batch.x if batch.view is None else batch.view
 
 
@@ -145,16 +145,16 @@ def terms_of(model, batch):
     return model.terms(model(batch, torch.Generator().manual_seed(0)))
 
 
-def test_the_few_hold_every_pair():
+def test_the_few_cases_contain_every_pair():
     assert set().union(*map(pairs_of, FEW)) == set().union(*map(pairs_of, POSSIBLE))
     assert len(FEW) < len(POSSIBLE) / 4
 
 
-def test_every_other_composition_is_refused_with_the_reason():
-    impossible = [case for case in ALL if case.why_not()]
+def test_impossible_combinations_are_refused():
+    impossible = [case for case in ALL if case.problem()]
     assert len(impossible) + len(POSSIBLE) == len(ALL)
     for case in impossible:
-        with pytest.raises(InputError, match=case.why_not()):
+        with pytest.raises(InputError, match=case.problem()):
             case.model()
 
 
@@ -172,30 +172,30 @@ def test_gradients_reach_every_parameter(case):
 
 
 @over_all
-def test_the_same_seed_gives_the_same_terms_and_points(case):
+def test_terms_and_latent_vectors_are_reproducible(case):
     batch = batch_of(case)
     first, second = terms_of(case.model(), batch), terms_of(case.model(), batch)
     for name in first:
         assert torch.equal(first[name], second[name]), name
-    z = case.model().encode(read_by(batch))
+    z = case.model().encode(encoder_input(batch))
     assert z.shape == (40, N_LATENT)
-    assert torch.equal(z, case.model().encode(read_by(batch)))
+    assert torch.equal(z, case.model().encode(encoder_input(batch)))
     assert torch.equal(case.model().decode(z), case.model().decode(z))
 
 
 @over_all
-def test_order_and_padding_of_rows_change_nothing(case):
-    model, x = case.model(), read_by(batch_of(case))
+def test_latent_vectors_do_not_depend_on_row_order_or_padding(case):
+    model, x = case.model(), encoder_input(batch_of(case))
     z = model.encode(x)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(model.encode(x[order]), z[order])
-    if case.seen in ("tokens", "graph"):
+    if case.input_kind in ("tokens", "graph"):
         padded = torch.cat([x, torch.zeros_like(x[:, :3])], dim=1)
         torch.testing.assert_close(model.encode(padded), z)
 
 
 @over_all
-def test_a_training_that_was_stopped_goes_on_to_the_same_weights(case, tmp_path):
+def test_a_resumed_training_gives_the_same_weights(case, tmp_path):
     sections = {"n_molecules": 64, "batch_size": 16, "evaluate_every": 32, "n_held_out": 4, "n_processes": 1}
     training = {**sections, "precision": "float32", "weights": {}, "weight_warmup": {}}
     config = TrainConfig.from_dict({"model": case.settings().model_dump(), "training": training}, "test")
@@ -216,11 +216,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(case, tmp_path)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(weights[name], value), name
     store = FeatureStore.open(features)
-    assert (store.spec, store.view_spec) == (SPECS[case.rebuilt], case.view)
+    assert (store.spec, store.view_spec) == (SPECS[case.output_kind], case.view)
 
 
 @pytest.mark.parametrize("section", ["encoder", "decoder", "changes"])
-def test_an_unknown_option_of_a_part_is_refused(section):
+def test_an_unknown_setting_of_a_part_is_refused(section):
     given = {"encoder": {"kind": "graph", "hiden": 8}, "decoder": {"kind": "gru", "hiden": 8}}
     given["changes"] = {"hiden": 1}
     with pytest.raises(InputError, match="hiden: unknown key"):
