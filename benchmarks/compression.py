@@ -1,11 +1,12 @@
-"""What a molecule costs in bytes, and what is lost: quantized codes of a bundled codec, prints one table.
+"""Bytes per molecule and accuracy of quantized latent vectors of a bundled codec; prints one table.
 
     OMP_NUM_THREADS=1 python benchmarks/compression.py           # a few minutes
     OMP_NUM_THREADS=1 python benchmarks/compression.py --n 5000  # a quick look
 
-100,000 molecules of the bundled MOSES training set. Exact decode: molecules whose code, read back, decodes greedily to
-the same canonical SMILES. Recall@10: share of the ten exact Euclidean neighbours that are found among the quantized
-codes, the query itself left as it is. Time: one search with all queries, in CPU seconds relative to the exact one.
+100,000 molecules of the bundled MOSES training set. Exact decode: molecules whose quantized latent vector decodes
+greedily to the same canonical SMILES. Recall@10: fraction of the ten exact Euclidean neighbors that are found with
+quantized latent vectors and an exact query. Search time: one search with all queries, in CPU seconds relative to the
+exact search.
 """
 
 import argparse
@@ -28,7 +29,7 @@ SETTINGS = {"float16": ("float16", None), "int8": ("int8", None)} | {f"pq{n}": (
 
 
 def timed(search: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, float]:
-    """Rows found, and the least CPU seconds of three searches."""
+    """Rows found, and the lowest CPU seconds of three searches."""
     taken = []
     for _ in range(3):
         begin = time.process_time()
@@ -41,28 +42,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=100_000, help="molecules")
-    parser.add_argument("--decoded", type=int, default=2_000, help="molecules decoded from their codes")
-    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--decoded", type=int, default=2_000, help="molecules that are decoded")
+    parser.add_argument("--queries", type=int, default=200, help="molecules whose neighbors are searched")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)
     molecules = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].sample(arguments.n, random_state=0)
     encoding = codec.encode(molecules)
-    z, smiles = encoding.z[encoding.ok], [text for text, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok]
+    z, smiles = encoding.z[encoding.ok], [one for one, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok]
     random = np.random.default_rng(0)
     decoded = random.choice(len(z), min(arguments.decoded, len(z)), replace=False)
     queries = z[random.choice(len(z), min(arguments.queries, len(z)), replace=False)]
 
-    def exact_decode(points: np.ndarray) -> float:
-        pairs = zip(codec.decode(points), decoded, strict=True)
-        return float(np.mean([made.smiles == smiles[row] for made, row in pairs]))
+    def exact_decode(latent: np.ndarray) -> float:
+        pairs = zip(codec.decode(latent), decoded, strict=True)
+        return float(np.mean([molecule.smiles == smiles[row] for molecule, row in pairs]))
 
     exact, seconds = timed(lambda: nearest(queries, z, 10))
-    text = "\n".join(str(line) for line in smiles).encode()
+    lines = "\n".join(str(line) for line in smiles).encode()
     print(
-        f"| {len(z):,} molecules | bytes a molecule | exact decode | recall@10 | search time |\n|---|---|---|---|---|"
+        f"| {len(z):,} molecules | bytes per molecule | exact decode | recall@10 | search time |\n|---|---|---|---|---|"
     )
-    print(f"| SMILES text | {len(text) / len(z):.1f} | | | |")
-    print(f"| SMILES text, zlib level 9 | {len(zlib.compress(text, 9)) / len(z):.1f} | | | |")
+    print(f"| SMILES | {len(lines) / len(z):.1f} | | | |")
+    print(f"| SMILES, zlib level 9 | {len(zlib.compress(lines, 9)) / len(z):.1f} | | | |")
     print(f"| float32 | {z.itemsize * z.shape[1]} | {exact_decode(z[decoded]):.1%} | 100.0% | 1.00 |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, (method, n_bytes) in SETTINGS.items():

@@ -1,13 +1,13 @@
-"""`molvae featurize` beside RDKit alone, on as many processes, in one run: prints one table.
+"""`molvae featurize` compared with RDKit alone on as many processes; prints one table.
 
     OMP_NUM_THREADS=1 python benchmarks/featurize.py           # eight minutes; nothing else should be running
-    OMP_NUM_THREADS=1 python benchmarks/featurize.py --quick   # does it run?
+    OMP_NUM_THREADS=1 python benchmarks/featurize.py --quick   # a quick look
 
-The molecules are the first 100,000 of the bundled MOSES training set, and all of it. RDKit alone: one process a core
-parses each SMILES and writes it canonically, and keeps nothing. Featurizing standardizes, drops doubles, writes tokens
-in the vocabulary of `moses` and a manifest; no labels. Both count their start and the reading of the file. RDKit runs
-before and after featurizing, and the mean stands in the table. Memory is the resident memory of all processes together,
-looked at four times a second, shared pages counted in each.
+Molecules: the first 100,000 of the bundled MOSES training set, then all of it. RDKit alone: one process per core parses
+and canonicalizes each SMILES and discards it. Featurizing standardizes, drops duplicates, and writes tokens in the
+vocabulary of `moses` and a manifest; no labels. Both times include the start and the reading of the file. RDKit runs
+before and after featurizing; the table has the mean. Memory is the largest resident memory of all processes together,
+sampled four times per second; shared pages count in each process.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from molvae.workers import n_cores
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds on the clock, CPU seconds of all processes, and the most memory of all together, in bytes."""
+    """Wall-clock seconds, CPU seconds of all processes, and their largest total memory in bytes."""
 
     seconds: float
     cpu: float
@@ -41,10 +41,10 @@ class Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,000 and 5,000 molecules")
-    parser.add_argument("--alone", type=Path, metavar="FILE", help="only this: RDKit over a file of SMILES")
+    parser.add_argument("--alone", type=Path, metavar="FILE", help="only run RDKit alone on a file of SMILES")
     given = parser.parse_args()
     if given.alone:
-        alone(given.alone)
+        run_rdkit(given.alone)
         return
     with gzip.open(bundled("moses_train.csv.gz"), "rt", encoding="utf-8") as file:
         smiles = file.read().split()[1:]
@@ -77,33 +77,33 @@ def main() -> None:
             ]
             first, own, second = (cost_of(command, folder) for command in (by_rdkit, ours, by_rdkit))
         seconds, cpu = (first.seconds + second.seconds) / 2, (first.cpu + second.cpu) / 2
-        clock = f"{seconds:.1f} | {own.seconds:.1f} | {own.seconds / seconds:.2f}"
-        used = f"{cpu:.1f} | {own.cpu:.1f} | {own.cpu / cpu:.2f}"
-        print(f"| {n:,} | {clock} | {used} | {own.memory / 1e6:,.0f} |", flush=True)
+        wall = f"{seconds:.1f} | {own.seconds:.1f} | {own.seconds / seconds:.2f}"
+        cpu_time = f"{cpu:.1f} | {own.cpu:.1f} | {own.cpu / cpu:.2f}"
+        print(f"| {n:,} | {wall} | {cpu_time} | {own.memory / 1e6:,.0f} |", flush=True)
 
 
-def alone(path: Path) -> None:
-    """Parse and write every SMILES of a file, on all cores."""
+def run_rdkit(path: Path) -> None:
+    """Parse and canonicalize every SMILES of a file, on all cores."""
     with path.open(encoding="utf-8") as file, multiprocessing.Pool(n_cores()) as pool:
-        for _ in pool.imap_unordered(written, iter(lambda: list(islice(file, 5_000)), [])):
+        for _ in pool.imap_unordered(canonicalize, iter(lambda: list(islice(file, 5_000)), [])):
             pass
 
 
-def written(lines: list[str]) -> int:
+def canonicalize(lines: list[str]) -> int:
     return len([Chem.MolToSmiles(Chem.MolFromSmiles(line.strip())) for line in lines])
 
 
 def cost_of(command: list[str], folder: str) -> Cost:
-    before, begin, most = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0
+    before, begin, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            most = max(most, memory_of(process.pid))
+            peak = max(peak, memory_of(process.pid))
             time.sleep(0.25)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}")
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(time.monotonic() - begin, cpu, most)
+    return Cost(time.monotonic() - begin, cpu, peak)
 
 
 def memory_of(pid: int) -> int:

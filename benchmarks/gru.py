@@ -1,10 +1,10 @@
-"""What the project's own recurrence gains over nn.GRU: seconds of one core for a forward and a backward pass.
+"""Speed of GatedRecurrence compared with nn.GRU: a forward and a backward pass on one core; prints one table.
 
     OMP_NUM_THREADS=1 python benchmarks/gru.py [--repeats 20]
 
-Both read the same tokens, in bfloat16 autocast: nn.GRU multiplies each token's embedding by its input weights, molvae's
-GatedRecurrence looks the product up in a table of the whole vocabulary. Prints one table row; times are process times,
-the least of all repeats, taken in turn.
+Both read the same tokens in bfloat16 autocast. nn.GRU multiplies the embedding of each token by its input weights;
+GatedRecurrence looks up the product in a table of the whole vocabulary. Times are CPU times, the lowest of all repeats;
+the two alternate.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from molvae.autoencoder.gru import GatedRecurrence
 from molvae.training.parallel import keep_freed_memory
 
-N_TOKENS = 500  # of the vocabulary
+N_TOKENS = 500  # size of the vocabulary
 
 
 class TorchGru(nn.Module):
-    """Embedding and nn.GRU."""
+    """An embedding and nn.GRU."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class TorchGru(nn.Module):
 
 
 class TableGates(nn.Module):
-    """The same as a table of input gates, and GatedRecurrence that looks them up."""
+    """The same as a table of input gates and GatedRecurrence."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()
@@ -68,10 +68,10 @@ def stepper(model: nn.Module, tokens: Tensor, weight: Tensor) -> Callable[[], No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--length", type=int, default=9, help="tokens a molecule")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=512, help="molecules per batch")
+    parser.add_argument("--length", type=int, default=9, help="tokens per molecule")
+    parser.add_argument("--hidden", type=int, default=512, help="hidden units")
+    parser.add_argument("--repeats", type=int, default=20, help="timed repeats")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -79,15 +79,17 @@ def main() -> None:
     tokens = torch.randint(N_TOKENS, (arguments.length, arguments.batch))
     weight = torch.randn(arguments.length, arguments.batch, arguments.hidden)
     steps = [stepper(make(arguments.hidden), tokens, weight) for make in (TorchGru, TableGates)]
-    for step in steps * 2:  # whatever is set up at first use
+    for step in steps * 2:  # warm-up
         step()
-    theirs, ours = (
+    torch_seconds, table_seconds = (
         min(times) for times in zip(*([seconds(s) for s in steps] for _ in range(arguments.repeats)), strict=True)
     )
     print("| batch x tokens x hidden | nn.GRU, ms | GatedRecurrence, ms | times as fast |")
     print("|---|---|---|---|")
     shape = f"{arguments.batch} x {arguments.length} x {arguments.hidden}"
-    print(f"| {shape} | {1000 * theirs:.1f} | {1000 * ours:.1f} | {theirs / ours:.2f} |")
+    print(
+        f"| {shape} | {1000 * torch_seconds:.1f} | {1000 * table_seconds:.1f} | {torch_seconds / table_seconds:.2f} |"
+    )
 
 
 if __name__ == "__main__":
