@@ -1,4 +1,4 @@
-"""Stage 3: propose molecules, score them, learn; every molecule that was scored is kept, with its point."""
+"""Stage 3: search for molecules with a high score; every scored molecule is written with its latent vector."""
 
 import json
 from pathlib import Path
@@ -25,11 +25,22 @@ if TYPE_CHECKING:
     from molvae.codec import Codec
 
 VERSION = 1
-_ENCODED_AT_ONCE = 256
+_BATCH = 256
 
 
 def search(run: RunDir) -> Manifest:
-    """Proposals, points and history in 3-search; goes on from the checkpoint of an attempt that was killed."""
+    """Run stage 3, or resume it from the checkpoint of an interrupted attempt.
+
+    Parameters
+    ----------
+    run : RunDir
+        Folder of the run; stage 1 is complete.
+
+    Returns
+    -------
+    Manifest
+        Counts and files of the stage: scored molecules, their latent vectors, and the history.
+    """
     from molvae.codec import load_codec  # brings torch
 
     campaign = Campaign.load(run.campaign)
@@ -70,35 +81,37 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     dropped = {
-        "not a molecule": result.funnel["n_proposed"] - result.funnel["n_valid"],
-        "decoded before, or more than a round scores": result.funnel["n_valid"] - n,
+        "invalid SMILES": result.funnel["n_proposed"] - result.funnel["n_valid"],
+        "decoded before, or beyond the batch size": result.funnel["n_valid"] - n,
     }
     return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
 
 
 def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str]:
-    """As many molecules of the library as are asked for, drawn at random among those that the codec can read.
+    """Random molecules of the library that the codec can encode, `library_starts` of them.
 
-    Raises:
-        InputError: the codec can read none of the library.
+    Raises
+    ------
+    InputError
+        The codec can encode no molecule of the library.
     """
-    wanted = campaign.search.library_starts
-    if not wanted:
+    n_starts = campaign.search.library_starts
+    if not n_starts:
         return []
     library = pq.read_table(run.molecules, columns=["smiles"])["smiles"].to_numpy()
     order = generator(campaign.seed, "library starts").permutation(len(library))
     starts: list[str] = []
     reason = None
-    for begin in range(0, len(order), _ENCODED_AT_ONCE):
-        smiles = [str(text) for text in library[order[begin : begin + _ENCODED_AT_ONCE]]]
+    for begin in range(0, len(order), _BATCH):
+        smiles = [str(one) for one in library[order[begin : begin + _BATCH]]]
         encoding = codec.encode(smiles, remove_stereo=campaign.search.remove_stereo)
-        starts += [text for text, ok in zip(smiles, encoding.ok, strict=True) if ok]
+        starts += [one for one, ok in zip(smiles, encoding.ok, strict=True) if ok]
         reason = reason or next(filter(None, encoding.reason), None)
-        if len(starts) >= wanted:
-            return starts[:wanted]
+        if len(starts) >= n_starts:
+            return starts[:n_starts]
     if not starts:
-        raise InputError(f"{run.molecules}: the codec {codec.name} can read no molecule of the library ({reason})")
-    _note(f"the library has only {len(starts):,} molecules that the codec can read; all of them are starts")
+        raise InputError(f"{run.molecules}: the codec {codec.name} can encode no molecule of the library ({reason})")
+    _note(f"the codec can encode only {len(starts):,} of the {n_starts:,} library starts; all of them are used")
     return starts
 
 

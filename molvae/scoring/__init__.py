@@ -1,1 +1,1 @@
-"""How good a molecule is: properties as desirabilities, and one score from several of them."""
+"""The objective of a search: properties as desirabilities, and their mean as the score."""

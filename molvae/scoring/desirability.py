@@ -1,8 +1,4 @@
-"""From a property in its own unit to a desirability in [0, 1], the first half of every score.
-
-Source: G. Derringer, R. Suich, Journal of Quality Technology 12 (1980) 214-219, doi:10.1080/00224065.1980.11980968
-(one-sided: equation 3; two-sided: equation 4, here with a plateau in place of the single target).
-"""
+"""Desirability functions: a property value in its own unit to a number in [0, 1]."""
 
 from typing import Literal, get_args
 
@@ -24,22 +20,49 @@ def desirability(
     power: float = 1.0,
     scale: Scale = "linear",
 ) -> np.ndarray:
-    """Desirabilities in [0, 1], of the shape of `value`; a value of NaN stays NaN.
+    """Convert property values to desirabilities in [0, 1].
 
-    "higher": 0 up to `low`, rising to 1 at `high`.
-    "lower": 1 up to `low`, falling to 0 at `high`.
-    "window": 1 from `low` to `high`, falling to 0 over the distance `soft` on either side (0: at once).
-    power: exponent of the rising and falling parts; above 1 only nearly ideal values count, below 1 any progress does.
-    scale: "log" measures every distance in decades (`soft` too), for values such as an IC50; a value that is not
-    above zero has no logarithm and becomes NaN.
+    - "higher": 0 up to `low`, increasing to 1 at `high`.
+    - "lower": 1 up to `low`, decreasing to 0 at `high`.
+    - "window": 1 from `low` to `high`, decreasing to 0 over the distance `soft` on both sides.
 
-    Raises:
-        InputError: `shape` or `scale` is unknown, `low` lies above `high`, `soft` is negative, `power` is not above
-            zero, a bound is not finite, or not above zero on the log scale.
+    Parameters
+    ----------
+    value : array_like
+        Property values, of any shape.
+    shape : {"higher", "lower", "window"}
+        Form of the function.
+    low : float
+        Lower bound, in the unit of the property.
+    high : float
+        Upper bound, in the unit of the property; at least `low`.
+    soft : float, default=0.0
+        Width of the edges of a window; 0 is a step. Not used by the other shapes.
+    power : float, default=1.0
+        Exponent of the increasing and decreasing parts, above 0. Above 1 only values near the ideal score high; below
+        1 small improvements count more.
+    scale : {"linear", "log"}, default="linear"
+        "log" measures distances in powers of ten (`soft` too), for values such as an IC50.
 
-    Example:
-        >>> desirability([0.5, 1, 2.2, 3.5], "window", low=1, high=3, soft=1).round(2).tolist()
-        [0.5, 1.0, 1.0, 0.5]
+    Returns
+    -------
+    ndarray
+        Desirabilities in the shape of `value`. NaN for NaN, and on the log scale for values that are not positive.
+
+    Raises
+    ------
+    InputError
+        An argument is unknown, out of range or not finite, or `low` exceeds `high`.
+
+    References
+    ----------
+    .. [1] Derringer and Suich 1980, doi:10.1080/00224065.1980.11980968, equation 3 (one-sided) and equation 4
+       (two-sided, here with a plateau instead of a single target).
+
+    Examples
+    --------
+    >>> desirability([0.5, 1, 2.2, 3.5], "window", low=1, high=3, soft=1).round(2).tolist()
+    [0.5, 1.0, 1.0, 0.5]
     """
     _check(shape, low, high, soft, power, scale)
     x = np.asarray(value, dtype=float)
@@ -47,16 +70,16 @@ def desirability(
         x = np.log10(np.where(x > 0, x, np.nan))
         low, high = float(np.log10(low)), float(np.log10(high))
     if shape == "higher":
-        inside = _rise(x, low, high)
+        linear = _ramp(x, low, high)
     elif shape == "lower":
-        inside = _rise(-x, -high, -low)
+        linear = _ramp(-x, -high, -low)
     else:
-        inside = np.minimum(_rise(x, low - soft, low), _rise(-x, -high - soft, -high))
-    return inside**power
+        linear = np.minimum(_ramp(x, low - soft, low), _ramp(-x, -high - soft, -high))
+    return linear**power
 
 
-def _rise(x: np.ndarray, start: float, end: float) -> np.ndarray:
-    """0 up to `start`, 1 from `end` on, straight between them; a step at `end` where they coincide."""
+def _ramp(x: np.ndarray, start: float, end: float) -> np.ndarray:
+    """0 up to `start`, 1 from `end`, linear between; a step at `end` if they are equal."""
     if start == end:
         return np.where(np.isnan(x), np.nan, (x >= end).astype(float))
     return np.clip((x - start) / (end - start), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""How good is a molecule: an objective is a set of named terms, each a desirability, combined into one score."""
+"""The objective of a search: named terms, each a desirability, combined into one score."""
 
 import difflib
 import re
@@ -25,19 +25,47 @@ _OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "substructure": {"wanted": True},
     "alerts": {"shape": "lower", "low": 0.0, "high": 2.0, "catalogs": ["PAINS", "BRENK"]},
 }
-"""Terms that need keys of their own, beside the plain properties of PROPERTIES; and what a term need not say."""
+"""Default keys of the terms that are not a plain property."""
 
 
 class TermSettings(Settings):
-    """One term of an objective: a property and what is wanted of it.
+    """One term of an objective.
 
-    property: a name of PROPERTIES (qed, logp, ...), or
-        "similarity": Tanimoto similarity to the molecule `to` (of several: to the nearest), Morgan of `radius`;
-        "substructure": the SMARTS pattern `smarts` must be there, or must not (`wanted` = false). A condition, not a
-            wish: where it fails the score is 0, however good the rest is, and it has no weight;
-        "alerts": the number of structural alerts of the `catalogs`; without low and high: none 1.0, one 0.5, more 0.
-    shape, low, high, soft, power, scale: see `desirability`; without low and high, the property's usual range.
-    weight: its share in the mean; 0 shows the term in the table without letting it count.
+    `property` is the name of a property (qed, logp, ...), or one of:
+
+    - "similarity": Tanimoto similarity to the molecule `to`, or to the most similar of several; Morgan fingerprints of
+      `radius`.
+    - "substructure": a condition on the SMARTS pattern `smarts`. If it fails, the score is 0, whatever the other terms
+      are. It has no weight.
+    - "alerts": number of structural alerts of the `catalogs`. By default the desirability is 1.0 for none, 0.5 for one
+      and 0 for more.
+
+    Parameters
+    ----------
+    property : str
+        Name of the property.
+    shape : {"higher", "lower", "window"}
+        Form of the desirability function; see `desirability`.
+    low, high : float, optional
+        Bounds in the unit of the property; default: its usual range.
+    soft : float, optional
+        Width of the edges of a window; default 0.
+    power : float, optional
+        Exponent of the desirability; default 1.
+    scale : {"linear", "log"}, optional
+        Scale of the distances; default "linear".
+    to : str or tuple of str, optional
+        Reference SMILES of a similarity.
+    radius : int, optional
+        Morgan radius of a similarity; default 2.
+    smarts : str, optional
+        Pattern of a substructure.
+    wanted : bool, optional
+        Whether the substructure must be present (default) or absent.
+    catalogs : tuple of str, optional
+        Catalogs of alerts; default PAINS and BRENK.
+    weight : float, default=1.0
+        Weight in the mean; 0 shows the term without counting it.
     """
 
     property: str
@@ -57,7 +85,7 @@ class TermSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """What the term did not say, so that a saved campaign says everything."""
+        """Add the defaults of the property, so that a saved campaign is complete."""
         if not isinstance(data, Mapping):
             return data
         name = data.get("property")
@@ -65,7 +93,7 @@ class TermSettings(Settings):
         if isinstance(name, str) and name not in _OWN_DEFAULTS and name in PROPERTIES:
             low, high = PROPERTIES[name].usual
             defaults = {"low": float(low), "high": float(high)}
-        if "low" in data or "high" in data:  # half a range is a slip, and is told so
+        if "low" in data or "high" in data:  # one bound alone is an error, reported by `_belongs`
             defaults = {key: value for key, value in defaults.items() if key not in ("low", "high")}
         return defaults | {key: value for key, value in data.items() if value is not None}
 
@@ -77,7 +105,7 @@ class TermSettings(Settings):
     @field_validator("shape", "low", "high", "soft", "power", "scale", "to", "radius", "smarts", "wanted", "catalogs")
     @classmethod
     def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
-        """Keys of another kind of term are refused; keys that this kind needs are asked for."""
+        """Refuse keys of other terms, and require those of this one."""
         kind = info.data.get("property")
         if kind is None or info.field_name is None:
             return value
@@ -88,7 +116,7 @@ class TermSettings(Settings):
             )
         needed = {"shape", "low", "high", "to", "smarts"} & keys
         if value is None and info.field_name in needed:
-            raise PydanticCustomError("missing", "this key is needed and is not there")
+            raise PydanticCustomError("missing", "this key is required")
         return value
 
     @field_validator("high")
@@ -117,11 +145,11 @@ class TermSettings(Settings):
     @field_validator("to")
     @classmethod
     def _are_molecules(cls, to: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for raw in _texts(to):
+        for raw in _as_tuple(to):
             reason = standardize(raw).reason
             if reason:
                 raise PydanticCustomError("smiles", "{reason}", {"reason": reason})
-        if to is not None and not _texts(to):
+        if to is not None and not _as_tuple(to):
             raise PydanticCustomError("empty", "expected at least one SMILES")
         return to
 
@@ -143,10 +171,15 @@ class TermSettings(Settings):
 
 
 class ObjectiveSettings(Settings):
-    """The `[objective]` of a campaign: terms by name, and how their desirabilities become one score.
+    """The section `[objective]` of a campaign.
 
-    combine: "geometric_mean", where one worthless term makes the molecule worthless, or "arithmetic_mean", where the
-        good may outweigh the bad.
+    Parameters
+    ----------
+    terms : dict of str to TermSettings
+        Terms by name; the name becomes part of the column names.
+    combine : {"geometric_mean", "arithmetic_mean"}, default="geometric_mean"
+        How desirabilities are combined. With the geometric mean a desirability of 0 makes the score 0; with the
+        arithmetic mean other terms can compensate for it.
     """
 
     terms: dict[str, TermSettings]
@@ -156,35 +189,58 @@ class ObjectiveSettings(Settings):
     @classmethod
     def _can_score(cls, terms: dict[str, TermSettings]) -> dict[str, TermSettings]:
         if not terms:
-            raise PydanticCustomError("empty", "an objective needs at least one term, e.g. [objective.terms.qed]")
+            raise PydanticCustomError("empty", "expected at least one term, e.g. [objective.terms.qed]")
         for name in terms:
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise PydanticCustomError(
-                    "name", "{name}: a term's name may hold letters, digits, _ and -; it names a column", {"name": name}
+                    "name",
+                    "{name}: expected letters, digits, _ and - in the name of a term; it becomes a column name",
+                    {"name": name},
                 )
-        weighed = [name for name, term in terms.items() if term.property != "substructure"]
-        if weighed and not any(terms[name].weight for name in weighed):
+        weighted = [name for name, term in terms.items() if term.property != "substructure"]
+        if weighted and not any(terms[name].weight for name in weighted):
             raise PydanticCustomError(
                 "weights",
                 "every weight is 0 ({names}); set one above 0",
-                {"names": _join(f"{name}.weight" for name in weighed)},
+                {"names": _join(f"{name}.weight" for name in weighted)},
             )
         return terms
 
 
 class Objective:
-    """Scores molecules; two calls give the same numbers."""
+    """A scoring function for molecules; deterministic, each molecule independent of the others.
+
+    Parameters
+    ----------
+    settings : ObjectiveSettings
+        Terms and how they are combined.
+
+    Examples
+    --------
+    >>> terms = {"qed": {"property": "qed", "shape": "higher", "low": 0, "high": 1}}
+    >>> objective = Objective(ObjectiveSettings.from_dict({"terms": terms}, "example"))
+    >>> objective(["CCO", "invalid"])["score"].round(3).tolist()
+    [0.407, nan]
+    """
 
     def __init__(self, settings: ObjectiveSettings) -> None:
         self.settings = settings
         self._special = {name: _special(term) for name, term in settings.terms.items() if term.property in _OWN_KEYS}
 
     def __call__(self, smiles: Sequence[str]) -> pd.DataFrame:
-        """One row per molecule, in order, index 0 to n-1.
+        """Score molecules.
 
-        Columns: for each term `value_<term>` in the property's own unit (a substructure: 1 where it is there) and
-        `score_<term>` in [0, 1]; and `score` in [0, 1], higher is better. NaN where a value could not be computed, and
-        then `score` is NaN as well, unless that term's weight is 0.
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+
+        Returns
+        -------
+        DataFrame
+            One row per molecule, in order. For each term, `value_<term>` in the unit of the property (a substructure: 1
+            if present, 0 if absent) and `score_<term>` in [0, 1]; and `score` in [0, 1], higher is better. NaN where a
+            value cannot be computed; `score` is NaN too unless the weight of that term is 0.
         """
         smiles = list(smiles)
         terms = self.settings.terms
@@ -204,11 +260,11 @@ class Objective:
     def _combine(self, table: Mapping[str, np.ndarray], n: int) -> np.ndarray:
         terms = self.settings.terms
         conditions = [name for name, term in terms.items() if term.property == "substructure"]
-        weighed = [name for name, term in terms.items() if term.property != "substructure" and term.weight > 0]
+        weighted = [name for name, term in terms.items() if term.property != "substructure" and term.weight > 0]
         score = np.ones(n)
-        if weighed:
-            scores = np.stack([table[f"score_{name}"] for name in weighed])  # (terms, n)
-            weights = np.array([[terms[name].weight] for name in weighed])
+        if weighted:
+            scores = np.stack([table[f"score_{name}"] for name in weighted])  # (terms, n)
+            weights = np.array([[terms[name].weight] for name in weighted])
             weights /= weights.sum()
             if self.settings.combine == "geometric_mean":
                 with np.errstate(divide="ignore"):
@@ -224,32 +280,34 @@ def _score(term: TermSettings, value: np.ndarray) -> np.ndarray:
     if term.property == "substructure":
         return value if term.wanted else 1.0 - value
     if term.shape is None or term.low is None or term.high is None:
-        raise InputError(f"{term.property}: shape, low and high are needed; make the term from TermSettings.from_dict")
+        raise InputError(
+            f"{term.property}: shape, low and high are required; make the term with TermSettings.from_dict"
+        )
     return desirability(
         value, term.shape, term.low, term.high, term.soft or 0.0, term.power or 1.0, term.scale or "linear"
     )
 
 
 def _special(term: TermSettings) -> Callable[[list[str]], np.ndarray]:
-    """The function that measures a term with keys of its own: SMILES -> values (n,), NaN where it cannot."""
+    """The function of a term that is not a plain property: SMILES to values (n,), NaN for failures."""
     if term.property == "similarity":
-        return _Similarity(_texts(term.to), 2 if term.radius is None else term.radius)
+        return _Similarity(_as_tuple(term.to), 2 if term.radius is None else term.radius)
     if term.property == "substructure":
         pattern = parse_smarts(term.smarts or "")
-        return lambda smiles: _each(smiles, lambda text: is_substructure(pattern, parse(text)))
+        return lambda smiles: _each(smiles, lambda one: is_substructure(pattern, parse(one)))
     catalogs = term.catalogs or ()
-    return lambda smiles: _each(smiles, lambda text: len(alerts(parse(text), catalogs)))
+    return lambda smiles: _each(smiles, lambda one: len(alerts(parse(one), catalogs)))
 
 
 class _Similarity:
-    """Largest Tanimoto similarity to a few molecules, Morgan fingerprints of 2,048 bits."""
+    """Tanimoto similarity to the most similar of a few molecules, Morgan fingerprints of 2,048 bits."""
 
     def __init__(self, to: Iterable[str], radius: int) -> None:
         self._radius = radius
         self._bits = morgan_bits([standardize(raw).smiles or raw for raw in to], radius)
 
     def __call__(self, smiles: list[str]) -> np.ndarray:
-        """Values (n,) in [0, 1]; NaN where the text is no molecule."""
+        """Values (n,) in [0, 1]; NaN for an invalid SMILES."""
         return _each(smiles, self._to_nearest)
 
     def _to_nearest(self, smiles: str) -> float:
@@ -260,13 +318,13 @@ class _Similarity:
 
 
 def _each(smiles: list[str], measure: Callable[[str], float]) -> np.ndarray:
-    """A number per molecule; NaN where the text is no molecule."""
+    """One number per molecule; NaN for an invalid SMILES."""
     values = np.full(len(smiles), np.nan)
-    for row, text in enumerate(smiles):
+    for row, one in enumerate(smiles):
         try:
-            values[row] = measure(text)
+            values[row] = measure(one)
         except InputError:
-            continue  # stays NaN: the score of this row becomes NaN, and is counted as failed
+            continue  # NaN: the molecule counts as failed
     return values
 
 
@@ -280,14 +338,14 @@ def _known(name: str, names: Sequence[str], one: str, many: str) -> str:
 
 
 def _reported(check: Callable[[], Any]) -> None:
-    """Run a check whose InputError becomes the message of the key at hand."""
+    """Run a check; its InputError becomes the message of the key."""
     try:
         check()
     except InputError as error:
-        raise PydanticCustomError("input", "cannot be used: {problem}", {"problem": str(error)}) from None
+        raise PydanticCustomError("input", "invalid: {problem}", {"problem": str(error)}) from None
 
 
-def _texts(to: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _as_tuple(to: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return () if to is None else (to,) if isinstance(to, str) else to
 
 

@@ -19,7 +19,7 @@ def objective(combine="geometric_mean", **terms):
     return Objective(ObjectiveSettings.from_dict({"terms": terms, "combine": combine}, "campaign.toml"))
 
 
-def test_one_row_per_molecule_in_order_with_values_scores_and_the_score():
+def test_one_row_per_molecule_with_values_desirabilities_and_score():
     table = objective(qed=QED, fat=LOGP)(MOLECULES)
     assert list(table) == ["value_qed", "score_qed", "value_fat", "score_fat", "score"]
     assert table.index.tolist() == list(range(5))
@@ -35,27 +35,27 @@ def test_no_molecules_give_an_empty_table():
     assert list(table) == ["value_qed", "score_qed", "value_core", "score_core", "score"]
 
 
-def test_the_geometric_mean_weighs_and_lets_no_zero_pass():
+def test_the_geometric_mean_is_weighted_and_zero_if_a_term_is_zero():
     table = objective(qed=QED | {"weight": 3}, fat=LOGP)(MOLECULES)
     expected = (table["score_qed"] ** 3 * table["score_fat"]) ** 0.25
     np.testing.assert_allclose(table["score"], expected)
     assert table["score_fat"][1] == table["score"][1] == 0  # ethanol: logP -0.001
 
 
-def test_the_arithmetic_mean_lets_the_good_outweigh_the_bad():
+def test_the_arithmetic_mean_is_weighted_and_compensates():
     table = objective("arithmetic_mean", qed=QED | {"weight": 3}, fat=LOGP)(MOLECULES)
     np.testing.assert_allclose(table["score"], 0.75 * table["score_qed"] + 0.25 * table["score_fat"])
     assert table["score"][1] > 0
 
 
-def test_perfect_terms_make_a_perfect_score():
+def test_the_score_of_ideal_terms_is_1():
     easy = {"property": "heavy_atoms", "shape": "higher", "low": 0, "high": 1}
     for combine in ("geometric_mean", "arithmetic_mean"):
         assert objective(combine, a=easy, b=easy, c=easy | {"weight": 0.1})(MOLECULES)["score"].tolist() == [1.0] * 5
 
 
 @pytest.mark.parametrize("combine", ["geometric_mean", "arithmetic_mean"])
-def test_a_failed_term_fails_the_score_and_is_never_averaged_away(combine, monkeypatch):
+def test_a_failed_term_makes_the_score_nan(combine, monkeypatch):
     def fails_on_nitro(mol):
         return math.nan if mol.GetNumHeavyAtoms() == 9 and mol.GetAtomWithIdx(1).GetFormalCharge() else 1.0
 
@@ -67,11 +67,11 @@ def test_a_failed_term_fails_the_score_and_is_never_averaged_away(combine, monke
         table = objective(combine, tpsa=tpsa, **others)(MOLECULES)
         assert table["score"].isna().tolist() == [False, False, False, True, False]
         assert table["value_tpsa"].isna().tolist() == [False, False, False, True, False]
-    table = objective(combine, tpsa=tpsa | {"weight": 0}, qed=QED)(MOLECULES)  # shown, but not counted
+    table = objective(combine, tpsa=tpsa | {"weight": 0}, qed=QED)(MOLECULES)  # weight 0: shown, not counted
     assert table["score"].notna().all()
 
 
-def test_a_text_that_is_no_molecule_is_a_row_of_nan():
+def test_an_invalid_smiles_is_a_row_of_nan():
     every = {
         "qed": QED,
         "near": {"property": "similarity", "to": ETHANOL},
@@ -84,7 +84,7 @@ def test_a_text_that_is_no_molecule_is_a_row_of_nan():
     assert table.loc[0].notna().all()
 
 
-def test_similarity_is_that_to_the_nearest_of_the_leads():
+def test_similarity_is_to_the_most_similar_reference():
     near = {"property": "similarity", "to": [PHENETOLE, "OCC"]}
     value = objective(near=near)(MOLECULES)["value_near"]
     expected = np.maximum(tanimoto(PHENETOLE, MOLECULES), tanimoto(ETHANOL, MOLECULES))
@@ -94,13 +94,13 @@ def test_similarity_is_that_to_the_nearest_of_the_leads():
     assert wider[4] < tanimoto(PHENETOLE, MOLECULES)[4]
 
 
-def test_similarity_can_be_kept_above_a_floor():
+def test_similarity_may_have_bounds():
     keep = {"property": "similarity", "to": PHENETOLE, "shape": "higher", "low": 0.2, "high": 0.4}
     assert objective(keep=keep)(MOLECULES)["score"].tolist()[:2] == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("combine", ["geometric_mean", "arithmetic_mean"])
-def test_a_substructure_is_a_condition_and_not_a_share(combine):
+def test_a_substructure_is_a_condition_without_weight(combine):
     ring = {"property": "substructure", "smarts": "c1ccccc1"}
     nitro = {"property": "substructure", "smarts": "[N+](=O)[O-]", "wanted": False}
     table = objective(combine, qed=QED, ring=ring, nitro=nitro)(MOLECULES)
@@ -112,7 +112,7 @@ def test_a_substructure_is_a_condition_and_not_a_share(combine):
     assert objective(combine, ring=ring, nitro=nitro)(MOLECULES)["score"].tolist() == [1, 0, 0, 0, 1]
 
 
-def test_alerts_are_counted_over_the_chosen_catalogs():
+def test_alerts_of_the_chosen_catalogs_are_counted():
     table = objective(alerts={"property": "alerts"})([PHENETOLE, ACETAL])
     assert table["value_alerts"].tolist() == [0, 1]  # BRENK: aldehyde
     assert table["score_alerts"].tolist() == [1.0, 0.5]
@@ -120,7 +120,7 @@ def test_alerts_are_counted_over_the_chosen_catalogs():
 
 
 @pytest.mark.parametrize("name", sorted(PROPERTIES))
-def test_every_property_can_be_a_term_over_its_usual_range(name):
+def test_every_property_has_its_usual_range_as_default(name):
     term = {"property": name} if name == "alerts" else {"property": name, "shape": "window"}
     settings = ObjectiveSettings.from_dict({"terms": {"it": term}}, "campaign.toml").terms["it"]
     if name != "alerts":
@@ -129,13 +129,13 @@ def test_every_property_can_be_a_term_over_its_usual_range(name):
     assert table["score"].between(0, 1).all()
 
 
-def test_two_terms_may_look_at_the_same_property():
+def test_two_terms_may_use_one_property():
     table = objective(not_too_greasy=LOGP, polar=LOGP | {"low": -2, "high": 0})(MOLECULES)
     np.testing.assert_array_equal(table["value_not_too_greasy"], table["value_polar"])
     assert table["score_polar"][1] == 1
 
 
-def test_chunks_and_repetitions_give_the_same_numbers_bit_for_bit():
+def test_batches_and_repeated_calls_give_equal_numbers():
     scorer = objective(qed=QED, fat=LOGP | {"weight": 0.3}, near={"property": "similarity", "to": PHENETOLE})
     whole = scorer(MOLECULES)
     pd.testing.assert_frame_equal(scorer(MOLECULES), whole, check_exact=True)
@@ -143,7 +143,7 @@ def test_chunks_and_repetitions_give_the_same_numbers_bit_for_bit():
     pd.testing.assert_frame_equal(chunks, whole, check_exact=True)
 
 
-def test_the_saved_settings_say_everything_and_read_back_the_same(tmp_path):
+def test_saved_settings_are_complete_and_read_back(tmp_path):
     settings = ObjectiveSettings.from_dict(
         {
             "terms": {
@@ -173,54 +173,54 @@ def test_the_saved_settings_say_everything_and_read_back_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("term", "problem"),
     [
-        ({"property": "logP", "shape": "higher"}, r"\[terms.it\] property: unknown property; did you mean logp\?"),
-        ({"property": "zzz", "shape": "higher"}, r"property: unknown property; known properties: alerts, aromatic"),
-        ({"property": "qed"}, r"\[terms.it\] shape: this key is needed"),
-        ({"property": "qed", "shape": "highr"}, r"shape: input should be 'higher', 'lower' or 'window'"),
-        ({"property": "qed", "shape": "higher", "low": 0.2}, r"\[terms.it\] high: this key is needed"),
-        ({"property": "qed", "shape": "higher", "low": 2, "high": 1}, r"high: expected at least low \(2.0\)"),
-        ({"property": "qed", "shape": "higher", "low": math.nan, "high": 1}, r"low: input should be a finite number"),
-        ({"property": "qed", "shape": "higher", "to": "C"}, r"to: not a key of qed; its keys: high, low, power"),
-        ({"property": "qed", "shape": "higher", "power": 0}, r"power: input should be greater than 0"),
-        (LOGP | {"soft": -1}, r"soft: input should be greater than or equal to 0"),
-        (LOGP | {"low": 0, "scale": "log"}, r"scale: the log scale needs a low above 0"),
-        (QED | {"weight": math.nan}, r"\[terms.it\] weight: input should be a finite number"),
-        (QED | {"weight": math.inf}, r"\[terms.it\] weight: input should be a finite number"),
-        (QED | {"weight": -1}, r"\[terms.it\] weight: input should be greater than or equal to 0"),
-        (QED | {"weight": 0}, r"terms: every weight is 0 \(it.weight\); set one above 0"),
-        (QED | {"wieght": 1}, r"\[terms.it\] wieght: unknown key; did you mean weight\?"),
-        ({"property": "similarity"}, r"\[terms.it\] to: this key is needed"),
-        ({"property": "similarity", "to": "C1CC"}, r"to: not a SMILES: C1CC"),
-        ({"property": "similarity", "to": []}, r"to: expected at least one SMILES"),
-        ({"property": "similarity", "to": ["CC", "C(C)(C)(C)(C)C"]}, r"to: impossible valence: atom 1"),
-        ({"property": "similarity", "to": "CC", "radius": -1}, r"radius: input should be greater than or equal to 0"),
-        ({"property": "substructure"}, r"\[terms.it\] smarts: this key is needed"),
-        ({"property": "substructure", "smarts": "c1cc"}, r"smarts: cannot be used: SMARTS 'c1cc'"),
-        ({"property": "substructure", "smarts": "C", "shape": "higher"}, r"shape: not a key of substructure"),
-        ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: a substructure is a condition"),
-        ({"property": "alerts", "catalogs": ["PAIN"]}, r"catalogs: unknown catalog; did you mean PAINS\?"),
-        ({"property": "alerts", "catalogs": []}, r"catalogs: expected at least one of BRENK"),
-        (3, r"\[terms\] it: input should be a valid dictionary"),
+        ({"property": "logP", "shape": "higher"}, r"\[terms.it\] property: .*logp\?"),
+        ({"property": "zzz", "shape": "higher"}, r"property: .*alerts, aromatic"),
+        ({"property": "qed"}, r"\[terms.it\] shape: "),
+        ({"property": "qed", "shape": "highr"}, r"shape: .*'higher', 'lower' or 'window'"),
+        ({"property": "qed", "shape": "higher", "low": 0.2}, r"\[terms.it\] high: "),
+        ({"property": "qed", "shape": "higher", "low": 2, "high": 1}, r"high: .*\(2.0\)"),
+        ({"property": "qed", "shape": "higher", "low": math.nan, "high": 1}, r"low: "),
+        ({"property": "qed", "shape": "higher", "to": "C"}, r"to: .*qed.*: high, low, power"),
+        ({"property": "qed", "shape": "higher", "power": 0}, r"power: .* 0"),
+        (LOGP | {"soft": -1}, r"soft: .* 0"),
+        (LOGP | {"low": 0, "scale": "log"}, r"scale: .* 0"),
+        (QED | {"weight": math.nan}, r"\[terms.it\] weight: .*finite"),
+        (QED | {"weight": math.inf}, r"\[terms.it\] weight: .*finite"),
+        (QED | {"weight": -1}, r"\[terms.it\] weight: .* 0"),
+        (QED | {"weight": 0}, r"terms: .*it\.weight"),
+        (QED | {"wieght": 1}, r"\[terms.it\] wieght: .*weight\?"),
+        ({"property": "similarity"}, r"\[terms.it\] to: "),
+        ({"property": "similarity", "to": "C1CC"}, r"to: .*C1CC"),
+        ({"property": "similarity", "to": []}, r"to: "),
+        ({"property": "similarity", "to": ["CC", "C(C)(C)(C)(C)C"]}, r"to: .*atom 1"),
+        ({"property": "similarity", "to": "CC", "radius": -1}, r"radius: .* 0"),
+        ({"property": "substructure"}, r"\[terms.it\] smarts: "),
+        ({"property": "substructure", "smarts": "c1cc"}, r"smarts: .*'c1cc'"),
+        ({"property": "substructure", "smarts": "C", "shape": "higher"}, r"shape: .*substructure"),
+        ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: .*substructure"),
+        ({"property": "alerts", "catalogs": ["PAIN"]}, r"catalogs: .*PAINS\?"),
+        ({"property": "alerts", "catalogs": []}, r"catalogs: .*BRENK"),
+        (3, r"\[terms\] it: "),
     ],
 )
-def test_a_term_that_makes_no_sense_is_refused_by_its_key(term, problem):
+def test_an_invalid_term_is_refused_by_its_key(term, problem):
     with pytest.raises(InputError, match=rf"^campaign.toml .*{problem}"):
         objective(it=term)
 
 
-def test_an_objective_that_makes_no_sense_is_refused():
+def test_an_invalid_objective_is_refused():
     for data, problem in (
-        ({}, "campaign.toml terms: this key is needed"),
-        ({"terms": {}}, "terms: an objective needs at least one term"),
-        ({"terms": {"my term": QED}}, "terms: my term: a term's name may hold letters"),
-        ({"terms": {"qed": QED}, "combine": "mean"}, "combine: input should be 'geometric_mean' or 'arithmetic_mean'"),
-        ({"terms": {"qed": QED}, "combin": "x"}, r"combin: unknown key; did you mean combine\?"),
+        ({}, "campaign.toml terms: "),
+        ({"terms": {}}, r"terms: .*\[objective\.terms\.qed\]"),
+        ({"terms": {"my term": QED}}, "terms: my term: "),
+        ({"terms": {"qed": QED}, "combine": "mean"}, "combine: .*'geometric_mean' or 'arithmetic_mean'"),
+        ({"terms": {"qed": QED}, "combin": "x"}, r"combin: .*combine\?"),
     ):
         with pytest.raises(InputError, match=problem):
             ObjectiveSettings.from_dict(data, "campaign.toml")
 
 
-def test_settings_cannot_be_changed_afterwards():
+def test_settings_cannot_be_changed():
     settings = objective(qed=QED).settings
     with pytest.raises(ValueError, match="frozen"):
         settings.terms["qed"].weight = 3
