@@ -13,7 +13,7 @@ from molvae.checks.settings import ChecksSettings
 from molvae.errors import InputError
 from molvae.features.views import FeatureSettings
 from molvae.scoring.objective import ObjectiveSettings
-from molvae.search.loop import SearchSettings
+from molvae.search.settings import SearchSettings
 from molvae.settings import Settings, read_toml
 from molvae.training.config import TrainConfig
 
