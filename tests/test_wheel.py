@@ -14,6 +14,39 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PLUGIN = """
+from molvae.checks.check import CheckEntry
+from molvae.search.optimizers.prior_draws import PriorDraws
+
+class Wander(PriorDraws):
+    pass
+
+def count(smiles):
+    return sum(map(smiles.count, ("F", "Cl", "Br")))
+
+def few(limit, context):
+    return lambda molecules: [f"{count(m.smiles)} halogens" if count(m.smiles) > limit else None for m in molecules]
+
+FEW = CheckEntry(few, 3, int, "at most this many halogens")
+"""
+PLUGIN_PROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "halogens"
+version = "1.0"
+
+[project.entry-points."molvae.checks"]
+few_halogens = "halogens:FEW"
+
+[project.entry-points."molvae.optimizers"]
+wander = "halogens:Wander"
+
+[tool.setuptools]
+py-modules = ["halogens"]
+"""
 HOSTILE = "raise SystemExit('a module of the working folder was imported')\n"
 
 pytestmark = pytest.mark.slow
@@ -23,8 +56,12 @@ pytestmark = pytest.mark.slow
 class Environment:
     """A virtual environment with the wheel in it, and a working folder with modules of the same names."""
 
-    python: Path
+    home: Path
     folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.home / "bin" / "python"
 
     def run(self, *command: str | Path, **variables: str) -> str:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "PYTHONPATH": str(self.folder)} | variables
@@ -78,7 +115,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
     for name in ("moses", "druglike"):
         (folder / "data" / name).mkdir()
         (folder / "data" / name / "codec.json").write_text("not a codec")
-    return Environment(home / "bin" / "python", folder)
+    return Environment(home, folder)
 
 
 def test_wheel_has_one_top_level_name(wheel: Path) -> None:
@@ -89,7 +126,7 @@ def test_wheel_has_one_top_level_name(wheel: Path) -> None:
 
 def test_installed_package_is_not_the_checkout(installed: Environment) -> None:
     where = installed.run(installed.python, "-c", "import molvae.pipeline.cli as cli; print(cli.__file__)")
-    assert Path(where.strip()).is_relative_to(installed.python.parent.parent)
+    assert Path(where.strip()).is_relative_to(installed.home)
 
 
 def test_version_command(installed: Environment) -> None:
@@ -102,9 +139,20 @@ def test_encode_command(installed: Environment) -> None:
     assert pd.read_parquet(installed.folder / "out.parquet")["ok"].tolist() == [True, False]
 
 
-def test_design_command(installed: Environment) -> None:
-    installed.molvae("design", "--out", "run", "--set", "search.budget=40")
+def test_design_command_with_plugins(installed: Environment, tmp_path: Path) -> None:
+    (tmp_path / "halogens.py").write_text(PLUGIN)
+    (tmp_path / "pyproject.toml").write_text(PLUGIN_PROJECT)
+    install(installed.home, tmp_path)
+
+    changes = ["search.budget=40", "checks.few_halogens=0"]
+    installed.molvae("design", "--out", "run", *(part for change in changes for part in ("--set", change)))
     candidates = pd.read_csv(installed.folder / "run" / "candidates.csv")
     assert len(candidates) == 40
-    assert candidates["score"].between(0, 1).all()
     assert candidates["smiles"].is_unique
+    assert candidates["score"].between(0, 1).all()
+    has_halogen = candidates["smiles"].str.contains("F|Cl|Br")
+    assert 0 < has_halogen.sum() < len(candidates)
+    assert ((candidates["check_few_halogens"] != "pass") == has_halogen).all()
+
+    search = "molvae.optimize(lambda smiles: [len(s) for s in smiles], budget=20, settings={'method': 'wander'})"
+    assert installed.run(installed.python, "-c", f"import molvae; print(len({search}.table))") == "20\n"
