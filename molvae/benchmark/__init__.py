@@ -1,1 +1,1 @@
-"""Figures of a codec or of a set of molecules: the MOSES benchmark, reconstruction and samples."""
+"""Metrics of a codec or of a set of molecules: the MOSES benchmark, reconstruction and samples."""

@@ -1,22 +1,22 @@
-"""How good a set of generated SMILES is: every metric of the MOSES benchmark, beside its test sets or any reference."""
+"""The metrics of the MOSES benchmark for a set of generated SMILES, against its test sets or any reference set."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from scipy.stats import wasserstein_distance
 
 from molvae.benchmark.distribution import (
     MOSES_REFERENCES,
     MoleculeSet,
+    Progress,
     Reference,
     Row,
-    Tell,
     load_moses_reference,
     read_moses_training_smiles,
     read_set,
 )
-from molvae.benchmark.fcd import fcd, fcd_floor
+from molvae.benchmark.fcd import FcdStatistics, fcd
 from molvae.chem.metrics import (
     PROPERTY_NAMES,
     cosine,
@@ -42,12 +42,22 @@ _MOSES_NAMES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A set beside one reference of n molecules; None stands where a figure cannot be had.
+    """Metrics of a set of molecules against a reference set; None if a metric cannot be computed.
 
-    fcd: Fréchet ChemNet distance of all valid molecules to it; it falls as their number grows. snn: mean over the valid
-    of the largest Tanimoto similarity to a molecule of the reference. fragments, scaffolds: cosine of the counts of
-    BRICS fragments, and of Bemis-Murcko scaffolds of two rings or more. logp, sa_score, qed, mol_weight: Wasserstein
-    distances between the properties, in their own units.
+    Parameters
+    ----------
+    origin : str
+        Description of the reference set.
+    n : int
+        Number of reference molecules.
+    fcd : float or None
+        Fréchet ChemNet distance; it decreases with the number of molecules.
+    snn : float or None
+        Mean Tanimoto similarity of the molecules to their most similar reference molecules.
+    fragments, scaffolds : float or None
+        Cosine similarity of the counts of BRICS fragments, and of Bemis-Murcko scaffolds with two rings or more.
+    logp, sa_score, qed, mol_weight : float or None
+        Wasserstein distances between the distributions of the properties, in their units.
     """
 
     origin: str
@@ -63,14 +73,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class SetFigures:
-    """The figures of n texts, as MOSES has them; shares lie in [0, 1], and None stands where a figure cannot be had.
+class SetMetrics:
+    """Metrics of a set of generated SMILES, as MOSES defines them; None if a metric cannot be computed.
 
-    valid: share that are molecules; all other figures are those of these, repeats included.
-    unique_at_1k, unique_at_10k, unique: share of the first 1,000, the first 10,000 and of all that differ.
-    novelty: share of the distinct ones that are not in the training set, of n_train molecules.
-    internal_diversity, internal_diversity_2: IntDiv and IntDiv2. filters: share that pass; objections: kind -> how many
-    do not for it. references: by name. missing: figure -> why it cannot be had.
+    All metrics but `valid` are those of the valid molecules, duplicates included. Shares are in [0, 1].
+
+    Parameters
+    ----------
+    n, n_valid : int
+        Number of SMILES, and of valid ones.
+    valid : float
+        Share of valid SMILES.
+    invalid_reasons : dict of str to int
+        Kind of reason -> number of SMILES that are invalid for it.
+    unique_at_1k, unique_at_10k, unique : float or None
+        Share of unique molecules among the first 1,000, the first 10,000 and all.
+    novelty : float or None
+        Share of the unique molecules that are not in the training set.
+    n_train : int or None
+        Number of molecules in the training set.
+    internal_diversity, internal_diversity_2 : float or None
+        IntDiv and IntDiv2.
+    filters : float or None
+        Share of molecules that pass the filters.
+    failed_filters : dict of str to int
+        Filter -> number of molecules that it refuses first.
+    references : dict of str to Comparison
+        Metrics against each reference set, by its name.
+    missing : dict of str to str
+        Name of a metric that is None -> reason.
     """
 
     n: int
@@ -85,13 +116,19 @@ class SetFigures:
     internal_diversity: float | None
     internal_diversity_2: float | None
     filters: float | None
-    objections: dict[str, int]
+    failed_filters: dict[str, int]
     references: dict[str, Comparison]
     missing: dict[str, str]
 
     def moses(self) -> dict[str, float | None]:
-        """The figures by the names that the MOSES benchmark gives them."""
-        figures = {
+        """The metrics by their names in the MOSES benchmark.
+
+        Returns
+        -------
+        dict of str to float or None
+            For example "unique@1000", "FCD/Test" and "Scaf/TestSF".
+        """
+        metrics: dict[str, float | None] = {
             "valid": self.valid,
             "unique@1000": self.unique_at_1k,
             "unique@10000": self.unique_at_10k,
@@ -101,183 +138,217 @@ class SetFigures:
             "Novelty": self.novelty,
         }
         for name, comparison in self.references.items():
-            figures[f"FCD/{name}"] = comparison.fcd
-            figures |= {f"{label}/{name}": getattr(comparison, field) for field, label in _MOSES_NAMES.items()}
-        return figures
+            metrics[f"FCD/{name}"] = comparison.fcd
+            metrics |= {f"{label}/{name}": getattr(comparison, field) for field, label in _MOSES_NAMES.items()}
+        return metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, ready for JSON."""
+        """The same as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            All fields, and `moses`: the metrics by their names in MOSES.
+        """
         return asdict(self) | {"moses": self.moses()}
 
 
-class TableRow(NamedTuple):
-    """One line of a table for the terminal: what, its values, and what is to be known of them."""
+def evaluate_smiles(
+    smiles: Iterable[str | None],
+    reference_smiles: Sequence[str] | None = None,
+    train_smiles: Iterable[str] | None = None,
+    *,
+    origin: str = "the reference set",
+    progress: Progress = lambda step: None,
+    mapper: Mapper | None = None,
+) -> SetMetrics:
+    """The metrics of the MOSES benchmark for generated SMILES; about 8 ms of processor time per molecule.
 
-    label: str
-    values: Sequence[str] = ()
-    note: str = ""
+    Parameters
+    ----------
+    smiles : iterable of str or None
+        Raw SMILES; None is an invalid one.
+    reference_smiles : sequence of str, optional
+        Canonical SMILES of the reference set; by default the two test sets of MOSES.
+    train_smiles : iterable of str, optional
+        Canonical SMILES of the training set, iterated once. By default the training set of MOSES if `reference_smiles`
+        is not given, else none: the novelty is then unknown.
+    origin : str, default="the reference set"
+        Description of the reference set, for the table.
+    progress : callable, optional
+        Called with a description of each step before it starts.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
+
+    Returns
+    -------
+    SetMetrics
+        The metrics.
+
+    Raises
+    ------
+    InputError
+        There are no SMILES, or the reference or training set has no molecule.
+
+    Examples
+    --------
+    >>> metrics = evaluate_smiles(["CCO", "CCN", "C1CC"], ["CCO", "CCCO"], ["CCO"])  # doctest: +SKIP
+    >>> metrics.valid, metrics.novelty  # doctest: +SKIP
+    (0.6666666666666666, 0.5)
+    """
+    rows = ((one, "empty" if one is None else None) for one in smiles)
+    return evaluate_rows(rows, reference_smiles, train_smiles, origin=origin, progress=progress, mapper=mapper)
 
 
 def evaluate_rows(
     rows: Iterable[Row],
     reference_smiles: Sequence[str] | None = None,
     train_smiles: Iterable[str] | None = None,
-    origin: str = "the reference",
-    tell: Tell = lambda step: None,
+    *,
+    origin: str = "the reference set",
+    progress: Progress = lambda step: None,
     mapper: Mapper | None = None,
-) -> SetFigures:
-    """The figures of any texts, in some 400 bytes and 8 ms of processor time for each.
+) -> SetMetrics:
+    """The metrics of `evaluate_smiles`, for SMILES of which some are known to be invalid.
 
-    reference_smiles: canonical; None takes the two test sets of MOSES. origin: what the reference is, in words.
-    train_smiles: canonical, gone through once; None takes the training set of MOSES where its test sets are taken.
-    mapper: applies functions to many molecules; None takes LocalProcesses().
+    Parameters
+    ----------
+    rows : iterable of (str or None, str or None)
+        Raw SMILES, each with the reason why it is invalid if that is already known.
+    reference_smiles, train_smiles, origin, progress, mapper
+        As for `evaluate_smiles`.
 
-    Raises:
-        InputError: there is no text, or no molecule in the reference.
+    Returns
+    -------
+    SetMetrics
+        The metrics.
+
+    Raises
+    ------
+    InputError
+        There are no rows, or the reference or training set has no molecule.
     """
-    tell("reading the molecules")
+    progress("reading the molecules")
     molecules = read_set(rows, mapper=mapper)
     if train_smiles is None and reference_smiles is None:
         train_smiles = read_moses_training_smiles()
-    return measure(molecules, load_references(reference_smiles, origin, tell, mapper), train_smiles, tell)
+    references = load_references(reference_smiles, origin, progress, mapper)
+    return measure(molecules, references, train_smiles, progress)
 
 
 def load_references(
-    reference_smiles: Sequence[str] | None, origin: str, tell: Tell, mapper: Mapper | None = None
+    reference_smiles: Sequence[str] | None, origin: str, progress: Progress, mapper: Mapper | None = None
 ) -> Iterator[Reference]:
-    """The two test sets of MOSES, one after the other so that only one fills memory, or the one of canonical SMILES.
+    """The reference sets, loaded one after the other so that only one is in memory.
 
-    Raises:
-        InputError: there is no molecule in the reference.
+    Parameters
+    ----------
+    reference_smiles : sequence of str or None
+        Canonical SMILES of a reference set; None loads the two test sets of MOSES.
+    origin : str
+        Description of the reference set.
+    progress : callable
+        Called with a description of each step before it starts.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
+
+    Yields
+    ------
+    Reference
+        A reference set.
+
+    Raises
+    ------
+    InputError
+        There is no molecule in the reference set.
     """
     if reference_smiles is not None:
-        yield Reference.of(reference_smiles, "reference", origin, tell, mapper)
+        yield Reference.of(reference_smiles, "reference", origin, progress, mapper)
         return
-    for name, (_, what) in MOSES_REFERENCES.items():
-        tell(f"reading {what}")
+    for name, (_, description) in MOSES_REFERENCES.items():
+        progress(f"reading {description}")
         yield load_moses_reference(name, mapper)
 
 
 def measure(
-    molecules: MoleculeSet, references: Iterable[Reference], train_smiles: Iterable[str] | None, tell: Tell
-) -> SetFigures:
-    """The figures of a set, beside each reference; without training molecules novelty is not known.
+    molecules: MoleculeSet, references: Iterable[Reference], train_smiles: Iterable[str] | None, progress: Progress
+) -> SetMetrics:
+    """The metrics of a set of molecules against reference sets.
 
-    Raises:
-        InputError: there is no text in the set.
+    Parameters
+    ----------
+    molecules : MoleculeSet
+        The molecules.
+    references : iterable of Reference
+        Reference sets.
+    train_smiles : iterable of str or None
+        Canonical SMILES of the training set; None if it is unknown.
+    progress : callable
+        Called with a description of each step before it starts.
+
+    Returns
+    -------
+    SetMetrics
+        The metrics.
+
+    Raises
+    ------
+    InputError
+        The set or the training set is empty.
     """
     if not molecules.n:
         raise InputError("evaluate: expected at least one row, got none")
     smiles, n_valid = molecules.smiles, len(molecules.smiles)
     missing: dict[str, str] = {}
-    figures: dict[str, Any] = dict.fromkeys(
+    metrics: dict[str, float | None] = dict.fromkeys(
         ("unique_at_1k", "unique_at_10k", "unique", "internal_diversity", "internal_diversity_2", "filters")
     )
     if n_valid:
-        tell(f"comparing {n_valid:,} molecules with one another")
-        n_objections = sum(molecules.objections.values())
-        figures["unique_at_1k"], figures["unique_at_10k"], figures["unique"] = (
+        progress(f"comparing {n_valid:,} molecules with each other")
+        n_failed = sum(molecules.failed_filters.values())
+        metrics["unique_at_1k"], metrics["unique_at_10k"], metrics["unique"] = (
             uniqueness(smiles, at) for at in (1_000, 10_000, None)
         )
-        figures["filters"] = 1 - n_objections / n_valid
+        metrics["filters"] = 1 - n_failed / n_valid
         if n_valid > 1:
-            figures["internal_diversity"], figures["internal_diversity_2"] = internal_diversities(molecules.bits)
-    for name, value in figures.items():
+            metrics["internal_diversity"], metrics["internal_diversity_2"] = internal_diversities(molecules.bits)
+    for name, value in metrics.items():
         if value is None:
-            missing[name] = "one valid molecule only" if n_valid else _NO_MOLECULE
-    new, n_train = None, None
+            missing[name] = "only one valid molecule" if n_valid else _NO_MOLECULE
+    novel, n_train = None, None
     if train_smiles is None:
-        missing["novelty"] = "training set not known (--train FILE)"
+        missing["novelty"] = "training set unknown (--train FILE)"
     elif not n_valid:
         missing["novelty"] = _NO_MOLECULE
     else:
-        tell("looking for the molecules in the training set")
-        new, n_train = _novelty(smiles, train_smiles)
+        progress("comparing the molecules with the training set")
+        novel, n_train = _novelty(smiles, train_smiles)
     if not n_valid:
         missing["references"] = _NO_MOLECULE
-    compared = _compare(molecules, references, missing, tell) if n_valid else {}
-    return SetFigures(
+    comparisons = _compare(molecules, references, missing, progress) if n_valid else {}
+    return SetMetrics(
         n=molecules.n,
         n_valid=n_valid,
         valid=n_valid / molecules.n,
         invalid_reasons=molecules.invalid_reasons,
-        novelty=new,
+        novelty=novel,
         n_train=n_train,
-        objections=molecules.objections,
-        references=compared,
+        failed_filters=molecules.failed_filters,
+        references=comparisons,
         missing=missing,
-        **figures,
+        **metrics,
     )
 
 
-def format_figures(figures: SetFigures) -> list[TableRow]:
-    """Table rows of all figures but the validity."""
-    f = figures
-    valid = f"the {f.n_valid:,} valid"
-    firsts = [f"of {valid}, as there are no more" if f.n_valid < at else f"of the first {at:,}" for at in (1000, 10000)]
-    refused = f"; refused for: {list_kinds(f.objections)}" if f.objections else ""
-
-    def note(name: str, text: str) -> str:
-        return f.missing.get(name, text)
-
-    rows = [
-        TableRow(f"The {f.n_valid:,} valid among themselves"),
-        TableRow("  unique@1k", [percent(f.unique_at_1k)], note("unique_at_1k", firsts[0])),
-        TableRow("  unique@10k", [percent(f.unique_at_10k)], note("unique_at_10k", firsts[1])),
-        TableRow(
-            "  novel", [percent(f.novelty)], note("novelty", f"of the distinct; training set of {f.n_train or 0:,}")
-        ),
-        TableRow(
-            "  IntDiv", [plain(f.internal_diversity, 4)], note("internal_diversity", "1 - mean Tanimoto of pairs")
-        ),
-        TableRow(
-            "  IntDiv2",
-            [plain(f.internal_diversity_2, 4)],
-            note("internal_diversity_2", "the same of squared similarities"),
-        ),
-        TableRow(
-            "  pass the filters", [percent(f.filters)], note("filters", f"MCF, PAINS, elements, charge, rings{refused}")
-        ),
-    ]
-    if f.references:
-        rows += _comparison_rows(f)
-    return rows
-
-
-def lay_out(title: str, rows: Sequence[TableRow]) -> str:
-    """Rows as text for the terminal, under a title."""
-    width = max(len(row.label) for row in rows if row.values)
-    lines = [
-        "  ".join([f"{row.label:<{width}}", *(f"{value:>9}" for value in row.values), row.note]).rstrip()
-        for row in rows
-    ]
-    return "\n".join([title, *lines])
-
-
-def list_kinds(counts: Mapping[str, int]) -> str:
-    """Kinds with how often each was met."""
-    return ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
-
-
-def percent(share: float | None) -> str:
-    """A share for a table."""
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def plain(value: float | None, digits: int = 3) -> str:
-    """A number for a table."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def _novelty(smiles: Sequence[str], train_smiles: Iterable[str]) -> tuple[float, int]:
-    """The novelty, and how many training molecules there were; they are never held in memory."""
+    """The novelty, and the number of training molecules, which are not kept in memory."""
     n = 0
 
     def counted() -> Iterator[str]:
         nonlocal n
-        for text in train_smiles:
+        for one in train_smiles:
             n += 1
-            yield text
+            yield one
 
     share = novelty(smiles, counted())
     if not n:
@@ -286,75 +357,52 @@ def _novelty(smiles: Sequence[str], train_smiles: Iterable[str]) -> tuple[float,
 
 
 def _compare(
-    molecules: MoleculeSet, references: Iterable[Reference], missing: dict[str, str], tell: Tell
+    molecules: MoleculeSet, references: Iterable[Reference], missing: dict[str, str], progress: Progress
 ) -> dict[str, Comparison]:
-    found: dict[str, dict[str, Any]] = {}
-    statistics = []
+    """The metrics against each reference set; reasons for missing ones are added to `missing`."""
+    n = len(molecules.smiles)
+    comparisons: dict[str, Comparison] = {}
+    statistics: list[FcdStatistics | None] = []
     for reference in references:
-        tell(f"comparing {len(molecules.smiles):,} molecules with {reference.origin}")
-        found[reference.name] = _compare_counts(molecules, reference)
+        progress(f"comparing {n:,} molecules with {reference.origin}")
+        comparisons[reference.name] = _compare_counts(molecules, reference)
         statistics.append(reference.statistics)
-    tell(f"measuring the Fréchet ChemNet distance of {len(molecules.smiles):,} molecules")
+    progress(f"computing the Fréchet ChemNet distance of {n:,} molecules")
     distances = iter(fcd(molecules.smiles, *(one for one in statistics if one is not None)))
-    for (name, figures), one in zip(found.items(), statistics, strict=True):
-        figures["fcd"] = None if one is None else next(distances)
-        for figure, value in figures.items():
+    for (name, comparison), one in zip(list(comparisons.items()), statistics, strict=True):
+        comparisons[name] = replace(comparison, fcd=None if one is None else next(distances))
+        for metric, value in asdict(comparisons[name]).items():
             if value is not None:
                 continue
-            if figure == "fcd":
-                why = "needs two valid molecules" if one is not None else "needs two reference molecules"
-            elif figure == "scaffolds":
-                why = "no scaffold of two rings on one side"
+            if metric == "fcd":
+                reason = "needs two valid molecules" if one is not None else "needs two reference molecules"
+            elif metric == "scaffolds":
+                reason = "one set has no scaffold of two rings"
             else:
-                why = "could not be computed for any molecule"
-            missing[f"{figure}/{name}"] = why
-    return {name: Comparison(**figures) for name, figures in found.items()}
+                reason = "could not be computed for any molecule"
+            missing[f"{metric}/{name}"] = reason
+    return comparisons
 
 
-def _compare_counts(molecules: MoleculeSet, reference: Reference) -> dict[str, Any]:
-    ours, theirs = molecules.distribution, reference.distribution
-    snn = nearest_similarities(molecules.bits, reference.bits)
-    figures: dict[str, Any] = {
-        "origin": reference.origin,
-        "n": theirs.n,
-        "fcd": None,
-        "snn": float(snn.mean()),
-        "fragments": _cosine(ours.fragments, theirs.fragments),
-        "scaffolds": _cosine(ours.scaffolds, theirs.scaffolds),
+def _compare_counts(molecules: MoleculeSet, reference: Reference) -> Comparison:
+    """All metrics but the FCD."""
+    a, b = molecules.distribution, reference.distribution
+    distances = {
+        name: float(wasserstein_distance(a.properties[name], b.properties[name]))
+        if len(a.properties[name]) and len(b.properties[name])
+        else None
+        for name in PROPERTY_NAMES
     }
-    for name in PROPERTY_NAMES:
-        pair = ours.properties[name], theirs.properties[name]
-        figures[name] = float(wasserstein_distance(*pair)) if len(pair[0]) and len(pair[1]) else None
-    return figures
+    return Comparison(
+        origin=reference.origin,
+        n=b.n,
+        fcd=None,
+        snn=float(nearest_similarities(molecules.bits, reference.bits).mean()),
+        fragments=_cosine(a.fragments, b.fragments),
+        scaffolds=_cosine(a.scaffolds, b.scaffolds),
+        **distances,
+    )
 
 
 def _cosine(a: Mapping[str, int], b: Mapping[str, int]) -> float | None:
     return cosine(a, b) if a and b else None
-
-
-def _comparison_rows(f: SetFigures) -> Iterator[TableRow]:
-    names = list(f.references)
-
-    def row(label: str, field: str, note: str, digits: int = 4) -> TableRow:
-        values = [plain(getattr(comparison, field), digits) for comparison in f.references.values()]
-        reasons = dict.fromkeys(f.missing[f"{field}/{name}"] for name in names if f"{field}/{name}" in f.missing)
-        return TableRow(label, values, "; ".join(reasons) or note)
-
-    yield TableRow("Beside reference molecules", names)
-    yield TableRow("  how many", [f"{comparison.n:,}" for comparison in f.references.values()])
-    yield row(f"  FCD at {f.n_valid:,}", "fcd", "lower is better; compare at equal numbers only", 3)
-    yield row("  SNN", "snn", "mean Tanimoto to the most similar reference")
-    yield row("  Frag", "fragments", "cosine of BRICS fragment counts")
-    yield row("  Scaf", "scaffolds", "cosine of Bemis-Murcko scaffold counts, two rings or more")
-    yield row("  logP", "logp", "Wasserstein distance; lower is better", 3)
-    yield row("  SA", "sa_score", "Wasserstein distance; score from 1 to 10", 3)
-    yield row("  QED", "qed", "Wasserstein distance; from 0 to 1")
-    yield row("  molecular weight", "mol_weight", "Wasserstein distance; Da", 2)
-    for name, comparison in f.references.items():
-        yield TableRow(f"  {name}: {comparison.origin}")
-    if "Test" in f.references and f.references["Test"].fcd is not None:
-        near, floor = fcd_floor(f.n_valid)
-        yield TableRow(
-            "  The FCD depends on how many molecules are measured: "
-            f"{near:,} of the MOSES training set have {floor:.2f} to Test."
-        )

@@ -1,9 +1,10 @@
-"""What a set of molecules is like: its fragments, scaffolds, properties and fingerprints, counted once for all metrics.
+"""Fragments, scaffolds, properties and fingerprints of a set of molecules, computed once for all metrics.
 
-The two test sets of the MOSES benchmark are counted beforehand, and come with molvae.
+The distributions of the two MOSES test sets are bundled with molvae.
 """
 
 import gzip
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from molvae.chem.metrics import PROPERTY_NAMES, BitSets, Description, describe, 
 from molvae.chem.molecules import Standardized, canonicalize
 from molvae.errors import InputError
 from molvae.files import replacing
+from molvae.tables import kind_of
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 TRAIN_FILE, TEST_FILE = "moses_train.csv.gz", "moses_test.csv.gz"
@@ -28,27 +30,36 @@ MOSES_REFERENCES = {
     "Test": ("moses_test", "the MOSES test set"),
     "TestSF": ("moses_test_scaffolds", "the MOSES scaffold test set"),
 }
-"""Name in MOSES -> how the names of its bundled files begin, and what it is."""
+"""Name in MOSES -> prefix of its bundled files, and description."""
 
 Row = tuple[str | None, str | None]
-"""A text, and the reason why it is no molecule where that is known beforehand."""
+"""A raw SMILES, and the reason why it is invalid if that is already known."""
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Called with a description of each step before it starts."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_STEP = 1e-4  # of stored properties: logP has four decimals, the others are not told apart further
-_PIECE_ROWS, _QUICK_PIECE_ROWS = 200, 2000
+_STEP = 1e-4  # resolution of stored properties
+_CHUNK_ROWS, _LARGE_CHUNK_ROWS = 200, 2000
 _SECONDS_PER_ROW = 10.0
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How often the molecules of a set, repeats included, have each fragment and scaffold, and their properties.
+    """Counts of fragments and scaffolds in a set of molecules, duplicates included, and its properties.
 
-    fragments, scaffolds: canonical SMILES -> count. properties: of molvae.chem.metrics.PROPERTY_NAMES, values in
-    ascending order; those that could not be computed are not among them. n: molecules.
+    Parameters
+    ----------
+    fragments : mapping of str to int
+        Canonical SMILES of a BRICS fragment -> count.
+    scaffolds : mapping of str to int
+        Canonical SMILES of a Bemis-Murcko scaffold -> count.
+    properties : mapping of str to ndarray
+        Values of each property of `molvae.chem.metrics.PROPERTY_NAMES`, in ascending order, without missing values.
+    n : int
+        Number of molecules.
     """
 
     fragments: Mapping[str, int]
@@ -57,12 +68,18 @@ class Distribution:
     n: int
 
     def save(self, path: Path) -> None:
-        """Write it, properties to four decimals: the same distribution, the same bytes."""
+        """Write the distribution, properties with four decimals. The same distribution gives the same bytes.
+
+        Parameters
+        ----------
+        path : Path
+            File to write (.npz).
+        """
         columns: dict[str, np.ndarray] = {"n": np.array(self.n, dtype=np.int64)}
         for name, counts in (("fragments", self.fragments), ("scaffolds", self.scaffolds)):
             names = sorted(counts)
             columns[name] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
-            columns[f"{name}_counts"] = np.array([counts[text] for text in names], dtype=np.int32)
+            columns[f"{name}_counts"] = np.array([counts[one] for one in names], dtype=np.int32)
         for name, values in self.properties.items():
             columns[name] = np.diff(np.round(values / _STEP).astype(np.int32), prepend=np.int32(0))
         with replacing(path) as part:
@@ -70,10 +87,22 @@ class Distribution:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What `save` wrote.
+        """Read the distribution that `save` wrote.
 
-        Raises:
-            InputError: there is no such file, or it holds something else.
+        Parameters
+        ----------
+        path : Path
+            File to read.
+
+        Returns
+        -------
+        Distribution
+            The distribution.
+
+        Raises
+        ------
+        InputError
+            The file does not exist or has other content.
         """
         try:
             with np.load(path, allow_pickle=False) as content:
@@ -81,23 +110,35 @@ class Distribution:
                 properties = {name: np.cumsum(content[name], dtype=np.int64) * _STEP for name in PROPERTY_NAMES}
                 return cls(counts[0], counts[1], properties, int(content["n"]))
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; read_set(rows).distribution.save(path) makes it") from None
+            raise InputError(f"{path}: no such file; create it with read_set(rows).distribution.save(path)") from None
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: expected the distribution of a set, got something else ({error})") from None
+            raise InputError(f"{path}: not a file of a distribution ({error})") from None
 
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """The molecules among n texts, and what the metrics must know of them.
+    """The valid molecules among n raw SMILES, and what the metrics need of them.
 
-    smiles: canonical, in order, repeats included; bits: their fingerprints. invalid_reasons, objections: kind of reason
-    -> how many are no molecules, or do not pass the filters, for it.
+    Parameters
+    ----------
+    n : int
+        Number of raw SMILES.
+    smiles : list of str
+        Canonical SMILES of the valid ones, in order, duplicates included.
+    invalid_reasons : dict of str to int
+        Kind of reason -> number of raw SMILES that are invalid for it.
+    failed_filters : dict of str to int
+        Filter of MOSES -> number of molecules that it refuses first.
+    bits : BitSets
+        Morgan fingerprints of the valid molecules.
+    distribution : Distribution
+        Distribution of the valid molecules.
     """
 
     n: int
     smiles: list[str]
     invalid_reasons: dict[str, int]
-    objections: dict[str, int]
+    failed_filters: dict[str, int]
     bits: BitSets
     distribution: Distribution
 
@@ -106,7 +147,18 @@ class MoleculeSet:
 class Reference:
     """A set of molecules that others are compared with.
 
-    origin: what it is, in words. statistics: for the FCD; None where it has fewer than two molecules.
+    Parameters
+    ----------
+    name : str
+        Name in the metrics, e.g. "Test".
+    origin : str
+        Description, e.g. "the MOSES test set".
+    statistics : FcdStatistics or None
+        Statistics for the FCD; None for fewer than two molecules.
+    bits : BitSets
+        Morgan fingerprints.
+    distribution : Distribution
+        Distribution.
     """
 
     name: str
@@ -116,128 +168,219 @@ class Reference:
     distribution: Distribution
 
     @classmethod
-    def of(cls, smiles: Sequence[str], name: str, origin: str, tell: Tell, mapper: Mapper | None = None) -> Self:
-        """The reference that some canonical SMILES are; some 7 ms of processor time a molecule.
+    def of(
+        cls,
+        smiles: Sequence[str],
+        name: str,
+        origin: str,
+        progress: Progress = lambda step: None,
+        mapper: Mapper | None = None,
+    ) -> Self:
+        """The reference set of some molecules; about 7 ms of processor time per molecule.
 
-        Raises:
-            InputError: there is no molecule among them.
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+        name : str
+            Name in the metrics.
+        origin : str
+            Description.
+        progress : callable, optional
+            Called with a description of each step before it starts.
+        mapper : Mapper, optional
+            Applies functions to many molecules; by default in local processes.
+
+        Returns
+        -------
+        Reference
+            The reference set.
+
+        Raises
+        ------
+        InputError
+            No SMILES is valid.
         """
-        tell(f"reading {len(smiles):,} molecules of the reference")
-        molecules = read_set(((text, None) for text in smiles), with_filters=False, mapper=mapper)
+        progress(f"reading {len(smiles):,} molecules of the reference")
+        molecules = read_set(((one, None) for one in smiles), with_filters=False, mapper=mapper)
         if not molecules.smiles:
             raise InputError(f"reference: expected at least one molecule, got none in {origin}")
         if len(molecules.smiles) < 2:
             return cls(name, origin, None, molecules.bits, molecules.distribution)
-        tell(f"showing {len(molecules.smiles):,} molecules of the reference to ChemNet")
+        progress(f"computing ChemNet activations of {len(molecules.smiles):,} reference molecules")
         return cls(name, origin, FcdStatistics.of(molecules.smiles), molecules.bits, molecules.distribution)
 
 
 def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | None = None) -> MoleculeSet:
-    """What some texts are, each described in a worker process: one that crashes or hangs RDKit is invalid, no more."""
+    """The valid molecules of some raw SMILES.
+
+    Each is described in a worker process; one that crashes or hangs RDKit counts as invalid.
+
+    Parameters
+    ----------
+    rows : iterable of (str or None, str or None)
+        Raw SMILES, each with the reason why it is invalid if that is already known.
+    with_filters : bool, default=True
+        Whether to apply the filters of MOSES.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
+
+    Returns
+    -------
+    MoleculeSet
+        The valid molecules, in order.
+    """
     smiles: list[str] = []
     bits = BitSets()
-    invalid, objections, fragments, scaffolds = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    invalid, failed, fragments, scaffolds = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     values = {name: array("d") for name in PROPERTY_NAMES}
     n = 0
-    for answer in _map(partial(_describe, with_filters=with_filters), rows, _PIECE_ROWS, mapper):
+    for molecule in _map(partial(_describe, with_filters=with_filters), rows, _CHUNK_ROWS, mapper):
         n += 1
-        if isinstance(answer, WorkerFailure) or answer.smiles is None:
-            invalid[kind_of(answer.reason or "")] += 1
+        if isinstance(molecule, WorkerFailure) or molecule.smiles is None:
+            invalid[kind_of(molecule.reason or "")] += 1
             continue
-        smiles.append(answer.smiles)
-        bits.append(answer.on_bits)
-        fragments.update(answer.fragments)
-        if answer.scaffold is not None:
-            scaffolds[answer.scaffold] += 1
-        if answer.objection is not None:
-            objections[kind_of(answer.objection)] += 1
-        for name, value in zip(PROPERTY_NAMES, answer.properties, strict=True):
-            if value == value:
+        smiles.append(molecule.smiles)
+        bits.append(molecule.on_bits)
+        fragments.update(molecule.fragments)
+        if molecule.scaffold is not None:
+            scaffolds[molecule.scaffold] += 1
+        if molecule.objection is not None:
+            failed[kind_of(molecule.objection)] += 1
+        for name, value in zip(PROPERTY_NAMES, molecule.properties, strict=True):
+            if not math.isnan(value):
                 values[name].append(value)
     properties = {name: np.sort(np.array(column)) for name, column in values.items()}
     distribution = Distribution(fragments, scaffolds, properties, len(smiles))
-    return MoleculeSet(n, smiles, ranked(invalid), ranked(objections), bits, distribution)
+    return MoleculeSet(n, smiles, ranked(invalid), ranked(failed), bits, distribution)
 
 
 def read_canonical(rows: Iterable[Row], mapper: Mapper | None = None) -> Iterator[str | None]:
-    """For each row the canonical SMILES of its text as it stands, or None, in bounded memory."""
-    for answer in _map(_canonicalize, rows, _QUICK_PIECE_ROWS, mapper):
-        yield None if isinstance(answer, WorkerFailure) else answer.smiles
+    """Canonicalize raw SMILES in worker processes, in bounded memory; nothing is standardized.
+
+    Parameters
+    ----------
+    rows : iterable of (str or None, str or None)
+        Raw SMILES, each with the reason why it is invalid if that is already known.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
+
+    Yields
+    ------
+    str or None
+        Canonical SMILES of each row, in order; None if it is invalid.
+    """
+    for row in _map(_canonicalize, rows, _LARGE_CHUNK_ROWS, mapper):
+        yield None if isinstance(row, WorkerFailure) else row.smiles
 
 
 def load_moses_reference(name: str, mapper: Mapper | None = None) -> Reference:
-    """A bundled test set of MOSES, by its name there: Test or TestSF; 15 seconds of processor time, for fingerprints.
+    """A bundled test set of MOSES; computing the fingerprints takes 15 seconds of processor time.
 
-    Raises:
-        InputError: one of its files is not there.
+    Parameters
+    ----------
+    name : {"Test", "TestSF"}
+        Name in MOSES.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
+
+    Returns
+    -------
+    Reference
+        The test set.
+
+    Raises
+    ------
+    InputError
+        A bundled file is missing.
     """
-    stem, origin = MOSES_REFERENCES[name]
+    prefix, origin = MOSES_REFERENCES[name]
     bits = BitSets()
-    lines = _read_lines(f"{stem}.csv.gz")
-    for row, answer in enumerate(_map(read_on_bits, lines, _QUICK_PIECE_ROWS, mapper)):
-        if isinstance(answer, WorkerFailure):
-            raise InputError(f"{bundled(f'{stem}.csv.gz')}: row {row + 1}: no fingerprint: {answer.reason}")
-        bits.append(answer)
+    lines = _read_lines(f"{prefix}.csv.gz")
+    for row, on_bits in enumerate(_map(read_on_bits, lines, _LARGE_CHUNK_ROWS, mapper)):
+        if isinstance(on_bits, WorkerFailure):
+            raise InputError(f"{bundled(f'{prefix}.csv.gz')}: row {row + 1}: no fingerprint: {on_bits.reason}")
+        bits.append(on_bits)
     return Reference(
         name,
         origin,
-        FcdStatistics.load(bundled(f"{stem}_fcd.npz")),
+        FcdStatistics.load(bundled(f"{prefix}_fcd.npz")),
         bits,
-        Distribution.load(bundled(f"{stem}_distribution.npz")),
+        Distribution.load(bundled(f"{prefix}_distribution.npz")),
     )
 
 
 def load_test_smiles() -> list[str]:
-    """The bundled MOSES test set, as SMILES.
+    """The bundled MOSES test set.
 
-    Raises:
-        InputError: it is not there.
+    Returns
+    -------
+    list of str
+        SMILES.
+
+    Raises
+    ------
+    InputError
+        The bundled file is missing.
     """
     return list(_read_lines(TEST_FILE))
 
 
 def read_moses_training_smiles() -> Iterator[str]:
-    """The bundled MOSES training set, molecule by molecule.
+    """The bundled MOSES training set.
 
-    Raises:
-        InputError: it is not there.
+    Returns
+    -------
+    iterator of str
+        SMILES.
+
+    Raises
+    ------
+    InputError
+        The bundled file is missing.
     """
     return _read_lines(TRAIN_FILE)
 
 
-def kind_of(reason: str) -> str:
-    """The kind of a reason, by which reasons are counted: what stands before its first colon."""
-    return reason.split(":")[0]
-
-
 def ranked(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts, the largest first."""
+    """Sort counts in descending order; equal counts by name.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Counts by name.
+
+    Returns
+    -------
+    dict of str to int
+        The same counts, sorted.
+    """
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _describe(row: Row, with_filters: bool) -> Description:
-    text, reason = row
-    return Description(reason=reason) if reason is not None else describe(text, with_filters)
+    raw_smiles, reason = row
+    return Description(reason=reason) if reason is not None else describe(raw_smiles, with_filters)
 
 
 def _canonicalize(row: Row) -> Standardized:
-    text, reason = row
-    return Standardized(None, reason) if reason is not None else canonicalize(text)
+    raw_smiles, reason = row
+    return Standardized(None, reason) if reason is not None else canonicalize(raw_smiles)
 
 
 def _map(
-    function: Callable[[T], R], rows: Iterable[T], piece_rows: int, mapper: Mapper | None
+    function: Callable[[T], R], rows: Iterable[T], chunk_rows: int, mapper: Mapper | None
 ) -> Iterator[R | WorkerFailure]:
     iterator = iter(rows)
-    pieces = iter(lambda: list(islice(iterator, piece_rows)), [])
-    return chain.from_iterable((mapper or LocalProcesses())(function, pieces, seconds_per_row=_SECONDS_PER_ROW))
+    chunks = iter(lambda: list(islice(iterator, chunk_rows)), [])
+    return chain.from_iterable((mapper or LocalProcesses())(function, chunks, seconds_per_row=_SECONDS_PER_ROW))
 
 
 def _read_lines(name: str) -> Iterator[str]:
-    """The SMILES of a bundled table of one column."""
+    """The SMILES of a bundled file of one column."""
     path = bundled(name)
     if not path.is_file():
-        raise InputError(f"{path}: this bundled set is not there; give molecules of your own, or install molvae again")
+        raise InputError(f"{path}: bundled file is missing; give a reference set of your own, or reinstall molvae")
     return _read_column(path)
 
 
@@ -248,7 +391,7 @@ def _read_column(path: Path) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def _read_counts(content: Any, name: str) -> dict[str, int]:
-    text = content[name].tobytes().decode()
-    names = text.split("\n") if text else []
+def _read_counts(content: Mapping[str, np.ndarray], name: str) -> dict[str, int]:
+    joined = content[name].tobytes().decode()
+    names = joined.split("\n") if joined else []
     return dict(zip(names, content[f"{name}_counts"].tolist(), strict=True))

@@ -1,95 +1,70 @@
-"""How good a codec is: what comes back from codes, and what samples of its prior are like, measured as MOSES does."""
+"""The metrics of a codec: reconstruction of test molecules, and its samples compared with reference sets."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from molvae.benchmark.comparison import (
-    SetFigures,
-    TableRow,
-    format_figures,
-    lay_out,
-    list_kinds,
-    load_references,
-    measure,
-    percent,
-    plain,
-)
-from molvae.benchmark.distribution import kind_of, load_test_smiles, ranked, read_set
+from molvae.benchmark.comparison import SetMetrics, load_references, measure
+from molvae.benchmark.distribution import Progress, load_test_smiles, ranked, read_set
 from molvae.errors import InputError
 from molvae.seeds import generator
+from molvae.tables import kind_of
 from molvae.workers import Mapper
+
+if TYPE_CHECKING:
+    from molvae.codec import Codec, Decoded
 
 TRIES = 3
 BEAM_SIZE = 8
 ACTIVE_VARIANCE = 0.01
 
 
-class _Decoded(Protocol):
-    @property
-    def raw_smiles(self) -> str: ...
-    @property
-    def smiles(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-
-
-class _Encoding(Protocol):
-    @property
-    def z(self) -> np.ndarray: ...
-    @property
-    def ok(self) -> np.ndarray: ...
-    @property
-    def reason(self) -> Sequence[str | None]: ...
-    @property
-    def smiles(self) -> Sequence[str | None]: ...
-
-
-class EvaluatedCodec(Protocol):
-    """What is asked of a codec here; molvae.codec.Codec has it."""
-
-    @property
-    def name(self) -> str:
-        """Its name, for the table."""
-        ...
-
-    def encode(self, molecules: Sequence[str]) -> _Encoding:
-        """As Codec.encode."""
-        ...
-
-    def decode(self, z: np.ndarray, *, beam_size: int = 1) -> Sequence[_Decoded]:
-        """As Codec.decode, greedy."""
-        ...
-
-    def draw(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """As Codec.draw: the points that `sample` decodes."""
-        ...
-
-    def sample(self, n: int, *, seed: int = 0, tries: int = 3) -> Sequence[_Decoded]:
-        """As Codec.sample."""
-        ...
-
-    def training_smiles(self) -> Collection[str] | None:
-        """As Codec.training_smiles."""
-        ...
-
-
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of one codec; shares lie in [0, 1], and None stands where a figure cannot be had.
+    """Metrics of a codec; None if a metric cannot be computed. Shares are in [0, 1].
 
-    n_test: molecules encoded and decoded, greedy from their codes; n_unreadable of them have no code.
-    exact, canonical: share of all n_test whose decoded text, or its canonical SMILES, is that of the molecule.
-    canonical_of_8: as canonical, of the molecule nearest to the code among BEAM_SIZE decodes.
-    active_units: of the n_latent dimensions those in which the codes vary by more than ACTIVE_VARIANCE (Burda et al.
-        2016, arXiv 1509.00519).
-    n_samples: drawn from the prior. valid_first: share that are molecules at the first decode.
-    samples: the figures of what was drawn, decoded within `tries`; `samples.valid` is the validity within them.
-    samples_reconstructed: share of the valid samples that are decoded to themselves (greedy) from their latent vectors;
-        n_recoded of them have one. prior_cosine: mean cosine of a sample's prior vector, before noise, and its own.
+    Parameters
+    ----------
+    codec : str
+        Name of the codec.
+    seed : int
+        Seed of the test molecules and of the samples.
+    n_test : int
+        Number of test molecules.
+    n_unreadable : int
+        Number of test molecules that the codec cannot encode.
+    unreadable_reasons : dict of str to int
+        Kind of reason -> number of these molecules.
+    exact, canonical : float or None
+        Share of the test molecules that greedy decoding reconstructs: the SMILES as encoded, or the same canonical
+        SMILES.
+    canonical_of_8 : float or None
+        The same for the molecule of a beam search, of BEAM_SIZE, that is nearest to the latent vector.
+    active_units : int or None
+        Number of latent dimensions whose variance over the test molecules exceeds ACTIVE_VARIANCE [1]_.
+    n_latent : int
+        Number of latent dimensions.
+    n_samples : int
+        Number of samples of the prior.
+    tries : int
+        Number of times that an invalid sample is decoded.
+    valid_first : float
+        Share of samples that are valid at the first try; `samples.valid` is the share after all tries.
+    samples_reconstructed : float or None
+        Share of the valid samples that greedy decoding reconstructs from their own latent vectors.
+    n_recoded : int
+        Number of valid samples that the codec can encode.
+    prior_cosine : float or None
+        Mean cosine similarity of a draw from the prior and the latent vector of its sample.
+    samples : SetMetrics
+        Metrics of the samples.
+
+    References
+    ----------
+    .. [1] Burda et al. 2016, arXiv:1509.00519.
     """
 
     codec: str
@@ -108,137 +83,148 @@ class Evaluation:
     samples_reconstructed: float | None
     n_recoded: int
     prior_cosine: float | None
-    samples: SetFigures
+    samples: SetMetrics
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, ready for JSON."""
+        """The same as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            All fields.
+        """
         return asdict(self) | {"samples": self.samples.to_dict()}
 
 
 def evaluate(
-    codec: EvaluatedCodec,
+    codec: "Codec",
     n: int = 10_000,
     test_smiles: Sequence[str] | None = None,
     train_smiles: Iterable[str] | None = None,
+    *,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
     origin: str = "the test molecules",
+    progress: Progress = lambda step: None,
     mapper: Mapper | None = None,
 ) -> Evaluation:
-    """The figures of a codec from n test molecules, drawn at random where there are more, and n samples of its prior.
+    """The metrics of a codec: reconstruction, and its samples compared with reference sets.
 
-    test_smiles: canonical; None takes the bundled MOSES test set, and both MOSES test sets as references. Others are
-        the one reference themselves. origin: what they are, in words.
-    train_smiles: canonical, gone through once; None takes those that the codec knows, if any.
-    progress: is told each step in words before it begins.
-    mapper: applies functions to many molecules; None takes LocalProcesses().
+    Parameters
+    ----------
+    codec : Codec
+        Codec to evaluate.
+    n : int, default=10_000
+        Number of samples, and of test molecules if there are more.
+    test_smiles : sequence of str, optional
+        Canonical SMILES of the test molecules, which are also the reference set. By default the MOSES test set, with
+        both MOSES test sets as references.
+    train_smiles : iterable of str, optional
+        Canonical SMILES of the training set, iterated once; by default those of the codec, if available.
+    seed : int, default=0
+        Seed of the test molecules and of the samples.
+    origin : str, default="the test molecules"
+        Description of `test_smiles`, for the table.
+    progress : callable, optional
+        Called with a description of each step before it starts.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
 
-    Raises:
-        InputError: n is below 1, there is no test molecule, or the bundled test set is not there.
+    Returns
+    -------
+    Evaluation
+        The metrics.
+
+    Raises
+    ------
+    InputError
+        `n` is below 1, there is no test molecule, or a bundled test set is missing.
+
+    Examples
+    --------
+    >>> import molvae
+    >>> evaluation = molvae.evaluate(molvae.load_codec("moses"), n=1000)  # doctest: +SKIP
     """
     if n < 1:
         raise InputError(f"n: expected at least 1 molecule, got {n}")
-    tell = progress or (lambda step: None)
     test = load_test_smiles() if test_smiles is None else list(test_smiles)
     if not test:
         raise InputError("test_smiles: expected at least one molecule, got none")
     rows = np.sort(generator(seed, "evaluate test").permutation(len(test))[:n])
-    tell(f"encoding and decoding {len(rows):,} test molecules")
-    figures = _reconstruct(codec, [test[row] for row in rows])
-    tell(f"drawing {n:,} samples")
+    progress(f"reconstructing {len(rows):,} test molecules")
+    test_metrics = _reconstruct(codec, [test[row] for row in rows])
+    progress(f"drawing {n:,} samples")
     first = codec.sample(n, seed=seed, tries=1)
     samples = codec.sample(n, seed=seed, tries=TRIES)
-    tell("encoding and decoding the samples")
-    figures |= _recode(codec, codec.draw(n, seed=seed), samples)
-    tell(f"describing {n:,} samples")
-    texts = ((sample.smiles, None if sample.smiles else sample.reason) for sample in samples)
-    molecules = read_set(texts, mapper=mapper)
+    progress("reconstructing the samples")
+    recoded = _recode(codec, codec.draw(n, seed=seed), samples)
+    progress(f"describing {n:,} samples")
+    molecules = read_set(((one.smiles, None if one.smiles else one.reason) for one in samples), mapper=mapper)
     train = codec.training_smiles() if train_smiles is None else train_smiles
+    references = load_references(test_smiles, origin, progress, mapper)
     return Evaluation(
         codec=codec.name,
         seed=seed,
         n_samples=n,
         tries=TRIES,
         valid_first=sum(sample.smiles is not None for sample in first) / n,
-        samples=measure(molecules, load_references(test_smiles, origin, tell, mapper), train, tell),
-        **figures,
+        samples=measure(molecules, references, train, progress),
+        **test_metrics._asdict(),
+        **recoded._asdict(),
     )
 
 
-def format_evaluation(evaluation: Evaluation) -> str:
-    """The figures as a table for the terminal."""
-    e = evaluation
-    active = "-" if e.active_units is None else f"{e.active_units} / {e.n_latent}"
-    why = (
-        "needs two codes"
-        if e.active_units is None
-        else f"dimensions whose code varies by more than {ACTIVE_VARIANCE:g}"
-    )
-    rows = [
-        TableRow(f"Codes of {e.n_test:,} test molecules"),
-        TableRow("  decoded exactly", [percent(e.exact)], "text as encoded, greedy from the code"),
-        TableRow("  the same molecule", [percent(e.canonical)], "canonical SMILES as encoded"),
-        TableRow(
-            f"  nearest of {BEAM_SIZE}", [percent(e.canonical_of_8)], "the same, of each code's most probable texts"
-        ),
-        TableRow("  without a code", [f"{e.n_unreadable:,}"], list_kinds(e.unreadable_reasons)),
-        TableRow("  active units", [active], why),
-        TableRow(f"{e.n_samples:,} samples of the prior, seed {e.seed}"),
-        TableRow("  valid at the first try", [percent(e.valid_first)]),
-        TableRow(f"  valid within {e.tries} tries", [percent(e.samples.valid)], list_kinds(e.samples.invalid_reasons)),
-        TableRow("  decoded back", [percent(e.samples_reconstructed)], "of the valid, greedy from their own codes"),
-        TableRow("  own point", [plain(e.prior_cosine)], "mean cosine of a sample's prior point and its code"),
-        *format_figures(e.samples),
-    ]
-    return lay_out(f"Codec {e.codec}", rows)
+class _Reconstruction(NamedTuple):
+    n_test: int
+    n_unreadable: int
+    unreadable_reasons: dict[str, int]
+    exact: float
+    canonical: float
+    canonical_of_8: float
+    active_units: int | None
+    n_latent: int
 
 
-def format_file_figures(name: str, figures: SetFigures) -> str:
-    """The figures of a file of SMILES as a table for the terminal."""
-    f = figures
-    rows = [
-        TableRow(f"{f.n:,} rows"),
-        TableRow("  valid", [percent(f.valid)], list_kinds(f.invalid_reasons)),
-        *format_figures(f),
-    ]
-    return lay_out(f"File {name}", rows)
+class _Recoded(NamedTuple):
+    samples_reconstructed: float | None
+    n_recoded: int
+    prior_cosine: float | None
 
 
-def _reconstruct(codec: EvaluatedCodec, smiles: Sequence[str]) -> dict[str, Any]:
+def _reconstruct(codec: "Codec", smiles: Sequence[str]) -> _Reconstruction:
+    """Encode and decode test molecules."""
     encoding = codec.encode(smiles)
-    readable = np.flatnonzero(encoding.ok).tolist()
-    decoded = codec.decode(encoding.z[readable]) if len(readable) else []
-    nearest = codec.decode(encoding.z[readable], beam_size=BEAM_SIZE) if len(readable) else []
-    pairs = [(encoding.smiles[row], back) for row, back in zip(readable, decoded, strict=True)]
-    variance = encoding.z[readable].var(axis=0) if len(readable) > 1 else None
-    return {
-        "n_test": len(smiles),
-        "n_unreadable": len(smiles) - len(readable),
-        "unreadable_reasons": ranked(Counter(kind_of(reason) for reason in encoding.reason if reason)),
-        "exact": sum(back.raw_smiles == given for given, back in pairs) / len(smiles),
-        "canonical": sum(back.smiles == given for given, back in pairs) / len(smiles),
-        "canonical_of_8": sum(back.smiles == encoding.smiles[row] for row, back in zip(readable, nearest, strict=True))
-        / len(smiles),
-        "active_units": None if variance is None else int((variance > ACTIVE_VARIANCE).sum()),
-        "n_latent": encoding.z.shape[1],
-    }
+    encoded = np.flatnonzero(encoding.ok).tolist()
+    z = encoding.z[encoded]
+    expected = [encoding.smiles[row] for row in encoded]
+    greedy = codec.decode(z) if encoded else []
+    beam = codec.decode(z, beam_size=BEAM_SIZE) if encoded else []
+    return _Reconstruction(
+        n_test=len(smiles),
+        n_unreadable=len(smiles) - len(encoded),
+        unreadable_reasons=ranked(Counter(kind_of(reason) for reason in encoding.reason if reason)),
+        exact=sum(one.raw_smiles == given for given, one in zip(expected, greedy, strict=True)) / len(smiles),
+        canonical=sum(one.smiles == given for given, one in zip(expected, greedy, strict=True)) / len(smiles),
+        canonical_of_8=sum(one.smiles == given for given, one in zip(expected, beam, strict=True)) / len(smiles),
+        active_units=int((z.var(axis=0) > ACTIVE_VARIANCE).sum()) if len(encoded) > 1 else None,
+        n_latent=encoding.z.shape[1],
+    )
 
 
-def _recode(codec: EvaluatedCodec, points: np.ndarray, samples: Sequence[_Decoded]) -> dict[str, Any]:
-    """Whether samples are decoded back to themselves, and how near their codes are to the points they came from."""
+def _recode(codec: "Codec", draws: np.ndarray, samples: "Sequence[Decoded]") -> _Recoded:
+    """Encode and decode the samples of prior draws (n, D)."""
     valid = [row for row, sample in enumerate(samples) if sample.smiles is not None]
     smiles = [samples[row].smiles or "" for row in valid]
     if not valid:
-        return {"samples_reconstructed": None, "n_recoded": 0, "prior_cosine": None}
+        return _Recoded(None, 0, None)
     encoding = codec.encode(smiles)
-    readable = np.flatnonzero(encoding.ok).tolist()
-    codes, own = encoding.z[readable].astype(np.float64), points[valid][readable].astype(np.float64)
-    back = codec.decode(encoding.z[readable]) if readable else []
-    n_back = sum(one.smiles == smiles[row] for row, one in zip(readable, back, strict=True))
-    lengths = np.linalg.norm(codes, axis=1) * np.linalg.norm(own, axis=1)
-    cosines = (codes * own).sum(axis=1)[lengths > 0] / lengths[lengths > 0]
-    return {
-        "samples_reconstructed": n_back / len(valid),
-        "n_recoded": len(readable),
-        "prior_cosine": float(cosines.mean()) if len(cosines) else None,
-    }
+    encoded = np.flatnonzero(encoding.ok).tolist()
+    z, drawn = encoding.z[encoded].astype(np.float64), draws[valid][encoded].astype(np.float64)
+    decoded = codec.decode(encoding.z[encoded]) if encoded else []
+    n_reconstructed = sum(one.smiles == smiles[row] for row, one in zip(encoded, decoded, strict=True))
+    lengths = np.linalg.norm(z, axis=1) * np.linalg.norm(drawn, axis=1)
+    cosines = (z * drawn).sum(axis=1)[lengths > 0] / lengths[lengths > 0]
+    return _Recoded(
+        samples_reconstructed=n_reconstructed / len(valid),
+        n_recoded=len(encoded),
+        prior_cosine=float(cosines.mean()) if len(cosines) else None,
+    )

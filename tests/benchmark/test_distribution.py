@@ -36,13 +36,13 @@ def molecules() -> MoleculeSet:
 
 def test_every_row_is_counted(molecules: MoleculeSet) -> None:
     assert molecules.n == 7
-    assert molecules.smiles == ["CCO", "CCO", "Clc1cccc2ccccc12", "CCP", "CCCCl"]  # repeats stay
+    assert molecules.smiles == ["CCO", "CCO", "Clc1cccc2ccccc12", "CCP", "CCCCl"]  # duplicates are kept
     assert molecules.invalid_reasons == {"not a SMILES": 1, "too long": 1}
-    assert molecules.objections == {"MCF": 1, "an element that is not allowed": 1}
+    assert molecules.failed_filters == {"MCF": 1, "an element that is not allowed": 1}
     assert len(molecules.bits) == molecules.distribution.n == 5
 
 
-def test_repeats_count_in_the_distribution(molecules: MoleculeSet) -> None:
+def test_duplicates_count_in_the_distribution(molecules: MoleculeSet) -> None:
     distribution = molecules.distribution
     assert distribution.fragments["CCO"] == 2
     assert distribution.scaffolds == {"c1ccc2ccccc2c1": 1}
@@ -50,7 +50,7 @@ def test_repeats_count_in_the_distribution(molecules: MoleculeSet) -> None:
     assert distribution.properties["mol_weight"].tolist() == weights
 
 
-def test_a_distribution_is_written_and_read_back(molecules: MoleculeSet, tmp_path: Path) -> None:
+def test_distribution_round_trip(molecules: MoleculeSet, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         molecules.distribution.save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -62,43 +62,43 @@ def test_a_distribution_is_written_and_read_back(molecules: MoleculeSet, tmp_pat
         np.testing.assert_allclose(back.properties[name], molecules.distribution.properties[name], atol=5.01e-5)
 
 
-def test_nothing_is_written_and_read_back(tmp_path: Path) -> None:
+def test_empty_distribution_round_trip(tmp_path: Path) -> None:
     Distribution({}, {}, {name: np.empty(0) for name in PROPERTY_NAMES}, 0).save(tmp_path / "a.npz")
     assert Distribution.load(tmp_path / "a.npz").fragments == {}
 
 
-def test_a_wrong_file_is_said(tmp_path: Path) -> None:
+def test_unreadable_distributions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         Distribution.load(tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes(b"no archive")
-    with pytest.raises(InputError, match="expected the distribution of a set, got something else"):
+    with pytest.raises(InputError, match=r"\.npz"):
         Distribution.load(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", n=3)
-    with pytest.raises(InputError, match="expected the distribution of a set, got something else"):
+    with pytest.raises(InputError, match=r"\.npz"):
         Distribution.load(tmp_path / "b.npz")
 
 
-def test_canonical_smiles_come_row_for_row() -> None:
+def test_smiles_are_canonicalized_row_by_row() -> None:
     def rows() -> Iterator[tuple[str | None, str | None]]:
         yield from ROWS[:4]
 
     assert list(read_canonical(rows())) == ["CCO", "CCO", None, None]
 
 
-def test_a_reference_needs_a_molecule() -> None:
-    with pytest.raises(InputError, match=r"expected at least one molecule, got none in x\.smi"):
-        Reference.of(["no molecule"], "reference", "x.smi", lambda step: None)
-    one = Reference.of(["CCO"], "reference", "x.smi", lambda step: None)
+def test_a_reference_without_molecules_is_refused() -> None:
+    with pytest.raises(InputError, match=r"x\.smi"):
+        Reference.of(["invalid"], "reference", "x.smi")
+    one = Reference.of(["CCO"], "reference", "x.smi")
     assert one.statistics is None
     assert one.distribution.n == 1
 
 
-def test_the_training_set_comes_molecule_by_molecule() -> None:
+def test_the_training_set_is_iterated() -> None:
     assert next(read_moses_training_smiles()) == "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1"
 
 
 @pytest.mark.parametrize("name", MOSES_REFERENCES)
-def test_the_bundled_distributions_are_those_of_the_bundled_sets(name: str) -> None:
+def test_bundled_distributions_match_the_bundled_sets(name: str) -> None:
     import pandas as pd
 
     stem, _ = MOSES_REFERENCES[name]

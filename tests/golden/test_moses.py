@@ -1,4 +1,4 @@
-"""Figures that are known from elsewhere: those of molsets' own test, and those of real molecules."""
+"""Published metrics: those of the tests of molsets, and those of real molecules."""
 
 import numpy as np
 import pandas as pd
@@ -30,28 +30,28 @@ MOLSETS = {
     "weight/reference": 106.87,
     "SA/reference": 0.62803622,
 }
-"""tests/test_metrics.py of the PyPI package molsets 0.3.1; but for SA, which that test has as 0.524: RDKit counts since
-then otherwise, and the package's own sascorer.py gives with RDKit 2026.09 the values of which this is the distance."""
+"""tests/test_metrics.py of the PyPI package molsets 0.3.1, except for SA (0.524 there), whose values depend on the
+version of RDKit: this is the distance of the scores of the package's own sascorer.py with RDKit 2026.09."""
 
 
-def test_figures_of_molsets_own_test() -> None:
-    figures = evaluate_rows(((text, None) for text in GENERATED), TEST, TEST).moses()
-    assert {name: figures[name] for name in MOLSETS} == pytest.approx(MOLSETS, rel=1e-5)
-    assert figures["Novelty"] == 3 / 4
+def test_metrics_equal_those_of_molsets() -> None:
+    metrics = evaluate_rows(((smiles, None) for smiles in GENERATED), TEST, TEST).moses()
+    assert {name: metrics[name] for name in MOLSETS} == pytest.approx(MOLSETS, rel=1e-5)
+    assert metrics["Novelty"] == 3 / 4
 
 
 @pytest.mark.slow
-def test_real_molecules_beside_the_test_sets_of_moses() -> None:
-    """30,000 molecules of the training set, what every model is compared with. This code has given: FCD .0472,
+def test_metrics_of_real_molecules_are_those_published() -> None:
+    """30,000 molecules of the training set, the baseline of MOSES. This code has given: FCD .0472,
     SNN .6421, IntDiv .8567, Filters 1, Frag .99992, Scaf .9484, and to TestSF: FCD .513, SNN .5859, Frag .9986, Scaf 0.
     """
     train = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
     rows = np.random.default_rng(0).permutation(len(train))[:30_000]
-    figures = evaluate_rows((text, None) for text in train[rows]).moses()
-    assert figures["valid"] == 1
-    assert figures["FCD/Test"] == pytest.approx(0.049, abs=0.01)
-    assert figures["SNN/Test"] == pytest.approx(0.6435, abs=0.002)
-    assert figures["IntDiv"] == pytest.approx(0.8564, abs=0.001)
-    assert figures["Filters"] == pytest.approx(1, abs=1e-4)
-    assert figures["Frag/Test"] == pytest.approx(0.9999, abs=0.0002)
-    assert figures["Scaf/Test"] == pytest.approx(0.947, abs=0.01)
+    metrics = evaluate_rows((smiles, None) for smiles in train[rows]).moses()
+    assert metrics["valid"] == 1
+    assert metrics["FCD/Test"] == pytest.approx(0.049, abs=0.01)
+    assert metrics["SNN/Test"] == pytest.approx(0.6435, abs=0.002)
+    assert metrics["IntDiv"] == pytest.approx(0.8564, abs=0.001)
+    assert metrics["Filters"] == pytest.approx(1, abs=1e-4)
+    assert metrics["Frag/Test"] == pytest.approx(0.9999, abs=0.0002)
+    assert metrics["Scaf/Test"] == pytest.approx(0.947, abs=0.01)
