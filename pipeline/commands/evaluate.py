@@ -1,8 +1,8 @@
-"""`molvae evaluate`: figures of a codec, or of a file of generated molecules."""
+"""`molvae evaluate`: metrics of a codec, or of a file of generated molecules."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _N_SAMPLES = 5000
 
-_Figures = tuple[str, dict[str, object]]
+_Metrics = tuple[str, dict[str, object]]
 """The table to print, and the content of the JSON file."""
 
 
@@ -49,7 +49,7 @@ def evaluate(
         ),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the metrics to this file.")
     ] = None,
 ) -> None:
     """Compute the MOSES metrics of a codec or a file of SMILES.
@@ -123,9 +123,10 @@ class _Inputs:
 
     def _read(self, role: str) -> Iterator[str]:
         from molvae.benchmark.distribution import read_canonical
+        from molvae.benchmark.files import read_rows
 
         n = 0
-        for smiles in read_canonical(_rows(self.files[role]), self.mapper):
+        for smiles in read_canonical(read_rows(self.files[role]), self.mapper):
             if smiles is None:
                 self.n_invalid[role] += 1
             else:
@@ -136,43 +137,39 @@ class _Inputs:
             raise InputError(f"{where}: expected molecules, got {self.n_invalid[role]:,} invalid rows")
 
 
-def _evaluate_codec(inputs: _Inputs, *, codec: str | None, n: int, seed: int) -> _Figures:
-    from molvae.benchmark import evaluate as evaluation
+def _evaluate_codec(inputs: _Inputs, *, codec: str | None, n: int, seed: int) -> _Metrics:
+    from molvae.benchmark.evaluate import evaluate as evaluate_codec
+    from molvae.benchmark.tables import format_evaluation
     from molvae.codec import load_codec
 
-    figures = evaluation.evaluate(
+    evaluation = evaluate_codec(
         load_codec(codec),
         n,
-        test_smiles=inputs.reference(),
-        train_smiles=inputs.molecules("--train"),
+        inputs.reference(),
+        inputs.molecules("--train"),
         seed=seed,
-        progress=_say_step,
         origin=inputs.reference_name(),
+        progress=_say_step,
         mapper=inputs.mapper,
     )
-    return evaluation.format_evaluation(figures), figures.to_dict()
+    return format_evaluation(evaluation), evaluation.to_dict()
 
 
-def _evaluate_file(inputs: _Inputs) -> _Figures:
-    from molvae.benchmark import comparison
-    from molvae.benchmark import evaluate as evaluation
+def _evaluate_file(inputs: _Inputs) -> _Metrics:
+    from molvae.benchmark.comparison import evaluate_rows
+    from molvae.benchmark.files import read_rows
+    from molvae.benchmark.tables import format_file_metrics
 
     file = inputs.files["FILE"]
-    figures = comparison.evaluate_rows(
-        _rows(file),
-        reference_smiles=inputs.reference(),
-        train_smiles=inputs.molecules("--train"),
+    metrics = evaluate_rows(
+        read_rows(file),
+        inputs.reference(),
+        inputs.molecules("--train"),
         origin=inputs.reference_name(),
-        tell=_say_step,
+        progress=_say_step,
         mapper=inputs.mapper,
     )
-    return evaluation.format_file_figures(str(file.path), figures), {"file": str(file.path), **figures.to_dict()}
-
-
-def _rows(file: "MoleculeFile") -> Iterable[tuple[str | None, str | None]]:
-    """Each row of a file: the raw SMILES, and the reason where it cannot be read."""
-    for chunk in file:
-        yield from zip(chunk["raw"].tolist(), chunk["reason"].tolist(), strict=True)
+    return format_file_metrics(str(file.path), metrics), {"file": str(file.path), **metrics.to_dict()}
 
 
 def _say_step(step: str) -> None:
