@@ -108,7 +108,7 @@ def _comparison_lines(m: SetMetrics) -> Iterator[_Line]:
         reasons = dict.fromkeys(m.missing[f"{field}/{name}"] for name in names if f"{field}/{name}" in m.missing)
         return _Line(label, values, "; ".join(reasons) or note)
 
-    yield _Line("Compared with reference sets", names)
+    yield _Line("Against reference sets", names)
     yield _Line("  molecules", [f"{comparison.n:,}" for comparison in m.references.values()])
     yield line(f"  FCD of {m.n_valid:,}", "fcd", "lower is better; depends on the number of molecules", 3)
     yield line("  SNN", "snn", "mean Tanimoto similarity to the most similar reference molecule")
