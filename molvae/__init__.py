@@ -4,21 +4,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molvae.benchmark.comparison import evaluate_smiles
+    from molvae.benchmark.evaluate import evaluate
+    from molvae.benchmark.files import evaluate_file
+    from molvae.candidates.build import build_candidates
+    from molvae.candidates.files import read_candidates, write_candidates
+    from molvae.checks.run import check_molecules
+    from molvae.checks.settings import ChecksSettings
     from molvae.codec import Codec, load_codec
     from molvae.estimators import AutoencoderTransformer, CodecTransformer
+    from molvae.report.report import Report, write_report
     from molvae.search.loop import optimize
 
     __version__: str
 
 _HOME = {
     "AutoencoderTransformer": "molvae.estimators",
+    "ChecksSettings": "molvae.checks.settings",
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
+    "Report": "molvae.report.report",
+    "build_candidates": "molvae.candidates.build",
+    "check_molecules": "molvae.checks.run",
+    "evaluate": "molvae.benchmark.evaluate",
+    "evaluate_file": "molvae.benchmark.files",
+    "evaluate_smiles": "molvae.benchmark.comparison",
     "load_codec": "molvae.codec",
     "optimize": "molvae.search.loop",
+    "read_candidates": "molvae.candidates.files",
+    "write_candidates": "molvae.candidates.files",
+    "write_report": "molvae.report.report",
 }
 
-__all__ = ["AutoencoderTransformer", "Codec", "CodecTransformer", "load_codec", "optimize"]
+__all__ = [
+    "AutoencoderTransformer",
+    "ChecksSettings",
+    "Codec",
+    "CodecTransformer",
+    "Report",
+    "build_candidates",
+    "check_molecules",
+    "evaluate",
+    "evaluate_file",
+    "evaluate_smiles",
+    "load_codec",
+    "optimize",
+    "read_candidates",
+    "write_candidates",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

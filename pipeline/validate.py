@@ -40,7 +40,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
     terminal.say("  checking every molecule")
     with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
-        candidates = build_candidates(proposals, reference, campaign.checks, codec, bar.advance)
+        candidates = build_candidates(proposals, reference, settings=campaign.checks, codec=codec, progress=bar.advance)
     for name, reason in candidates.attrs["skipped"].items():
         log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)

@@ -98,10 +98,10 @@ class Evaluation:
 
 def evaluate(
     codec: "Codec",
+    *,
     n: int = 10_000,
     test_smiles: Sequence[str] | None = None,
     train_smiles: Iterable[str] | None = None,
-    *,
     seed: int = 0,
     origin: str = "the test molecules",
     progress: Progress = lambda step: None,

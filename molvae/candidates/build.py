@@ -20,6 +20,7 @@ _REFERENCES_AT_ONCE = 50_000
 def build_candidates(
     proposals: pd.DataFrame,
     reference: Library,
+    *,
     settings: ChecksSettings | None = None,
     codec: TrainedCodec | None = None,
     progress: Callable[[int], None] | None = None,
@@ -29,7 +30,7 @@ def build_candidates(
     Parameters
     ----------
     proposals : DataFrame
-        Result of `molvae.optimize`, or `SearchResult.table`: one row per scored molecule.
+        One row per scored molecule: the `table` of the result of `molvae.optimize`.
     reference : mapping or iterable of str
         Reference library: canonical SMILES, or a mapping of canonical SMILES to ids (None if a molecule has none).
     settings : ChecksSettings, optional
@@ -53,8 +54,11 @@ def build_candidates(
     Examples
     --------
     >>> import molvae
-    >>> proposals = molvae.optimize(lambda smiles: [-len(s) for s in smiles], budget=100)  # doctest: +SKIP
-    >>> candidates = molvae.build_candidates(proposals, reference=["CCO"])  # doctest: +SKIP
+    >>> from molvae.codec import ToyCodec
+    >>> result = molvae.optimize(lambda smiles: [-abs(len(s) - 20) for s in smiles], budget=20, codec=ToyCodec())
+    >>> candidates = molvae.build_candidates(result.table, reference={"CC(=O)Nc1ccccc1": "acetanilide"})
+    >>> candidates["nearest_reference"].unique().tolist()
+    ['acetanilide']
     """
     check_table(proposals, PROPOSAL_COLUMNS, "proposals")
     library = reference if isinstance(reference, Mapping) else dict.fromkeys(reference)

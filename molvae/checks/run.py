@@ -16,6 +16,7 @@ NOT_CHECKED = "not checked: invalid SMILES"
 def check_molecules(
     smiles: Iterable[str],
     settings: ChecksSettings | None = None,
+    *,
     reference: Library | None = None,
     codec: TrainedCodec | None = None,
 ) -> pd.DataFrame:

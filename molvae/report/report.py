@@ -78,7 +78,7 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
     candidates : DataFrame
         Candidate table.
     counts : mapping of str to int
-        Counts of the search: `SearchResult.funnel`, or ``attrs["funnel"]`` of the result of `molvae.optimize`.
+        Counts of the search: the `funnel` of the result of `molvae.optimize`.
 
     Returns
     -------
@@ -118,7 +118,13 @@ def write_report(path: Path, report: Report) -> None:
 
     Examples
     --------
-    >>> write_report(Path("report.html"), Report("kinase", candidates))  # doctest: +SKIP
+    >>> import molvae
+    >>> from molvae.codec import ToyCodec
+    >>> result = molvae.optimize(lambda smiles: [1 / len(s) for s in smiles], budget=20, codec=ToyCodec())
+    >>> candidates = molvae.build_candidates(result.table, reference=["CC(=O)Nc1ccccc1"])
+    >>> funnel = funnel_steps(candidates, result.funnel)
+    >>> report = Report("short amides", candidates, funnel, result.history, notes=result.notes)
+    >>> write_report(Path("report.html"), report)  # doctest: +SKIP
     """
     text = render(report).encode("utf-8", "replace").decode()  # file names need not be Unicode
     try:

@@ -144,9 +144,9 @@ def _evaluate_codec(inputs: _Inputs, *, codec: str | None, n: int, seed: int) ->
 
     evaluation = evaluate_codec(
         load_codec(codec),
-        n,
-        inputs.reference(),
-        inputs.molecules("--train"),
+        n=n,
+        test_smiles=inputs.reference(),
+        train_smiles=inputs.molecules("--train"),
         seed=seed,
         origin=inputs.reference_name(),
         progress=_say_step,

@@ -30,7 +30,7 @@ SETTINGS = ChecksSettings(mol_weight=False, alerts=False)
 
 
 def test_candidates_that_passed_come_first_by_descending_score(proposals: pd.DataFrame) -> None:
-    candidates = build_candidates(proposals, {"NCC": "amine"}, SETTINGS)
+    candidates = build_candidates(proposals, {"NCC": "amine"}, settings=SETTINGS)
     assert candidates["candidate_id"].tolist() == ["C2", "C1", "C3", "C4"]
     assert candidates["passed"].tolist() == [True, True, True, False]
     assert candidates["open_stereo_centers"].tolist() == [0, 0, 1, 0]
@@ -40,7 +40,9 @@ def test_candidates_that_passed_come_first_by_descending_score(proposals: pd.Dat
 def test_the_nearest_reference_is_named_by_its_id_or_smiles(proposals: pd.DataFrame) -> None:
     reference = {"Nc1ccccc1": None, PARACETAMOL: "CHEMBL112", "CC(N)=O": "acetamide"}
     steps: list[int] = []
-    candidates = build_candidates(proposals, reference, SETTINGS, progress=steps.append).set_index("candidate_id")
+    candidates = build_candidates(proposals, reference, settings=SETTINGS, progress=steps.append).set_index(
+        "candidate_id"
+    )
     assert candidates.loc["C1", "nearest_reference"] == "Nc1ccccc1"
     assert candidates.loc["C2", "nearest_reference"] == "CHEMBL112"
     assert candidates.loc["C2", "nearest_reference_similarity"] == 1
@@ -53,7 +55,7 @@ def test_the_first_of_equally_similar_references_is_taken(
     proposals: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("molvae.candidates.build._REFERENCES_AT_ONCE", 1)
-    candidates = build_candidates(proposals, ["OCCO", "Cc1ccccc1O", "Oc1ccccc1C"], SETTINGS)
+    candidates = build_candidates(proposals, ["OCCO", "Cc1ccccc1O", "Oc1ccccc1C"], settings=SETTINGS)
     assert candidates.set_index("candidate_id").loc["C1", "nearest_reference"] == "Cc1ccccc1O"
 
 
@@ -70,7 +72,9 @@ def test_the_table_has_the_documented_columns(proposals: pd.DataFrame) -> None:
 
 
 def test_columns_of_plugin_checks_survive_the_files(proposals: pd.DataFrame, tmp_path) -> None:
-    candidates = build_candidates(proposals, ["CCO"], SETTINGS).assign(check_plugin=["pass", "no", "pass", "pass"])
+    candidates = build_candidates(proposals, ["CCO"], settings=SETTINGS).assign(
+        check_plugin=["pass", "no", "pass", "pass"]
+    )
     write_candidates(tmp_path, candidates)
     for name in ("candidates.csv", "candidates.parquet"):
         assert read_candidates(tmp_path / name)["check_plugin"].tolist() == ["pass", "no", "pass", "pass"]

@@ -67,14 +67,14 @@ def test_the_domain_is_checked_only_if_it_is_on_and_at_its_percentile(only: Only
 
 def test_check_molecules_canonicalizes_molecules_and_reference(fake_codec: type) -> None:
     settings = ChecksSettings(mol_weight=False)
-    table = check_molecules(["OCC", "C1CC", "NCC"], settings, {"C(O)C": "ethanol"}, fake_codec(["CCN"]))
+    table = check_molecules(["OCC", "C1CC", "NCC"], settings, reference={"C(O)C": "ethanol"}, codec=fake_codec(["CCN"]))
     assert table["smiles"].tolist() == ["CCO", None, "CCN"]
     assert table.loc[0, "reason"] == "in the reference library as ethanol"
     assert "C1CC" in table.loc[1, "reason"]
     assert table.loc[2, "check_in_training"] == "in the training set"
-    assert check_molecules(iter(["OCC"]), settings, ["OCC"])["passed"].tolist() == [False]
+    assert check_molecules(iter(["OCC"]), settings, reference=["OCC"])["passed"].tolist() == [False]
     with pytest.raises(InputError, match=r"row 2.*C1CC"):
-        check_molecules(["CCO"], settings, ["CCO", "C1CC"])
+        check_molecules(["CCO"], settings, reference=["CCO", "C1CC"])
 
 
 class PlugIn:
