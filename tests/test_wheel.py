@@ -130,7 +130,7 @@ def test_installed_package_is_not_the_checkout(installed: Environment) -> None:
 
 
 def test_version_command(installed: Environment) -> None:
-    assert installed.molvae("--version") == f"molvae {version('molvae')}\n"
+    assert installed.molvae("--version").splitlines()[0] == f"molvae {version('molvae')}"
 
 
 def test_encode_command(installed: Environment) -> None:
