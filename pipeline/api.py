@@ -1,7 +1,7 @@
-"""A Prefect API for one process alone: started on a loopback port, guarded by a password, gone when the process is.
+"""A private Prefect API of one process: on a loopback port, protected by a password, ended with the process.
 
-Prefect's own temporary server outlives a parent that was killed, shares one SQLite file between runs that go on side
-by side, and fires no schedules; hence this one. Where the user names an API (PREFECT_API_URL), that one is used.
+Prefect's own temporary server outlives a killed parent, shares one SQLite file between concurrent runs and starts no
+scheduled runs. If the user names an API (PREFECT_API_URL), that API is used instead.
 """
 
 import base64
@@ -31,7 +31,7 @@ _CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 _START = (
     "import json, pathlib, sys; sys.path[:] = json.loads(sys.argv[1]); from {} import _serve; "
     "_serve(int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]))"
-)  # not -m: a folder named pipeline may well stand in the user's working folder
+)  # not -m: the working folder of the user may contain a folder named pipeline
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -42,27 +42,33 @@ QUIET = {
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-    _CONSOLE_LEVEL: "CRITICAL",  # what scheduled runs do stands in their logs
+    _CONSOLE_LEVEL: "CRITICAL",  # scheduled runs write to their own logs
 }
 
 
 @contextlib.contextmanager
 def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
-    """A Prefect API for the block, and a function that waits until it answers.
+    """Start a Prefect API for the block.
 
-    Prefect must be imported inside of the block, never before, but it may be imported before the waiting.
+    Prefect must be imported inside the block, not before; it may be imported before the API answers.
 
-    log: a file that takes what the server complains about.
-    schedules: whether the services that start scheduled runs are needed.
+    Parameters
+    ----------
+    log : Path
+        A file for the errors of the server.
+    schedules : bool, default=False
+        Whether to run the services that start scheduled runs.
 
-    Raises:
-        MolvaeError: by the waiting, when the server could not be started.
+    Yields
+    ------
+    callable
+        Waits until the API answers; raises MolvaeError if the server cannot be started.
     """
     if url := os.environ.get("PREFECT_API_URL"):
         yield lambda: _check_reachable(url)
         return
     home = Path(tempfile.mkdtemp(prefix="molvae-prefect-"))
-    before = dict(os.environ)
+    environment_before = dict(os.environ)
     try:
         with _listen() as listener, log.open("ab") as output:
             port = listener.getsockname()[1]
@@ -76,7 +82,7 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
+                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the server
             )
         try:
             yield lambda: _wait_until_healthy(port, password, server, log)
@@ -90,11 +96,11 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
     finally:
         shutil.rmtree(home, ignore_errors=True)
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment_before)
 
 
 def _listen() -> socket.socket:
-    """A listening socket on a free loopback port; what connects before the server is up waits in its queue."""
+    """A listening socket on a free loopback port; connections wait in its queue until the server is ready."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
     listener.listen(64)
@@ -102,7 +108,7 @@ def _listen() -> socket.socket:
 
 
 def _environment(port: int, home: Path, password: str) -> dict[str, str]:
-    """What server and client must know; a home or database that the user has chosen stays."""
+    """The settings of server and client; a home folder or database chosen by the user is kept."""
     changes = {
         **QUIET,
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -121,18 +127,14 @@ def _environment(port: int, home: Path, password: str) -> dict[str, str]:
 
 
 def _check_reachable(url: str) -> None:
-    """Whatever the user's own server answers, it is there; whether it lets us in is for Prefect to say.
-
-    Raises:
-        MolvaeError: nobody answers.
-    """
+    """Raise MolvaeError if no server answers; any answer will do, for Prefect itself checks the access."""
     try:
         urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=30).close()
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
         raise MolvaeError(
-            f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); start it, or unset PREFECT_API_URL"
+            f"PREFECT_API_URL {url}: no Prefect server answers ({error}); start it, or unset PREFECT_API_URL"
         ) from None
 
 
@@ -143,21 +145,21 @@ def _server_environment(schedules: bool) -> dict[str, str]:
 
 def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes], log: Path) -> None:
     token = base64.b64encode(f"molvae:{password}".encode()).decode()
-    give_up = time.monotonic() + STARTUP_SECONDS
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise MolvaeError(f"Prefect's server ended at its start with code {server.returncode}; {log} says why")
+            raise MolvaeError(f"the Prefect server ended at startup with code {server.returncode}; details: {log}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/api/health", headers={"Authorization": f"Basic {token}"})
             if connection.getresponse().status == http.HTTPStatus.OK:
                 return
         time.sleep(0.05)
-    raise MolvaeError(f"Prefect's server did not start within {STARTUP_SECONDS} s; {log} may say why")
+    raise MolvaeError(f"the Prefect server did not start within {STARTUP_SECONDS} s; details: {log}")
 
 
 def _serve(descriptor: int, parent: int, home: Path) -> None:
-    """The server process: serve on the inherited socket until told to stop, or until the parent is gone."""
+    """The server process: serve on the inherited socket until it is stopped or the parent ends."""
     end_with_parent(parent, home)
     import uvicorn
     from prefect.server.api.server import create_app
@@ -167,7 +169,15 @@ def _serve(descriptor: int, parent: int, home: Path) -> None:
 
 
 def end_with_parent(parent: int, home: Path | None = None) -> None:
-    """From now on end this process, and remove its folder, as soon as the parent is gone, however it went."""
+    """End this process, and remove its folder, as soon as the parent process ends, however it ends.
+
+    Parameters
+    ----------
+    parent : int
+        Process id of the parent.
+    home : Path or None, default=None
+        A folder to remove.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:

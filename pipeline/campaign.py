@@ -1,10 +1,10 @@
-"""The settings of one run, section by section, as a campaign file and --set give them."""
+"""The settings of one run, section by section, from a campaign file and --set."""
 
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,9 +21,16 @@ BUNDLED = ("default.toml", "lead.toml")
 
 
 class MoleculesSection(Settings):
-    """The reference library: what candidates are compared with, and where starts are taken from.
+    """The reference library: candidates are compared with it, and the search can start from its molecules.
 
-    path: a molecule file (.csv, .tsv, .smi, each also .gz; .parquet, .sdf); without it the bundled MOSES sample.
+    Parameters
+    ----------
+    path : Path or None, default=None
+        A molecule file (.csv, .tsv, .smi, each also .gz; .parquet, .sdf); None takes the bundled MOSES sample.
+    smiles_column : str or None, default=None
+        The column with the SMILES; None finds it by name.
+    id_column : str or None, default=None
+        The column with ids.
     """
 
     path: Path | None = None
@@ -32,7 +39,15 @@ class MoleculesSection(Settings):
 
 
 class CodecSection(Settings):
-    """A finished codec: the name of a bundled one, or a folder; without either, the default one."""
+    """An existing codec; without name and folder, the default one.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        Name of a bundled codec.
+    folder : Path or None, default=None
+        A codec folder.
+    """
 
     name: str | None = None
     folder: Path | None = None
@@ -45,25 +60,65 @@ class CodecSection(Settings):
 
 
 class TrainFeatures(FeatureSettings):
-    """The features of a run's own codec: it learns properties, unless told otherwise."""
+    """The features of a codec that is trained in the run: with property labels by default.
+
+    Parameters
+    ----------
+    labels : int, default=250000
+        At most how many molecules get property labels.
+    """
 
     labels: int = Field(250_000, ge=0)
 
 
 class TrainSection(TrainConfig):
-    """A codec trained on the run's own library, in place of a finished one."""
+    """A codec trained on the library of the run, instead of an existing one.
+
+    Parameters
+    ----------
+    features : TrainFeatures
+        The representations, and the number of labels.
+    """
 
     features: TrainFeatures = TrainFeatures()
 
 
 class LeadSection(Settings):
-    """A molecule to start from and to stay near; a similarity term without `to` means this one."""
+    """The lead: the search starts from it, and a similarity term without `to` compares with it.
+
+    Parameters
+    ----------
+    smiles : str
+        The SMILES of the lead.
+    """
 
     smiles: str
 
 
 class Campaign(Settings):
-    """All the settings of one run. Two runs with equal settings give equal candidates on one machine."""
+    """All settings of one run; equal settings give equal candidates on the same machine.
+
+    Parameters
+    ----------
+    name : str, default="design"
+        Name of the campaign, part of the names of its run folders.
+    seed : int, default=0
+        The random seed.
+    molecules : MoleculesSection
+        The reference library.
+    codec : CodecSection
+        An existing codec.
+    train : TrainSection or None, default=None
+        Trains a codec in the run.
+    lead : LeadSection or None, default=None
+        A molecule to start from.
+    objective : ObjectiveSettings
+        The score.
+    search : SearchSettings
+        Budget and method of the search.
+    checks : ChecksSettings
+        The checks of the candidates.
+    """
 
     name: str = Field("design", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     seed: int = Field(0, ge=0, lt=2**32)
@@ -79,25 +134,38 @@ class Campaign(Settings):
     @classmethod
     def _not_latest(cls, name: str) -> str:
         if name == "latest":
-            raise ValueError("`latest` is the link to the last complete run; give another name")
+            raise ValueError("`latest` is the link to the last complete run; choose another name")
         return name
 
     @property
     def finished_codec(self) -> str | None:
-        """Name or folder of the finished codec that the campaign names; None means the default one."""
+        """Name or folder of the existing codec that the campaign uses; None is the default one."""
         return str(self.codec.folder) if self.codec.folder else self.codec.name
 
     @classmethod
     def load(cls, path: Path | None, changes: Sequence[str] = ()) -> Self:
-        """The settings of a campaign file, or of the bundled default, with `section.key=value` changes applied.
+        """Read a campaign file and apply changes.
 
-        Paths in the file count from the file's folder, paths in a change from the working folder; the bundled
-        campaigns may be given by their bare names (`lead.toml`).
+        Relative paths in the file start from the folder of the file, those in a change from the working folder.
 
-        Raises:
-            InputError: file, section, key and what was expected.
+        Parameters
+        ----------
+        path : Path or None
+            The campaign file, or the name of a bundled one (`lead.toml`); None takes the default one.
+        changes : sequence of str, default=()
+            Changes of its settings, as `section.key=value`.
+
+        Returns
+        -------
+        Campaign
+            The settings.
+
+        Raises
+        ------
+        InputError
+            The message names the file, section and key, and the expected value.
         """
-        source = find(path)
+        source = find_campaign(path)
         data = _absolute(read_toml(source), source.parent)
         for change in changes:
             _apply(data, change)
@@ -105,31 +173,55 @@ class Campaign(Settings):
         campaign = cls.from_dict(_fill_lead(data), where)
         if campaign.train is not None and (campaign.codec.name or campaign.codec.folder):
             raise InputError(
-                f"{where}: [codec] names a finished codec and [train] makes a new one; keep one of the two"
+                f"{where}: [codec] names an existing codec and [train] trains a new one; remove one of the sections"
             )
         return campaign
 
 
 def molecules_path(section: MoleculesSection) -> Path:
-    """The molecule file; the bundled sample where the campaign names none."""
+    """The path of the reference library.
+
+    Parameters
+    ----------
+    section : MoleculesSection
+        The section of a campaign.
+
+    Returns
+    -------
+    Path
+        The file it names, else the bundled sample.
+    """
     return section.path or bundled("moses_sample.csv.gz")
 
 
-def find(path: Path | None) -> Path:
-    """The campaign file; without a path the default one. A bare name may mean a bundled one, where no file has it."""
-    bundled = Path(str(files(__package__) / "campaigns"))
+def find_campaign(path: Path | None) -> Path:
+    """Find a campaign file.
+
+    Parameters
+    ----------
+    path : Path or None
+        A file, or the name of a bundled campaign; None takes the default one.
+
+    Returns
+    -------
+    Path
+        The file; a file in the working folder takes precedence over a bundled one of the same name.
+    """
+    folder = Path(str(files(__package__) / "campaigns"))
     if path is None:
-        return bundled / BUNDLED[0]
+        return folder / BUNDLED[0]
     if not path.exists() and path.name == str(path) and path.name in BUNDLED:
-        return bundled / path.name
+        return folder / path.name
     return path
 
 
 _EITHER = ("name", "folder")
+_Table = dict[str, object]
+"""A TOML table, not yet validated."""
 
 
-def _apply(data: dict[str, Any], change: str) -> None:
-    """Apply one `section.key=value`: the value as TOML if it is TOML, else as text."""
+def _apply(data: _Table, change: str) -> None:
+    """Apply one `section.key=value`; a value that is not TOML is a string."""
     name, equals, text = change.partition("=")
     *sections, key = [part.strip() for part in name.split(".")]
     if not equals or not key or not all(sections):
@@ -140,17 +232,18 @@ def _apply(data: dict[str, Any], change: str) -> None:
         value = text.strip()
     table = data
     for depth, section in enumerate(sections, 1):
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
+        inner = table.setdefault(section, {})
+        if not isinstance(inner, dict):
             raise InputError(f"--set {change}: {'.'.join(sections[:depth])} is a value, not a section")
+        table = inner
     table[key] = value
     if sections == ["codec"] and key in _EITHER:
-        table.pop(next(other for other in _EITHER if other != key), None)  # what is said last takes the other's place
+        table.pop(next(other for other in _EITHER if other != key), None)  # the last one counts
     _absolute({sections[0]: table} if len(sections) == 1 else {}, Path.cwd())
 
 
-def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
-    """The same settings, relative paths made absolute from `base`; what is not text is left to the later check."""
+def _absolute(data: _Table, base: Path) -> _Table:
+    """Make relative paths absolute, from `base`; values that are not strings are refused later."""
     for section, key in (("molecules", "path"), ("codec", "folder")):
         table = data.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str):
@@ -158,8 +251,8 @@ def _absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
     return data
 
 
-def _fill_lead(data: dict[str, Any]) -> dict[str, Any]:
-    """The same settings; a similarity term that does not say to what means the lead."""
+def _fill_lead(data: _Table) -> _Table:
+    """Let similarity terms without `to` compare with the lead."""
     lead, objective = data.get("lead"), data.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
     if isinstance(lead, dict) and "smiles" in lead and isinstance(terms, dict):

@@ -1,4 +1,4 @@
-"""A campaign on a schedule: each start is a run of its own, in its own folder."""
+"""Runs of a campaign on a schedule, each in its own folder."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from molvae.errors import InputError
 
 from . import runs
 from .api import end_with_parent
-from .campaign import find
+from .campaign import find_campaign
 from .flow import design
 from .log import log, logging_to
 from .run_dir import SERVE_LOG
@@ -25,17 +25,22 @@ _FIELDS = 5
 
 @flow(name="molvae-scheduled", validate_parameters=False)
 def scheduled(campaign: str, changes: list[str]) -> None:
-    """One start: go on with the unfinished run of this campaign if there is one, else begin a new one.
+    """Resume the unfinished run of the campaign if there is one, else start a new run.
 
-    campaign: path of the campaign file, which is read anew.
+    Parameters
+    ----------
+    campaign : str
+        Path of the campaign file, which is read again.
+    changes : list of str
+        Changes of its settings, as `section.key=value`.
     """
-    end_with_parent(os.getppid())  # without `molvae serve` nobody would know of it; the next schedule goes on with it
+    end_with_parent(os.getppid())  # not visible without `molvae serve`; the next schedule resumes the run
     log_file = SERVE_LOG.absolute()
     try:
         loaded = runs.load(Path(campaign), changes)
-        earlier = runs.unfinished(loaded)
+        earlier = runs.find_unfinished(loaded)
         run = earlier or runs.start(loaded, None)
-        _tell(f"{run.path} {'goes on' if earlier else 'begins'}")
+        _print(f"{run.path} {'resumed' if earlier else 'started'}")
         log_file = run.log
         with run.lock():
             run.tidy()
@@ -45,43 +50,72 @@ def scheduled(campaign: str, changes: list[str]) -> None:
     except Exception as error:
         with logging_to(log_file):
             log.error("a scheduled run failed", exc_info=error)
-        _tell(f"failed: {error}; {log_file} tells more")
+        _print(f"failed: {error}; details: {log_file}")
         raise
-    _tell(f"{run.path} is complete")
+    _print(f"{run.path} completed")
 
 
-def _tell(line: str) -> None:
-    """One line on the terminal of `molvae serve`."""
+def _print(line: str) -> None:
+    """Print a line with the time on the terminal of `molvae serve`."""
     print(f"{datetime.now():%Y-%m-%d %H:%M} {line}", flush=True)
 
 
 def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:
-    """The next n starts of a schedule, as Prefect will make them.
+    """The next start times of a schedule, as Prefect computes them.
 
-    Raises:
-        InputError: the schedule cannot be understood, or never comes.
+    Parameters
+    ----------
+    cron : str
+        The schedule: five fields, or a name such as @daily.
+    zone : str
+        Name of the time zone.
+    n : int, default=3
+        How many times.
+
+    Returns
+    -------
+    list of datetime
+        The times, in order.
+
+    Raises
+    ------
+    InputError
+        The schedule is invalid, or has no start time.
     """
     try:
-        is_cron = len(cron.split()) == _FIELDS or cron.startswith(
-            "@"
-        )  # with six, Prefect would take the last for seconds
+        # Prefect accepts a sixth field and reads it as seconds.
+        is_cron = len(cron.split()) == _FIELDS or cron.startswith("@")
         starts = asyncio.run(CronSchedule(cron=cron, timezone=zone).get_dates(n)) if is_cron else []
     except ValueError:
         starts = []
     if len(starts) < n:
         raise InputError(
-            f'--cron {cron!r}: expected five fields "minute hour day month weekday", for example "0 3 * * *" (each '
-            f'night at three) or "30 18 * * 5" (Fridays at half past six)'
+            f'--cron {cron!r}: expected five fields "minute hour day month weekday", for example "0 3 * * *" (every '
+            f'night at three) or "30 18 * * 5" (Fridays at 18:30)'
         )
     return list(starts)
 
 
 def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: str) -> None:
-    """Start the campaign whenever the schedule says so, one run at a time, until the process is told to stop."""
+    """Run the campaign on the schedule, one run at a time, until the process is stopped.
+
+    Parameters
+    ----------
+    name : str
+        Name of the campaign.
+    campaign : Path
+        The campaign file, or the name of a bundled one.
+    changes : sequence of str
+        Changes of its settings, as `section.key=value`.
+    cron : str
+        The schedule.
+    zone : str
+        Name of the time zone.
+    """
     scheduled.serve(
         name=name,
         schedule=Cron(cron, timezone=zone),
-        parameters={"campaign": str(find(campaign).absolute()), "changes": list(changes)},
+        parameters={"campaign": str(find_campaign(campaign).absolute()), "changes": list(changes)},
         entrypoint_type=EntrypointType.MODULE_PATH,
         limit=1,
         print_starting_message=False,

@@ -1,4 +1,4 @@
-"""The Prefect flow of one run, on one screen; between its tasks travel files, through Prefect only the run's path."""
+"""The Prefect flow of one run; tasks exchange files, and only the path of the run goes through Prefect."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from prefect import flow, task
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from molvae.codec.description import DEFAULT_NAME
 from molvae.workers import LocalProcesses
 
 from . import terminal
@@ -21,45 +22,79 @@ _DRAIN_SECONDS = 5
 
 @task
 def featurize(run: str) -> None:
-    """1-featurize: the reference library, standardized."""
+    """Standardize the reference library (1-featurize).
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
     run_featurize(RunDir(Path(run)), LocalProcesses())
 
 
 @task
 def train(run: str) -> None:
-    """2-train: a codec of this run's own."""
+    """Train a codec on the library (2-train).
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
     run_train(RunDir(Path(run)))
 
 
 @task
 def search(run: str) -> None:
-    """3-search: molecules proposed and scored."""
+    """Propose and score molecules (3-search).
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
     run_search(RunDir(Path(run)))
 
 
 @task
 def validate(run: str) -> None:
-    """4-validate: every molecule checked, and the report."""
+    """Check every molecule and write the report (4-validate).
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
     run_validate(RunDir(Path(run)))
 
 
 @flow(name="molvae-design", flow_run_name="{run}", validate_parameters=False)
 def design(run: str) -> None:
-    """One run, end to end, in the folder `run`; stages that are done already are not done again."""
+    """Run all stages; complete stages are skipped.
+
+    Parameters
+    ----------
+    run : str
+        The run folder, which holds the settings.
+    """
     featurize(run)
     campaign = Campaign.load(RunDir(Path(run)).campaign)
     if campaign.train is not None:
         train(run)
     else:
-        terminal.say(
-            f"train: skipped, the campaign names a finished codec ({campaign.finished_codec or 'the default'})"
-        )
+        terminal.say(f"train: skipped, the campaign uses the codec {campaign.finished_codec or DEFAULT_NAME}")
     search(run)
     validate(run)
 
 
-def carry_out(run: str) -> None:
-    """The flow, without the heartbeat thread that costs a second at its end, and with its last news delivered."""
+def run_flow(run: str) -> None:
+    """Run the flow without the heartbeat thread, which costs a second at the end, and deliver its last events.
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
     try:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             design(run)

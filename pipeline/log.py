@@ -1,4 +1,4 @@
-"""run.log: what happened in a run, every start and resume one after the other."""
+"""run.log: the log of a run; every resume appends to it."""
 
 import contextlib
 import logging
@@ -11,17 +11,27 @@ log = logging.getLogger("pipeline")
 
 @contextlib.contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Everything that is logged inside the block, Prefect's part and every Python warning included, goes to the file.
+    """Log to a file inside the block, including the logs of Prefect and Python warnings.
 
-    Prefect leaves the terminal alone when it finds this handler, so it must be entered before Prefect is imported.
+    Prefect does not log to the terminal if it finds this handler, so enter the block before importing Prefect.
+
+    Parameters
+    ----------
+    path : Path
+        The log file; lines are appended.
+
+    Yields
+    ------
+    None
+        While the handler is active.
     """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
-    before = [*root.handlers]
+    handlers_before = [*root.handlers]
     root.handlers[:] = [handler]
-    levels = {name: logging.getLogger(name).level for name in ("pipeline", "molvae")}
-    for name in levels:
+    levels_before = {name: logging.getLogger(name).level for name in ("pipeline", "molvae")}
+    for name in levels_before:
         logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
@@ -29,7 +39,7 @@ def logging_to(path: Path) -> Iterator[None]:
             yield
     finally:
         logging.captureWarnings(False)
-        for name, level in levels.items():
+        for name, level in levels_before.items():
             logging.getLogger(name).setLevel(level)
-        root.handlers[:] = before
+        root.handlers[:] = handlers_before
         handler.close()

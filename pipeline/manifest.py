@@ -1,4 +1,4 @@
-"""What a stage read, did and wrote, and how a finished stage is recognised."""
+"""The record of a stage: inputs, settings, outputs and counts; it identifies a complete stage."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from molvae.errors import InputError
 from molvae.files import sha256_of, write_text
@@ -25,7 +25,17 @@ PACKAGES = ("molvae", "numpy", "pandas", "prefect", "pyarrow", "rdkit", "tokeniz
 
 
 class Entry(Settings):
-    """One file that a stage read or wrote; `path` is relative to the stage's folder where it stands below the run."""
+    """A file that a stage read or wrote.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the run for inputs and to the stage folder for outputs; absolute for a file outside the run.
+    sha256 : str
+        Hash of its content.
+    rows : int or None, default=None
+        Number of rows; None if it is not a table.
+    """
 
     path: str
     sha256: str
@@ -33,7 +43,19 @@ class Entry(Settings):
 
 
 class Counts(Settings):
-    """How many rows came in, how many were kept, and why each of the others was not."""
+    """The numbers of rows that were read, kept and dropped.
+
+    Parameters
+    ----------
+    into : int
+        Rows that were read.
+    kept : int
+        Rows that were kept.
+    dropped : dict of str to int
+        Kind of reason -> number of rows.
+    notes : dict of str to int
+        Kind of warning -> number of kept rows.
+    """
 
     into: int
     kept: int
@@ -42,12 +64,38 @@ class Counts(Settings):
 
 
 class Manifest(Settings):
-    """The record of one finished stage; its file is written last, so that where it stands the stage is whole."""
+    """The record of a complete stage; its file is written last.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    version : int
+        Version of the stage; a new version makes old results outdated.
+    key : str
+        The key of the plan.
+    settings : dict
+        The settings of the plan.
+    seed : int
+        The random seed.
+    inputs : dict of str to Entry
+        The files and codecs that were read, by name.
+    outputs : tuple of Entry
+        The files that were written.
+    counts : Counts
+        The numbers of rows.
+    stopped : str
+        Why the stage ended.
+    seconds : float
+        How long it ran.
+    packages : dict of str to str
+        Versions of Python and of the main packages.
+    """
 
     stage: str
     version: int
     key: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     seed: int
     inputs: dict[str, Entry]
     outputs: tuple[Entry, ...]
@@ -58,14 +106,36 @@ class Manifest(Settings):
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """The manifest of a stage folder; None where the stage is not finished or the file cannot be understood."""
+        """Read the manifest of a stage.
+
+        Parameters
+        ----------
+        folder : Path
+            The stage folder.
+
+        Returns
+        -------
+        Manifest or None
+            None if the stage is not complete or the file is invalid.
+        """
         try:
             return cls.from_dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), MANIFEST)
         except (OSError, ValueError, InputError):
             return None
 
     def is_whole(self, folder: Path) -> bool:
-        """Whether every output is there and still has the content that it was closed with."""
+        """Whether every output exists and is unchanged.
+
+        Parameters
+        ----------
+        folder : Path
+            The stage folder.
+
+        Returns
+        -------
+        bool
+            False if the stage has to run again.
+        """
         try:
             return all(sha256_of(folder / entry.path) == entry.sha256 for entry in self.outputs)
         except OSError:
@@ -74,9 +144,16 @@ class Manifest(Settings):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the body of a stage hands back.
+    """The result of the body of a stage.
 
-    outputs: file name, relative to the stage's folder -> rows in it, None where it is no table.
+    Parameters
+    ----------
+    outputs : mapping of str to int or None
+        File name, relative to the stage folder -> number of rows; None if it is not a table.
+    counts : Counts
+        The numbers of rows.
+    stopped : str, default="done"
+        Why the stage ended.
     """
 
     outputs: Mapping[str, int | None]
@@ -86,16 +163,28 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stage is about to do; two plans with the same key give the same files.
+    """The work of a stage; two plans with the same key give the same files.
 
-    settings: all that can change the outputs, and nothing else (no path, no number of processes).
-    inputs: a name for each file or codec that is read -> the file.
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    version : int
+        Version of the stage; a new version makes old results outdated.
+    folder : Path
+        The stage folder.
+    settings : mapping
+        Everything that can change the outputs, and nothing else (no path, no number of processes).
+    seed : int
+        The random seed.
+    inputs : mapping of str to Entry
+        The files and codecs that are read, by name.
     """
 
     stage: str
     version: int
     folder: Path
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     seed: int
     inputs: Mapping[str, Entry] = field(default_factory=dict)
 
@@ -113,23 +202,39 @@ class Plan:
 
     @property
     def checkpoint(self) -> str:
-        """Name of the checkpoint in the stage's folder; one left by another plan is never taken up."""
+        """Name of the checkpoint in the stage folder; it contains the key, so that no other plan resumes from it."""
         return f"checkpoint-{self.key[:12]}"
 
     def finished(self) -> Manifest | None:
-        """The manifest, if this very stage was finished before and its outputs are unchanged."""
+        """The manifest of the same plan, if it is complete and its outputs are unchanged.
+
+        Returns
+        -------
+        Manifest or None
+            None if the stage has to run.
+        """
         manifest = Manifest.read(self.folder)
         return manifest if manifest and manifest.key == self.key and manifest.is_whole(self.folder) else None
 
     def carry_out(self, body: Callable[[Path], Outcome]) -> Manifest:
-        """Run the body in the stage's folder and close the folder; or the old manifest, if all is done already.
+        """Run the stage, unless it is complete, and write its manifest.
 
-        What an earlier, killed attempt left is removed first, but for this plan's own checkpoint. When the body
-        fails, whatever it wrote is removed, but for the checkpoint.
+        Files of an earlier, killed attempt are removed first. If the body fails, its files are removed. Only the
+        checkpoint of this plan is kept.
+
+        Parameters
+        ----------
+        body : callable
+            Takes the stage folder and writes the outputs to it.
+
+        Returns
+        -------
+        Manifest
+            The record of the stage.
         """
         manifest = self.finished()
         if manifest is not None:
-            _tell(f"{self.stage}: done before")
+            _report(f"{self.stage}: already complete, skipped")
         else:
             clear_folder(self.folder, keep={self.checkpoint})
             start = time.monotonic()
@@ -139,7 +244,7 @@ class Plan:
                 clear_folder(self.folder, keep={self.checkpoint})
                 raise
             counts = manifest.counts
-            _tell(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
+            _report(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
         clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
         return manifest
 
@@ -162,12 +267,27 @@ class Plan:
 
 
 def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
-    """The entry of a file, its path relative to `base` where it stands below it."""
-    shown = path.relative_to(base) if path.is_relative_to(base) else path
-    return Entry(path=shown.as_posix(), sha256=sha256_of(path), rows=rows)
+    """Describe a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    base : Path
+        The folder that the path is made relative to, if the file is inside it.
+    rows : int or None, default=None
+        Number of rows; None if it is not a table.
+
+    Returns
+    -------
+    Entry
+        Its path, hash and number of rows.
+    """
+    name = path.relative_to(base) if path.is_relative_to(base) else path
+    return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows)
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     log.info("%s", line)
     terminal.say(line)
 

@@ -1,4 +1,4 @@
-"""Every file name inside a run folder, who may write to it, and where `latest` points; nothing else knows a path."""
+"""The run folder: every path in it, the lock for writing, and the link `latest`; no other module builds these paths."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ RUNS = "runs"
 LATEST = "latest"
 SERVE_LOG = Path(RUNS) / "serve.log"
 MANIFEST = "manifest.json"
-"""Closes a stage folder: written last."""
+"""Completes a stage folder: it is written last."""
 REPORT = "report.html"
 PUBLISHED = ("candidates.csv", "candidates.parquet", "candidates.sdf", REPORT)
-"""What people open; made in 4-validate and placed at the top of the run folder."""
+"""The result files; they are made in 4-validate and copied to the top of the run folder."""
 
 _LOCK, _LOG, _CAMPAIGN = ".lock", "run.log", "campaign.toml"
 _held: set[Path] = set()
@@ -28,125 +28,183 @@ _held: set[Path] = set()
 
 @dataclass(frozen=True)
 class RunDir:
-    """One run: its settings, its four stage folders, each closed by a manifest, and what people open."""
+    """A run: its settings, its stage folders, each completed by a manifest, and the result files.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder.
+    """
 
     path: Path
 
     @classmethod
     def create(cls, path: Path) -> "RunDir":
-        """A new run folder.
+        """Make a new run folder.
 
-        Raises:
-            InputError: something is there already, or the folder cannot be made.
+        Parameters
+        ----------
+        path : Path
+            The folder; missing parents are made.
+
+        Returns
+        -------
+        RunDir
+            The run, without settings yet.
+
+        Raises
+        ------
+        InputError
+            The folder contains a run or other files.
         """
         if (path / _CAMPAIGN).is_file():
             raise InputError(
-                f"{path}: holds a run already; go on with `molvae design --resume {path}`, or give another --out"
+                f"{path}: contains a run; resume it with `molvae design --resume {path}` or choose another --out"
             )
         if path.exists() and (not path.is_dir() or any(not _is_own(entry) for entry in path.iterdir())):
-            raise InputError(
-                f"{path}: expected a new or empty folder for the run, but something is there; give another --out"
-            )
+            raise InputError(f"{path}: expected a new or empty folder for the run; choose another --out")
         path.mkdir(parents=True, exist_ok=True)
         return cls(path.absolute())
 
     @classmethod
     def create_named(cls, runs: Path, name: str) -> "RunDir":
-        """A new run folder NAME-TIME below `runs`; when two start in one second, the later one gets a number."""
+        """Make a new run folder named NAME-TIME; a second one within the same second gets a number.
+
+        Parameters
+        ----------
+        runs : Path
+            The folder of the runs; it is made if it does not exist.
+        name : str
+            Name of the campaign.
+
+        Returns
+        -------
+        RunDir
+            The run, without settings yet.
+
+        Raises
+        ------
+        InputError
+            A thousand runs have this name and time.
+        """
         stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         runs.mkdir(parents=True, exist_ok=True)
         for suffix in ["", *(f"-{i}" for i in range(2, 1000))]:
             with contextlib.suppress(FileExistsError):
                 (runs / f"{stem}{suffix}").mkdir()
                 return cls((runs / f"{stem}{suffix}").absolute())
-        raise InputError(f"{runs}: too many runs named {stem}; give --out")
+        raise InputError(f"{runs}: too many runs are named {stem}; choose a folder with --out")
 
     @classmethod
     def open(cls, path: Path) -> "RunDir":
-        """An existing run.
+        """Open an existing run.
 
-        Raises:
-            InputError: there is no run in this folder.
+        Parameters
+        ----------
+        path : Path
+            The run folder, or a link to it.
+
+        Returns
+        -------
+        RunDir
+            The run.
+
+        Raises
+        ------
+        InputError
+            The folder does not contain a run.
         """
         if not (path / _CAMPAIGN).is_file():
-            what = "no such folder" if not path.exists() else f"no run here (it has no {_CAMPAIGN})"
-            raise InputError(f"{path}: {what}; give the folder of a run, such as {RUNS}/{LATEST}")
+            problem = "no such folder" if not path.exists() else f"not a run folder ({_CAMPAIGN} is missing)"
+            raise InputError(f"{path}: {problem}; give a run folder, such as {RUNS}/{LATEST}")
         return cls(path.resolve())
 
     # files at the top
 
     @property
     def campaign(self) -> Path:
-        """The resolved settings; written first."""
+        """The resolved settings; the first file of a run."""
         return self.path / _CAMPAIGN
 
     @property
     def log(self) -> Path:
-        """What happened, every start and resume one after the other."""
+        """The log; every resume appends to it."""
         return self.path / _LOG
 
     @property
     def published(self) -> tuple[Path, ...]:
-        """The files that people open."""
+        """The result files at the top of the folder."""
         return tuple(self.path / name for name in PUBLISHED)
 
-    # stage folders and what stands in them
+    # stage folders and their files
+
+    @property
+    def stages(self) -> tuple[Path, ...]:
+        """The stage folders, in order; a stage that is skipped has none."""
+        return self.featurize, self.train, self.search, self.validate
 
     @property
     def featurize(self) -> Path:
-        """The reference library, standardized, and what was dropped from it."""
+        """The standardized reference library, and the rows that were dropped."""
         return self.path / "1-featurize"
 
     @property
     def train(self) -> Path:
-        """A codec trained for this run; absent where the campaign names a finished one."""
+        """The codec trained in this run; absent if the campaign names an existing codec."""
         return self.path / "2-train"
 
     @property
     def search(self) -> Path:
-        """Every molecule that was scored, and its point."""
+        """All scored molecules and their latent vectors."""
         return self.path / "3-search"
 
     @property
     def validate(self) -> Path:
-        """Candidates with their checks, and the report."""
+        """The candidates with their checks, and the report."""
         return self.path / "4-validate"
 
     @property
     def molecules(self) -> Path:
-        """Kept molecules of the library: row, id, smiles, warning."""
+        """The kept molecules of the library: row, id, smiles, warning."""
         return self.featurize / "molecules.parquet"
 
     @property
     def codec(self) -> Path:
-        """The codec folder of this run's own training."""
+        """The folder of the codec trained in this run."""
         return self.train / "codec"
 
     @property
     def proposals(self) -> Path:
-        """The candidate table as the search left it."""
+        """The scored molecules, before the checks."""
         return self.search / "proposals.parquet"
 
     @property
     def latent(self) -> Path:
-        """Points (m, D) float32; `latent_row` of the proposals counts in it."""
+        """Latent vectors (m, D) float32; the column `latent_row` of the proposals is the row in it."""
         return self.search / "latent.npy"
 
     @property
     def history(self) -> Path:
-        """The score over the search, and the counts of its funnel."""
+        """The scores per round, the counts of the funnel, the notes and the stop reason."""
         return self.search / "history.json"
 
-    # who may write
+    # writing
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Only this process writes to the run inside the block; the lock dies with the process, however it dies.
+        """Lock the run for this process; the lock ends with the block, or with the process.
 
-        May be taken again by the process that holds it.
+        The process that holds the lock may take it again.
 
-        Raises:
-            InputError: another process writes to this run.
+        Yields
+        ------
+        None
+            While the lock is held.
+
+        Raises
+        ------
+        InputError
+            Another process holds the lock.
         """
         key = self.path.resolve()
         if key in _held:
@@ -160,41 +218,62 @@ class RunDir:
                 _held.remove(key)
 
     def is_locked(self) -> bool:
-        """Whether another process writes to this run now."""
+        """Whether another process holds the lock.
+
+        Returns
+        -------
+        bool
+            True if another process writes to the run.
+        """
         try:
             with self.lock():
                 return False
         except InputError:
             return True
 
-    # endings
+    # completion
 
     def tidy(self) -> None:
-        """Remove what a killed process was still writing at the top of the folder."""
+        """Remove partial files that a killed process left at the top of the folder."""
         for entry in self.path.glob(f"{PART_PREFIX}*"):
             entry.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Place what people open at the top of the folder, where it is missing or differs."""
-        for place in self.published:
-            source = self.validate / place.name
-            if not place.exists() or place.read_bytes() != source.read_bytes():
-                with replacing(place) as part:
+        """Copy the result files to the top of the folder where they are missing or differ."""
+        for target in self.published:
+            source = self.validate / target.name
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                with replacing(target) as part:
                     shutil.copyfile(source, part)
 
-    def point_latest(self) -> None:
-        """Let `latest` point to this complete run, unless it points to one that was completed later.
+    def completed_at(self) -> float:
+        """When the run was completed.
 
-        The link stands in the folder that the run stands in, if that is named `runs`, else in `runs` below the working
-        folder. Whoever follows it meanwhile finds the old run or the new one.
+        Returns
+        -------
+        float
+            Seconds since the epoch; 0 if the last stage is not complete.
+        """
+        try:
+            return (self.stages[-1] / MANIFEST).stat().st_mtime
+        except OSError:
+            return 0.0
 
-        Raises:
-            OSError: the link cannot be written.
+    def link_latest(self) -> None:
+        """Link `latest` to this complete run, unless it links to a run that was completed later.
+
+        The link is in the parent folder if that is named `runs`, else in the folder `runs` of the working folder. It is
+        replaced atomically.
+
+        Raises
+        ------
+        OSError
+            The link cannot be written.
         """
         runs = self.path.parent if self.path.parent.name == RUNS else Path.cwd() / RUNS
         runs.mkdir(parents=True, exist_ok=True)
         link = runs / LATEST
-        if _completed_at(link) > _completed_at(self.path):
+        if RunDir(link).completed_at() > self.completed_at():
             return
         part = runs / f"{PART_PREFIX}{LATEST}-{secrets.token_hex(4)}"
         part.symlink_to(self.path.name if self.path.parent.resolve() == runs.resolve() else self.path)
@@ -205,7 +284,15 @@ class RunDir:
 
 
 def clear_folder(folder: Path, keep: Collection[str] = ()) -> None:
-    """Make the folder, if need be, and remove all that stands in it but the names to keep; its manifest goes first."""
+    """Empty a folder; make it if it does not exist. Its manifest is removed first.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    keep : collection of str, default=()
+        Names of the entries to keep.
+    """
     folder.mkdir(exist_ok=True)
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name != MANIFEST):
         if entry.name in keep:
@@ -217,16 +304,16 @@ def clear_folder(folder: Path, keep: Collection[str] = ()) -> None:
 
 
 def write_campaign(run: RunDir, text: str) -> None:
-    """Write the resolved settings; from here on the folder is a run."""
+    """Write the resolved settings; this makes the folder a run.
+
+    Parameters
+    ----------
+    run : RunDir
+        The new run.
+    text : str
+        The settings as TOML.
+    """
     write_text(run.campaign, text)
-
-
-def _completed_at(run: Path) -> float:
-    """When the last stage of a run was closed; 0 where it was not."""
-    try:
-        return (run / "4-validate" / MANIFEST).stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _is_own(entry: Path) -> bool:

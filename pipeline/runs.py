@@ -1,4 +1,4 @@
-"""How runs begin, are taken up again and end."""
+"""The start, the resumption and the end of a run."""
 
 import sys
 from collections.abc import Sequence
@@ -8,16 +8,30 @@ from molvae.errors import InputError
 
 from .campaign import Campaign, molecules_path
 from .manifest import Manifest
-from .run_dir import RUNS, RunDir, write_campaign
+from .run_dir import LATEST, RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
-    """A campaign that can be carried out, as far as can be told beforehand: library, codec and lead can be read.
+    """Read a campaign and check its library, codec and lead, so that mistakes are found before a run starts.
 
-    Raises:
-        InputError: what is wrong with campaign, library, codec or lead.
+    Parameters
+    ----------
+    campaign : Path or None
+        The campaign file, or the name of a bundled one; None takes the default one.
+    changes : sequence of str
+        Changes of its settings, as `section.key=value`.
+
+    Returns
+    -------
+    Campaign
+        The settings.
+
+    Raises
+    ------
+    InputError
+        The campaign, library, codec or lead cannot be used.
     """
-    from molvae.codec import load_codec  # brings torch
+    from molvae.codec import load_codec  # imports torch
     from molvae.datasets import open_molecules
     from molvae.features.views import decodes_to_smiles
 
@@ -33,50 +47,94 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
         codec = load_codec(loaded.finished_codec)
         if not codec.writes_molecules:
             raise InputError(
-                f"codec {codec.name}: rebuilds {codec.featurizer.describe()}, and a search needs molecules"
+                f"codec {codec.name}: decodes to {codec.featurizer.describe()}; a search needs a codec that generates "
+                "molecules"
             )
         if loaded.lead is not None:
             encoding = codec.encode([loaded.lead.smiles], remove_stereo=loaded.search.remove_stereo)
             if not encoding.ok[0]:
                 where = f"[lead] smiles {loaded.lead.smiles}"
-                raise InputError(f"{where}: codec {codec.name} cannot start from it: {encoding.reason[0]}")
+                raise InputError(f"{where}: codec {codec.name} cannot encode it: {encoding.reason[0]}")
     return loaded
 
 
 def start(campaign: Campaign, out: Path | None) -> RunDir:
-    """A new run folder that holds the resolved campaign and nothing else yet; without `out`, runs/NAME-TIME.
+    """Make a new run folder with the resolved campaign.
 
-    Raises:
-        InputError: `out` holds something already, or another process begins a run there.
+    Parameters
+    ----------
+    campaign : Campaign
+        The settings.
+    out : Path or None
+        The run folder; None takes runs/NAME-TIME.
+
+    Returns
+    -------
+    RunDir
+        The run.
+
+    Raises
+    ------
+    InputError
+        `out` contains files, or another process starts a run there.
     """
     run = RunDir.create_named(Path(RUNS), campaign.name) if out is None else RunDir.create(out)
     with run.lock():
         if run.campaign.exists():
-            raise InputError(f"{run.path}: another process has begun a run here; give another --out")
+            raise InputError(f"{run.path}: another process started a run in this folder; choose another --out")
         write_campaign(run, campaign.to_toml())
     return run
 
 
-def unfinished(campaign: Campaign) -> RunDir | None:
-    """The newest run in `runs` of just this campaign that is neither complete nor being worked on."""
-    text = campaign.to_toml()
+def find_unfinished(campaign: Campaign) -> RunDir | None:
+    """Find the newest incomplete run in `runs` with the same settings that no other process works on.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The settings.
+
+    Returns
+    -------
+    RunDir or None
+        The run; None if there is none.
+    """
+    settings = campaign.to_toml()
     for path in sorted(Path(RUNS).glob(f"{campaign.name}-*/campaign.toml"), reverse=True):
         run = RunDir.open(path.parent)
-        if path.read_text(encoding="utf-8") == text and not is_complete(run) and not run.is_locked():
+        if path.read_text(encoding="utf-8") == settings and not is_complete(run) and not run.is_locked():
             return run
     return None
 
 
 def is_complete(run: RunDir) -> bool:
-    """Whether the last stage was closed and nobody has changed its files since."""
-    manifest = Manifest.read(run.validate)
-    return manifest is not None and manifest.is_whole(run.validate)
+    """Whether the last stage is complete and its files are unchanged.
+
+    Parameters
+    ----------
+    run : RunDir
+        The run.
+
+    Returns
+    -------
+    bool
+        False for a run that has to be resumed.
+    """
+    last_stage = run.stages[-1]
+    manifest = Manifest.read(last_stage)
+    return manifest is not None and manifest.is_whole(last_stage)
 
 
 def finish(run: RunDir) -> None:
-    """Place what people open at the top of a complete run, and let `latest` point to it."""
+    """Copy the result files to the top of a complete run, and link `latest` to it.
+
+    Parameters
+    ----------
+    run : RunDir
+        The run.
+    """
     run.publish()
     try:
-        run.point_latest()
+        run.link_latest()
     except OSError as error:
-        print(f"molvae: {RUNS}/latest could not be moved here ({error})", file=sys.stderr)
+        print(f"molvae: the link {RUNS}/{LATEST} was not updated ({error})", file=sys.stderr)

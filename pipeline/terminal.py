@@ -1,4 +1,4 @@
-"""What a person sees on the terminal while a job runs: one moving bar on a terminal, one line a step everywhere."""
+"""Progress of a running job on stderr: a bar on a terminal, and one line per step everywhere."""
 
 import contextlib
 import sys
@@ -14,7 +14,13 @@ _is_on = False
 
 @contextlib.contextmanager
 def showing() -> Iterator[None]:
-    """Inside the block steps and bars are shown on stderr; outside of any such block they are silent."""
+    """Show lines and bars on stderr inside the block; outside such a block they are silent.
+
+    Yields
+    ------
+    None
+        While they are shown.
+    """
     global _live, _is_on
     from rich.console import Console
     from rich.progress import (
@@ -51,7 +57,13 @@ def showing() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Show one line, above the bar where there is one."""
+    """Show one line, above the bar if there is one.
+
+    Parameters
+    ----------
+    line : str
+        The line.
+    """
     if _live is not None:
         _live.console.print(line, markup=False)
     elif _is_on:
@@ -70,28 +82,60 @@ def report(line: str) -> None:
 
 
 class Bar:
-    """A bar that moves; without a terminal it does nothing."""
+    """A progress bar; without a terminal it does nothing.
+
+    Parameters
+    ----------
+    live : Progress or None
+        The display; None without a terminal.
+    task : TaskID or None
+        The bar in the display.
+    """
 
     def __init__(self, live: "Progress | None", task: "TaskID | None") -> None:
         self._live, self._task, self._done = live, task, 0
 
     def advance(self, n: int) -> None:
-        """Move by n units."""
+        """Advance the bar.
+
+        Parameters
+        ----------
+        n : int
+            Number of units.
+        """
         self._done += n
         if self._live is not None and self._task is not None:
             self._live.advance(self._task, n)
 
     def expect(self, fraction_done: float) -> None:
-        """Tell how much of the whole is done by now, where the total is not known beforehand."""
+        """Estimate the total where it is not known in advance.
+
+        Parameters
+        ----------
+        fraction_done : float
+            Share of the work that is done, in [0, 1].
+        """
         if self._live is not None and self._task is not None and fraction_done > 0:
             self._live.update(self._task, total=round(self._done / min(fraction_done, 1.0)))
 
 
 @contextlib.contextmanager
 def bar(label: str, total: int | None, unit: str) -> Iterator[Bar]:
-    """A bar for the block.
+    """Show a bar while the block runs.
 
-    total: None while nobody knows how much there is.
+    Parameters
+    ----------
+    label : str
+        Text in front of the bar.
+    total : int or None
+        Number of units; None while it is unknown.
+    unit : str
+        Name of the unit, in the plural.
+
+    Yields
+    ------
+    Bar
+        The bar.
     """
     if _live is None:
         yield Bar(None, None)
@@ -104,11 +148,22 @@ def bar(label: str, total: int | None, unit: str) -> Iterator[Bar]:
 
 
 def elapsed(seconds: float) -> str:
-    """A duration as people write it.
+    """Format a duration.
 
-    Example:
-        >>> elapsed(3.21), elapsed(83), elapsed(7260)
-        ('3.2 s', '1 min 23 s', '2 h 1 min')
+    Parameters
+    ----------
+    seconds : float
+        The duration.
+
+    Returns
+    -------
+    str
+        The duration in its two largest units.
+
+    Examples
+    --------
+    >>> elapsed(3.21), elapsed(83), elapsed(7260)
+    ('3.2 s', '1 min 23 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -74,7 +74,7 @@ def _run_stages(run: RunDir) -> None:
                 from .. import flow  # imports Prefect
 
                 wait()
-            flow.carry_out(str(run.path))
+            flow.run_flow(str(run.path))
 
 
 @contextlib.contextmanager

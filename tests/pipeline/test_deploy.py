@@ -1,4 +1,4 @@
-"""Schedules: a run is really scheduled, at the times that were shown, and the command ends as it is told to."""
+"""Schedules: runs are scheduled at the printed times, and the command ends with the right exit code."""
 
 import base64
 import json
@@ -17,14 +17,14 @@ from molvae.pipeline import cli
 
 from molvae.errors import InputError
 
-# The command itself, in a process that also tells where its private API is.
+# The command, in a process that also prints the address of its private API.
 SERVE = """
 import os, sys, threading, time
-def tell():
+def print_api():
     while "PREFECT_API_AUTH_STRING" not in os.environ:
         time.sleep(0.1)
     print(os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"], flush=True)
-threading.Thread(target=tell, daemon=True).start()
+threading.Thread(target=print_api, daemon=True).start()
 from molvae.pipeline import cli
 cli.main(sys.argv[1:])
 """
@@ -47,8 +47,8 @@ def read_runs(url: str, auth: str) -> list[dict]:
     request = urllib.request.Request(f"{url}/flow_runs/filter", b"{}", method="POST")
     request.add_header("Content-Type", "application/json")
     request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
 
 
 def test_a_run_is_scheduled(tmp_path: Path) -> None:
@@ -57,58 +57,59 @@ def test_a_run_is_scheduled(tmp_path: Path) -> None:
         assert process.stdout is not None
         url, auth = process.stdout.readline().split()
         lines = [process.stdout.readline().rstrip() for _ in range(5)]
-        assert lines[0] == "default starts at '0 3 * * *', time zone Europe/Berlin; the next three times:"
+        assert "'0 3 * * *'" in lines[0]
+        assert "Europe/Berlin" in lines[0]
         assert all(re.fullmatch(r"  \w{3} \d{4}-\d\d-\d\d 03:00 CES?T", line) for line in lines[1:4])
-        give_up = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         runs: list[dict] = []
-        while not runs and time.monotonic() < give_up:
+        while not runs and time.monotonic() < deadline:
             time.sleep(0.5)
             runs = read_runs(url, auth)
         assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
         assert len(runs) >= 3
     finally:
         process.send_signal(signal.SIGINT)
-        _, shown = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert shown == "molvae: stopped\n"
+    assert error == "molvae: stopped\n"
 
 
 @pytest.mark.slow
-def test_a_start_goes_on_with_the_run_that_a_killed_schedule_left(tmp_path: Path) -> None:
+def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -> None:
     options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.batch_size=10"]
     first = serve("default.toml", *options, cwd=tmp_path)
-    give_up = time.monotonic() + 150
+    deadline = time.monotonic() + 150
     while not list(tmp_path.glob("runs/*/3-search/checkpoint-*")):
-        assert time.monotonic() < give_up
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     first.kill()
     first.communicate()
     time.sleep(3)
     (run,) = (path.parent for path in tmp_path.glob("runs/*/campaign.toml"))
-    assert not (run / "report.html").exists(), "a run that nobody knows of ends with its schedule"
+    assert not (run / "report.html").exists(), "a run ends with its schedule"
     second = serve("default.toml", *options, cwd=tmp_path)
     try:
         assert second.stdout is not None
         lines = iter(second.stdout.readline, "")
-        assert next(line for line in lines if str(run) in line).endswith(f"{run} goes on\n")
-        assert next(line for line in lines if str(run) in line).endswith(f"{run} is complete\n")
+        assert next(line for line in lines if str(run) in line).endswith(f"{run} resumed\n")
+        assert next(line for line in lines if str(run) in line).endswith(f"{run} completed\n")
     finally:
         second.send_signal(signal.SIGTERM)
-        _, shown = second.communicate(timeout=60)
+        _, error = second.communicate(timeout=60)
     assert second.returncode == 143
-    assert shown == "molvae: stopped by SIGTERM\n"
+    assert error == "molvae: stopped by SIGTERM\n"
     assert (tmp_path / "runs" / "latest").resolve() == run
 
 
 @pytest.mark.parametrize("cron", ["0 25 * * *", "every night", "0 3 30 2 *", "0 3 * * * *", ""])
-def test_a_schedule_that_cannot_be_understood_is_refused(cron: str) -> None:
+def test_an_invalid_schedule_is_refused(cron: str) -> None:
     from molvae.pipeline.deploy import next_starts
 
-    with pytest.raises(InputError, match="expected five fields"):
+    with pytest.raises(InputError, match=r"--cron .*minute hour day month weekday"):
         next_starts(cron, "UTC")
 
 
-def test_the_next_starts_follow_the_zone_over_the_change_of_its_clock() -> None:
+def test_start_times_follow_daylight_saving_time() -> None:
     from molvae.pipeline.deploy import next_starts
 
     starts = next_starts("0 3 * * *", "Europe/Berlin", 300)
@@ -117,22 +118,22 @@ def test_the_next_starts_follow_the_zone_over_the_change_of_its_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "part"),
     [
-        (["--cron", "0 25 * * *", "--timezone", "UTC"], "--cron '0 25 * * *': expected five fields"),
-        (["--cron", "0 3 * * *", "--timezone", "Europe/Nowhere"], "--timezone Europe/Nowhere: no such time zone"),
-        (["--cron", "0 3 * * *", "--set", "search.budgt=1"], "did you mean budget"),
+        (["--cron", "0 25 * * *", "--timezone", "UTC"], "--cron '0 25 * * *': "),
+        (["--cron", "0 3 * * *", "--timezone", "Europe/Nowhere"], "--timezone Europe/Nowhere: "),
+        (["--cron", "0 3 * * *", "--set", "search.budgt=1"], "[search] budgt: "),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused(
+def test_wrong_options_are_refused_in_one_line(
     options: list[str],
-    said: str,
+    part: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli._run(["serve", "default.toml", *options]) == 2
-    shown = capsys.readouterr().err
-    assert said in shown
-    assert shown.count("\n") == 1
+    error = capsys.readouterr().err
+    assert part in error
+    assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""A stage is done when its manifest bears its key and its outputs are unchanged; else it is done again."""
+"""A stage is complete if its manifest has its key and its outputs are unchanged; else it runs again."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from molvae.pipeline.run_dir import MANIFEST
 
 
 class Body:
-    """Writes one file, and counts how often it was asked to."""
+    """Writes one file and counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -16,7 +16,7 @@ class Body:
     def __call__(self, folder: Path) -> Outcome:
         self.calls += 1
         (folder / "out.csv").write_text("a\n1\n")
-        return Outcome({"out.csv": 1}, Counts(into=3, kept=1, dropped={"odd": 2}))
+        return Outcome({"out.csv": 1}, Counts(into=3, kept=1, dropped={"invalid": 2}))
 
 
 def make_plan(folder: Path, **changes: object) -> Plan:
@@ -27,7 +27,7 @@ def make_plan(folder: Path, **changes: object) -> Plan:
     return Plan("stage", folder=folder, inputs={"source": file_entry(source, folder.parent)}, **content)
 
 
-def test_a_finished_stage_is_not_done_again(tmp_path: Path) -> None:
+def test_a_complete_stage_does_not_run_again(tmp_path: Path) -> None:
     body, folder = Body(), tmp_path / "stage"
     first = make_plan(folder).carry_out(body)
     again = make_plan(folder).carry_out(body)
@@ -39,14 +39,14 @@ def test_a_finished_stage_is_not_done_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"settings": {"a": 2}}, {"seed": 1}, {"version": 2}])
-def test_another_plan_is_done_again(tmp_path: Path, changes: dict) -> None:
+def test_a_changed_plan_runs_again(tmp_path: Path, changes: dict) -> None:
     body, folder = Body(), tmp_path / "stage"
     make_plan(folder).carry_out(body)
     make_plan(folder, **changes).carry_out(body)
     assert body.calls == 2
 
 
-def test_another_input_is_done_again(tmp_path: Path) -> None:
+def test_a_changed_input_runs_again(tmp_path: Path) -> None:
     body, folder = Body(), tmp_path / "stage"
     make_plan(folder).carry_out(body)
     (tmp_path / "in.csv").write_text("y")
@@ -55,7 +55,7 @@ def test_another_input_is_done_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
-def test_a_damaged_stage_is_done_again(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_stage_runs_again(tmp_path: Path, damage: str) -> None:
     body, folder = Body(), tmp_path / "stage"
     make_plan(folder).carry_out(body)
     if damage == "change":
@@ -69,11 +69,11 @@ def test_a_damaged_stage_is_done_again(tmp_path: Path, damage: str) -> None:
     assert (folder / "out.csv").read_text() == "a\n1\n"
 
 
-def test_leftovers_go_and_only_the_own_checkpoint_stays(tmp_path: Path) -> None:
+def test_leftovers_are_removed_but_not_the_own_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "stage"
     plan = make_plan(folder)
     folder.mkdir()
-    (folder / "half.csv").touch()
+    (folder / "partial.csv").touch()
     (folder / "checkpoint-of-another").touch()
     (folder / plan.checkpoint).touch()
     seen = []
@@ -88,13 +88,13 @@ def test_leftovers_go_and_only_the_own_checkpoint_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failing_stage_leaves_nothing_but_its_checkpoint(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failed_stage_leaves_only_its_checkpoint(tmp_path: Path, error: type[BaseException]) -> None:
     folder = tmp_path / "stage"
     plan = make_plan(folder)
 
     def body(folder: Path) -> Outcome:
         (folder / plan.checkpoint).touch()
-        (folder / "half.csv").touch()
+        (folder / "partial.csv").touch()
         raise error
 
     with pytest.raises(error):
@@ -102,7 +102,7 @@ def test_a_failing_stage_leaves_nothing_but_its_checkpoint(tmp_path: Path, error
     assert [path.name for path in folder.iterdir()] == [plan.checkpoint]
 
 
-def test_the_manifest_survives_the_way_to_disk(tmp_path: Path) -> None:
+def test_the_manifest_is_read_back_unchanged(tmp_path: Path) -> None:
     manifest = make_plan(tmp_path / "stage").carry_out(Body())
     assert Manifest.read(tmp_path / "stage") == manifest
     assert manifest.packages["numpy"]

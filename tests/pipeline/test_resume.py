@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and gone on with ends with the same candidates, bit for bit."""
+"""A run that is killed at any moment and resumed has the same candidates, bit for bit."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ MOMENTS = {
     "while the state is replaced": "3-search/checkpoint-*/.part-*",
     "between two stages": "3-search/manifest.json",
     "while validating": "4-validate/candidates.csv",
-    "while closing": "4-validate/report.html",
+    "while completing": "4-validate/report.html",
     "while publishing": "candidates.csv",
 }
 MIN_BYTES = {"after some rounds": 10_000}  # of the file: more than the arguments and the start molecules
@@ -49,8 +49,8 @@ MORE_MOMENTS = {"while validating", "before the first round", "while the state i
 
 
 @pytest.fixture(scope="session")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run that was begun and has done nothing yet, on a small library, with starts taken from it."""
+def started(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run that has only its settings: a small library, and starts from it."""
     folder = tmp_path_factory.mktemp("runs")
     library = folder / "library.smi"
     library.write_text("CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\nnonsense e\nCCO f\n")
@@ -63,22 +63,22 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
         "search.evolution.n_initial=5",
         "checks.in_training=false",
     ]
-    return runs.start(Campaign.load(None, changes), folder / "begun")
+    return runs.start(Campaign.load(None, changes), folder / "started")
 
 
 @pytest.fixture(scope="session")
-def undisturbed(begun: RunDir) -> RunDir:
-    return carry_out(copy(begun, "undisturbed"))
+def undisturbed(started: RunDir) -> RunDir:
+    return run_stages(copy(started, "undisturbed"))
 
 
 def copy(run: RunDir, name: str) -> RunDir:
-    """The run at another place: its path must not matter."""
+    """Copy the run to another path, which must not change the results."""
     path = run.path.with_name(name)
     shutil.copytree(run.path, path)
     return RunDir(path)
 
 
-def carry_out(run: RunDir) -> RunDir:
+def run_stages(run: RunDir) -> RunDir:
     with run.lock():
         run.tidy()
         for stage in (featurize, search, validate):
@@ -91,19 +91,19 @@ def results(run: RunDir) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in files}
 
 
-def everything(run: RunDir) -> set[str]:
+def all_files(run: RunDir) -> set[str]:
     return {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
 
 
-def test_the_same_campaign_gives_the_same_candidates(begun: RunDir, undisturbed: RunDir) -> None:
-    again = carry_out(copy(begun, "again"))
+def test_the_same_campaign_gives_the_same_candidates(started: RunDir, undisturbed: RunDir) -> None:
+    again = run_stages(copy(started, "again"))
     assert results(again) == results(undisturbed)
 
 
-def test_another_seed_gives_others(begun: RunDir, undisturbed: RunDir) -> None:
-    other = copy(begun, "other")
+def test_another_seed_gives_other_candidates(started: RunDir, undisturbed: RunDir) -> None:
+    other = copy(started, "other")
     other.campaign.write_text(other.campaign.read_text().replace("seed = 0", "seed = 1"))
-    assert results(carry_out(other))["candidates.csv"] != results(undisturbed)["candidates.csv"]
+    assert results(run_stages(other))["candidates.csv"] != results(undisturbed)["candidates.csv"]
 
 
 def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> None:
@@ -120,7 +120,7 @@ def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> 
     )
 
 
-def test_starts_count_in_the_budget_and_the_users_ids_come_back(undisturbed: RunDir) -> None:
+def test_starts_count_towards_the_budget_and_ids_are_kept(undisturbed: RunDir) -> None:
     from molvae.candidates.files import read_candidates
 
     table = read_candidates(undisturbed.path)
@@ -131,26 +131,26 @@ def test_starts_count_in_the_budget_and_the_users_ids_come_back(undisturbed: Run
     assert starts["check_in_reference"].str.startswith("in the reference library as ").all()
 
 
-def test_no_path_and_no_time_stands_in_the_candidates(undisturbed: RunDir) -> None:
+def test_candidates_contain_no_path_and_no_time(undisturbed: RunDir) -> None:
     text = (undisturbed.path / "candidates.csv").read_text()
     assert str(undisturbed.path.parent) not in text
     assert time.strftime("%Y-%m") not in text
 
 
-def test_a_finished_run_is_not_touched_again(undisturbed: RunDir) -> None:
+def test_a_complete_run_is_not_written_again(undisturbed: RunDir) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
-    carry_out(undisturbed)
+    run_stages(undisturbed)
     after = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
     del before[undisturbed.path / ".lock"], after[undisturbed.path / ".lock"]
     assert after == before
 
 
-def test_only_what_was_damaged_is_done_again(begun: RunDir, undisturbed: RunDir) -> None:
+def test_only_damaged_stages_run_again(started: RunDir, undisturbed: RunDir) -> None:
     run = copy(undisturbed, "damaged")
     run.proposals.unlink()
     (run.path / "candidates.csv").write_text("edited")
     featurized = run.molecules.stat().st_mtime_ns
-    carry_out(run)
+    run_stages(run)
     assert results(run) == results(undisturbed)
     assert run.molecules.stat().st_mtime_ns == featurized
 
@@ -160,7 +160,7 @@ def size_of(path: Path) -> int:
 
 
 def kill_at(run: RunDir, pattern: str, n_bytes: int = 0) -> bool:
-    """Kill the stages once a file of this name and size exists in the run; whether they were still running."""
+    """Kill the stages once a file of this name and size exists; return whether they were still running."""
     command = [sys.executable, "-c", STAGES, str(run.path)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(size_of(path) >= n_bytes for path in run.path.glob(pattern)):
@@ -172,24 +172,24 @@ def kill_at(run: RunDir, pattern: str, n_bytes: int = 0) -> bool:
 @pytest.mark.parametrize(
     "moment", [pytest.param(name, marks=pytest.mark.slow) if name in MORE_MOMENTS else name for name in MOMENTS]
 )
-def test_a_killed_run_ends_the_same(moment: str, begun: RunDir, undisturbed: RunDir) -> None:
+def test_a_killed_run_gives_the_same_results(moment: str, started: RunDir, undisturbed: RunDir) -> None:
     is_late = MOMENTS[moment].startswith(("4-validate", "candidates"))
-    run = copy(undisturbed if is_late else begun, moment.replace(" ", "-"))
-    if is_late:  # the same as going there from the beginning, and sooner
+    run = copy(undisturbed if is_late else started, moment.replace(" ", "-"))
+    if is_late:  # starts at the last stage, to save time
         shutil.rmtree(run.validate)
-        for place in run.published:
-            place.unlink()
+        for path in run.published:
+            path.unlink()
     assert kill_at(run, MOMENTS[moment], MIN_BYTES.get(moment, 0)), "the run ended before it was killed"
-    assert not runs.is_complete(run) or moment in ("while publishing", "while closing")
-    carry_out(run)
+    assert not runs.is_complete(run) or moment in ("while publishing", "while completing")
+    run_stages(run)
     assert results(run) == results(undisturbed)
-    assert everything(run) == everything(undisturbed), "nothing half-written is left"
+    assert all_files(run) == all_files(undisturbed), "partial files are left"
 
 
 @pytest.mark.slow
-def test_a_run_killed_again_and_again_ends_the_same(begun: RunDir, undisturbed: RunDir) -> None:
-    """At moments that nobody chose: a little later each time."""
-    run = copy(begun, "again-and-again")
+def test_a_run_killed_repeatedly_gives_the_same_results(started: RunDir, undisturbed: RunDir) -> None:
+    """At arbitrary moments, a little later each time."""
+    run = copy(started, "killed-repeatedly")
     for attempt in range(40):
         command = [sys.executable, "-c", STAGES, str(run.path)]
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
@@ -199,5 +199,5 @@ def test_a_run_killed_again_and_again_ends_the_same(begun: RunDir, undisturbed: 
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    carry_out(run)
+    run_stages(run)
     assert results(run) == results(undisturbed)

@@ -1,4 +1,4 @@
-"""Run folders: who may begin one, who may write to it, and where `latest` points."""
+"""Run folders: creation, the lock, and the link `latest`."""
 
 import os
 import subprocess
@@ -30,13 +30,13 @@ def complete(run: RunDir, text: str = "x") -> RunDir:
     return run
 
 
-def test_two_runs_of_one_second_get_different_folders(tmp_path: Path) -> None:
+def test_runs_within_one_second_get_different_folders(tmp_path: Path) -> None:
     runs = [RunDir.create_named(tmp_path / "runs", "nightly") for _ in range(3)]
     assert len({run.path for run in runs}) == 3
     assert all(run.path.name.startswith("nightly-") for run in runs)
 
 
-def test_create_takes_an_empty_folder_or_what_a_killed_start_left(tmp_path: Path) -> None:
+def test_create_accepts_an_empty_folder_or_that_of_a_killed_start(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "run"
     RunDir.create(folder)
     (folder / ".lock").touch()
@@ -44,31 +44,31 @@ def test_create_takes_an_empty_folder_or_what_a_killed_start_left(tmp_path: Path
     assert RunDir.create(folder).path == folder
 
 
-def test_create_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
+def test_create_refuses_a_folder_with_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="expected a new or empty folder"):
+    with pytest.raises(InputError, match="--out"):
         RunDir.create(tmp_path)
 
 
 def test_create_refuses_a_file(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(InputError, match="expected a new or empty folder"):
+    with pytest.raises(InputError, match="--out"):
         RunDir.create(tmp_path / "run")
 
 
-def test_create_tells_how_to_go_on_with_a_run(tmp_path: Path) -> None:
+def test_create_refuses_a_run_and_names_the_command_to_resume(tmp_path: Path) -> None:
     write_campaign(RunDir.create(tmp_path / "run"), "")
     with pytest.raises(InputError, match="molvae design --resume"):
         RunDir.create(tmp_path / "run")
 
 
-@pytest.mark.parametrize(("name", "said"), [("gone", "no such folder"), (".", "no run here")])
-def test_open_refuses_what_is_no_run(tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+@pytest.mark.parametrize(("name", "part"), [("gone", "gone: "), (".", r"campaign\.toml")])
+def test_open_refuses_a_folder_without_a_run(tmp_path: Path, name: str, part: str) -> None:
+    with pytest.raises(InputError, match=part):
         RunDir.open(tmp_path / name)
 
 
-def test_lock_keeps_another_process_out_and_dies_with_it(tmp_path: Path) -> None:
+def test_lock_excludes_other_processes_and_ends_with_its_own(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run")
     holder = subprocess.Popen([sys.executable, "-c", HOLD_LOCK, str(run.path)], stdout=subprocess.PIPE, text=True)
     try:
@@ -84,7 +84,7 @@ def test_lock_keeps_another_process_out_and_dies_with_it(tmp_path: Path) -> None
         assert not run.is_locked()
 
 
-def test_lock_is_not_held_on_by_worker_processes(tmp_path: Path) -> None:
+def test_worker_processes_do_not_keep_the_lock(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run")
     with run.lock():
         child = os.fork()
@@ -98,7 +98,7 @@ def test_lock_is_not_held_on_by_worker_processes(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
 
-def test_lock_may_be_taken_again_by_its_holder(tmp_path: Path) -> None:
+def test_lock_can_be_taken_again_by_its_holder(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run")
     with run.lock(), run.lock():
         pass
@@ -106,36 +106,36 @@ def test_lock_may_be_taken_again_by_its_holder(tmp_path: Path) -> None:
         pass
 
 
-def test_publish_restores_what_was_changed_or_removed(tmp_path: Path) -> None:
+def test_publish_restores_changed_and_removed_files(tmp_path: Path) -> None:
     run = complete(RunDir.create(tmp_path / "run"))
     run.publish()
     (run.path / "candidates.csv").write_text("edited")
     (run.path / "report.html").unlink()
     run.publish()
-    assert [place.read_text() for place in run.published] == [f"x {name}" for name in PUBLISHED]
+    assert [path.read_text() for path in run.published] == [f"x {name}" for name in PUBLISHED]
 
 
-def test_latest_points_to_the_run_completed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_links_to_the_run_completed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     first, second = (complete(RunDir.create_named(Path("runs"), "a")) for _ in range(2))
     os.utime(first.validate / "manifest.json", (1000, 1000))
-    first.point_latest()
+    first.link_latest()
     assert Path("runs/latest").resolve() == first.path
-    second.point_latest()
+    second.link_latest()
     assert Path("runs/latest").resolve() == second.path
-    first.point_latest()
+    first.link_latest()
     assert Path("runs/latest").resolve() == second.path
-    assert os.readlink("runs/latest") == second.path.name, "relative, so that the folder can be moved"
+    assert os.readlink("runs/latest") == second.path.name, "a relative link survives moving the folder"
 
 
-def test_latest_of_a_run_elsewhere_stands_in_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_of_a_run_elsewhere_is_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = complete(RunDir.create(tmp_path / "elsewhere" / "mine"))
-    run.point_latest()
+    run.link_latest()
     assert (tmp_path / "runs" / "latest").resolve() == run.path
 
 
-def test_clear_folder_keeps_what_it_is_told(tmp_path: Path) -> None:
+def test_clear_folder_keeps_the_given_names(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "old").mkdir()
     for name in ("manifest.json", "checkpoint/a", "old/b"):

@@ -1,4 +1,4 @@
-"""Which run a scheduled start takes up, and how a run ends."""
+"""Which run a scheduled start resumes, and how a run ends."""
 
 import subprocess
 import sys
@@ -18,8 +18,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def close(run: RunDir) -> None:
-    """Close the last stage of a run, as validate does."""
+def complete(run: RunDir) -> None:
+    """Complete the last stage of a run, as validate does."""
 
     def body(folder: Path) -> Outcome:
         for name in PUBLISHED:
@@ -29,46 +29,46 @@ def close(run: RunDir) -> None:
     Plan("validate", 1, run.validate, {}, 0).carry_out(body)
 
 
-def test_the_newest_unfinished_run_of_the_same_campaign_is_taken_up() -> None:
+def test_the_newest_unfinished_run_of_the_same_campaign_is_found() -> None:
     campaign = Campaign.load(None)
-    assert runs.unfinished(campaign) is None
+    assert runs.find_unfinished(campaign) is None
     first, second = runs.start(campaign, None), runs.start(campaign, None)
     other = runs.start(Campaign.load(None, ["seed=1"]), None)
-    assert runs.unfinished(campaign) == second
-    close(second)
-    assert runs.unfinished(campaign) == first
+    assert runs.find_unfinished(campaign) == second
+    complete(second)
+    assert runs.find_unfinished(campaign) == first
     hold = "import sys, time; from pathlib import Path; from molvae.pipeline.run_dir import RunDir\n"
     hold += "with RunDir(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(60)"
     worker = subprocess.Popen([sys.executable, "-c", hold, str(first.path)], stdout=subprocess.PIPE, text=True)
     try:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "held\n"
-        assert runs.unfinished(campaign) is None, "somebody works on it"
+        assert runs.find_unfinished(campaign) is None, "another process holds its lock"
     finally:
         worker.kill()
         worker.wait()
-    assert runs.unfinished(Campaign.load(None, ["seed=1"])) == other
+    assert runs.find_unfinished(Campaign.load(None, ["seed=1"])) == other
 
 
 def test_a_run_with_a_changed_file_is_not_complete() -> None:
     run = runs.start(Campaign.load(None), None)
     assert not runs.is_complete(run)
-    close(run)
+    complete(run)
     assert runs.is_complete(run)
     (run.validate / "report.html").write_text("edited")
     assert not runs.is_complete(run)
 
 
-def test_a_latest_that_cannot_be_moved_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_that_cannot_be_updated_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     run = runs.start(Campaign.load(None), Path("elsewhere"))
-    close(run)
+    complete(run)
     Path("runs/latest/mine").mkdir(parents=True)
     runs.finish(run)
-    assert "runs/latest could not be moved here" in capsys.readouterr().err
-    assert all(place.is_file() for place in run.published)
+    assert "runs/latest" in capsys.readouterr().err
+    assert all(path.is_file() for path in run.published)
 
 
-def test_two_runs_cannot_begin_in_one_folder() -> None:
+def test_two_runs_cannot_start_in_one_folder() -> None:
     runs.start(Campaign.load(None), Path("mine"))
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="--resume mine"):
         runs.start(Campaign.load(None), Path("mine"))

@@ -9,10 +9,10 @@ from molvae.errors import InputError
 
 
 def test_unknown_endings_and_missing_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ends in \.csv or \.smi"):
+    with pytest.raises(InputError, match=r"a\.xlsx.*\.csv or \.smi"):
         check_ending(tmp_path / "a.xlsx", (".csv", ".smi"))
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="gone"):
         check_ending(tmp_path / "gone" / "a.csv", (".csv",))
     (tmp_path / "b.csv").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match=r"b\.csv"):
         check_ending(tmp_path / "b.csv", (".csv",))

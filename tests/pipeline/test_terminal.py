@@ -1,4 +1,4 @@
-"""What is shown: bars where somebody watches, plain lines where nobody does, nothing where nobody asked."""
+"""Progress: bars on a terminal, plain lines elsewhere, nothing outside of a command."""
 
 import io
 import sys
@@ -29,19 +29,19 @@ def test_a_bar_moves_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     with terminal.showing():
         work()
-    shown = screen.getvalue()
-    assert "one line" in shown
-    assert "featurize" in shown
-    assert "\x1b[" in shown
+    output = screen.getvalue()
+    assert "one line" in output
+    assert "featurize" in output
+    assert "\x1b[" in output
 
 
-def test_elsewhere_lines_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_plain_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with terminal.showing():
         work()
     assert capsys.readouterr().err == "one line\n"
 
 
-def test_outside_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_shown_outside_the_block(capsys: pytest.CaptureFixture[str]) -> None:
     work()
     with pytest.raises(KeyError), terminal.showing():
         raise KeyError
