@@ -1,4 +1,4 @@
-"""Named substructure rules: groups that react, interfere with assays, or are known to be toxic."""
+"""Structural alerts: named substructure rules for groups that react, interfere with assays, or are toxic."""
 
 import re
 from collections.abc import Sequence
@@ -10,38 +10,55 @@ from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from molvae.errors import InputError
 
 SOURCES = {
-    "PAINS": "Baell and Holloway 2010, doi:10.1021/jm901137j: interfere with many assays",
+    "PAINS": "Baell and Holloway 2010, doi:10.1021/jm901137j: assay interference",
     "BRENK": "Brenk et al. 2008, doi:10.1002/cmdc.200700139: unstable, reactive or toxic groups",
     "NIH": "Jadhav et al. 2010, doi:10.1021/jm901070c; Doveston et al. 2015, doi:10.1039/c4ob02287d: reactive groups",
-    "CHEMBL": "seven sets collected in ChEMBL 23: BMS, Dundee, Glaxo, Inpharmatica, LINT, MLSMR, SureChEMBL",
+    "CHEMBL": "seven rule sets collected in ChEMBL 23: BMS, Dundee, Glaxo, Inpharmatica, LINT, MLSMR, SureChEMBL",
 }
-"""Catalog name -> where its rules come from."""
+"""Name of a rule set -> the source of its rules."""
 
-_HITS = re.compile(r"\(\d+\)$")
+_HIT_COUNT = re.compile(r"\(\d+\)$")
 
 
 def alerts(mol: Chem.Mol, catalogs: Sequence[str] = ("PAINS", "BRENK")) -> list[str]:
-    """The rules that a molecule hits, as `CATALOG: rule`, sorted; empty where it hits none.
+    """List the structural alerts of a molecule.
 
-    Raises:
-        InputError: a catalog is not known.
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+    catalogs : sequence of str, default=("PAINS", "BRENK")
+        Names of SOURCES; case is ignored.
 
-    Example:
-        >>> alerts(Chem.MolFromSmiles("CCC=O"), ("BRENK",))
-        ['BRENK: aldehyde']
+    Returns
+    -------
+    list of str
+        Matching rules as ``CATALOG: rule``, sorted, without duplicates.
 
-    Source: RDKit's FilterCatalog; SOURCES names the papers.
+    Raises
+    ------
+    InputError
+        A catalog is unknown.
+
+    References
+    ----------
+    .. [1] FilterCatalog of RDKit; `SOURCES` lists the publications.
+
+    Examples
+    --------
+    >>> alerts(Chem.MolFromSmiles("CCC=O"), ("BRENK",))
+    ['BRENK: aldehyde']
     """
     found: set[str] = set()
     for name in catalogs:
         rules = _catalog(name.upper() if isinstance(name, str) else str(name))
-        found.update(f"{name.upper()}: {_title(entry.GetDescription())}" for entry in rules.GetMatches(mol))
+        found.update(f"{name.upper()}: {_rule_name(entry.GetDescription())}" for entry in rules.GetMatches(mol))
     return sorted(found)
 
 
-def _title(text: str) -> str:
-    """A rule's name in words; PAINS names end with how many molecules of a library hit the rule."""
-    return _HITS.sub("", text).replace("_", " ").strip()
+def _rule_name(description: str) -> str:
+    """The name of a rule with spaces; PAINS names end with the number of hits in a library, which is dropped."""
+    return _HIT_COUNT.sub("", description).replace("_", " ").strip()
 
 
 @cache

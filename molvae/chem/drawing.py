@@ -1,4 +1,4 @@
-"""Structures for the eye: inline SVG for the report, and the 2-D record that an SDF holds."""
+"""Structure drawings: inline SVG for the report, and mol blocks with 2-D coordinates for SDF files."""
 
 import re
 from html import escape
@@ -13,41 +13,63 @@ _EMPTY_RECORD = "\n     RDKit          2D\n\n  0  0  0  0  0  0  0  0  0  0999 V
 
 
 def mol_block(smiles: str | None, title: str = "") -> str:
-    """A mol block (V2000; V3000 where it must be) with 2-D coordinates, `title` in its first line.
+    """Write a mol block with 2-D coordinates: V2000, or V3000 if it is required.
 
-    The same SMILES gives the same bytes. A text that is no molecule gives a record without atoms, so that no row is
-    lost.
+    The same SMILES gives the same bytes.
 
-    Example:
-        >>> mol_block("CO", title="C7").splitlines()[3][:6]
-        '  2  1'
+    Parameters
+    ----------
+    smiles : str or None
+        Canonical SMILES. An invalid SMILES gives a record without atoms, so that no row is lost.
+    title : str, default=""
+        First line of the mol block.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> mol_block("CO", title="C7").splitlines()[3][:6]
+    '  2  1'
     """
-    mol = _flat_mol(smiles)
+    mol = _mol_2d(smiles)
     if mol is None:
         return title + _EMPTY_RECORD
     block = Chem.MolToMolBlock(mol)
     with rdBase.BlockLogs():
         back = Chem.MolFromMolBlock(block)
-    if (
-        back is None or Chem.MolToSmiles(back) != smiles
-    ):  # crowded drawings of cages hide stereo; a slower layout shows it
+    if back is None or Chem.MolToSmiles(back) != smiles:
+        # The drawing of a crowded cage can lose stereo; a slower layout keeps it.
         rdCoordGen.AddCoords(mol)
         block = Chem.MolToMolBlock(mol)
     return title + block
 
 
 def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
-    """An inline SVG element for HTML; an empty string for a text that is no molecule.
+    """Draw a molecule as an inline SVG element for HTML, without URLs.
 
-    It names no URL and loads nothing. Colours are left to the page: each path and letter bears the class `e` and the
-    colour's name (`eC` carbon and bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` the rest), which sets
-    `color`; lines and letters take `currentColor`. Line widths are the page's as well (`path`; wedges bear `w`).
+    The page sets colors and line widths by CSS: each path and letter has a class for its element (`eC` carbon and
+    bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others), and wedges have the class `w` as well.
 
-    Example:
-        >>> draw_svg("CCO")[:42]
-        '<svg class="mol" viewBox="0 0 240 180" rol'
+    Parameters
+    ----------
+    smiles : str or None
+        SMILES.
+    width, height : int, default=240, 180
+        Size of the view box.
+
+    Returns
+    -------
+    str
+        The element; "" if the SMILES is invalid.
+
+    Examples
+    --------
+    >>> draw_svg("CCO")[:42]
+    '<svg class="mol" viewBox="0 0 240 180" rol'
     """
-    mol = _flat_mol(smiles)
+    mol = _mol_2d(smiles)
     if mol is None:
         return ""
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height, -1, -1, True)  # True: letters as text, not as outlines
@@ -63,8 +85,8 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
     return f"{frame}{_compact(canvas.GetDrawingText())}</svg>"
 
 
-def _flat_mol(smiles: str | None) -> Chem.Mol | None:
-    """The molecule laid out on paper; None for a text that is no molecule."""
+def _mol_2d(smiles: str | None) -> Chem.Mol | None:
+    """The molecule with 2-D coordinates; None if the SMILES is invalid."""
     try:
         mol = parse(smiles or "")
     except ValueError:
@@ -74,9 +96,9 @@ def _flat_mol(smiles: str | None) -> Chem.Mol | None:
 
 
 def _compact(svg: str) -> str:
-    """What HTML needs of RDKit's drawing, a third of its size: bonds of one colour in one path, letters as text.
+    """RDKit's drawing at a third of its size: bonds of one color in one path, letters as text.
 
-    Nothing is passed on as it stands but numbers, path commands and single letters.
+    Only numbers, path commands and single letters are copied unchanged.
     """
     lines: dict[str, list[str]] = {}
     wedges: dict[str, list[str]] = {}
@@ -129,4 +151,4 @@ _COLORS = {
 _ELEMENTS = {"C": (1, 6), "N": (7,), "O": (8,), "S": (16,), "P": (15,), "X": (9, 17, 35, 53)}
 _COLOR_NAMES = {"".join(f"{255 * part:02X}" for part in color): name for name, color in _COLORS.items()}
 _PALETTE = {-1: _COLORS["Z"]} | {number: _COLORS[name] for name, numbers in _ELEMENTS.items() for number in numbers}
-"""Seven plain colours, only to tell the classes apart in RDKit's drawing; the page sets those that are seen."""
+"""Seven colors that distinguish the classes in RDKit's drawing; the page sets the visible colors."""

@@ -1,4 +1,4 @@
-"""Molecules as atoms and bonds, named so that no name depends on the order in which the atoms are written."""
+"""Molecules as named atoms and bonds; the names do not depend on the order of the atoms."""
 
 from typing import NamedTuple
 
@@ -14,39 +14,61 @@ _BONDS = {
     Chem.BondType.AROMATIC: "aromatic",
 }
 BOND_NAMES = ("single", "double", "triple", "aromatic", "E double", "Z double", "other")
-_STEREO_MARKS = frozenset("@/\\")
-_CIP_ITERATIONS = 1_000_000  # of the labeller; a symmetric cage may ask for ever more
+_CIP_ITERATIONS = 1_000_000  # a symmetric cage may otherwise take forever
 
 
 class MolecularGraph(NamedTuple):
-    """Atoms by name, such as "C", "n H", "N + H3", "C H R"; bonds as first atom, second atom, index of BOND_NAMES."""
+    """Atoms and bonds of a molecule.
+
+    Parameters
+    ----------
+    atoms : list of str
+        Name of each atom, such as "C", "n H", "N + H3" or "C H R".
+    bonds : list of tuple of int
+        First atom, second atom, and index of BOND_NAMES.
+    """
 
     atoms: list[str]
     bonds: list[tuple[int, int, int]]
 
 
 def read_graph(smiles: str) -> MolecularGraph:
-    """The atoms and bonds of a canonical SMILES.
+    """Read the atoms and bonds of a molecule.
 
-    An atom's name holds its element (in lower case where it is aromatic), charge, hydrogens and CIP label, so a centre
-    is told from its mirror image whatever the order of its neighbours.
+    The name of an atom has its isotope, element (lowercase if aromatic), charge, hydrogens and CIP label [1]_, which
+    distinguishes enantiomers whatever the order of the neighbors.
 
-    Raises:
-        InputError: the SMILES does not parse.
-        ValueError: its stereo centres cannot be labelled.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
 
-    Example:
-        >>> read_graph("C[C@H](N)O").atoms
-        ['C H3', 'C H R', 'N H2', 'O H']
+    Returns
+    -------
+    MolecularGraph
 
-    Source: labels by the algorithm of Hanson et al. 2018, doi:10.1021/acs.jcim.8b00324.
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+    ValueError
+        The stereocenters cannot be labelled.
+
+    References
+    ----------
+    .. [1] Hanson et al. 2018, doi:10.1021/acs.jcim.8b00324.
+
+    Examples
+    --------
+    >>> read_graph("C[C@H](N)O").atoms
+    ['C H3', 'C H R', 'N H2', 'O H']
     """
     mol = molecules.parse(smiles)
-    if not _STEREO_MARKS.isdisjoint(smiles):
+    if molecules.has_stereo(smiles):
         try:
             rdCIPLabeler.AssignCIPLabels(mol, maxRecursiveIterations=_CIP_ITERATIONS)
         except RuntimeError:
-            raise ValueError("its stereo centres are too intricate to be labelled R or S") from None
+            raise ValueError("stereocenters too complex for CIP labels") from None
     bonds = [
         (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), BOND_NAMES.index(_bond_name(bond))) for bond in mol.GetBonds()
     ]

@@ -1,7 +1,7 @@
-"""Text to molecule and back: what may reach RDKit, what it means, and the one canonical way to write it.
+"""SMILES to molecules and back: which strings may reach RDKit, standardization, and canonical SMILES.
 
-A text that cannot be used is data, not an exception: it comes back without SMILES and with a reason in words, whose
-part before the first colon names the kind (so that reasons can be counted by kind).
+An invalid SMILES is data, not an exception: the result has no SMILES but a reason, whose part before the first colon is
+the kind, by which reasons are counted.
 """
 
 import re
@@ -13,21 +13,28 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors
 
-from molvae.errors import InputError
+from molvae.errors import InputError, first_line
 
 MAX_CHARACTERS = 1000
-"""Longest text that may reach RDKit: none of this length was seen to crash it, 37,000 characters do."""
+"""Longest string that may reach RDKit: strings of this length are safe, strings of 37,000 characters crash it."""
 MAX_HEAVY_ATOMS = 200
 
 _MAX_PASSES = 10
 _MAX_BLOCK_CHARACTERS = 200_000
+_STEREO_MARKS = frozenset("@/\\")
 
 
 class Standardized(NamedTuple):
-    """What became of one text.
+    """The result of reading one SMILES.
 
-    smiles: canonical, with stereo; None where the text cannot be used, and then `reason` says why.
-    warning: what a chemist should know of a text that was used (a salt stripped, a word that may be no molecule).
+    Parameters
+    ----------
+    smiles : str or None
+        Canonical SMILES with stereo; None if the input is invalid.
+    reason : str or None
+        Why the input is invalid.
+    warning : str or None
+        What was changed or is doubtful: a salt was stripped, the input may be a word.
     """
 
     smiles: str | None
@@ -36,73 +43,123 @@ class Standardized(NamedTuple):
 
 
 def guard(raw: object) -> str | None:
-    """The reason why a text must not reach RDKit; None if it may.
+    """Check whether a value may reach RDKit.
 
-    RDKit silently drops a Cyrillic letter at either end, takes the first of two SMILES in one cell, reads an empty
-    text as a molecule of no atoms, and can crash on long ones. White space around the text does no harm.
+    RDKit silently drops a Cyrillic letter at either end, reads only the first of two SMILES in one cell, reads an empty
+    string as a molecule without atoms, and can crash on long strings. Surrounding whitespace is allowed.
 
-    Example:
-        >>> guard("CCO CCN")
-        'white space inside: one SMILES per cell is expected, got CCO CCN'
+    Parameters
+    ----------
+    raw : object
+        Value of a cell.
+
+    Returns
+    -------
+    str or None
+        Why the value must not reach RDKit; None if it may.
+
+    Examples
+    --------
+    >>> guard("CCO CCN")
+    'whitespace: expected one SMILES per cell, got CCO CCN'
     """
     if not isinstance(raw, str):
-        return "empty: no SMILES" if _is_missing(raw) else f"not text: a SMILES is expected, got {_shorten(repr(raw))}"
-    text = raw.strip()
-    if not text:
+        return "empty: no SMILES" if _is_missing(raw) else f"not a string: expected a SMILES, got {_shorten(repr(raw))}"
+    smiles = raw.strip()
+    if not smiles:
         return "empty: no SMILES"
-    if len(text) > MAX_CHARACTERS:
-        return f"too long: {len(text):,} characters, at most {MAX_CHARACTERS:,} can be read"
-    if not (text.isascii() and text.isprintable()):
-        return _explain_characters(text)
-    if " " in text:
-        return f"white space inside: one SMILES per cell is expected, got {_shorten(text)}"
-    if text.startswith(("InChI=", "1S/")):
-        return "an InChI: a SMILES is expected"
+    if len(smiles) > MAX_CHARACTERS:
+        return f"too long: {len(smiles):,} characters; at most {MAX_CHARACTERS:,} are supported"
+    if not (smiles.isascii() and smiles.isprintable()):
+        return _explain_characters(smiles)
+    if " " in smiles:
+        return f"whitespace: expected one SMILES per cell, got {_shorten(smiles)}"
+    if smiles.startswith(("InChI=", "1S/")):
+        return "InChI: expected a SMILES"
     return None
 
 
 def standardize(raw: object) -> Standardized:
-    """One molecule as this project writes it: salts and isotopes stripped, charges neutralized, canonical.
+    """Standardize a molecule: strip salts and isotopes, neutralize charges, and write the canonical SMILES.
 
-    Stereo is kept. A second call changes nothing. Text that needs none of this (no dot, charge, metal, isotope or
-    imidic acid; nitro, aromatic N-oxide and azide groups do not count) is only parsed and written canonically, which is
-    what the ChEMBL structure pipeline would make of it at many times the cost. Sulfoxides are written S(=O).
+    Stereo is kept. A second call changes nothing. A SMILES that needs none of this (no dot, charge, metal, isotope or
+    imidic acid; nitro, aromatic N-oxide and azide groups do not count) is only parsed and written, which gives the
+    result of the ChEMBL structure pipeline [1]_ at a fraction of the cost. Sulfoxides are written S(=O).
 
-    Example:
-        >>> standardize("C[NH+](C)CC(=O)[O-].[Cl-]")
-        Standardized(smiles='CN(C)CC(=O)O', reason=None, warning='salt or solvent stripped: Cl; charges neutralized')
+    Parameters
+    ----------
+    raw : object
+        SMILES; any other value is invalid.
 
-    Source: Bento et al. 2020, doi:10.1186/s13321-020-00456-1, for the long way.
+    Returns
+    -------
+    Standardized
+
+    References
+    ----------
+    .. [1] Bento et al. 2020, doi:10.1186/s13321-020-00456-1.
+
+    Examples
+    --------
+    >>> standardize("C[NH+](C)CC(=O)[O-].[Cl-]")
+    Standardized(smiles='CN(C)CC(=O)O', reason=None, warning='salt or solvent stripped: Cl; charges neutralized')
     """
-    return _canonical(raw, mend=True)
+    return _read_canonical(raw, is_standardized=True)
 
 
 def canonicalize(raw: object) -> Standardized:
-    """The canonical SMILES of a text as it stands: nothing is stripped or neutralized.
+    """Write the canonical SMILES of a molecule; nothing is stripped or neutralized.
 
-    Example:
-        >>> canonicalize("OCC").smiles
-        'CCO'
+    Parameters
+    ----------
+    raw : object
+        SMILES; any other value is invalid.
+
+    Returns
+    -------
+    Standardized
+
+    Examples
+    --------
+    >>> canonicalize("OCC").smiles
+    'CCO'
     """
-    return _canonical(raw, mend=False)
+    return _read_canonical(raw, is_standardized=False)
 
 
-def read_written(text: str) -> Standardized:
-    """The molecule that a decoder wrote: as `canonicalize`, but an unpaired electron elsewhere than on O is a slip.
+def read_written(raw_smiles: str) -> Standardized:
+    """Read a SMILES from a decoder: as `canonicalize`, but a radical is invalid, except for an unpaired electron on O.
 
-    A bracketed atom keeps the hydrogens that stand in it, so that one with a bond too few becomes a radical.
+    A bracketed atom has the hydrogens that are written in it, so one with a bond too few becomes a radical.
 
-    Example:
-        >>> read_written("C1CC[C@@H]1").reason
-        'a radical: an unpaired electron on C'
+    Parameters
+    ----------
+    raw_smiles : str
+        SMILES as decoded.
+
+    Returns
+    -------
+    Standardized
+
+    Examples
+    --------
+    >>> read_written("C1CC[C@@H]1").reason
+    'radical: unpaired electron on C'
     """
-    return _canonical(text, mend=False, with_radicals=False)
+    return _read_canonical(raw_smiles, is_standardized=False, allows_radicals=False)
 
 
 def read_mol_block(block: str) -> Standardized:
-    """The canonical SMILES of a mol block (V2000 or V3000), as it stands: nothing is stripped or neutralized.
+    """Read the canonical SMILES of a mol block; nothing is stripped or neutralized.
 
-    Stereo is taken from wedges and coordinates.
+    Parameters
+    ----------
+    block : str
+        Mol block, V2000 or V3000. Stereo is read from wedges and coordinates.
+
+    Returns
+    -------
+    Standardized
     """
     if len(block) > _MAX_BLOCK_CHARACTERS:
         return Standardized(None, f"too long: a mol block of {len(block):,} characters")
@@ -111,19 +168,31 @@ def read_mol_block(block: str) -> Standardized:
             mol = Chem.MolFromMolBlock(block)
             if mol is None:
                 mol = Chem.MolFromMolBlock(block, sanitize=False)
-                return Standardized(None, _explain_problems(mol) if mol else "not a mol block: it cannot be read")
+                reason = _explain_problems(mol) if mol else "invalid mol block: RDKit cannot read it"
+                return Standardized(None, reason)
             if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
                 return Standardized(None, _explain_size(mol.GetNumHeavyAtoms()))
             return canonicalize(Chem.MolToSmiles(mol)) if mol.GetNumAtoms() else Standardized(None, "empty: no atoms")
         except (ValueError, RuntimeError) as error:
-            return Standardized(None, f"not a mol block: {_first_line(error)}")
+            return Standardized(None, f"invalid mol block: {first_line(error)}")
 
 
 def parse(smiles: str) -> Chem.Mol:
-    """The molecule of a text that is known to be canonical.
+    """Parse a SMILES that is known to be canonical.
 
-    Raises:
-        InputError: it does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
     """
     reason = guard(smiles)
     with rdBase.BlockLogs():
@@ -134,40 +203,99 @@ def parse(smiles: str) -> Chem.Mol:
 
 
 def to_smiles(molecule: object) -> object:
-    """The SMILES of an RDKit molecule; anything else as it is, for guard() to judge.
+    """Write the SMILES of an RDKit molecule.
 
-    Example:
-        >>> to_smiles(Chem.MolFromSmiles("OCC"))
-        'CCO'
+    Parameters
+    ----------
+    molecule : object
+        RDKit molecule, or any other value.
+
+    Returns
+    -------
+    object
+        The SMILES; any other value unchanged, for `guard` to judge.
+
+    Examples
+    --------
+    >>> to_smiles(Chem.MolFromSmiles("OCC"))
+    'CCO'
     """
     return Chem.MolToSmiles(molecule) if isinstance(molecule, Chem.Mol) else molecule
 
 
 def shuffle_atoms(smiles: str, seed: int) -> str:
-    """Another way of writing a canonical SMILES: from an atom drawn at random, branches in an order drawn at random.
+    """Write a randomized SMILES of a molecule: the first atom and the order of branches are drawn at random.
 
-    Raises:
-        InputError: the SMILES does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+    seed : int
+        Seed of the order of atoms.
 
-    Example:
-        >>> canonicalize(shuffle_atoms("CC(N)C(=O)O", seed=3)).smiles
-        'CC(N)C(=O)O'
+    Returns
+    -------
+    str
+        SMILES of the same molecule, not canonical.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+
+    Examples
+    --------
+    >>> canonicalize(shuffle_atoms("CC(N)C(=O)O", seed=3)).smiles
+    'CC(N)C(=O)O'
     """
     mol = parse(smiles)
     order = np.random.default_rng(seed).permutation(mol.GetNumAtoms()).tolist()
-    written: str = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
-    return written
+    shuffled: str = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
+    return shuffled
+
+
+def has_stereo(smiles: str) -> bool:
+    """Check whether a SMILES specifies stereo.
+
+    Parameters
+    ----------
+    smiles : str
+        SMILES.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> has_stereo("C/C=C/C"), has_stereo("CC=CC")
+    (True, False)
+    """
+    return not _STEREO_MARKS.isdisjoint(smiles)
 
 
 def remove_stereo(smiles: str) -> str:
-    """The same molecule without stereo, canonical.
+    """Remove the stereo of a molecule.
 
-    Raises:
-        InputError: it does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
 
-    Example:
-        >>> remove_stereo("C[C@H](N)C(=O)O")
-        'CC(N)C(=O)O'
+    Returns
+    -------
+    str
+        Canonical SMILES without stereo.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+
+    Examples
+    --------
+    >>> remove_stereo("C[C@H](N)C(=O)O")
+    'CC(N)C(=O)O'
     """
     mol = parse(smiles)
     Chem.RemoveStereochemistry(mol)
@@ -175,136 +303,183 @@ def remove_stereo(smiles: str) -> str:
 
 
 def inchikey(smiles: str) -> str | None:
-    """The standard InChIKey; None for the rare molecule that InChI has no name for.
+    """Compute the standard InChIKey.
 
-    Raises:
-        InputError: it does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
 
-    Example:
-        >>> inchikey("CCO")
-        'LFQSCWFLJHTTHZ-UHFFFAOYSA-N'
+    Returns
+    -------
+    str or None
+        None for the rare molecule that InChI does not support.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+
+    Examples
+    --------
+    >>> inchikey("CCO")
+    'LFQSCWFLJHTTHZ-UHFFFAOYSA-N'
     """
     with rdBase.BlockLogs():
         return Chem.MolToInchiKey(parse(smiles)) or None
 
 
 def count_heavy_atoms(smiles: str) -> int:
-    """Atoms other than hydrogen.
+    """Count the atoms other than hydrogen.
 
-    Raises:
-        InputError: it does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
     """
     return int(parse(smiles).GetNumHeavyAtoms())
 
 
 def parse_smarts(smarts: str) -> Chem.Mol:
-    """A substructure pattern.
+    """Parse a SMARTS pattern.
 
-    Raises:
-        InputError: naming the pattern that cannot be read.
+    Parameters
+    ----------
+    smarts : str
+        SMARTS pattern.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+
+    Raises
+    ------
+    InputError
+        The pattern is invalid; the message quotes it.
     """
     text = smarts.strip() if isinstance(smarts, str) else ""
     if not text or len(text) > MAX_CHARACTERS or not (text.isascii() and text.isprintable()) or " " in text:
-        problem = "it is empty" if not text else "it is too long, or holds white space or non-ASCII characters"
-        raise InputError(f"SMARTS {_shorten(str(smarts))!r}: not a substructure pattern: {problem}; e.g. c1ccncc1")
+        problem = "it is empty" if not text else "it is too long, or has whitespace or non-ASCII characters"
+        raise InputError(f"SMARTS {_shorten(str(smarts))!r}: invalid pattern: {problem}; expected e.g. c1ccncc1")
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(text)
     if pattern is None or not pattern.GetNumAtoms():
-        raise InputError(f"SMARTS {_shorten(text)!r}: not a substructure pattern that can be read; e.g. c1ccncc1")
+        raise InputError(f"SMARTS {_shorten(text)!r}: invalid pattern; expected e.g. c1ccncc1")
     return pattern
 
 
 def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
-    """Whether the molecule holds the pattern; stereo written in the pattern must match."""
+    """Check whether a molecule contains a pattern.
+
+    Parameters
+    ----------
+    pattern : rdkit.Chem.Mol
+        Pattern; stereo specified in it must match.
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    bool
+    """
     return bool(mol.HasSubstructMatch(pattern, useChirality=True))
 
 
-def _canonical(raw: object, mend: bool, with_radicals: bool = True) -> Standardized:
-    """Read, mend where asked, write; again until nothing changes: what RDKit wrote it may write otherwise."""
+def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = True) -> Standardized:
+    """Parse, standardize if asked, and write, until nothing changes: RDKit may write its own SMILES differently."""
     reason = guard(raw)
     if reason:
         return Standardized(None, reason)
-    text = str(raw).strip()
-    warnings = _warn_of_word(text) if mend else []
+    smiles = str(raw).strip()
+    warnings = _warn_of_word(smiles) if is_standardized else []
     seen: list[str] = []
     with rdBase.BlockLogs():
-        while text not in seen and len(seen) < _MAX_PASSES:
-            seen.append(text)
-            mol, reason = _read(text)
+        while smiles not in seen and len(seen) < _MAX_PASSES:
+            seen.append(smiles)
+            mol, reason = _read(smiles)
             if mol is None:
                 return Standardized(None, reason)
-            text = Chem.MolToSmiles(mol)
-            if "*" in text:
-                return Standardized(None, "an open place: * stands for any atom; a whole molecule is expected")
-            if "~" in text or (":" in text and ":" in _BRACKETS.sub("", text)):
-                return Standardized(None, "an open bond: ~ or : joins atoms in no definite way")
-            if not with_radicals and "[" in text and (symbol := _unpaired(mol)):
-                return Standardized(None, f"a radical: an unpaired electron on {symbol}")
-            if mend and _needs_mending(text, mol):
+            smiles = Chem.MolToSmiles(mol)
+            if "*" in smiles:
+                return Standardized(None, "wildcard atom (*) is not supported")
+            if "~" in smiles or (":" in smiles and ":" in _BRACKETS.sub("", smiles)):
+                return Standardized(None, "undefined bond order: bonds ~ and : are not supported")
+            if not allows_radicals and "[" in smiles and (symbol := _unpaired(mol)):
+                return Standardized(None, f"radical: unpaired electron on {symbol}")
+            if is_standardized and _needs_pipeline(smiles, mol):
                 try:
-                    text, found = _mend(mol, text)
+                    smiles, changes = _run_pipeline(mol, smiles)
                 except (ValueError, RuntimeError) as error:  # what RDKit raises: sanitization, broken invariants
-                    return Standardized(None, f"cannot be standardized: {_first_line(error)}")
-                warnings += [warning for warning in found if warning not in warnings]
-    # A circle of texts that RDKit turns into one another: any start ends at the same member.
-    text = min(seen[seen.index(text) :]) if text in seen else text
-    if mend and "." in text:
-        parts = text.split(".")
-        return Standardized(None, f"several molecules: one per row is expected, got {_shorten(' and '.join(parts))}")
-    if len(text) > MAX_CHARACTERS:
-        return Standardized(None, f"too long: its canonical SMILES has {len(text):,} characters")
-    return Standardized(text, None, "; ".join(warnings) or None)
+                    return Standardized(None, f"cannot be standardized: {first_line(error)}")
+                warnings += [change for change in changes if change not in warnings]
+    # A cycle of SMILES that RDKit turns into one another: any start ends at the same member.
+    smiles = min(seen[seen.index(smiles) :]) if smiles in seen else smiles
+    if is_standardized and "." in smiles:
+        parts = _shorten(" and ".join(smiles.split(".")))
+        return Standardized(None, f"several molecules: expected one per row, got {parts}")
+    if len(smiles) > MAX_CHARACTERS:
+        return Standardized(None, f"too long: the canonical SMILES has {len(smiles):,} characters")
+    return Standardized(smiles, None, "; ".join(warnings) or None)
 
 
 def _unpaired(mol: Chem.Mol) -> str | None:
-    """The first element but oxygen, as in nitroxides, that has an unpaired electron."""
+    """The first element other than oxygen, as in nitroxides, with an unpaired electron."""
     symbols = (atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetNumRadicalElectrons())
     return next((symbol for symbol in symbols if symbol != "O"), None)
 
 
-def _read(text: str) -> tuple[Chem.Mol | None, str | None]:
-    """The sanitized molecule of a guarded text, or the reason why there is none; RDKit's log is blocked elsewhere."""
+def _read(smiles: str) -> tuple[Chem.Mol | None, str | None]:
+    """The sanitized molecule of a guarded SMILES, or the reason why it is invalid; the caller blocks RDKit's log."""
     try:
-        mol = Chem.MolFromSmiles(text, _PARSER)
+        mol = Chem.MolFromSmiles(smiles, _PARSER)
     except RuntimeError as error:
-        return None, f"not a molecule: {_first_line(error)}"
+        return None, f"invalid SMILES: {first_line(error)}"
     if mol is None:
-        return None, _explain_failure(text)
+        return None, _explain_failure(smiles)
     n_heavy = mol.GetNumHeavyAtoms()
     if not n_heavy:
-        return None, "no heavy atom: hydrogen alone is no molecule here"
+        return None, "no heavy atom: only hydrogen"
     if n_heavy > MAX_HEAVY_ATOMS:
         return None, _explain_size(n_heavy)
     return mol, None
 
 
 def _explain_size(n_heavy: int) -> str:
-    return f"too large: {n_heavy} heavy atoms, at most {MAX_HEAVY_ATOMS} can be read"
+    return f"too large: {n_heavy} heavy atoms; at most {MAX_HEAVY_ATOMS} are supported"
 
 
-def _explain_failure(text: str) -> str:
-    mol = Chem.MolFromSmiles(text, UNSANITIZED)
-    return f"not a SMILES: {_shorten(text)}" if mol is None else _explain_problems(mol)
+def _explain_failure(smiles: str) -> str:
+    mol = Chem.MolFromSmiles(smiles, UNSANITIZED)
+    return f"invalid SMILES: {_shorten(smiles)}" if mol is None else _explain_problems(mol)
 
 
 def _explain_problems(mol: Chem.Mol) -> str:
-    """Why RDKit cannot sanitize a molecule; an atom is named by its number as it stands in the text, from 1."""
+    """Why RDKit cannot sanitize a molecule; atoms are numbered from 1 in the order of the SMILES."""
     for problem in Chem.DetectChemistryProblems(mol):
         if problem.GetType() == "AtomValenceException":
             atom = mol.GetAtomWithIdx(problem.GetAtomIdx())
             return f"impossible valence: atom {atom.GetIdx() + 1} ({atom.GetSymbol()}) has too many bonds"
         if problem.GetType() in ("KekulizeException", "AtomKekulizeException"):
-            return "not aromatic: a ring written in small letters cannot hold alternating double bonds"
-    return "not a molecule: RDKit cannot make sense of its bonds"
+            return "cannot be kekulized: a ring of aromatic (lowercase) atoms has no alternating double bonds"
+    return "invalid molecule: RDKit cannot sanitize it"
 
 
 def _explain_characters(text: str) -> str:
-    for place, letter in enumerate(text, start=1):
+    for position, letter in enumerate(text, start=1):
         if not (letter.isascii() and letter.isprintable()):
             name = unicodedata.name(letter, "a control character").lower()
-            kind = "white space inside" if letter.isspace() else "foreign character"
-            return f"{kind}: U+{ord(letter):04X} ({name}) at place {place}; plain ASCII is expected"
-    return f"foreign character in {_shorten(text)}"
+            kind = "whitespace" if letter.isspace() else "invalid character"
+            return f"{kind}: U+{ord(letter):04X} ({name}) at position {position}; expected printable ASCII"
+    return f"invalid character: in {_shorten(text)}"
 
 
 def _is_missing(raw: object) -> bool:
@@ -315,37 +490,33 @@ def _shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
 def _warn_of_word(text: str) -> list[str]:
-    """A short cell that RDKit can read though it is more likely a word, an element or a mark."""
+    """A warning for a short cell that RDKit can read but that is more likely a word, an element or an abbreviation."""
     if not (text in _WORDS or (len(text) <= 2 and text.isalpha() and text.isupper() and text != "CC")):
         return []
     mol = Chem.MolFromSmiles(text, _PARSER)
     formula = rdMolDescriptors.CalcMolFormula(mol) if mol is not None else ""
-    return [f"a word, perhaps: {text} is read as the molecule {formula}"] if formula else []
+    return [f"possibly a word: {text} is read as the molecule {formula}"] if formula else []
 
 
-def _needs_mending(text: str, mol: Chem.Mol) -> bool:
-    """Whether the long way could change a molecule, told from its canonical text."""
-    if "[" in text or "." in text:
-        rest = _HARMLESS.sub("", text)
+def _needs_pipeline(smiles: str, mol: Chem.Mol) -> bool:
+    """Whether the ChEMBL pipeline could change a molecule, judged by its canonical SMILES."""
+    if "[" in smiles or "." in smiles:
+        rest = _UNCHANGED_GROUPS.sub("", smiles)
         if "[" in rest or "." in rest:
             return True
-    return ("=N" in text or "N=" in text) and mol.HasSubstructMatch(_IMIDIC_ACID)
+    return ("=N" in smiles or "N=" in smiles) and mol.HasSubstructMatch(_IMIDIC_ACID)
 
 
-def _mend(mol: Chem.Mol, text: str) -> tuple[str, list[str]]:
-    """The text of the standardized parent of a molecule, and what was done to it in words."""
+def _run_pipeline(mol: Chem.Mol, smiles: str) -> tuple[str, list[str]]:
+    """The SMILES of the standardized parent of a molecule, and the changes as warnings."""
     from chembl_structure_pipeline import exclude_flag, standardizer  # its import costs more than RDKit's own
 
     warnings = []
     if any(atom.GetAtomMapNum() for atom in mol.GetAtoms()):
         for atom in mol.GetAtoms():
             atom.SetAtomMapNum(0)
-        warnings.append("atom numbers removed")
+        warnings.append("atom map numbers removed")
     if any(atom.GetIsotope() for atom in mol.GetAtoms()):
         warnings.append("isotope labels removed")
     is_metallic = exclude_flag.exclude_flag(mol, includeRDKitSanitization=False)
@@ -353,50 +524,50 @@ def _mend(mol: Chem.Mol, text: str) -> tuple[str, list[str]]:
         warnings.append("metal or boron cluster: charges and bonds kept as written")
     before = Chem.MolToSmiles(_write_sulfoxides(standardizer.get_isotope_parent_mol(mol)))
     whole = standardizer.standardize_mol(mol)
-    if "." in text:
+    if "." in smiles:
         parent, _ = standardizer.get_parent_mol(whole)
     else:  # what get_parent_mol does to a single molecule, without reading its lists of salts from disk each time
         parent = standardizer.uncharge_mol(standardizer.get_isotope_parent_mol(whole))
     after = Chem.MolToSmiles(_write_sulfoxides(parent))
     if "." in after and not is_metallic:
         after = _organic_part(after)
-    if "." in text:
+    if "." in smiles:
         parts = Chem.MolToSmiles(_write_sulfoxides(standardizer.get_isotope_parent_mol(whole))).split(".")
         kept = after.split(".")
         stripped = dict.fromkeys(part for part in parts if part not in kept and _neutralize(part) not in kept)
         if stripped:
             warnings.append(f"salt or solvent stripped: {', '.join(stripped)}")
         if "." not in after and sum(part not in stripped for part in parts) > 1:
-            warnings.append("copies of one molecule taken as one")
+            warnings.append("copies of the molecule removed")
     if not set(after.split(".")) <= set(before.split(".")):
         has_charge = any(atom.GetFormalCharge() for atom in Chem.MolFromSmiles(before, UNSANITIZED).GetAtoms())
-        warnings.append("charges neutralized" if has_charge else "groups written in their usual form")
+        warnings.append("charges neutralized" if has_charge else "functional groups normalized")
     return after, warnings
 
 
-def _organic_part(text: str) -> str:
-    """The one molecule with carbon, where ChEMBL's lists took every part for a salt (sodium benzoate); else all."""
-    organic = {_neutralize(part) for part in text.split(".") if _has_carbon(part)}
-    return organic.pop() if len(organic) == 1 else text
+def _organic_part(smiles: str) -> str:
+    """The one molecule with carbon if ChEMBL's lists take every part for a salt (sodium benzoate); else all parts."""
+    organic = {_neutralize(part) for part in smiles.split(".") if _has_carbon(part)}
+    return organic.pop() if len(organic) == 1 else smiles
 
 
-def _has_carbon(text: str) -> bool:
-    return any(atom.GetAtomicNum() == 6 for atom in Chem.MolFromSmiles(text, UNSANITIZED).GetAtoms())
+def _has_carbon(smiles: str) -> bool:
+    return any(atom.GetAtomicNum() == 6 for atom in Chem.MolFromSmiles(smiles, UNSANITIZED).GetAtoms())
 
 
-def _neutralize(text: str) -> str:
+def _neutralize(smiles: str) -> str:
     from chembl_structure_pipeline import standardizer
 
-    mol = Chem.MolFromSmiles(text, _PARSER)
-    return text if mol is None else Chem.MolToSmiles(standardizer.uncharge_mol(mol))
+    mol = Chem.MolFromSmiles(smiles, _PARSER)
+    return smiles if mol is None else Chem.MolToSmiles(standardizer.uncharge_mol(mol))
 
 
 def _write_sulfoxides(mol: Chem.Mol) -> Chem.Mol:
-    """[S+][O-] as S=O, the way every text of the fast path has it; the chirality of the sulfur is kept."""
+    """[S+][O-] as S=O, as in every SMILES that skips the pipeline; the chirality of the sulfur is kept."""
     mol = Chem.RWMol(mol)
     matches = mol.GetSubstructMatches(_CHARGED_SULFOXIDE)
     if matches:
-        Chem.Kekulize(mol, clearAromaticFlags=True)  # RDKit may have taken a ring with [S+] in it for aromatic
+        Chem.Kekulize(mol, clearAromaticFlags=True)  # RDKit may have perceived a ring with [S+] as aromatic
     for sulfur, oxygen in matches:
         for index, step in ((sulfur, -1), (oxygen, 1)):
             atom = mol.GetAtomWithIdx(index)
@@ -418,7 +589,7 @@ def _parser(sanitize: bool) -> Chem.SmilesParserParams:
 _PARSER = _parser(sanitize=True)
 UNSANITIZED = _parser(sanitize=False)
 
-_HARMLESS = re.compile(
+_UNCHANGED_GROUPS = re.compile(
     r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)"  # nitro
     r"|\[n\+\]\(\[O-\]\)|\[O-\]\[n\+\]"  # aromatic N-oxide
     r"|N=\[N\+\]=\[N-\]|\[N-\]=\[N\+\]=N"  # azide

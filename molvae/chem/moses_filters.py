@@ -1,4 +1,4 @@
-"""The filters of the MOSES benchmark: elements, charges, rings and groups that its molecules do without."""
+"""Filters of the MOSES benchmark: elements, charges, ring sizes and functional groups."""
 
 from functools import cache
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from molvae.chem import molecules
 from molvae.errors import InputError
 
 RULES_FILE = "moses_filters.csv"
-"""Medicinal chemistry filters (MCF) and PAINS as SMARTS, for molecules with their hydrogens."""
+"""Medicinal chemistry filters (MCF) and PAINS as SMARTS, for molecules with explicit hydrogens."""
 
 _ELEMENTS = frozenset(("C", "N", "S", "O", "F", "Cl", "Br", "H"))
-_LARGEST_RING = 7
+_MAX_RING_SIZE = 7
 _SCREEN_BITS = 2048
 
 
@@ -26,41 +26,57 @@ class _Rule(NamedTuple):
     screen: np.ndarray
 
 
-def first_objection(mol: Chem.Mol) -> str | None:
-    """What a molecule is filtered out for, the first that is found; None where it passes.
+def first_failed_filter(mol: Chem.Mol) -> str | None:
+    """Find the first filter of MOSES [1]_ that a molecule fails.
 
-    In this order: a ring of 8 atoms or more, a charged atom, an element other than C, N, S, O, F, Cl, Br and H, and the
-    groups of the rules, as `MCF: MCF4`. What stands before the colon is the kind.
+    The filters are, in this order: rings of 8 or more atoms, charged atoms, elements other than C, N, S, O, F, Cl, Br
+    and H, and the substructure rules.
 
-    Raises:
-        InputError: the bundled rules are not there.
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
 
-    Example:
-        >>> first_objection(Chem.MolFromSmiles("CC(=O)Nc1ccc(O)cc1")), first_objection(Chem.MolFromSmiles("CCC=O"))
-        (None, 'MCF: MCF7')
+    Returns
+    -------
+    str or None
+        Name of the filter, such as ``MCF: MCF4``, with its kind before the colon; None if the molecule passes.
 
-    Source: Polykovskiy et al. 2020, doi:10.3389/fphar.2020.565644, and its code, molsets 0.3.1, mol_passes_filters.
+    Raises
+    ------
+    InputError
+        The bundled rules are missing.
+
+    References
+    ----------
+    .. [1] Polykovskiy et al. 2020, doi:10.3389/fphar.2020.565644, and its code, molsets 0.3.1, mol_passes_filters.
+
+    Examples
+    --------
+    >>> first_failed_filter(Chem.MolFromSmiles("CC(=O)Nc1ccc(O)cc1"))
+    >>> first_failed_filter(Chem.MolFromSmiles("CCC=O"))
+    'MCF: MCF7'
     """
-    if any(len(ring) > _LARGEST_RING for ring in mol.GetRingInfo().AtomRings()):
-        return "a ring of 8 atoms or more"
+    if any(len(ring) > _MAX_RING_SIZE for ring in mol.GetRingInfo().AtomRings()):
+        return "ring of 8 or more atoms"
     if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-        return "a charged atom"
-    strange = next((atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetSymbol() not in _ELEMENTS), None)
-    if strange is not None:
-        return f"an element that is not allowed: {strange}"
-    whole = Chem.AddHs(mol)
+        return "charged atom"
+    excluded = next((atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetSymbol() not in _ELEMENTS), None)
+    if excluded is not None:
+        return f"element not allowed: {excluded}"
+    with_hydrogens = Chem.AddHs(mol)
     rules, screens = _rules()
-    # A rule can only be hit where its screen lies within that of the molecule: nineteen of twenty need no search.
-    lacking = screens & ~_screen(whole)
-    possible = np.flatnonzero(~lacking.any(axis=1))
-    return next((rules[place].name for place in possible if whole.HasSubstructMatch(rules[place].pattern)), None)
+    # A rule can match only if its screen is a subset of the molecule's: nineteen of twenty need no substructure search.
+    missing = screens & ~_screen(with_hydrogens)
+    possible = np.flatnonzero(~missing.any(axis=1))
+    return next((rules[i].name for i in possible if with_hydrogens.HasSubstructMatch(rules[i].pattern)), None)
 
 
 @cache
 def _rules() -> tuple[list[_Rule], np.ndarray]:
     path = bundled(RULES_FILE)
     if not path.is_file():
-        raise InputError(f"{path}: the bundled filter rules are not there; install molvae again")
+        raise InputError(f"{path}: the bundled filter rules are missing; reinstall molvae")
     table = pd.read_csv(path)
     patterns = [molecules.parse_smarts(smarts) for smarts in table["smarts"]]
     rules = [
@@ -71,6 +87,6 @@ def _rules() -> tuple[list[_Rule], np.ndarray]:
 
 
 def _screen(mol: Chem.Mol) -> np.ndarray:
-    """RDKit's pattern fingerprint, (32,) uint64: that of a substructure lies within that of the molecule."""
+    """RDKit's pattern fingerprint, (32,) uint64: that of a substructure is a subset of that of the molecule."""
     bits = rdmolops.PatternFingerprint(mol, _SCREEN_BITS)
     return np.frombuffer(DataStructs.BitVectToBinaryText(bits), np.uint64)

@@ -1,4 +1,4 @@
-"""Numbers about one molecule, each with its unit, the range usual in medicinal chemistry, and its source."""
+"""Molecular properties, each with its unit, its usual range in medicinal chemistry, and its source."""
 
 import gzip
 import importlib
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,21 @@ from molvae.errors import InputError
 
 @dataclass(frozen=True)
 class Property:
-    """One number about a molecule.
+    """One property of a molecule; calling it computes the value.
 
-    unit: of the value; "" where it is a plain number. usual: about where nine of ten molecules of medicinal chemistry
-    lie (5th to 95th percentile of a random sample of ChEMBL, rounded).
+    Parameters
+    ----------
+    name : str
+        Name in PROPERTIES and in the settings.
+    function : callable
+        Computes the value of an RDKit molecule, and may raise.
+    unit : str
+        Unit of the value; "" for a plain number.
+    usual : tuple of float
+        Range of about nine of ten molecules in medicinal chemistry: 5th to 95th percentile of a random sample of
+        ChEMBL, rounded.
+    source : str
+        Reference.
     """
 
     name: str
@@ -32,36 +43,88 @@ class Property:
     usual: tuple[float, float]
     source: str
 
+    def __call__(self, mol: Chem.Mol) -> float:
+        """The value for one molecule; NaN if RDKit cannot compute it."""
+        try:
+            return float(self.function(mol))
+        except (ValueError, RuntimeError, ZeroDivisionError, OverflowError):  # RDKit raises these on unusual molecules
+            return np.nan
+
 
 def compute(smiles: Sequence[str | None], names: Sequence[str]) -> pd.DataFrame:
-    """One row per molecule, in order; one float column per name; NaN where a molecule or a number failed.
+    """Compute properties of molecules.
 
-    Raises:
-        InputError: a name is not a property.
+    Parameters
+    ----------
+    smiles : sequence of str or None
+        SMILES.
+    names : sequence of str
+        Names of PROPERTIES.
 
-    Example:
-        >>> compute(["CCO", "no molecule"], ["heavy_atoms"])["heavy_atoms"].tolist()
-        [3.0, nan]
+    Returns
+    -------
+    DataFrame
+        One row per molecule, in order, and one float column per name. NaN if the SMILES is invalid or the value cannot
+        be computed.
+
+    Raises
+    ------
+    InputError
+        A name is unknown.
+
+    Examples
+    --------
+    >>> compute(["CCO", "C1CC"], ["heavy_atoms"])["heavy_atoms"].tolist()
+    [3.0, nan]
     """
-    functions = [look_up(name).function for name in names]
-    values = np.full((len(smiles), len(functions)), np.nan)
+    properties = [look_up(name) for name in names]
+    values = np.full((len(smiles), len(properties)), np.nan)
     with rdBase.BlockLogs():
-        for row, text in enumerate(smiles):
-            values[row] = _values(text, functions)
+        for row, one in enumerate(smiles):
+            values[row] = _values(one, properties)
     return pd.DataFrame(values, columns=list(names))
 
 
 def compute_row(smiles: str | None, names: Sequence[str]) -> list[float]:
-    """The properties of one molecule in the order of the names, for the worker pool; NaN as in compute()."""
+    """Compute properties of one molecule, as a `Mapper` calls it.
+
+    Parameters
+    ----------
+    smiles : str or None
+        SMILES.
+    names : sequence of str
+        Names of PROPERTIES.
+
+    Returns
+    -------
+    list of float
+        One value per name, in order; NaN as in `compute`.
+
+    Raises
+    ------
+    InputError
+        A name is unknown.
+    """
     with rdBase.BlockLogs():
-        return _values(smiles, [look_up(name).function for name in names])
+        return _values(smiles, [look_up(name) for name in names])
 
 
 def look_up(name: str) -> Property:
-    """The property of that name.
+    """Look up a property by its name.
 
-    Raises:
-        InputError: there is none; the message lists those there are.
+    Parameters
+    ----------
+    name : str
+        A name of PROPERTIES.
+
+    Returns
+    -------
+    Property
+
+    Raises
+    ------
+    InputError
+        The name is unknown; the message lists the known names.
     """
     if name not in PROPERTIES:
         raise InputError(f"property {name!r} is not known; known: {', '.join(PROPERTIES)}")
@@ -69,29 +132,32 @@ def look_up(name: str) -> Property:
 
 
 def count_open_stereo_centers(mol: Chem.Mol) -> int:
-    """Stereo centres (atoms) whose configuration the SMILES leaves open.
+    """Count the stereocenters (atoms) whose configuration is not specified.
 
-    Example:
-        >>> count_open_stereo_centers(Chem.MolFromSmiles("C[C@H](N)C(O)CC"))
-        1
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> count_open_stereo_centers(Chem.MolFromSmiles("C[C@H](N)C(O)CC"))
+    1
     """
     centers = Chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)
     return sum(label == "?" for _, label in centers)
 
 
-def _values(text: str | None, functions: Sequence[Callable[[Chem.Mol], float]]) -> list[float]:
+def _values(smiles: str | None, properties: Sequence[Property]) -> list[float]:
     try:
-        mol = molecules.parse(text or "")
+        mol = molecules.parse(smiles or "")
     except InputError:
-        return [np.nan] * len(functions)
-    return [_value(function, mol) for function in functions]
-
-
-def _value(function: Callable[[Chem.Mol], float], mol: Chem.Mol) -> float:
-    try:
-        return float(function(mol))
-    except (ValueError, RuntimeError, ZeroDivisionError, OverflowError):  # what RDKit raises on molecules of odd kinds
-        return np.nan
+        return [np.nan] * len(properties)
+    return [one(mol) for one in properties]
 
 
 def _sa_score(mol: Chem.Mol) -> float:
@@ -103,14 +169,14 @@ def _np_score(mol: Chem.Mol) -> float:
 
 
 @cache
-def _contrib(module: str) -> Any:
+def _contrib(module: str) -> ModuleType:
     return importlib.import_module(f"rdkit.Contrib.{module}")
 
 
 @cache
 def _np_model() -> dict[int, float]:
-    """The model that ships with RDKit, read here because its own reader prints to stderr."""
-    path = Path(_contrib("NP_Score.npscorer").__file__).with_name("publicnp.model.gz")
+    """The model that comes with RDKit. It is read here because RDKit's own reader prints to stderr."""
+    path = Path(_contrib("NP_Score.npscorer").__file__ or "").with_name("publicnp.model.gz")
     with gzip.open(path) as file:
         return pickle.load(file)
 
@@ -133,7 +199,7 @@ PROPERTIES: dict[str, Property] = {
     for entry in (
         Property("qed", QED.qed, "", (0.2, 0.85), "drug-likeness; Bickerton et al. 2012, doi:10.1038/nchem.1243"),
         Property("sa_score", _sa_score, "", (2.0, 4.5), "1 easy to 10 hard to make; doi:10.1186/1758-2946-1-8"),
-        Property("np_score", _np_score, "", (-2.0, 1.0), "likeness to natural products; doi:10.1021/ci700286x"),
+        Property("np_score", _np_score, "", (-2.0, 1.0), "natural product likeness; doi:10.1021/ci700286x"),
         Property("logp", Crippen.MolLogP, "", (0.5, 6.5), "Wildman and Crippen 1999, doi:10.1021/ci990307l"),
         Property("tpsa", rdMolDescriptors.CalcTPSA, "Å²", (30.0, 140.0), "Ertl et al. 2000, doi:10.1021/jm000942e"),
         Property("mol_weight", Descriptors.MolWt, "Da", (250.0, 600.0), f"average mass; {_LIPINSKI}"),
@@ -146,6 +212,7 @@ PROPERTIES: dict[str, Property] = {
         Property("heavy_atoms", rdMolDescriptors.CalcNumHeavyAtoms, "", (17.0, 42.0), _COUNT),
         Property("formal_charge", Chem.GetFormalCharge, "e", (0.0, 0.0), _COUNT),
         Property("stereo_centers", _stereo_centers, "", (0.0, 5.0), _COUNT),
-        Property("alerts", _n_alerts, "", (0.0, 3.0), "rules of PAINS and BRENK that are hit; molvae.chem.alerts"),
+        Property("alerts", _n_alerts, "", (0.0, 3.0), "number of PAINS and BRENK rules that match; molvae.chem.alerts"),
     )
 }
+"""Name of a property -> its row."""

@@ -1,4 +1,4 @@
-"""Bemis-Murcko scaffolds: the rings of a molecule and what joins them."""
+"""Bemis-Murcko scaffolds: the ring systems of a molecule and the linkers between them."""
 
 from collections.abc import Iterable
 
@@ -10,16 +10,31 @@ from molvae.errors import InputError
 
 
 def murcko(smiles: str) -> str:
-    """The scaffold's canonical SMILES, without stereo; "" for a molecule without rings.
+    """Extract the Bemis-Murcko scaffold of a molecule [1]_.
 
-    Raises:
-        InputError: the SMILES does not parse.
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
 
-    Example:
-        >>> murcko("CC(=O)Oc1ccccc1C(=O)O"), murcko("CCO")
-        ('c1ccccc1', '')
+    Returns
+    -------
+    str
+        Canonical SMILES of the scaffold, without stereo; "" for a molecule without rings.
 
-    Source: Bemis and Murcko 1996, doi:10.1021/jm9602928.
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+
+    References
+    ----------
+    .. [1] Bemis and Murcko 1996, doi:10.1021/jm9602928.
+
+    Examples
+    --------
+    >>> murcko("CC(=O)Oc1ccccc1C(=O)O"), murcko("CCO")
+    ('c1ccccc1', '')
     """
     mol = molecules.parse(smiles)
     with rdBase.BlockLogs():
@@ -28,21 +43,34 @@ def murcko(smiles: str) -> str:
 
 
 def first_of_each(smiles: Iterable[str], n: int) -> list[int]:
-    """Places of the first n molecules that differ in scaffold from all before them, in order.
+    """Select the first molecule of each scaffold.
 
-    Molecules without rings differ by themselves; a text that is no molecule counts as one of a kind.
+    A molecule without rings, and an invalid SMILES, count as a scaffold of their own.
 
-    Example:
-        >>> first_of_each(["Cc1ccccc1", "CCc1ccccc1", "CCO", "c1ccncc1"], 3)
-        [0, 2, 3]
+    Parameters
+    ----------
+    smiles : iterable of str
+        Canonical SMILES; no more than needed are read.
+    n : int
+        Most molecules that are selected.
+
+    Returns
+    -------
+    list of int
+        Row numbers, ascending.
+
+    Examples
+    --------
+    >>> first_of_each(["Cc1ccccc1", "CCc1ccccc1", "CCO", "c1ccncc1"], 3)
+    [0, 2, 3]
     """
     found: dict[str, int] = {}
-    for place, text in enumerate(smiles):
+    for row, one in enumerate(smiles):
         if len(found) >= n:
             break
         try:
-            scaffold = murcko(text) or text
+            scaffold = murcko(one) or one
         except InputError:
-            scaffold = text
-        found.setdefault(scaffold, place)
+            scaffold = one
+        found.setdefault(scaffold, row)
     return list(found.values())

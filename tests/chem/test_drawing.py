@@ -17,14 +17,14 @@ MOLECULES = [
 
 
 @pytest.mark.parametrize("smiles", MOLECULES)
-def test_a_drawing_is_one_well_formed_element_without_any_address(smiles: str) -> None:
+def test_a_drawing_is_one_well_formed_element_without_urls(smiles: str) -> None:
     svg = draw_svg(smiles)
     assert ElementTree.fromstring(svg).tag == "svg"
     assert not re.search(r"://|xmlns|href|style|<\?xml", svg)
 
 
 @pytest.mark.parametrize("smiles", MOLECULES)
-def test_a_drawing_shows_every_hetero_atom_in_its_color(smiles: str) -> None:
+def test_a_drawing_shows_every_heteroatom_in_its_color(smiles: str) -> None:
     svg = draw_svg(smiles)
     shown = {"N": "eN", "O": "eO", "S": "eS", "P": "eP", "Cl": "eX", "Br": "eX", "Si": "eZ"}
     symbols = {atom.GetSymbol() for atom in Chem.MolFromSmiles(smiles).GetAtoms()}
@@ -32,7 +32,7 @@ def test_a_drawing_shows_every_hetero_atom_in_its_color(smiles: str) -> None:
     assert set(re.findall(r'<text class="(e[NOSPXZ])"', svg)) == expected
 
 
-def test_every_bond_line_stays_inside_the_picture() -> None:
+def test_every_bond_line_is_inside_the_view_box() -> None:
     for x, y in re.findall(
         r"([\d.]+) ([\d.]+)", " ".join(re.findall(r' d="([^"]*)"', draw_svg(MOLECULES[2], 200, 150)))
     ):
@@ -40,21 +40,21 @@ def test_every_bond_line_stays_inside_the_picture() -> None:
         assert 0 <= float(y) <= 150
 
 
-def test_of_two_enantiomers_one_has_a_filled_wedge_and_the_other_a_hashed_one() -> None:
+def test_enantiomers_have_different_wedges() -> None:
     drawings = [draw_svg(smiles) for smiles in ("C[C@@H](N)C(=O)O", "C[C@H](N)C(=O)O", "CC(N)C(=O)O")]
     assert [' w"' in svg for svg in drawings] == [True, False, False]
     assert drawings[1].count("M") > drawings[2].count("M") + 3
 
 
 @pytest.mark.parametrize("text", ["no molecule", "", None, "C" * 2000, '"><script>'])
-def test_a_text_that_is_no_molecule_has_no_drawing_and_an_empty_record(text: str | None) -> None:
+def test_an_invalid_smiles_has_no_drawing_and_an_empty_record(text: str | None) -> None:
     assert draw_svg(text) == ""
     mol = Chem.MolFromMolBlock(mol_block(text, title="x"))
     assert mol.GetNumAtoms() == 0
 
 
 @pytest.mark.parametrize("smiles", [*MOLECULES, "Cn1c(=O)n2n(c1=O)[C@@H]1C=C[C@H]2C23C=CC12CC=CC3"])
-def test_a_record_holds_the_molecule_with_its_stereo(smiles: str) -> None:
+def test_a_record_keeps_stereo(smiles: str) -> None:
     canonical = Chem.CanonSmiles(smiles)
     block = mol_block(canonical, title="C000001")
     assert block.startswith("C000001\n")

@@ -1,3 +1,5 @@
+from array import array
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,10 +8,18 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
 from molvae.chem import fingerprints
-from molvae.chem.fingerprints import ReferenceSet, morgan_bits, tanimoto
+from molvae.chem.fingerprints import (
+    Fingerprints,
+    ReferenceSet,
+    morgan_bits,
+    nearest_references,
+    nearest_similarities,
+    on_bits,
+    tanimoto,
+)
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
-from molvae.workers import LocalProcesses
+from molvae.workers import LocalProcesses, Serial
 
 RINGS = [
     "c1ccccc1",
@@ -44,7 +54,7 @@ def test_bits_are_those_of_rdkit():
     assert morgan_bits([]).shape == (0, 2048)
 
 
-def test_a_larger_radius_sees_more():
+def test_a_larger_radius_sets_more_bits():
     assert (morgan_bits(SMILES, radius=3).sum(axis=1) >= morgan_bits(SMILES, radius=1).sum(axis=1)).all()
 
 
@@ -68,63 +78,81 @@ def brute_force(references, queries):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(SMILES), min_size=1, max_size=120), st.lists(st.sampled_from(SMILES), max_size=20))
-def test_the_nearest_is_the_first_of_the_best(references, queries):
-    index, similarity = ReferenceSet(references).nearest(queries)
+def test_the_nearest_is_the_first_of_equals(references, queries):
     expected_index, expected_similarity = brute_force(references, queries)
-    assert index.tolist() == expected_index
-    assert similarity.tolist() == pytest.approx(expected_similarity)
-    assert (index.dtype, similarity.dtype) == (np.int64, np.float32)
+    for index, similarity in (ReferenceSet(references).nearest(queries), nearest_references(queries, references)):
+        assert index.tolist() == expected_index
+        assert similarity.tolist() == pytest.approx(expected_similarity)
+        assert (index.dtype, similarity.dtype) == (np.int64, np.float32)
+    found = nearest_similarities(Fingerprints.of(queries), Fingerprints.of(references))
+    assert found.tolist() == pytest.approx(expected_similarity)
 
 
-def test_blocks_and_workers_do_not_change_the_answer(monkeypatch):
+def test_blocks_chunks_and_workers_do_not_change_the_result(monkeypatch):
     expected = brute_force(SMILES, SMILES[::5])
-    monkeypatch.setattr(fingerprints, "_QUERIES_AT_ONCE", 7)
-    monkeypatch.setattr(fingerprints, "_REFERENCES_AT_ONCE", 3)
-    monkeypatch.setattr(fingerprints, "_ALONE", 10)
+    monkeypatch.setattr(fingerprints, "_QUERY_BLOCK", 7)
+    monkeypatch.setattr(fingerprints, "_REFERENCE_BLOCK", 3)
+    monkeypatch.setattr(fingerprints, "_REFERENCE_CHUNK", 50)
+    monkeypatch.setattr(fingerprints, "_MIN_FOR_MAPPER", 10)
     references = ReferenceSet(SMILES, LocalProcesses(2))
     assert len(references) == len(SMILES)
-    index, similarity = references.nearest(SMILES[::5])
-    assert (index.tolist(), similarity.tolist()) == (expected[0], pytest.approx(expected[1]))
+    done = []
+    for index, similarity in (
+        references.nearest(SMILES[::5]),
+        nearest_references(SMILES[::5], SMILES, Serial(), done.append),
+    ):
+        assert (index.tolist(), similarity.tolist()) == (expected[0], pytest.approx(expected[1]))
+    assert done == [50] * (len(SMILES) // 50) + [len(SMILES) % 50]
 
 
-def test_more_bits_than_a_byte_can_count():
-    """No molecule of 200 atoms was found to have 256 bits on, but none must be counted wrong."""
+def test_more_bits_than_a_byte_counts():
+    """No molecule of 200 atoms is known to set 256 bits, but none may be counted wrong."""
     generator = np.random.default_rng(0)
-    bits = (generator.random((40, 2048)) < np.linspace(0.02, 0.4, 40)[:, None]).astype(np.uint8)
+    bits = generator.random((40, 2048)) < np.linspace(0.02, 0.4, 40)[:, None]
     assert bits.sum(axis=1).max() > 700
-    references = ReferenceSet([])
-    flat = np.nonzero(bits)[1].astype(np.uint16)
-    references._groups = list(fingerprints._group(flat, bits.sum(axis=1, dtype=np.int64)))
-    index, similarity = references._nearest(bits)
-    assert index.tolist() == list(range(40))
-    assert (similarity == 1).all()
+    many = Fingerprints()
+    for row in bits:
+        many.append(array("H", np.flatnonzero(row)))
+    assert (nearest_similarities(many, many) == 1).all()
+    three, one = Fingerprints(1024), Fingerprints(1024)
+    for begin in (0, 100, 700):
+        three.append(array("H", range(begin, begin + 300)))
+    one.append(array("H", range(300)))
+    assert nearest_similarities(three, one).tolist() == [1, 200 / 400, 0]
 
 
-def test_without_references_there_is_no_nearest():
-    index, similarity = ReferenceSet([]).nearest(["CCO"])
-    assert index.tolist() == [-1]
-    assert np.isnan(similarity).all()
+def test_an_empty_reference_set_has_no_nearest():
+    for index, similarity in (ReferenceSet([]).nearest(["CCO"]), nearest_references(["CCO"], [])):
+        assert index.tolist() == [-1]
+        assert np.isnan(similarity).all()
+    assert np.isnan(nearest_similarities(Fingerprints.of(["CCO"]), Fingerprints())).all()
     assert ReferenceSet(["CCO"]).nearest([])[0].shape == (0,)
+    assert nearest_references([], ["CCO"])[0].shape == (0,)
+    assert len(nearest_similarities(Fingerprints(), Fingerprints.of(["CCO"]))) == 0
 
 
-def test_a_text_that_is_no_molecule_is_named(monkeypatch):
+def test_an_invalid_smiles_is_an_error(monkeypatch):
     for bad in ("C1CC", "CN(C)(C)C", "", "C\u0421"):
-        with pytest.raises(InputError, match="expected a canonical SMILES"):
-            ReferenceSet(["CCO", bad])
-        with pytest.raises(InputError, match="expected a canonical SMILES"):
-            ReferenceSet(["CCO"]).nearest([bad])
-    monkeypatch.setattr(fingerprints, "_ALONE", 0)
-    with pytest.raises(InputError, match="reference molecule 2, C1CC: no fingerprint"):
+        for call in (
+            lambda bad=bad: ReferenceSet(["CCO", bad]),
+            lambda bad=bad: ReferenceSet(["CCO"]).nearest([bad]),
+            lambda bad=bad: nearest_references(["CCO"], [bad]),
+        ):
+            with pytest.raises(InputError, match="SMILES"):
+                call()
+    monkeypatch.setattr(fingerprints, "_MIN_FOR_MAPPER", 0)
+    with pytest.raises(InputError, match="reference molecule 2, C1CC"):
         ReferenceSet(["CCO", "C1CC"], LocalProcesses(1))
 
 
 @pytest.mark.parametrize(
     "smiles", [*SMILES[::9], "[H]/N=C(\\C)c1ccccc1", "O=[N+]([O-])c1ccccc1", "C[n+]1ccccc1", "CS(C)=O"]
 )
-def test_the_quick_way_gives_the_same_bits(smiles):
-    """Also for the Kekule form, in which others write aromatic rings."""
+def test_bits_of_the_quick_parse_are_those_of_a_full_parse(smiles):
+    """Also for the Kekulé form, in which other programs write aromatic rings."""
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
     expected = sorted(rdkit_fingerprint(smiles).GetOnBits())
     for text in (smiles, Chem.MolToSmiles(kekule, kekuleSmiles=True)):
-        assert sorted(fingerprints._on_bits(text)) == expected
+        assert list(on_bits(text)) == expected
+    assert list(on_bits(smiles, is_from_rdkit=True)) == expected

@@ -9,7 +9,7 @@ STEREO = ["C[C@H](N)C(=O)O", "C/C=C/CO", "C[C@H]1CC[C@@H](O)CC1", "O=C(O)[C@@H](
 
 
 def names(graph):
-    """Atoms and bonds without regard to order."""
+    """Atoms and bonds, whatever their order."""
     atoms = graph.atoms
     return sorted(atoms), sorted((*sorted((atoms[a], atoms[b])), BOND_NAMES[bond]) for a, b, bond in graph.bonds)
 
@@ -39,7 +39,7 @@ def test_names_do_not_depend_on_the_order_of_atoms(smiles):
         ("CC=CCO", "C/C=C/CO"),
     ],
 )
-def test_isomers_have_other_names(one, other):
+def test_isomers_have_different_names(one, other):
     assert names(read_graph(one)) != names(read_graph(other))
 
 
@@ -49,6 +49,6 @@ def test_charge_isotope_and_radical_are_named():
     assert read_graph("C[O]").atoms[1] == "O radical"
 
 
-def test_what_does_not_parse_is_refused():
+def test_an_invalid_smiles_is_an_error():
     with pytest.raises(InputError, match="nonsense"):
         read_graph("nonsense")

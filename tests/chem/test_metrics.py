@@ -1,4 +1,5 @@
 import math
+import re
 from array import array
 
 import numpy as np
@@ -6,14 +7,14 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
+from molvae.chem.fingerprints import Fingerprints
 from molvae.chem.metrics import (
+    N_BITS,
     PROPERTY_NAMES,
-    BitSets,
     cosine,
     describe,
     internal_diversities,
     internal_diversity,
-    nearest_similarities,
     novelty,
     read_on_bits,
     uniqueness,
@@ -30,16 +31,16 @@ def test_validity():
     assert math.isnan(validity([]))
 
 
-def test_uniqueness_looks_at_the_first():
+def test_uniqueness_considers_the_first_molecules():
     assert uniqueness(SMILES) == pytest.approx(5 / 6)
     assert uniqueness(SMILES, at=5) == 1
     assert uniqueness(SMILES, at=None) == pytest.approx(5 / 6)
     assert math.isnan(uniqueness([]))
-    with pytest.raises(InputError, match="at: expected 1 or more, got 0"):
+    with pytest.raises(InputError, match=r"at: .* 0"):
         uniqueness(SMILES, at=0)
 
 
-def test_novelty_counts_distinct_molecules():
+def test_novelty_counts_unique_molecules():
     assert novelty(SMILES, ["CCO", "CCCl"]) == pytest.approx(4 / 5)
     assert novelty(SMILES, frozenset(SMILES)) == 0
     assert novelty(SMILES, []) == 1
@@ -48,7 +49,7 @@ def test_novelty_counts_distinct_molecules():
 
 
 def moses_internal_diversity(smiles, p):
-    """molsets 0.3.1, metrics.average_agg_tanimoto(agg="mean") and internal_diversity, written out in numpy."""
+    """molsets 0.3.1, metrics.average_agg_tanimoto(agg="mean") and internal_diversity, in numpy."""
     fingerprints = [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, nBits=1024) for text in smiles]
     jac = np.array([DataStructs.BulkTanimotoSimilarity(a, fingerprints) for a in fingerprints]) ** p
     return 1 - np.mean((jac.sum(axis=0) / len(smiles)) ** (1 / p))
@@ -59,55 +60,30 @@ def test_internal_diversity_is_that_of_moses(p):
     assert internal_diversity(SMILES, p) == pytest.approx(moses_internal_diversity(SMILES, p), abs=1e-6)
 
 
-def test_internal_diversity_at_the_ends():
+def test_internal_diversity_of_extreme_sets():
     assert internal_diversity(["CCO"]) == 0
     assert internal_diversity(["CCO"] * 5) == pytest.approx(0)
     assert math.isnan(internal_diversity([]))
     many = [f"{'C' * i}O" for i in range(1, 60)] * 40
     assert internal_diversity(many) == pytest.approx(internal_diversity(many[:59]), abs=1e-6)  # more than one block
-    with pytest.raises(InputError, match="expected a canonical SMILES"):
+    with pytest.raises(InputError, match="C1CC"):
         internal_diversity(["CCO", "C1CC"])
-    with pytest.raises(InputError, match="p: expected more than 0"):
+    with pytest.raises(InputError, match=r"p: .* 0"):
         internal_diversity(SMILES, 0)
 
 
-def test_internal_diversities_of_several_powers_come_at_once():
+def test_internal_diversities_of_several_exponents():
     many = [f"{'C' * i}O" for i in range(1, 60)] * 18 + SMILES  # two blocks, the last one not full
-    found = internal_diversities(BitSets.of(many), (1, 2))
+    found = internal_diversities(Fingerprints.of(many, N_BITS), (1, 2))
     assert found == pytest.approx([moses_internal_diversity(many, 1), moses_internal_diversity(many, 2)], abs=1e-6)
 
 
-def brute_nearest(smiles, reference):
-    fingerprints = [
-        [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, nBits=1024) for text in side]
-        for side in (smiles, reference)
-    ]
-    return [max(DataStructs.BulkTanimotoSimilarity(one, fingerprints[1])) for one in fingerprints[0]]
-
-
-def test_nearest_similarities_are_those_of_all_pairs():
-    reference = [f"{'C' * i}N{'C' * j}" for i in range(1, 15) for j in range(1, 15)] * 12 + ["c1ccccc1O"]
-    smiles = [*SMILES, *(f"{'C' * i}OC{'N' * (i % 3)}" for i in range(1, 30)), "c1ccccc1O"] * 70
-    found = nearest_similarities(BitSets.of(smiles), BitSets.of(reference))
-    assert found == pytest.approx(brute_nearest(smiles[:36], reference) * 70, abs=1e-7)
-    assert found[-1] == 1
-
-
-def test_more_bits_may_be_on_than_a_byte_counts():
-    bits = BitSets()
+def test_more_bits_than_a_byte_counts():
+    fingerprints = Fingerprints(N_BITS)
     for begin in (0, 100, 700):
-        bits.append(array("H", range(begin, begin + 300)))
-    assert nearest_similarities(bits, bits).tolist() == [1, 1, 1]
-    one = BitSets()
-    one.append(array("H", range(300)))
-    assert nearest_similarities(bits, one).tolist() == [1, 200 / 400, 0]
+        fingerprints.append(array("H", range(begin, begin + 300)))
     means = [(1 + 0.5 + 0) / 3, (1 + 0.5 + 0) / 3, 1 / 3]
-    assert internal_diversities(bits, (1,)) == pytest.approx([1 - sum(means) / 3], abs=1e-6)
-
-
-def test_no_molecule_on_one_side():
-    assert np.isnan(nearest_similarities(BitSets.of(["CCO"]), BitSets())).all()
-    assert len(nearest_similarities(BitSets(), BitSets.of(["CCO"]))) == 0
+    assert internal_diversities(fingerprints, (1,)) == pytest.approx([1 - sum(means) / 3], abs=1e-6)
 
 
 def test_cosine_of_counts_does_not_overflow():
@@ -117,7 +93,7 @@ def test_cosine_of_counts_does_not_overflow():
     assert math.isnan(cosine({}, {"a": 1}))
 
 
-def test_a_description_is_what_moses_computes():
+def test_a_description_has_the_values_of_moses():
     text = "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"
     found = describe(f" {text} ")
     mol = Chem.MolFromSmiles(text)
@@ -126,14 +102,14 @@ def test_a_description_is_what_moses_computes():
     assert sorted(found.fragments) == sorted(Chem.MolToSmiles(AllChem.FragmentOnBRICSBonds(mol)).split("."))
     assert found.scaffold == "O=C(Cc1coc2ccccc12)Nc1ccccc1"
     assert found.properties == compute([text], PROPERTY_NAMES).iloc[0].tolist()
-    assert found.objection is None
+    assert found.failed_filter is None
     assert describe("Cc1ccccc1").scaffold is None  # one ring only
     assert describe("CCO").scaffold is None
-    assert describe("CCC=O").objection == "MCF: MCF7"
-    assert describe("CCC=O", with_filters=False).objection is None
+    assert describe("CCC=O").failed_filter == "MCF: MCF7"
+    assert describe("CCC=O", with_filters=False).failed_filter is None
 
 
-def test_what_is_no_molecule_has_a_reason_and_nothing_else():
+def test_an_invalid_smiles_has_a_reason_and_nothing_else():
     for text in ("C1CC", "", None, "no molecule", "C(C)(C)(C)(C)C"):
         found = describe(text)
         assert found.smiles is None
@@ -145,11 +121,11 @@ def test_what_is_no_molecule_has_a_reason_and_nothing_else():
 @pytest.mark.parametrize(
     "text", [*SMILES, "C[C@H](N)C(=O)O", "O=[N+]([O-])c1ccccc1", "[H]N=C1NC(=N)NCN1", "C[S+]([O-])C"]
 )
-def test_bits_read_quickly_are_those_of_a_full_parse(text):
+def test_bits_of_the_quick_parse_are_those_of_a_full_parse(text):
     assert read_on_bits(text) == describe(text).on_bits
 
 
-def test_bits_of_no_molecule_are_refused():
+def test_bits_of_an_invalid_smiles_are_an_error():
     for text in ("", "C1CC", "[H]C("):
-        with pytest.raises(InputError, match="expected a canonical SMILES"):
+        with pytest.raises(InputError, match=re.escape(text)):
             read_on_bits(text)

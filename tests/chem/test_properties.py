@@ -12,7 +12,7 @@ from molvae.errors import InputError
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
 
-def test_the_registry_is_whole():
+def test_the_registry_is_complete():
     names = "qed sa_score np_score logp tpsa mol_weight hbd hba rings aromatic_rings rotatable_bonds fraction_csp3"
     assert set(PROPERTIES) == {*names.split(), "heavy_atoms", "formal_charge", "stereo_centers", "alerts"}
     for name, entry in PROPERTIES.items():
@@ -24,7 +24,7 @@ def test_the_registry_is_whole():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # as RDKit 2026.9 gives them; mol_weight is also the sum of the standard atomic masses, TPSA that of PubChem
+        # values of RDKit 2026.9; mol_weight is also the sum of the standard atomic masses, TPSA that of PubChem
         ("mol_weight", 180.159),
         ("logp", 1.3101),
         ("tpsa", 63.60),
@@ -55,7 +55,7 @@ def test_rows_keep_their_order_and_failures_are_nan():
     assert (table.dtypes == np.float64).all()
 
 
-def test_many_properties_at_once_are_what_each_is_alone():
+def test_properties_do_not_depend_on_the_others():
     smiles = [ASPIRIN, "CN1CCC[C@H]1c1cccnc1", "O=[N+]([O-])c1ccccc1"]
     together = compute(smiles, list(PROPERTIES))
     for name in PROPERTIES:
@@ -63,14 +63,14 @@ def test_many_properties_at_once_are_what_each_is_alone():
         assert [properties.compute_row(text, [name])[0] for text in smiles] == together[name].tolist()
 
 
-def test_no_molecule_is_an_empty_table_with_its_columns():
+def test_no_molecules_give_an_empty_table_with_columns():
     table = compute([], ["qed", "logp"])
     assert table.shape == (0, 2)
     assert list(table.columns) == ["qed", "logp"]
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="'qeed' is not known; known: qed, sa_score"):
+def test_an_unknown_name_is_an_error_that_lists_the_known_names():
+    with pytest.raises(InputError, match=r"'qeed'.*qed, sa_score"):
         compute([ASPIRIN], ["qeed"])
 
 
@@ -92,7 +92,7 @@ def test_open_stereo_centers():
     assert count(Chem.MolFromSmiles("CCO")) == 0
 
 
-def test_scores_load_without_a_word_or_a_warning():
+def test_nothing_is_printed():
     code = "from molvae.chem.properties import compute; compute(['CCO'], ['sa_score', 'np_score', 'qed', 'alerts'])"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
