@@ -1,4 +1,4 @@
-"""Where the data that comes with molvae lies: beside the package in a checkout, inside it once installed."""
+"""Locates the bundled data: next to the package in a checkout, inside it in an installation."""
 
 from pathlib import Path
 
@@ -6,10 +6,27 @@ _HOMES = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
 
 
 def bundled(name: str) -> Path:
-    """The path of a bundled file or folder; one that does not exist where molvae does not carry it."""
+    """Locate a bundled file or folder.
+
+    Parameters
+    ----------
+    name : str
+        Name in the data folder.
+
+    Returns
+    -------
+    Path
+        Its path, which does not exist if the file is not bundled.
+    """
     return next((home / name for home in _HOMES if (home / name).exists()), _HOMES[-1] / name)
 
 
 def bundled_codecs() -> list[str]:
-    """Names of the codecs that come with molvae."""
+    """List the bundled codecs.
+
+    Returns
+    -------
+    list of str
+        Names, sorted.
+    """
     return sorted({path.parent.name for home in _HOMES for path in home.glob("*/codec.json")})

@@ -1,29 +1,36 @@
-"""What a model must know of its input; the one thing that features/ and autoencoder/ both know."""
+"""Description of features, shared by molvae.features and molvae.autoencoder."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 PAD, BEGIN, END, MASK = 0, 1, 2, 3
-"""Ids of the four special tokens, the same in every vocabulary."""
+"""Ids of the special tokens, the same in every vocabulary."""
 
 HIDDEN_ATOM = 1
-"""Id of an atom in a graph that is not to be seen."""
+"""Id of a masked atom in a graph."""
 MAX_DEGREE = 6
-"""The most bonds of an atom in a graph."""
+"""Largest number of bonds of an atom in a graph."""
 N_BONDS = 8
-"""Ids of bonds in a graph: 0 is none."""
+"""Number of bond ids in a graph; 0 is no bond."""
 
 Kind = Literal["tokens", "bits", "counts", "array", "graph"]
 
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The kind and the size of one molecule's features.
+    """Kind and size of the features of one molecule.
 
-    kind: "tokens": x (n, length) of token ids below width, filled up with PAD behind END;
-    "bits" (0 or 1), "counts" (0, 1, 2, ...) or "array" (any number): x (n, width);
-    "graph": x (n, length, 1 + 2 * MAX_DEGREE), of each atom its id below width (0: none, 1: hidden), then for each bond
-    the neighbour's place and the bond's id below N_BONDS (0: none). A graph is read, not rebuilt.
+    Parameters
+    ----------
+    kind : {"tokens", "bits", "counts", "array", "graph"}
+        "tokens": x (n, length), token ids below width, padded with PAD after END. "bits" (0 or 1), "counts" (0, 1, 2,
+        ...) and "array" (any number): x (n, width). "graph": x (n, length, 1 + 2 * MAX_DEGREE), for each atom its id
+        below width (0 none, 1 masked), and for each bond the index of the neighbor and the bond id below N_BONDS (0
+        none). A graph can be an encoder input, but not a decoder output.
+    width : int
+        Number of token or atom ids, or of columns.
+    length : int, default=1
+        Number of tokens or atoms.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside their place, flushed to the disk, then renamed."""
+"""Atomic writes: a file is written under a temporary name, flushed to disk, and renamed."""
 
 import contextlib
 import hashlib
@@ -8,17 +8,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PART_PREFIX = ".part-"
-"""How the name of every file that is still being written begins."""
+"""Prefix of the temporary name of a file."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` once the block has ended without an error.
+    """Write a file atomically: it replaces `path` when the block ends without an error.
 
-    Whoever reads `path` meanwhile, or after a crash, finds the old content whole. On an error nothing is left behind.
+    Until then, and after a crash, `path` keeps its old content. On an error the temporary file is removed.
 
-    Raises:
-        OSError: as the system says it (no space, read-only, no such folder).
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    Path
+        Temporary file in the same folder, to write to.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written: no space, read-only, no such folder.
     """
     part = path.with_name(f"{PART_PREFIX}{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     part.open("xb").close()
@@ -33,19 +45,43 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with LF line ends, whole or not at all."""
+    """Write a text file atomically, as UTF-8 with LF line ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : str
+        Its content.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Compute the SHA-256 of the content of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut; file systems that cannot sync a folder are left as they are."""
+    """Make a rename survive a power cut, if the file system can sync folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""One seed for a whole job, and a named, independent random generator for each of its parts."""
+"""Independent random generators for the parts of a job, from one seed and a name each."""
 
 from zlib import crc32
 
@@ -6,15 +6,40 @@ import numpy as np
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on the seed and on the name alone, never on what was drawn elsewhere.
+    """Make a random generator that depends only on a seed and a name.
 
-    Example:
-        >>> generator(0, "search").random() == generator(0, "search").random()
-        True
+    Parameters
+    ----------
+    seed : int
+        Seed of the job.
+    name : str
+        Name of the part of the job.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Examples
+    --------
+    >>> generator(0, "search").random() == generator(0, "search").random()
+    True
     """
     return np.random.default_rng([seed, crc32(name.encode())])
 
 
 def integer_seed(seed: int, name: str) -> int:
-    """A seed in [0, 2**31) for a library that takes integers (torch, RDKit)."""
+    """Derive a seed for a library that takes integers, such as torch or RDKit.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the job.
+    name : str
+        Name of the part of the job.
+
+    Returns
+    -------
+    int
+        In [0, 2**31).
+    """
     return int(generator(seed, name).integers(2**31))

@@ -1,4 +1,4 @@
-"""Settings: frozen, strict, read from TOML and written back; a wrong key is answered with the near one."""
+"""Settings: frozen and strict, read from and written to TOML; an unknown key gets a suggestion."""
 
 import difflib
 import tomllib
@@ -8,31 +8,56 @@ from typing import Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from molvae.errors import InputError
 
 
 class Settings(BaseModel):
-    """Base of every settings section: immutable, unknown keys refused, no NaN or infinity."""
+    """Base class of all settings: immutable, without unknown keys, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def known_keys(cls) -> list[str]:
-        """Names of the keys, for messages about unknown ones."""
+        """List the keys, for messages about unknown ones.
+
+        Returns
+        -------
+        list of str
+        """
         return [*cls.model_fields, *cls.extra_sections()]
 
     @classmethod
     def extra_sections(cls) -> "Mapping[str, type[Settings]]":
-        """Settings classes of the accepted sections that are not fields, by name; none unless overridden."""
+        """Settings of accepted sections that are not fields.
+
+        Returns
+        -------
+        mapping of str to type
+            Name of a section -> its Settings class; empty unless overridden.
+        """
         return {}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Self:
-        """Checked settings.
+        """Validate settings.
 
-        Raises:
-            InputError: naming every wrong key; `where` (a file name) opens each line.
+        Parameters
+        ----------
+        data : mapping
+            Keys and values; sections are mappings.
+        where : str
+            File name or job, with which each line of an error message begins.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        InputError
+            A key is unknown or missing, or a value is invalid; the message has a line for each.
         """
         try:
             return cls.model_validate(data)
@@ -42,19 +67,52 @@ class Settings(BaseModel):
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
-        """Checked settings from a TOML file; the errors name the file, the section and the key."""
+        """Read and validate a TOML file.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or a key is unknown, missing or invalid; the message names file, section and key.
+        """
         return cls.from_dict(read_toml(path), path.name)
 
     def to_toml(self) -> str:
-        """The same settings as TOML text, defaults filled in, `None` left out."""
+        """Write the settings as TOML.
+
+        Returns
+        -------
+        str
+            TOML with defaults, without keys that are None.
+        """
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True), multiline_strings=True)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
+    """Read a TOML file.
 
-    Raises:
-        InputError: the file is missing, unreadable or no TOML.
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    InputError
+        The file is missing, cannot be read, or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -66,23 +124,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
-def _explain(cls: type[Settings], problem: Any, where: str) -> str:
-    """One pydantic problem in words: `campaign.toml [search] budgt: unknown key; did you mean budget?`."""
+def _explain(cls: type[Settings], problem: ErrorDetails, where: str) -> str:
+    """The message for one pydantic error: `campaign.toml [search] budgt: unknown key; did you mean budget?`."""
     *sections, key = [str(part) for part in problem["loc"]] or ["(whole file)"]
-    place = f"{where} {'[' + '.'.join(sections) + '] ' if sections else ''}{key}"
+    location = f"{where} {'[' + '.'.join(sections) + '] ' if sections else ''}{key}"
     if problem["type"] == "extra_forbidden":
         known = _keys_at(cls, sections)
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-        return f"{place}: unknown key; {hint}"
+        return f"{location}: unknown key; {hint}"
     if problem["type"] == "missing":
-        return f"{place}: this key is needed and is not there"
+        return f"{location}: this key is needed"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message[0].lower()}{message[1:]} (got {problem['input']!r})"
+    return f"{location}: {message[0].lower()}{message[1:]} (got {problem['input']!r})"
 
 
 def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
-    """The known keys of the section at a path, looking through Optional, dict and list."""
+    """The known keys of a section; its type may be wrapped in Optional, dict or list."""
     found: list[type[Settings]] = [cls]
     for name in sections:
         below: list[type[Settings]] = []
@@ -93,7 +151,7 @@ def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
     return sorted({name for model in found for name in model.known_keys()})
 
 
-def _models_in(annotation: Any) -> list[type[Settings]]:
+def _models_in(annotation: object) -> list[type[Settings]]:
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

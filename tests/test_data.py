@@ -1,4 +1,4 @@
-"""The bundled data are what data/README.md says they are."""
+"""The bundled data match their description in data/README.md."""
 
 import hashlib
 import re
@@ -36,7 +36,7 @@ def test_file_is_as_described(name: str, rows: str, columns: str, digest: str) -
         assert len(table) == n
 
 
-def test_sample_is_drawn_from_the_test_set_as_described() -> None:
+def test_the_sample_is_drawn_from_the_test_set_as_described() -> None:
     test = pd.read_csv(FOLDER / "moses_test.csv.gz")["SMILES"]
     sample = pd.read_csv(FOLDER / "moses_sample.csv.gz")
     rows = np.sort(np.random.default_rng(0).permutation(len(test))[: len(sample)])
@@ -45,11 +45,11 @@ def test_sample_is_drawn_from_the_test_set_as_described() -> None:
 
 
 @pytest.mark.parametrize("name", ["moses", "druglike"])
-def test_codec_is_whole_and_small(name: str) -> None:
+def test_a_bundled_codec_is_complete_and_small(name: str) -> None:
     assert load_codec(name).name == name
     assert sum(path.stat().st_size for path in (FOLDER / name).iterdir()) <= 12_000_000
     assert {path.name for path in (FOLDER / name).iterdir()} >= {"README.md", "codec.json", "weights.safetensors"}
 
 
-def test_the_codec_for_drug_like_molecules_is_the_default() -> None:
+def test_the_druglike_codec_is_the_default() -> None:
     assert load_codec().name == "druglike"

@@ -160,7 +160,7 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on
         exec(compile(block, "README.md", "exec"), names)
     assert names["encoding"].z.shape == (3, names["codec"].n_latent)
     assert names["encoding"].ok.tolist() == [True, True, False]
-    assert "not a SMILES" in names["encoding"].reason[2]
+    assert "invalid SMILES" in names["encoding"].reason[2]
     assert len(names["analogs"]) == 10
     assert len(names["new"]) == 100
     best: pd.DataFrame = names["best"]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import Field, ValidationError
 
@@ -17,25 +19,26 @@ class Campaign(Settings):
     terms: dict[str, Search] = Field(default_factory=dict)
 
 
-def refused(data):
+def error_of(data):
     with pytest.raises(InputError) as caught:
         Campaign.from_dict(data, "campaign.toml")
     return str(caught.value)
 
 
-def test_an_unknown_key_is_answered_with_the_near_one():
-    message = refused({"name": "a", "search": {"budgt": 3}})
-    assert message == "campaign.toml [search] budgt: unknown key; did you mean budget?"
+def test_an_unknown_key_gets_a_suggestion():
+    message = error_of({"name": "a", "search": {"budgt": 3}})
+    assert message.startswith("campaign.toml [search] budgt: ")
+    assert message.endswith(" budget?")
 
 
-def test_a_key_near_to_none_is_answered_with_all():
-    assert "known keys: budget, method, weight" in refused({"name": "a", "terms": {"x": {"zzzzz": 1}}})
+def test_an_unknown_key_without_a_similar_one_lists_all():
+    assert "budget, method, weight" in error_of({"name": "a", "terms": {"x": {"zzzzz": 1}}})
 
 
 def test_every_wrong_key_has_a_line():
-    message = refused({"search": {"budget": "many", "weight": float("nan")}})
+    message = error_of({"search": {"budget": "many", "weight": float("nan")}})
     assert len(message.splitlines()) == 3
-    assert "name: this key is needed" in message
+    assert "campaign.toml name: " in message
     assert "budget" in message
     assert "'many'" in message
     assert "[search] weight: " in message
@@ -47,21 +50,21 @@ def test_settings_are_frozen():
         Search().budget = 3
 
 
-def test_toml_comes_back(tmp_path):
+def test_settings_are_restored_from_their_toml(tmp_path):
     campaign = Campaign(name="über", search=Search(budget=3), terms={"x": Search(method="m")})
     (tmp_path / "c.toml").write_text(campaign.to_toml(), encoding="utf-8")
     assert Campaign.from_toml(tmp_path / "c.toml") == campaign
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe\x00", b"[a]\n[a]"])
-def test_a_file_that_is_no_toml_is_named(tmp_path, content):
+def test_an_invalid_file_is_named(tmp_path, content):
     (tmp_path / "bad.toml").write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.toml"):
         read_toml(tmp_path / "bad.toml")
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+def test_a_missing_file_and_a_folder_are_errors(tmp_path):
+    with pytest.raises(InputError, match=r"none\.toml"):
         read_toml(tmp_path / "none.toml")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
         read_toml(tmp_path)

@@ -20,7 +20,7 @@ ROOT = Path(workers.__file__).parents[2]
 HOSTILE = '''
 import os, signal, time
 
-def odd(row):
+def double(row):
     if row == "exit": os._exit(3)
     if row == "abort": os.abort()
     if row == "kill": os.kill(os.getpid(), signal.SIGKILL)
@@ -31,8 +31,8 @@ def odd(row):
     if row == "memory":
         hoard = []
         while True: hoard.append(bytearray(10_000_000))
-    if row == "value": raise ValueError("odd row\\nsecond line")
-    if row == "fault": raise AttributeError("a fault of ours")
+    if row == "value": raise ValueError("bad row\\nsecond line")
+    if row == "bug": raise AttributeError("a bug of ours")
     return row * 2
 
 def environment(name):
@@ -44,7 +44,7 @@ def busy(seconds):
     return "done"
 
 def once(path):
-    """Dies the first time, then works: a machine that was short of memory for a moment."""
+    """Dies the first time, then works, like a machine that is out of memory for a moment."""
     if not os.path.exists(path):
         open(path, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -58,7 +58,7 @@ def pid(row):
 
 @pytest.fixture
 def hostile(tmp_path, monkeypatch):
-    """A module that the workers can import, as they find it by the parent's sys.path."""
+    """A module that the workers import through the parent's sys.path."""
     (tmp_path / "hostile_rows.py").write_text(HOSTILE)
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("hostile_rows", None)
@@ -71,12 +71,12 @@ def run(function, chunks, n_workers=None, **limits):
     return LocalProcesses(n_workers)(function, chunks, **limits)
 
 
-def test_results_come_in_order():
+def test_results_keep_the_order_of_rows():
     chunks = [["OCC", "C1CC"], [], ["NCC"], ["c1ccccc1O"] * 50]
     results = list(run(standardize, chunks, n_workers=2))
     assert [len(chunk) for chunk in results] == [2, 0, 1, 50]
     assert results[0][0] == Standardized("CCO")
-    assert results[0][1].reason.startswith("not a SMILES")
+    assert results[0][1].reason.startswith("invalid SMILES")
     assert results == [[standardize(raw) for raw in chunk] for chunk in chunks]
 
 
@@ -90,34 +90,34 @@ def test_results_come_in_order():
         ("sleep", "timeout: not finished within 0.1 s"),
         ("spin", "timeout: not finished within 0.1 s"),
         ("memory", "out of memory: more than 300 MB"),
-        ("value", "failed: ValueError: odd row"),
+        ("value", "failed: ValueError: bad row"),
     ],
 )
 def test_one_bad_row_costs_one_row(hostile, row, reason):
     chunks = [list(range(20)), [*range(7), row, *range(7)], [1, 2]]
     seconds = 5 if row == "memory" else 0.1
-    results = list(run(hostile.odd, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
+    results = list(run(hostile.double, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
     expected = [2 * i for i in range(7)]
     assert results == [[2 * i for i in range(20)], [*expected, WorkerFailure(reason), *expected], [2, 4]]
 
 
-def test_the_work_of_a_worker_itself(hostile):
-    """In this process, where nothing can be killed: results, failures, a fault, and timers that are stopped."""
+def test_the_loop_of_a_worker(hostile):
+    """In this process, which a timer cannot kill: results, failures, a bug, and timers that are stopped."""
     board = bytearray(8)
-    results, fault = workers._work(hostile.odd, [1, "value", 3], 60, 100, board)
-    assert results == [2, WorkerFailure("failed: ValueError: odd row"), 6]
-    assert fault is None
+    results, error = workers._work(hostile.double, [1, "value", 3], 60, 100, board)
+    assert results == [2, WorkerFailure("failed: ValueError: bad row"), 6]
+    assert error is None
     assert workers._ROW.unpack(board) == (-1,)
-    results, fault = workers._work(hostile.odd, [1, "fault", 3], 60, 100, board)
+    results, error = workers._work(hostile.double, [1, "bug", 3], 60, 100, board)
     assert results == []
-    assert fault.strip().endswith("AttributeError: a fault of ours")
+    assert error.strip().endswith("AttributeError: a bug of ours")
     assert workers._ROW.unpack(board) == (1,)
     assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 
 def test_many_bad_rows_in_one_chunk(hostile):
     rows = ["exit", 1, 2, "abort", "exit", 3, "kill"]
-    (results,) = run(hostile.odd, [rows], n_workers=1)
+    (results,) = run(hostile.double, [rows], n_workers=1)
     assert [r if isinstance(r, int) else r.reason.split(":")[0] for r in results] == [
         "crash",
         2,
@@ -129,10 +129,10 @@ def test_many_bad_rows_in_one_chunk(hostile):
     ]
 
 
-def test_a_worker_that_dies_before_its_rows_is_answered_by_halving(hostile):
-    """A row that cannot even be unpickled in the worker: it dies without having begun a row."""
+def test_a_worker_that_dies_before_its_rows_is_bisected(hostile):
+    """A row that cannot be unpickled: the worker dies before it begins a row."""
     rows = [1, DiesWhenRead(), 3, 4]
-    (results,) = run(hostile.odd, [rows], n_workers=1)
+    (results,) = run(hostile.double, [rows], n_workers=1)
     assert [results[0], *results[2:]] == [2, 6, 8]
     assert results[1] == WorkerFailure("crash: the worker exited with status 9")
 
@@ -142,19 +142,19 @@ class DiesWhenRead:
         return os._exit, (9,)
 
 
-def test_a_row_that_died_by_accident_is_tried_again(hostile, tmp_path):
+def test_a_row_whose_worker_died_is_tried_again(hostile, tmp_path):
     assert list(run(hostile.once, [[str(tmp_path / "seen")]], n_workers=1)) == [["done"]]
 
 
-def test_a_fault_of_the_program_is_raised_and_not_hidden_in_a_row(hostile):
-    with pytest.raises(MolvaeError, match="AttributeError: a fault of ours"):
-        list(run(hostile.odd, [[1, "fault"]], n_workers=1))
+def test_a_bug_is_raised_and_not_hidden_in_a_row(hostile):
+    with pytest.raises(MolvaeError, match="AttributeError: a bug of ours"):
+        list(run(hostile.double, [[1, "bug"]], n_workers=1))
 
 
-def test_a_function_that_workers_cannot_import_is_said(hostile, tmp_path):
+def test_a_function_that_workers_cannot_import_is_an_error(hostile, tmp_path):
     (tmp_path / "hostile_rows.py").write_text("raise ImportError('not here')")
-    with pytest.raises(MolvaeError, match="a worker process could not start: ImportError: not here"):
-        list(run(hostile.odd, [[1]], n_workers=1))
+    with pytest.raises(MolvaeError, match="ImportError: not here"):
+        list(run(hostile.double, [[1]], n_workers=1))
 
 
 @pytest.mark.parametrize("arguments", [{"n_workers": 0}, {"seconds_per_row": 0}, {"seconds_per_row": float("nan")}])
@@ -163,22 +163,22 @@ def test_limits_out_of_range_are_refused(arguments):
         list(run(standardize, [["C"]], **arguments))
 
 
-def test_the_mapper_in_this_process_answers_like_worker_processes(hostile):
+def test_serial_gives_the_results_of_worker_processes(hostile):
     chunks = [[1, "value", 3], [], [4]]
-    assert list(Serial()(hostile.odd, iter(chunks))) == list(run(hostile.odd, iter(chunks), n_workers=1))
-    with pytest.raises(MolvaeError, match="AttributeError: a fault of ours"):
-        list(Serial()(hostile.odd, [[1, "fault"]]))
+    assert list(Serial()(hostile.double, iter(chunks))) == list(run(hostile.double, iter(chunks), n_workers=1))
+    with pytest.raises(MolvaeError, match="AttributeError: a bug of ours"):
+        list(Serial()(hostile.double, [[1, "bug"]]))
 
 
-def test_the_mapper_in_this_process_reads_one_chunk_at_a_time(hostile):
+def test_serial_reads_one_chunk_at_a_time(hostile):
     taken = []
-    results = Serial()(hostile.odd, ([taken.append(i) or i] for i in range(9)))
+    results = Serial()(hostile.double, ([taken.append(i) or i] for i in range(9)))
     assert next(results) == [0]
     assert taken == [0]
 
 
 @pytest.mark.parametrize("mapper", [LocalProcesses(), LocalProcesses(2), Serial()])
-def test_mappers_are_values_that_can_be_pickled(mapper):
+def test_mappers_can_be_pickled(mapper):
     assert pickle.loads(pickle.dumps(mapper)) == mapper
 
 
@@ -186,7 +186,7 @@ def test_workers_use_one_thread_each(hostile):
     assert list(run(hostile.environment, [["OMP_NUM_THREADS"]], n_workers=1)) == [["1"]]
 
 
-def test_how_workers_allocate_may_be_ones_own(hostile, monkeypatch):
+def test_the_environment_overrides_the_allocator_settings(hostile, monkeypatch):
     asked = [["GLIBC_TUNABLES"]]
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     assert list(run(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.tcache_count=256"]]
@@ -194,12 +194,12 @@ def test_how_workers_allocate_may_be_ones_own(hostile, monkeypatch):
     assert list(run(hostile.environment, asked, n_workers=1)) == [["glibc.malloc.arena_max=1"]]
 
 
-def test_the_limit_is_of_a_row_and_not_of_several(hostile):
+def test_the_time_limit_holds_for_each_row(hostile):
     rows = [0.0, 0.15, 0.0, 0.15, 0.15, 0.15]
     assert list(run(hostile.busy, [rows], n_workers=1, seconds_per_row=0.3)) == [["done"] * 6]
 
 
-def test_all_workers_are_used_and_gone_afterwards(hostile):
+def test_all_workers_are_used_and_then_end(hostile):
     pids = {pid for chunk in run(hostile.pid, [[0, 1]] * 12, n_workers=2) for pid in chunk}
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
@@ -213,7 +213,7 @@ def test_reading_ahead_is_bounded(hostile):
             taken.append(i)
             yield [i]
 
-    results = run(hostile.odd, chunks(), n_workers=2)
+    results = run(hostile.double, chunks(), n_workers=2)
     assert next(results) == [0]
     assert len(taken) <= 5
     results.close()
@@ -224,21 +224,21 @@ def test_an_error_while_chunks_are_read_ends_the_workers(hostile):
     def chunks():
         yield [1]
         yield [2]
-        raise InputError("the file ends too soon")
+        raise InputError("truncated file")
 
-    with pytest.raises(InputError, match="ends too soon"):
-        list(run(partial(hostile.odd), chunks(), n_workers=2))
+    with pytest.raises(InputError, match="truncated file"):
+        list(run(partial(hostile.double), chunks(), n_workers=2))
 
 
-def test_nothing_is_printed_by_workers(hostile, capfd):
-    list(run(hostile.odd, [["abort", "value", "exit"]], n_workers=1))
+def test_workers_print_nothing(hostile, capfd):
+    list(run(hostile.double, [["abort", "value", "exit"]], n_workers=1))
     list(run(standardize, [["c1cccc1", "C1CC"]], n_workers=1))
     assert capfd.readouterr() == ("", "")
 
 
 SCRIPT = """
     import sys
-    from hostile_rows import odd, pid
+    from hostile_rows import pid
     from molvae.workers import LocalProcesses
     workers = set()
     try:  # note: no `if __name__ == "__main__"` around it
@@ -253,7 +253,7 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
-def test_workers_end_with_their_parent_and_say_nothing(hostile, tmp_path, number, status):
+def test_workers_end_with_their_parent_and_print_nothing(hostile, tmp_path, number, status):
     script = tmp_path / "unguarded.py"
     script.write_text(textwrap.dedent(SCRIPT))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}

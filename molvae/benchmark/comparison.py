@@ -17,11 +17,11 @@ from molvae.benchmark.distribution import (
     read_set,
 )
 from molvae.benchmark.fcd import FcdStatistics, fcd
+from molvae.chem.fingerprints import nearest_similarities
 from molvae.chem.metrics import (
     PROPERTY_NAMES,
     cosine,
     internal_diversities,
-    nearest_similarities,
     novelty,
     uniqueness,
 )

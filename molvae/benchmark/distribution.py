@@ -18,7 +18,8 @@ import numpy as np
 
 from molvae.benchmark.fcd import FcdStatistics
 from molvae.bundled import bundled
-from molvae.chem.metrics import PROPERTY_NAMES, BitSets, Description, describe, read_on_bits
+from molvae.chem.fingerprints import Fingerprints
+from molvae.chem.metrics import N_BITS, PROPERTY_NAMES, Description, describe, read_on_bits
 from molvae.chem.molecules import Standardized, canonicalize
 from molvae.errors import InputError
 from molvae.files import replacing
@@ -129,7 +130,7 @@ class MoleculeSet:
         Kind of reason -> number of raw SMILES that are invalid for it.
     failed_filters : dict of str to int
         Filter of MOSES -> number of molecules that it refuses first.
-    bits : BitSets
+    bits : Fingerprints
         Morgan fingerprints of the valid molecules.
     distribution : Distribution
         Distribution of the valid molecules.
@@ -139,7 +140,7 @@ class MoleculeSet:
     smiles: list[str]
     invalid_reasons: dict[str, int]
     failed_filters: dict[str, int]
-    bits: BitSets
+    bits: Fingerprints
     distribution: Distribution
 
 
@@ -155,7 +156,7 @@ class Reference:
         Description, e.g. "the MOSES test set".
     statistics : FcdStatistics or None
         Statistics for the FCD; None for fewer than two molecules.
-    bits : BitSets
+    bits : Fingerprints
         Morgan fingerprints.
     distribution : Distribution
         Distribution.
@@ -164,7 +165,7 @@ class Reference:
     name: str
     origin: str
     statistics: FcdStatistics | None
-    bits: BitSets
+    bits: Fingerprints
     distribution: Distribution
 
     @classmethod
@@ -231,7 +232,7 @@ def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | No
         The valid molecules, in order.
     """
     smiles: list[str] = []
-    bits = BitSets()
+    bits = Fingerprints(N_BITS)
     invalid, failed, fragments, scaffolds = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     values = {name: array("d") for name in PROPERTY_NAMES}
     n = 0
@@ -245,8 +246,8 @@ def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | No
         fragments.update(molecule.fragments)
         if molecule.scaffold is not None:
             scaffolds[molecule.scaffold] += 1
-        if molecule.objection is not None:
-            failed[kind_of(molecule.objection)] += 1
+        if molecule.failed_filter is not None:
+            failed[kind_of(molecule.failed_filter)] += 1
         for name, value in zip(PROPERTY_NAMES, molecule.properties, strict=True):
             if not math.isnan(value):
                 values[name].append(value)
@@ -295,7 +296,7 @@ def load_moses_reference(name: str, mapper: Mapper | None = None) -> Reference:
         A bundled file is missing.
     """
     prefix, origin = MOSES_REFERENCES[name]
-    bits = BitSets()
+    bits = Fingerprints(N_BITS)
     lines = _read_lines(f"{prefix}.csv.gz")
     for row, on_bits in enumerate(_map(read_on_bits, lines, _LARGE_CHUNK_ROWS, mapper)):
         if isinstance(on_bits, WorkerFailure):

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS, check_table
 from molvae.checks.check import CheckContext, Library, TrainedCodec
 from molvae.checks.run import run_checks
 from molvae.checks.settings import ChecksSettings
-from molvae.chem.fingerprints import ReferenceSet
+from molvae.chem.fingerprints import nearest_references
 from molvae.chem.molecules import inchikey, parse
 from molvae.chem.properties import count_open_stereo_centers
 from molvae.errors import InputError
-
-_REFERENCES_AT_ONCE = 50_000
 
 
 def build_candidates(
@@ -86,20 +83,12 @@ def _nearest_reference(
 ) -> pd.DataFrame:
     """The most similar molecule of the library for each molecule; the first one among equals."""
     members = list(library)
-    best = np.full(len(smiles), -1.0, np.float32)
-    row = np.zeros(len(smiles), np.int64)
-    for begin in range(0, len(members), _REFERENCES_AT_ONCE):
-        part = members[begin : begin + _REFERENCES_AT_ONCE]
-        index, similarity = ReferenceSet(part).nearest(smiles)
-        is_nearer = similarity > best
-        best[is_nearer], row[is_nearer] = similarity[is_nearer], index[is_nearer] + begin
-        if progress is not None:
-            progress(len(part))
+    row, similarity = nearest_references(smiles, members, progress=progress)
     nearest = [members[i] for i in row]
     return pd.DataFrame(
         {
             "nearest_reference": pd.Series([library[one] or one for one in nearest], dtype=object),
             "nearest_reference_smiles": pd.Series(nearest, dtype=object),
-            "nearest_reference_similarity": best.astype(float).round(6),  # float32 has no more digits
+            "nearest_reference_similarity": similarity.astype(float).round(6),  # float32 has no more digits
         }
     )

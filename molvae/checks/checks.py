@@ -46,10 +46,7 @@ class InRange:
 
     def _check(self, mol: Any) -> str | None:
         definition = PROPERTIES[self.name]
-        try:
-            value = float(definition.function(mol))
-        except (ValueError, RuntimeError):  # RDKit raises these on unusual molecules
-            value = math.nan
+        value = definition(mol)
         if math.isnan(value):
             return f"{self.label} could not be computed"
         if self.low <= value <= self.high:

@@ -289,8 +289,8 @@ class ReferenceSet:
     Examples
     --------
     >>> index, similarity = ReferenceSet(["CCO", "c1ccccc1"]).nearest(["Cc1ccccc1"])
-    >>> index.tolist(), similarity.round(2).tolist()
-    ([1], [0.27])
+    >>> index.tolist(), f"{similarity[0]:.2f}"
+    ([1], '0.27')
     """
 
     def __init__(self, smiles: Sequence[str], mapper: Mapper | None = None) -> None:

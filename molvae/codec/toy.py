@@ -88,7 +88,7 @@ class ToyCodec:
         for row, nearest in enumerate(distance.argmin(axis=1)):
             smiles = self.misread.get(self.molecules[nearest], self.molecules[nearest])
             is_near = distance[row, nearest] <= self.reach
-            decoded.append(Decoded(smiles, smiles, None) if is_near else Decoded("C(", None, "not a SMILES: C("))
+            decoded.append(Decoded(smiles, smiles, None) if is_near else Decoded("C(", None, "invalid SMILES: C("))
         return decoded
 
     def draw(self, n: int, *, seed: int = 0, spread: float | None = None) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""Molecule files: read whatever their format, standardized in worker processes, split into folds."""
+"""Molecule files: read in any format, standardized, split into folds."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from molvae.datasets.folds import is_held_out, split
     from molvae.datasets.molecule_file import MoleculeFile, open_molecules
-    from molvae.datasets.standardized import standardize_file
+    from molvae.datasets.standardized import standardize_file, standardized_rows
 
 _HOME = {
     "MoleculeFile": "molvae.datasets.molecule_file",
@@ -14,13 +14,14 @@ _HOME = {
     "open_molecules": "molvae.datasets.molecule_file",
     "split": "molvae.datasets.folds",
     "standardize_file": "molvae.datasets.standardized",
+    "standardized_rows": "molvae.datasets.standardized",
 }
 
-__all__ = ["MoleculeFile", "is_held_out", "open_molecules", "split", "standardize_file"]
+__all__ = ["MoleculeFile", "is_held_out", "open_molecules", "split", "standardize_file", "standardized_rows"]
 
 
-def __getattr__(name: str) -> Any:
-    """The public names, imported at first use, because reading a file brings RDKit."""
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: reading a file imports RDKit."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'molvae.datasets' has no attribute {name!r}")

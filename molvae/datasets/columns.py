@@ -1,4 +1,4 @@
-"""Which column of a table holds the SMILES, and which the ids."""
+"""Finds the SMILES column and the id column of a table."""
 
 import difflib
 from collections import Counter
@@ -12,18 +12,19 @@ SMILES_NAMES = (
     "smiles", "canonicalsmiles", "isomericsmiles", "isosmiles", "standardizedsmiles", "standardsmiles", "rdkitsmiles",
     "smilesstring", "structuresmiles", "moleculesmiles", "molsmiles", "compoundsmiles", "ligandsmiles", "smi",
 )  # fmt: skip
-"""Column names taken for SMILES without asking, the first first; case, spaces, `_` and `-` do not count."""
+"""Names of SMILES columns, in order of preference; case, spaces, `_` and `-` are ignored."""
 
 ID_NAMES = (
     "id", "moleculeid", "molid", "compoundid", "moleculechemblid", "chemblid", "zincid", "cid", "catalogid", "name",
     "moleculename", "compoundname", "title",
 )  # fmt: skip
-"""Column names taken for the user's own ids without asking."""
+"""Names of id columns, in order of preference; case, spaces, `_` and `-` are ignored."""
 
 
-_JUDGED_ROWS = 20
+_SAMPLE_ROWS = 20
 
 Sample = Sequence[Sequence[str | None]]
+"""The first rows of a table."""
 
 
 def find_columns(
@@ -34,104 +35,174 @@ def find_columns(
     id_column: str | None,
     notes: list[str],
 ) -> tuple[int, int | None]:
-    """The places of the SMILES and of the ids among the columns; what was guessed is added to the notes.
+    """Find the SMILES column and the id column.
 
-    sample: the first rows, by which the values are judged.
+    Parameters
+    ----------
+    path : Path
+        The file, for error messages.
+    header : list of str
+        Column names.
+    sample : sequence of rows
+        The first rows, for judging the values.
+    smiles_column, id_column : str or None
+        Column names that the user gave; None looks for the usual names.
+    notes : list of str
+        Choices that the user did not make are appended.
 
-    Raises:
-        InputError: there is no such column; the message guesses the one that was meant.
+    Returns
+    -------
+    smiles_index : int
+        Index of the SMILES column.
+    id_index : int or None
+        Index of the id column; None if there is none.
+
+    Raises
+    ------
+    InputError
+        There is no such column; the message suggests a similar one.
     """
     plain = [plain_name(name) for name in header]
     if smiles_column is not None:
-        smiles_at = find_named(path, header, smiles_column, "SMILES")
+        smiles_index = find_named(path, header, smiles_column, "SMILES")
     else:
         usual = [name for name in SMILES_NAMES if name in plain]
         if not usual:
             raise InputError(_explain_no_smiles(path, header, sample))
         if plain.count(usual[0]) > 1:
-            alike = [name for name in header if plain_name(name) == usual[0]]
-            raise InputError(f"{path}: several columns may hold the SMILES ({few(alike)}); give each a name of its own")
-        smiles_at = plain.index(usual[0])
+            same = [name for name in header if plain_name(name) == usual[0]]
+            raise InputError(f"{path}: several SMILES columns ({few(same)}); rename all but one")
+        smiles_index = plain.index(usual[0])
         if len(usual) > 1:
             others = ", ".join(header[plain.index(name)] for name in usual[1:])
-            notes.append(f"SMILES are read from the column {header[smiles_at]} (not from {others})")
-    if not _n_molecules(sample, smiles_at):
-        likely = _likely_column(sample, len(header), apart_from=smiles_at)
+            notes.append(f"SMILES are read from column {header[smiles_index]} (not from {others})")
+    if not _count_valid(sample, smiles_index):
+        likely = _likely_column(sample, len(header), excluded=smiles_index)
         if likely is not None:
-            example = next((row[smiles_at] for row in sample if row[smiles_at]), "")
+            example = next((row[smiles_index] for row in sample if row[smiles_index]), "")
             raise InputError(
-                f"{path}: the first rows of column {header[smiles_at]} hold no SMILES (but {shorten(str(example))}); "
-                f"did you mean --smiles-column {header[likely]}? its values parse as molecules"
+                f"{path}: the first rows of column {header[smiles_index]} are not SMILES ({shorten(str(example))}); "
+                f"did you mean --smiles-column {header[likely]}, whose values are valid SMILES?"
             )
     if id_column is not None:
-        return smiles_at, find_named(path, header, id_column, "id")
-    found = next((name for name in ID_NAMES if plain.count(name) == 1 and plain.index(name) != smiles_at), None)
+        return smiles_index, find_named(path, header, id_column, "id")
+    found = next((name for name in ID_NAMES if plain.count(name) == 1 and plain.index(name) != smiles_index), None)
     if found is None:
-        return smiles_at, None
-    notes.append(f"ids are read from the column {header[plain.index(found)]}")
-    return smiles_at, plain.index(found)
+        return smiles_index, None
+    notes.append(f"ids are read from column {header[plain.index(found)]}")
+    return smiles_index, plain.index(found)
 
 
 def find_named(path: Path, header: list[str], name: str, what: str) -> int:
-    """The place of a column; its case may differ where that leaves no doubt.
+    """Find a column by its name; case is ignored if that is unambiguous.
 
-    Raises:
-        InputError: there is none, or several.
+    Parameters
+    ----------
+    path : Path
+        The file, for error messages.
+    header : list of str
+        Column names.
+    name : str
+        Name that the user gave.
+    what : str
+        Content of the column, for error messages: "SMILES" or "id".
+
+    Returns
+    -------
+    int
+        Index of the column.
+
+    Raises
+    ------
+    InputError
+        There is no such column, or several.
     """
-    exact = [place for place, column in enumerate(header) if column == name]
-    places = exact or [place for place, column in enumerate(header) if column.lower() == name.strip().lower()]
-    if len(places) == 1:
-        return places[0]
-    if places:
-        raise InputError(f"{path}: {len(places)} columns are named {name}; give the {what} column a name of its own")
+    exact = [i for i, column in enumerate(header) if column == name]
+    found = exact or [i for i, column in enumerate(header) if column.lower() == name.strip().lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{path}: {len(found)} columns are named {name}; rename all but the {what} column")
     near = difflib.get_close_matches(name, header, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise InputError(f"{path}: no {what} column {name} among {few(header)}{hint}")
 
 
-def _explain_no_smiles(path: Path, header: list[str], sample: Sample) -> str:
-    likely = _likely_column(sample, len(header))
-    if any(_is_molecule(name) for name in (header if likely is None else [header[likely]])):
-        return (
-            f"{path}: no SMILES column: the first line looks like data ({few(header)}); put a line with column names "
-            "above it (smiles, ...), or let the file's name end in .smi"
-        )
-    hint = (
-        "name it with --smiles-column"
-        if likely is None
-        else f"did you mean --smiles-column {header[likely]}? its values parse as molecules"
-    )
-    return f"{path}: no SMILES column among {few(header)}; {hint}"
-
-
-def _likely_column(sample: Sample, n_columns: int, apart_from: int | None = None) -> int | None:
-    """The column of whose sampled values most, and at least half, are molecules."""
-    counts = Counter({at: _n_molecules(sample, at) for at in range(n_columns) if at != apart_from})
-    best, n_best = max(counts.items(), key=lambda item: item[1], default=(0, 0))
-    return best if n_best and 2 * n_best >= len(sample[:_JUDGED_ROWS]) else None
-
-
-def _n_molecules(sample: Sample, at: int) -> int:
-    """How many of the first values are molecules."""
-    return sum(_is_molecule(row[at] or "") for row in sample[:_JUDGED_ROWS] if at < len(row))
-
-
-def _is_molecule(text: str) -> bool:
-    """Whether a text parses; not a very long one, for this runs outside of the worker pool, nor one like N or CO."""
-    return 2 < len(text) <= 200 and canonicalize(text).smiles is not None
-
-
 def plain_name(name: str) -> str:
-    """A name as it is compared: small letters and digits alone."""
+    """Reduce a column name to what is compared.
+
+    Parameters
+    ----------
+    name : str
+        Column name.
+
+    Returns
+    -------
+    str
+        Lowercase letters and digits.
+    """
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def few(names: list[str]) -> str:
-    """Names for a message, not too many of them."""
+    """List names for a message, at most 20.
+
+    Parameters
+    ----------
+    names : list of str
+        Names.
+
+    Returns
+    -------
+    str
+    """
     shown = [shorten(name) if name else "(unnamed)" for name in names[:20]]
     return ", ".join(shown) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def shorten(text: str, limit: int = 60) -> str:
-    """A text for a message, not too long."""
+    """Shorten a text for a message.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    limit : int, default=60
+        Number of characters that are kept.
+
+    Returns
+    -------
+    str
+    """
     return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def _explain_no_smiles(path: Path, header: list[str], sample: Sample) -> str:
+    likely = _likely_column(sample, len(header))
+    if any(_is_valid(name) for name in (header if likely is None else [header[likely]])):
+        return (
+            f"{path}: no SMILES column: the first line looks like data ({few(header)}); insert a line with column "
+            "names (smiles, ...), or rename the file to end in .smi"
+        )
+    hint = (
+        "name it with --smiles-column"
+        if likely is None
+        else f"did you mean --smiles-column {header[likely]}, whose values are valid SMILES?"
+    )
+    return f"{path}: no SMILES column among {few(header)}; {hint}"
+
+
+def _likely_column(sample: Sample, n_columns: int, excluded: int | None = None) -> int | None:
+    """The column with the most valid SMILES among the sampled values, if they are at least half."""
+    counts = Counter({i: _count_valid(sample, i) for i in range(n_columns) if i != excluded})
+    best, n_best = max(counts.items(), key=lambda item: item[1], default=(0, 0))
+    return best if n_best and 2 * n_best >= len(sample[:_SAMPLE_ROWS]) else None
+
+
+def _count_valid(sample: Sample, column: int) -> int:
+    return sum(_is_valid(row[column] or "") for row in sample[:_SAMPLE_ROWS] if column < len(row))
+
+
+def _is_valid(text: str) -> bool:
+    """Whether a text is a valid SMILES: not a long one, because no worker process guards RDKit here, nor N or CO."""
+    return 2 < len(text) <= 200 and canonicalize(text).smiles is not None

@@ -1,4 +1,4 @@
-"""Molecules set apart for training, validation and test."""
+"""Splits molecules into training, validation and test sets."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from molvae.chem.molecules import remove_stereo
+from molvae.chem.molecules import has_stereo, remove_stereo
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
 from molvae.seeds import generator
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
-_PIECE_ROWS = 500
-_ALONE = 20_000  # so many scaffolds are found sooner without worker processes
+_CHUNK_ROWS = 500
+_MIN_FOR_MAPPER = 20_000  # fewer scaffolds are found sooner in this process than worker processes start
 
 
 def split(
@@ -24,23 +24,42 @@ def split(
     seed: int = 0,
     mapper: Mapper | None = None,
 ) -> np.ndarray:
-    """The name of each molecule's fold, (n,) of str; by default 0.8 train, 0.1 validation, 0.1 test.
+    """Assign molecules to folds.
 
-    random: a random permutation, cut at the fractions. scaffold: molecules of one Bemis-Murcko scaffold (and all those
-    without rings) stay together; groups go in turn, the largest first and equal ones in random order, to the fold
-    that lacks most. So no scaffold of one fold stands in another; sizes are as near to the fractions as that allows.
+    Parameters
+    ----------
+    smiles : sequence of str
+        Canonical SMILES.
+    method : {"random", "scaffold"}, default="random"
+        "random" cuts a random permutation at the fractions. "scaffold" keeps the molecules of a Bemis-Murcko scaffold
+        together (those without rings as well): the groups, the largest first and equal ones in random order, go to the
+        fold that lacks most, so that no scaffold is in two folds and sizes are close to the fractions.
+    fractions : mapping of str to float, optional
+        Name of a fold -> its share; 0.8 train, 0.1 validation and 0.1 test by default.
+    seed : int, default=0
+        Seed of the permutation.
+    mapper : Mapper or None, default=None
+        Finds the scaffolds of a large set; None takes LocalProcesses().
 
-    Raises:
-        InputError: fractions are negative or do not add up to 1; or a SMILES does not parse.
+    Returns
+    -------
+    ndarray of shape (n,)
+        Name of the fold of each molecule, str.
 
-    Example:
-        >>> split(["C", "CC", "CCC", "CCCC"], fractions={"train": 0.75, "test": 0.25}).tolist().count("train")
-        3
+    Raises
+    ------
+    InputError
+        The fractions are negative or do not add up to 1, the method is unknown, or a SMILES is invalid.
+
+    Examples
+    --------
+    >>> split(["C", "CC", "CCC", "CCCC"], fractions={"train": 0.75, "test": 0.25}).tolist().count("train")
+    3
     """
     fractions = {"train": 0.8, "validation": 0.1, "test": 0.1} if fractions is None else dict(fractions)
     values = list(fractions.values())
     if not values or not all(value >= 0 for value in values) or abs(sum(values) - 1) > 1e-6:
-        raise InputError(f"split: fractions of at least 0 that add up to 1 are expected, got {fractions}")
+        raise InputError(f"split: expected fractions of at least 0 that add up to 1, got {fractions}")
     names = list(fractions)
     n = len(smiles)
     folds = np.empty(n, dtype=object)
@@ -51,7 +70,7 @@ def split(
             folds[order[begin:end]] = name
     elif method == "scaffold":
         groups: dict[str, list[int]] = {}
-        scaffolds = _scaffolds(smiles, mapper or LocalProcesses())
+        scaffolds = _scaffolds(smiles, mapper)
         for row in order:
             groups.setdefault(scaffolds[row], []).append(int(row))
         lacking = np.array(values) * n
@@ -60,31 +79,48 @@ def split(
             folds[rows] = names[fold]
             lacking[fold] -= len(rows)
     else:
-        raise InputError(f"split: method {method!r} is not known; known: random, scaffold")
+        raise InputError(f"split: unknown method {method!r}; known: random, scaffold")
     return folds.astype(str)
 
 
 def is_held_out(smiles: str, one_in: int) -> bool:
-    """Whether a molecule belongs to the share that no training sees, of about one molecule in so many.
+    """Decide whether a molecule is held out, by its structure alone.
 
-    The SHA-256 of its canonical SMILES without stereo, as a number, is divisible by `one_in`: so the answer is the same
-    for every set that the molecule is in, for all its stereo isomers, and for ever.
+    A molecule is held out if the SHA-256 of its canonical SMILES without stereo, as a number, is divisible by `one_in`.
+    So the result is the same in every data set, for all stereoisomers, and at any time.
 
-    Example:
-        >>> is_held_out("CCO", 20), is_held_out("CCO", 1)
-        (False, True)
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+    one_in : int
+        One molecule in this many is held out.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    InputError
+        The SMILES has stereo and is invalid.
+
+    Examples
+    --------
+    >>> is_held_out("CCO", 20), is_held_out("CCO", 1)
+    (False, True)
     """
-    flat = remove_stereo(smiles) if any(mark in smiles for mark in "@/\\") else smiles
-    return int(hashlib.sha256(flat.encode()).hexdigest(), 16) % one_in == 0
+    without_stereo = remove_stereo(smiles) if has_stereo(smiles) else smiles
+    return int(hashlib.sha256(without_stereo.encode()).hexdigest(), 16) % one_in == 0
 
 
-def _scaffolds(smiles: Sequence[str], mapper: Mapper) -> list[str]:
-    if len(smiles) < _ALONE:
-        return [murcko(text) for text in smiles]
-    pieces = (smiles[begin : begin + _PIECE_ROWS] for begin in range(0, len(smiles), _PIECE_ROWS))
+def _scaffolds(smiles: Sequence[str], mapper: Mapper | None) -> list[str]:
+    if len(smiles) < _MIN_FOR_MAPPER:
+        return [murcko(one) for one in smiles]
+    chunks = (smiles[begin : begin + _CHUNK_ROWS] for begin in range(0, len(smiles), _CHUNK_ROWS))
     found = []
-    for row, answer in enumerate(chain.from_iterable(mapper(murcko, pieces))):
+    for row, answer in enumerate(chain.from_iterable((mapper or LocalProcesses())(murcko, chunks))):
         if isinstance(answer, WorkerFailure):
-            raise InputError(f"split: {smiles[row]}: no scaffold could be found: {answer.reason}")
+            raise InputError(f"split: {smiles[row]}: the scaffold cannot be computed: {answer.reason}")
         found.append(answer)
     return found

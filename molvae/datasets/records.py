@@ -1,4 +1,4 @@
-"""The records of a text: fields between separators, or the blocks of an SDF; one that is odd costs itself only."""
+"""Records of a text file: separated fields, or blocks of an SDF; a malformed record costs only itself."""
 
 import csv
 from collections import deque
@@ -7,17 +7,34 @@ from collections.abc import Iterable, Iterator
 from molvae.datasets.columns import SMILES_NAMES, plain_name
 from molvae.datasets.text_lines import MAX_LINE
 
-SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""Supported separator -> its name in messages."""
 _MAX_QUOTED_LINES = 50
 
 
 def read_records(
     lines: Iterator[str], separator: str, n_fields: int | None = None
 ) -> Iterator[tuple[list[str] | None, str | None]]:
-    """The fields of each record, and the reason where they are not what the header promises.
+    """Split lines into the fields of records.
 
-    A quoted field may hold line ends, if the record then has the right number of fields; a quotation mark without a
-    partner spoils its own line only. Empty lines count as records, save those at the end.
+    A quoted field may contain line breaks, if the record then has the right number of fields; an unmatched quotation
+    mark costs only its own line. Empty lines are records, except at the end.
+
+    Parameters
+    ----------
+    lines : iterator of str
+        Lines without their ends.
+    separator : str
+        Character between fields.
+    n_fields : int or None, default=None
+        Number of fields of the header; None does not check it.
+
+    Yields
+    ------
+    fields : list of str or None
+        Fields of the record; None if there are none.
+    reason : str or None
+        Why the record is malformed; None if it is not.
     """
     n_empty = 0
     ahead: deque[str] = deque()
@@ -36,17 +53,17 @@ def read_records(
             yield None, "empty: no SMILES"
         n_empty = 0
         if len(line) > MAX_LINE:
-            yield None, f"too long: a line of more than {MAX_LINE:,} characters"
+            yield None, f"too long: the line has more than {MAX_LINE:,} characters"
             continue
         fields = line.split(separator) if '"' not in line else _unquote(line, separator, lines, ahead, n_fields)
         if fields is None:
-            yield line.split(separator), "quotation mark without a partner, or out of place"
+            yield line.split(separator), "unmatched or misplaced quotation mark"
         elif n_fields is None or len(fields) == n_fields:
             yield fields, None
         elif len(fields) > n_fields and not any(field.strip() for field in fields[n_fields:]):
             yield fields[:n_fields], None
         else:
-            yield fields, f"ragged row: {_count(len(fields))} where the header has {n_fields}"
+            yield fields, f"ragged row: {_count(len(fields))}, the header has {n_fields}"
 
 
 def _count(n: int) -> str:
@@ -56,7 +73,7 @@ def _count(n: int) -> str:
 def _unquote(
     line: str, separator: str, lines: Iterator[str], ahead: deque[str], n_fields: int | None
 ) -> list[str] | None:
-    """The fields of a record with quotation marks, which may go on over the next lines; None if one has no partner."""
+    """The fields of a record with quotation marks, which may span several lines; None if one is unmatched."""
     fields = _read_quoted(line, separator)
     if fields is not None or line.count('"') % 2 == 0:
         return fields
@@ -87,10 +104,24 @@ def _read_quoted(text: str, separator: str) -> list[str] | None:
 
 
 def find_separator(lines: list[str], usual: str, smiles_column: str | None = None) -> str:
-    """The separator of a table's lines, the first of which is the header.
+    """Find the separator of a table.
 
-    One that cuts out a column of SMILES goes before one that cuts all lines into equally many fields, that before the
-    usual one, and that before the one that cuts most.
+    Preferred are, in this order, a separator that gives a SMILES column, one that gives all lines the same number of
+    fields, the usual one, and the one with the most fields.
+
+    Parameters
+    ----------
+    lines : list of str
+        First lines of the file; the first is the header.
+    usual : str
+        The usual separator of this format.
+    smiles_column : str or None, default=None
+        Name of the SMILES column that the user gave.
+
+    Returns
+    -------
+    str
+        A key of SEPARATORS.
     """
     header = lines[0] if lines else ""
 
@@ -104,7 +135,18 @@ def find_separator(lines: list[str], usual: str, smiles_column: str | None = Non
 
 
 def read_sdf_records(lines: Iterable[str]) -> Iterator[str]:
-    """The text of each record; of one that is too long only so much that it is seen to be."""
+    """Split the lines of an SDF into records.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Lines without their ends.
+
+    Yields
+    ------
+    str
+        Text of a record, without the delimiter; cut a little beyond MAX_LINE characters if it is longer.
+    """
     record: list[str] = []
     n_characters = 0
     for line in lines:
@@ -119,11 +161,22 @@ def read_sdf_records(lines: Iterable[str]) -> Iterator[str]:
 
 
 def sdf_fields(record: str) -> dict[str, str]:
-    """The title and the named data of a record."""
+    """Read the title and the data fields of an SDF record.
+
+    Parameters
+    ----------
+    record : str
+        Text of the record.
+
+    Returns
+    -------
+    dict of str to str
+        "title" and the names of the data fields -> first line of the value.
+    """
     lines = record.split("\n")
     fields = {"title": lines[0].strip()}
-    for place, line in enumerate(lines):
+    for i, line in enumerate(lines):
         if line.startswith(">") and "<" in line and ">" in line[1:]:
             name = line[line.index("<") + 1 : line.rindex(">")].strip()
-            fields[name] = lines[place + 1].strip() if place + 1 < len(lines) else ""
+            fields[name] = lines[i + 1].strip() if i + 1 < len(lines) else ""
     return fields

@@ -1,105 +1,148 @@
-"""The molecules of a file, standardized in worker processes; what drops is kept with the reason."""
+"""Standardizes the molecules of a file in worker processes; every dropped row has a reason."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
 from molvae.datasets.molecule_file import MoleculeFile, texts
-from molvae.workers import LocalProcesses, Mapper
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
-_PIECE_ROWS = 500
+_CHUNK_ROWS = 500  # per worker
+
+_Answer = str | Standardized | WorkerFailure
 
 
 def standardize_file(
-    file: MoleculeFile, mapper: Mapper | None = None, progress: Callable[[int], None] | None = None
+    file: MoleculeFile,
+    mapper: Mapper | None = None,
+    progress: Callable[[int], None] | None = None,
+    drop_duplicates: bool = True,
 ) -> Iterator[pd.DataFrame]:
-    """The file's chunks, standardized in worker processes: row, id, raw, smiles, reason, warning.
+    """Standardize the molecules of a file, chunk by chunk.
 
-    smiles is None where the row is dropped, and reason then says why. Of molecules that are the same once standardized
-    the first is kept; the others' reason is `duplicate of row N`. Memory grows by 16 bytes per distinct molecule, by
-    which a pair in 10^19 may be taken for equal.
+    With `drop_duplicates` memory grows by 16 bytes per unique molecule, whose 64-bit hash is compared: one pair in
+    10^19 is mistaken for a duplicate.
 
-    progress: told after each chunk how many rows it held.
+    Parameters
+    ----------
+    file : MoleculeFile
+        The file.
+    mapper : Mapper or None, default=None
+        Standardizes the molecules; None takes LocalProcesses().
+    progress : callable, optional
+        Called with the number of rows of each chunk.
+    drop_duplicates : bool, default=True
+        Drop all but the first of molecules that are the same after standardization, for the reason ``duplicate of row
+        N``.
 
-    Raises:
-        InputError: the file is damaged or cut off further down.
+    Yields
+    ------
+    DataFrame
+        The rows of a chunk, in order: row, id, raw, smiles (None if the row is dropped), reason (why it is dropped) and
+        warning.
+
+    Raises
+    ------
+    InputError
+        The file is truncated or damaged.
     """
     waiting: deque[pd.DataFrame] = deque()
 
-    def pieces() -> Iterator[list[str | None]]:
-        for chunk in file:
-            waiting.append(chunk)
-            texts = [None if reason else raw for raw, reason in zip(chunk["raw"], chunk["reason"], strict=True)]
-            for begin in range(0, len(texts), _PIECE_ROWS):
-                yield texts[begin : begin + _PIECE_ROWS]
+    def chunks() -> Iterator[list[str | None]]:
+        for table in file:
+            waiting.append(table)
+            raw = [None if reason else raw for raw, reason in zip(table["raw"], table["reason"], strict=True)]
+            for begin in range(0, len(raw), _CHUNK_ROWS):
+                yield raw[begin : begin + _CHUNK_ROWS]
 
-    first_rows = _FirstRows()
-    answers: list[Any] = []
-    for piece in (mapper or LocalProcesses())(_standardize, pieces()):
-        answers += piece
-        if len(answers) == len(waiting[0]):  # pieces end where chunks end
-            table = _standardized(waiting.popleft(), answers, first_rows)
+    first_rows = _FirstRows() if drop_duplicates else None
+    answers: list[_Answer] = []
+    for part in (mapper or LocalProcesses())(_standardize, chunks()):
+        answers += part
+        if len(answers) == len(waiting[0]):  # the mapper's chunks end where the file's chunks end
+            table = _standardized_table(waiting.popleft(), answers, first_rows)
             answers = []
             if progress is not None:
                 progress(len(table))
             yield table
 
 
+def standardized_rows(table: pd.DataFrame) -> list[Standardized]:
+    """List the rows of a chunk of `standardize_file`, such as for `Codec.encode`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A chunk, with the columns smiles, reason and warning.
+
+    Returns
+    -------
+    list of Standardized
+        One per row, in order.
+    """
+    columns = (table[name].tolist() for name in ("smiles", "reason", "warning"))
+    return [Standardized(*row) for row in zip(*columns, strict=True)]
+
+
 def _standardize(raw: str | None) -> str | Standardized:
-    """As `standardize`, but the SMILES alone where there is nothing to say of it, which a worker sends faster."""
-    answer = standardize(raw)
-    return answer if answer.smiles is None or answer.warning else answer.smiles
+    """As `standardize`, but only the SMILES if there is no warning, which a worker sends faster."""
+    result = standardize(raw)
+    return result if result.smiles is None or result.warning else result.smiles
 
 
-def _standardized(chunk: pd.DataFrame, answers: list[Any], first_rows: "_FirstRows") -> pd.DataFrame:
-    reasons = chunk["reason"].tolist()
+def _standardized_table(
+    table: pd.DataFrame, answers: Sequence[_Answer], first_rows: "_FirstRows | None"
+) -> pd.DataFrame:
+    reasons = table["reason"].tolist()
     smiles = [answer if isinstance(answer, str) else None for answer in answers]
     warnings: list[str | None] = [None] * len(answers)
-    for place in [place for place, reason in enumerate(reasons) if reason or smiles[place] is None]:  # few, as a rule
-        answer = answers[place]
-        reasons[place] = reasons[place] or answer.reason
-        if reasons[place] is None:
-            smiles[place], warnings[place] = answer.smiles, answer.warning
-        else:
-            smiles[place] = None
-    for place, first in first_rows.see(smiles, chunk["row"].to_numpy()):
-        smiles[place] = warnings[place] = None
-        reasons[place] = f"duplicate of row {first}"
-    return chunk[["row", "id", "raw"]].assign(smiles=texts(smiles), reason=texts(reasons), warning=texts(warnings))
+    for i, answer in enumerate(answers):
+        if isinstance(answer, str):
+            if reasons[i]:
+                smiles[i] = None
+            continue
+        reasons[i] = reasons[i] or answer.reason
+        if reasons[i] is None and isinstance(answer, Standardized):
+            smiles[i], warnings[i] = answer.smiles, answer.warning
+    if first_rows is not None:
+        for i, first in first_rows.find(smiles, table["row"].to_numpy()):
+            smiles[i] = warnings[i] = None
+            reasons[i] = f"duplicate of row {first}"
+    return table[["row", "id", "raw"]].assign(smiles=texts(smiles), reason=texts(reasons), warning=texts(warnings))
 
 
 class _FirstRows:
-    """The row at which each molecule was first seen: sorted arrays of hashes, few because equal sizes are merged."""
+    """The row of each molecule's first occurrence, in sorted arrays of hashes; equal sizes are merged to keep few."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def see(self, smiles: list[str | None], rows: np.ndarray) -> list[tuple[int, int]]:
-        """The places of what was seen before, each with the row of the first."""
-        places = np.array([place for place, text in enumerate(smiles) if text is not None], dtype=np.int64)
-        if not len(places):
+    def find(self, smiles: Sequence[str | None], rows: np.ndarray) -> list[tuple[int, int]]:
+        """The indices of duplicates, each with the row of the first occurrence; adds the new molecules."""
+        indices = np.array([i for i, one in enumerate(smiles) if one is not None], dtype=np.int64)
+        if not len(indices):
             return []
-        texts = np.array([text for text in smiles if text is not None], dtype=object)
-        hashes = pd.util.hash_array(texts, categorize=False)
-        firsts = np.full(len(places), -1, dtype=np.int64)
+        hashes = pd.util.hash_array(
+            np.array([one for one in smiles if one is not None], dtype=object), categorize=False
+        )
+        firsts = np.full(len(indices), -1, dtype=np.int64)
         for known, known_rows in self._runs:
-            spot = np.searchsorted(known, hashes).clip(max=len(known) - 1)
-            is_known = known[spot] == hashes
-            firsts[is_known] = known_rows[spot[is_known]]
-        fresh = np.flatnonzero(firsts < 0)
-        values, first_places, inverse = np.unique(hashes[fresh], return_index=True, return_inverse=True)
-        own_rows = rows[places[fresh]]
-        within = own_rows[first_places][inverse]
+            near = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+            is_known = known[near] == hashes
+            firsts[is_known] = known_rows[near[is_known]]
+        new = np.flatnonzero(firsts < 0)
+        values, first_indices, inverse = np.unique(hashes[new], return_index=True, return_inverse=True)
+        own_rows = rows[indices[new]]
+        within = own_rows[first_indices][inverse]
         is_repeated = within != own_rows
-        firsts[fresh[is_repeated]] = within[is_repeated]
+        firsts[new[is_repeated]] = within[is_repeated]
         if len(values):
-            self._add(values, own_rows[first_places])
+            self._add(values, own_rows[first_indices])
         repeated = firsts >= 0
-        return list(zip(places[repeated].tolist(), firsts[repeated].tolist(), strict=True))
+        return list(zip(indices[repeated].tolist(), firsts[repeated].tolist(), strict=True))
 
     def _add(self, hashes: np.ndarray, rows: np.ndarray) -> None:
         while self._runs and len(self._runs[-1][0]) <= len(hashes):

@@ -1,4 +1,4 @@
-"""The lines of a text file that a person gave: of any encoding, compressed or not, and of bounded memory."""
+"""Lines of a text file in any usual encoding, compressed or not, read in bounded memory."""
 
 import codecs
 import gzip
@@ -11,7 +11,7 @@ from typing import IO
 from molvae.errors import InputError
 
 MAX_LINE = 1_000_000
-"""A longer line is cut to one character more than this, which tells it from a whole one."""
+"""Longest line that is read whole; a longer line is cut a little beyond this."""
 
 _BLOCK = 1 << 20
 _BOMB_BYTES = 100_000_000
@@ -23,50 +23,68 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
 )
-_FOREIGN = (
-    (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx); unpack it, or save the sheet as CSV"),
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx); extract it, or save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document (.xls, .doc); save it as CSV"),
-    (b"PAR1", "a Parquet file; let its name end in .parquet"),
+    (b"PAR1", "a Parquet file; rename it to end in .parquet"),
     (b"%PDF", "a PDF; export its table as CSV"),
-    (b"BZh", "compressed with bzip2; unpack it, or compress it with gzip"),
-    (b"\xfd7zXZ", "compressed with xz; unpack it, or compress it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it, or compress it with gzip"),
+    (b"BZh", "compressed with bzip2; decompress it, or compress it with gzip"),
+    (b"\xfd7zXZ", "compressed with xz; decompress it, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it, or compress it with gzip"),
 )
 
 
 def check_regular(path: Path) -> None:
-    """Passes an existing, readable, regular file that is not empty; nothing is read, so that no FIFO can hang.
+    """Check that a path is a regular file that is not empty. Nothing is read, so that a FIFO cannot hang.
 
-    Raises:
-        InputError: what the path is instead.
+    Parameters
+    ----------
+    path : Path
+        Path that the user gave.
+
+    Raises
+    ------
+    InputError
+        The path is not such a file.
     """
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         near = f"; the folder {path.parent} does not exist" if not path.parent.is_dir() else ""
-        raise InputError(f"{path}: no such file{near}; give the path of a file with molecules") from None
+        raise InputError(f"{path}: no such file{near}; give the path of a molecule file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path}: a file with molecules is expected, this is a folder; give one file in it")
+        raise InputError(f"{path}: expected a molecule file, got a folder; give a file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: a regular file is expected, this is a pipe or a device; save its content first")
+        raise InputError(f"{path}: expected a regular file, got a pipe or a device; save its content to a file first")
     if status.st_size == 0:
-        raise InputError(f"{path}: the file is empty; a file with molecules is expected")
+        raise InputError(f"{path}: the file is empty; expected molecules")
 
 
 class TextLines:
-    """The lines of a text file, without their ends (LF, CR LF or CR); each iteration reads the file anew.
+    """Lines of a text file without their ends (LF, CR LF or CR); each iteration reads the file again.
 
-    UTF-8 unless a byte order mark or a pattern of zero bytes says UTF-16 or UTF-32. A line that is not UTF-8 is read as
-    Windows-1252, the usual latin-1. `notes` says in words what was not plain; it may grow while lines are read.
+    The encoding is UTF-8 unless a byte order mark or zero bytes show UTF-16 or UTF-32. A line that is not UTF-8 is read
+    as Windows-1252 (latin-1). Iteration raises InputError if the file is truncated or damaged, or is a gzip bomb.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was unusual; it may grow while lines are read.
+
+    Raises
+    ------
+    InputError
+        The path is not a readable text file.
     """
 
     def __init__(self, path: Path) -> None:
-        """
-        Raises:
-            InputError: the path is no readable text file.
-        """
         check_regular(path)
         self.path = path
         self.notes: list[str] = []
@@ -77,9 +95,9 @@ class TextLines:
                 head = file.read(64)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        for signature, what in _FOREIGN:
+        for signature, what in _OTHER_FORMATS:
             if head.startswith(signature):
-                raise InputError(f"{path}: a text file is expected, this is {what}")
+                raise InputError(f"{path}: expected a text file, got {what}")
         self._is_gzip = head.startswith(b"\x1f\x8b")
         is_named_gzip = path.name.lower().endswith(".gz")
         if self._is_gzip and not is_named_gzip:
@@ -89,14 +107,10 @@ class TextLines:
         self._encoding, self._mark = self._find_encoding()
 
     def __iter__(self) -> Iterator[str]:
-        """
-        Raises:
-            InputError: the compressed data are damaged, cut off or a bomb; or the file cannot be read any more.
-        """
         rest = b""
         for block in self._utf8_blocks():
             data = rest + block
-            cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1  # a CR at the end may have its LF yet
+            cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1  # a CR at the end may precede an LF
             if cut:
                 yield from self._split(data[:cut])
             rest = data[cut:] if len(data) - cut <= MAX_LINE else data[cut : cut + MAX_LINE + 1]
@@ -105,14 +119,14 @@ class TextLines:
 
     @property
     def fraction_read(self) -> float:
-        """How much of the file the latest iteration has read, in [0, 1], for a progress bar."""
+        """Share of the file that the latest iteration has read, in [0, 1]."""
         return min(1.0, self._read / self._size)
 
     def _find_encoding(self) -> tuple[str, int]:
-        """The encoding, and how many bytes its mark takes."""
+        """The encoding, and the number of bytes of its byte order mark."""
         head = next(self._blocks(), b"")
         if not head:
-            raise InputError(f"{self.path}: the file is empty once unpacked; a file with molecules is expected")
+            raise InputError(f"{self.path}: the decompressed file is empty; expected molecules")
         for mark, encoding, name in _MARKS:
             if head.startswith(mark):
                 self._note(f"read as {name}")
@@ -138,7 +152,7 @@ class TextLines:
         yield decoder.decode(b"", final=True).encode(errors="replace")
 
     def _blocks(self) -> Iterator[bytes]:
-        """The bytes of the file, unpacked."""
+        """The decompressed bytes of the file."""
         try:
             with self.path.open("rb") as raw:
                 stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if self._is_gzip else raw
@@ -148,19 +162,19 @@ class TextLines:
                     self._read = raw.tell()
                     if n_bytes > _BOMB_BYTES and n_bytes > _BOMB_RATIO * self._read:
                         raise InputError(
-                            f"{self.path}: unpacks to more than {_BOMB_RATIO} times its size, as a gzip bomb does; "
-                            "if it is sound, unpack it yourself and give the unpacked file"
+                            f"{self.path}: decompresses to more than {_BOMB_RATIO} times its size, like a gzip bomb; "
+                            "if the file is valid, decompress it first"
                         )
                     yield block
         except EOFError:
-            raise InputError(f"{self.path}: the compressed file is cut off; copy or download it again") from None
+            raise InputError(f"{self.path}: the compressed file is truncated; copy or download it again") from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{self.path}: the compressed file is damaged ({error}); copy it again") from None
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror or error})") from None
 
     def _split(self, data: bytes) -> list[str]:
-        """Whole lines as text."""
+        """Decode whole lines."""
         try:
             text = data.decode()
         except UnicodeDecodeError:

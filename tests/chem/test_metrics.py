@@ -127,5 +127,5 @@ def test_bits_of_the_quick_parse_are_those_of_a_full_parse(text):
 
 def test_bits_of_an_invalid_smiles_are_an_error():
     for text in ("", "C1CC", "[H]C("):
-        with pytest.raises(InputError, match=re.escape(text)):
+        with pytest.raises(InputError, match=f"^{re.escape(text)}: "):
             read_on_bits(text)

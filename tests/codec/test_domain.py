@@ -52,7 +52,7 @@ def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
     assert table["novelty"].isna().tolist() == [False, True, False, True, False, False]
     assert table["novelty"][4] == 100
     assert table["reason"][0] is table["reason"][5] is None
-    assert table["reason"][1].startswith("not a SMILES")
+    assert table["reason"][1].startswith("invalid SMILES")
     assert table["reason"][3].startswith("empty")
     assert "above the 99.9th percentile" in table["reason"][2]
     assert table["reason"][2].endswith("of the training set; nearest training molecule 0.52")

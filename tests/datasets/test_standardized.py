@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from molvae.chem.molecules import standardize
-from molvae.datasets import open_molecules, standardize_file
-from molvae.datasets.standardized import _FirstRows, _standardized
+from molvae.datasets import open_molecules, standardize_file, standardized_rows
+from molvae.datasets.standardized import _FirstRows, _standardized_table
 from molvae.errors import InputError
 from molvae.workers import LocalProcesses, Serial, WorkerFailure
 
@@ -17,7 +17,7 @@ def standardized(path, **options):
     )
 
 
-def test_every_row_is_answered_in_order(tmp_path):
+def test_every_row_has_a_smiles_or_a_reason_in_order(tmp_path):
     path = tmp_path / "a.csv"
     lines = [
         "m1,OCC", "m2,C1CC", "m3", "m4,CC[NH3+].[Cl-]", "m5,CCO", "", "m7,NO", "m8,C\u0421", "m9,C(O)C", "m10,CCN",
@@ -32,11 +32,11 @@ def test_every_row_is_answered_in_order(tmp_path):
     ]  # fmt: skip
     kinds = [reason and reason.split(":")[0] for reason in table["reason"]]
     assert kinds == [
-        None, "not a SMILES", "ragged row", None, "duplicate of row 1", "empty", None, "foreign character",
-        "duplicate of row 1", "duplicate of row 4", "too long", "white space inside", "empty",
+        None, "invalid SMILES", "ragged row", None, "duplicate of row 1", "empty", None, "invalid character",
+        "duplicate of row 1", "duplicate of row 4", "too long", "whitespace", "empty",
     ]  # fmt: skip
     assert table["warning"].tolist()[3] == "salt or solvent stripped: Cl; charges neutralized"
-    assert table["warning"].tolist()[6] == "a word, perhaps: NO is read as the molecule H3NO"
+    assert table["warning"].tolist()[6] == "possibly a word: NO is read as the molecule H3NO"
     assert table["warning"].notna().sum() == 2
     assert (table["smiles"].isna() == table["reason"].notna()).all()
     assert table["raw"].tolist()[:2] == ["OCC", "C1CC"]
@@ -47,7 +47,7 @@ def test_a_row_that_crashed_its_worker_is_dropped_with_the_reason(tmp_path):
     path.write_text("CCO m1\nCCN m2\nCCC m3\n")
     (chunk,) = open_molecules(path)
     answers = [standardize("CCO"), WorkerFailure("timeout: not finished within 2 s"), standardize("CCC")]
-    table = _standardized(chunk, answers, _FirstRows())
+    table = _standardized_table(chunk, answers, _FirstRows())
     assert table["smiles"].tolist() == ["CCO", None, "CCC"]
     assert table["reason"].tolist() == [None, "timeout: not finished within 2 s", None]
     assert table["id"].tolist() == ["m1", "m2", "m3"]
@@ -55,19 +55,31 @@ def test_a_row_that_crashed_its_worker_is_dropped_with_the_reason(tmp_path):
 
 def test_chunks_and_workers_do_not_change_the_result(tmp_path):
     path = tmp_path / "a.smi.gz"
-    texts = [f"{'C' * (i % 40)}N{'C' * (i % 7)}O" for i in range(3000)]
-    path.write_bytes(gzip.compress("\n".join(texts).encode()))
+    raw = [f"{'C' * (i % 40)}N{'C' * (i % 7)}O" for i in range(3000)]
+    path.write_bytes(gzip.compress("\n".join(raw).encode()))
     done = []
     whole = standardized(path, mapper=Serial(), progress=done.append)
     parts = standardized(path, mapper=LocalProcesses(2), chunk_rows=700)
     assert done == [3000]
     pd.testing.assert_frame_equal(whole.reset_index(drop=True), parts.reset_index(drop=True))
     first: dict[str, int] = {}
-    for row, text in enumerate(texts, start=1):
-        smiles = standardize(text).smiles
+    for row, one in enumerate(raw, start=1):
+        smiles = standardize(one).smiles
         expected = f"duplicate of row {first[smiles]}" if smiles in first else None
         assert whole["reason"].iloc[row - 1] == expected
         first.setdefault(smiles, row)
+
+
+def test_duplicates_can_be_kept(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,smiles\nm1,OCC\nm2,C1CC\nm3,CCO\nm4,CCN.Cl\nm5\n")
+    table = standardized(path, mapper=Serial(), drop_duplicates=False)
+    assert table["smiles"].tolist() == ["CCO", None, "CCO", "CCN", None]
+    rows = standardized_rows(table)
+    assert rows == [
+        standardize("OCC"), standardize("C1CC"), standardize("CCO"), standardize("CCN.Cl"),
+        (None, table["reason"].iloc[4], None),
+    ]  # fmt: skip
 
 
 def test_progress_counts_all_rows(tmp_path):
@@ -81,11 +93,11 @@ def test_progress_counts_all_rows(tmp_path):
 def test_a_damaged_file_ends_in_an_error(tmp_path):
     path = tmp_path / "a.smi.gz"
     path.write_bytes(gzip.compress("".join(f"C{'N' * (i % 50)}O{i}\n" for i in range(20_000)).encode())[:-9000])
-    with pytest.raises(InputError, match="cut off"):
+    with pytest.raises(InputError, match=r"a\.smi\.gz: .*truncated"):
         list(standardize_file(open_molecules(path), mapper=Serial()))
 
 
-def test_first_rows_are_those_of_a_dictionary():
+def test_first_rows_are_those_of_a_dict():
     generator = np.random.default_rng(0)
     first_rows, known, row = _FirstRows(), {}, 0
     for _ in range(60):
@@ -93,14 +105,14 @@ def test_first_rows_are_those_of_a_dictionary():
         texts = [None if number == 0 else f"C{number}" for number in generator.integers(0, 900, n)]
         rows = np.arange(row, row + n)
         expected = []
-        for place, text in enumerate(texts):
+        for i, text in enumerate(texts):
             if text is None:
                 continue
             if text in known:
-                expected.append((place, known[text]))
+                expected.append((i, known[text]))
             else:
-                known[text] = row + place
-        assert first_rows.see(texts, rows) == expected
+                known[text] = row + i
+        assert first_rows.find(texts, rows) == expected
         row += n
     assert sum(len(run) for run, _ in first_rows._runs) == len(known)
     assert len(first_rows._runs) < 12

@@ -211,7 +211,7 @@ def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.Cap
     assert manifest.counts.model_dump() == {
         "into": 8,
         "kept": 5,
-        "dropped": {"not a SMILES": 1, "empty": 1, "duplicate": 1},
+        "dropped": {"invalid SMILES": 1, "empty": 1, "duplicate": 1},
         "notes": {},
     }
     kept = pd.read_parquet("features/molecules.parquet")

@@ -112,11 +112,11 @@ def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> 
     assert manifest.counts.model_dump() == {
         "into": 6,
         "kept": 4,
-        "dropped": {"not a SMILES": 1, "duplicate": 1},
+        "dropped": {"invalid SMILES": 1, "duplicate": 1},
         "notes": {},
     }
     assert undisturbed.featurize.joinpath("dropped.csv").read_text() == (
-        "row,id,raw,reason\n5,e,nonsense,not a SMILES: nonsense\n6,f,CCO,duplicate of row 1\n"
+        "row,id,raw,reason\n5,e,nonsense,invalid SMILES: nonsense\n6,f,CCO,duplicate of row 1\n"
     )
 
 
