@@ -233,7 +233,7 @@ def test_a_missing_test_set_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_file_has_a_table(evaluation: Evaluation) -> None:
     lines = format_file_metrics("made.smi", evaluation.samples).splitlines()
     assert lines[:2] == ["File made.smi", "8 rows"]
-    assert lines[2].split() == ["valid", "87.50", "%", "not", "a", "SMILES", "(1)"]
+    assert lines[2].split() == ["valid", "87.50", "%", "invalid", "SMILES", "(1)"]
 
 
 def test_torch_is_imported_only_for_the_fcd() -> None:

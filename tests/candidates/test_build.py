@@ -54,7 +54,7 @@ def test_the_nearest_reference_is_named_by_its_id_or_smiles(proposals: pd.DataFr
 def test_the_first_of_equally_similar_references_is_taken(
     proposals: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("molvae.candidates.build._REFERENCES_AT_ONCE", 1)
+    monkeypatch.setattr("molvae.chem.fingerprints._REFERENCE_CHUNK", 1)
     candidates = build_candidates(proposals, ["OCCO", "Cc1ccccc1O", "Oc1ccccc1C"], settings=SETTINGS)
     assert candidates.set_index("candidate_id").loc["C1", "nearest_reference"] == "Cc1ccccc1O"
 
