@@ -166,4 +166,5 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on
     best: pd.DataFrame = names["best"]
     assert 0 < len(best) <= 200
     assert np.all(np.diff(best["score"]) <= 0)
+    assert set(pd.read_csv(tmp_path / "candidates.csv")["smiles"]) == set(best["smiles"])
     assert names["model"].predict(best["smiles"]).shape == (len(best),)
