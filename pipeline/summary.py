@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from molvae.candidates.files import read_candidates
-from molvae.chem.scaffolds import first_of_each
+from molvae.chem.scaffolds import first_per_scaffold
 from molvae.report.report import funnel_steps
 
 from .manifest import Manifest
@@ -58,7 +58,7 @@ def _best(candidates: pd.DataFrame) -> list[str]:
     lines = [f"  {'best scaffolds':<16}{'score':>7}  SMILES"]
     room = _WIDTH - 27
     ranked = passed.sort_values("score", ascending=False, kind="stable")
-    best = ranked.iloc[first_of_each(ranked["smiles"].astype(str), _N_BEST)]
+    best = ranked.iloc[first_per_scaffold(ranked["smiles"].astype(str), _N_BEST)]
     for name, score, smiles in zip(best["candidate_id"], best["score"], best["smiles"].astype(str), strict=True):
         lines.append(f"  {name:<16}{score:>7.3f}  {smiles if len(smiles) <= room else f'{smiles[: room - 3]}...'}")
     return lines

@@ -42,7 +42,7 @@ def murcko(smiles: str) -> str:
     return molecules.canonicalize(scaffold).smiles or ""
 
 
-def first_of_each(smiles: Iterable[str], n: int) -> list[int]:
+def first_per_scaffold(smiles: Iterable[str], n: int) -> list[int]:
     """Select the first molecule of each scaffold.
 
     A molecule without rings, and an invalid SMILES, count as a scaffold of their own.
@@ -61,7 +61,7 @@ def first_of_each(smiles: Iterable[str], n: int) -> list[int]:
 
     Examples
     --------
-    >>> first_of_each(["Cc1ccccc1", "CCc1ccccc1", "CCO", "c1ccncc1"], 3)
+    >>> first_per_scaffold(["Cc1ccccc1", "CCc1ccccc1", "CCO", "c1ccncc1"], 3)
     [0, 2, 3]
     """
     found: dict[str, int] = {}

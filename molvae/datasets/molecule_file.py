@@ -78,9 +78,9 @@ class MoleculeFile:
             yield pd.DataFrame(
                 {
                     "row": np.arange(n_rows + 1, n_rows + len(chunk) + 1, dtype=np.int64),
-                    "id": texts(ids),
-                    "raw": texts(raws),
-                    "reason": texts(reasons),
+                    "id": string_column(ids),
+                    "raw": string_column(raws),
+                    "reason": string_column(reasons),
                 }
             )
             n_rows += len(chunk)
@@ -136,7 +136,7 @@ def open_molecules(
     return _open_delimited(lines, kind, smiles_column, id_column, chunk_rows)
 
 
-def texts(values: Iterable[str | None]) -> pd.Series:
+def string_column(values: Iterable[str | None]) -> pd.Series:
     """Make a column of strings in which missing values stay None; a string column of pandas would make them NaN.
 
     Parameters

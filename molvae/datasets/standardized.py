@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
-from molvae.datasets.molecule_file import MoleculeFile, texts
+from molvae.datasets.molecule_file import MoleculeFile, string_column
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _CHUNK_ROWS = 500  # per worker
@@ -111,7 +111,8 @@ def _standardized_table(
         for i, first in first_rows.find(smiles, table["row"].to_numpy()):
             smiles[i] = warnings[i] = None
             reasons[i] = f"duplicate of row {first}"
-    return table[["row", "id", "raw"]].assign(smiles=texts(smiles), reason=texts(reasons), warning=texts(warnings))
+    columns = {"smiles": smiles, "reason": reasons, "warning": warnings}
+    return table[["row", "id", "raw"]].assign(**{name: string_column(values) for name, values in columns.items()})
 
 
 class _FirstRows:

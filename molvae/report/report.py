@@ -20,7 +20,7 @@ from molvae.candidates.files import arrange
 from molvae.checks.check import PASS
 from molvae.chem.drawing import draw_svg
 from molvae.chem.properties import PROPERTIES
-from molvae.chem.scaffolds import first_of_each
+from molvae.chem.scaffolds import first_per_scaffold
 from molvae.errors import InputError
 from molvae.files import write_text
 
@@ -173,7 +173,7 @@ def render(report: Report) -> str:
         n_candidates=len(ranked),
         n_passed=len(passed),
         best=ranked[0] if ranked else None,
-        best_cards=[_card(passed[i], terms) for i in first_of_each((row["smiles"] for row in passed), N_CARDS)],
+        best_cards=[_card(passed[i], terms) for i in first_per_scaffold((row["smiles"] for row in passed), N_CARDS)],
         near_misses=[_card(row, terms) for row in failed[:N_NEAR_MISSES]],
         rows=[_listed(row, terms, is_drawn=i < MAX_DRAWN) for i, row in enumerate(ranked[:MAX_LISTED])],
         n_drawn=min(MAX_DRAWN, len(ranked)),

@@ -46,10 +46,10 @@ def test_enantiomers_have_different_wedges() -> None:
     assert drawings[1].count("M") > drawings[2].count("M") + 3
 
 
-@pytest.mark.parametrize("text", ["no molecule", "", None, "C" * 2000, '"><script>'])
-def test_an_invalid_smiles_has_no_drawing_and_an_empty_record(text: str | None) -> None:
-    assert draw_svg(text) == ""
-    mol = Chem.MolFromMolBlock(mol_block(text, title="x"))
+@pytest.mark.parametrize("raw", ["no molecule", "", None, "C" * 2000, '"><script>'])
+def test_an_invalid_smiles_has_no_drawing_and_an_empty_record(raw: str | None) -> None:
+    assert draw_svg(raw) == ""
+    mol = Chem.MolFromMolBlock(mol_block(raw, title="x"))
     assert mol.GetNumAtoms() == 0
 
 

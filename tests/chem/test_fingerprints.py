@@ -50,7 +50,7 @@ def test_bits_are_those_of_rdkit():
         bits = morgan_bits(SMILES[:50], n_bits=n_bits)
         assert bits.shape == (50, n_bits)
         assert bits.dtype == np.uint8
-        assert bits.tolist() == [list(rdkit_fingerprint(text, n_bits)) for text in SMILES[:50]]
+        assert bits.tolist() == [list(rdkit_fingerprint(one, n_bits)) for one in SMILES[:50]]
     assert morgan_bits([]).shape == (0, 2048)
 
 
@@ -60,17 +60,17 @@ def test_a_larger_radius_sets_more_bits():
 
 def test_tanimoto_is_that_of_rdkit():
     query = rdkit_fingerprint(SMILES[7])
-    expected = [DataStructs.TanimotoSimilarity(query, rdkit_fingerprint(text)) for text in SMILES]
+    expected = [DataStructs.TanimotoSimilarity(query, rdkit_fingerprint(one)) for one in SMILES]
     assert tanimoto(SMILES[7], SMILES) == pytest.approx(expected)
     assert tanimoto(SMILES[7], SMILES).dtype == np.float32
     assert tanimoto("CCO", []).shape == (0,)
 
 
 def brute_force(references, queries):
-    known = [rdkit_fingerprint(text) for text in references]
+    known = [rdkit_fingerprint(one) for one in references]
     index, similarity = [], []
-    for text in queries:
-        scores = DataStructs.BulkTanimotoSimilarity(rdkit_fingerprint(text), known)
+    for one in queries:
+        scores = DataStructs.BulkTanimotoSimilarity(rdkit_fingerprint(one), known)
         index.append(int(np.argmax(scores)))
         similarity.append(max(scores))
     return index, similarity
@@ -153,6 +153,6 @@ def test_bits_of_the_quick_parse_are_those_of_a_full_parse(smiles):
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
     expected = sorted(rdkit_fingerprint(smiles).GetOnBits())
-    for text in (smiles, Chem.MolToSmiles(kekule, kekuleSmiles=True)):
-        assert list(on_bits(text)) == expected
+    for one in (smiles, Chem.MolToSmiles(kekule, kekuleSmiles=True)):
+        assert list(on_bits(one)) == expected
     assert list(on_bits(smiles, is_from_rdkit=True)) == expected

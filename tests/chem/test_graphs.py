@@ -26,8 +26,8 @@ def test_names_do_not_depend_on_the_order_of_atoms(smiles):
     expected = names(read_graph(smiles))
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(mol.GetNumAtoms()).tolist()
-        text = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
-        assert names(read_graph(text)) == expected
+        shuffled = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
+        assert names(read_graph(shuffled)) == expected
 
 
 @pytest.mark.parametrize(

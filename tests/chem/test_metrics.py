@@ -50,7 +50,7 @@ def test_novelty_counts_unique_molecules():
 
 def moses_internal_diversity(smiles, p):
     """molsets 0.3.1, metrics.average_agg_tanimoto(agg="mean") and internal_diversity, in numpy."""
-    fingerprints = [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, nBits=1024) for text in smiles]
+    fingerprints = [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(one), 2, nBits=1024) for one in smiles]
     jac = np.array([DataStructs.BulkTanimotoSimilarity(a, fingerprints) for a in fingerprints]) ** p
     return 1 - np.mean((jac.sum(axis=0) / len(smiles)) ** (1 / p))
 
@@ -94,14 +94,14 @@ def test_cosine_of_counts_does_not_overflow():
 
 
 def test_a_description_has_the_values_of_moses():
-    text = "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"
-    found = describe(f" {text} ")
-    mol = Chem.MolFromSmiles(text)
-    assert found.smiles == text
+    smiles = "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"
+    found = describe(f" {smiles} ")
+    mol = Chem.MolFromSmiles(smiles)
+    assert found.smiles == smiles
     assert list(found.on_bits) == list(AllChem.GetMorganFingerprintAsBitVect(mol, 2, nBits=1024).GetOnBits())
     assert sorted(found.fragments) == sorted(Chem.MolToSmiles(AllChem.FragmentOnBRICSBonds(mol)).split("."))
     assert found.scaffold == "O=C(Cc1coc2ccccc12)Nc1ccccc1"
-    assert found.properties == compute([text], PROPERTY_NAMES).iloc[0].tolist()
+    assert found.properties == compute([smiles], PROPERTY_NAMES).iloc[0].tolist()
     assert found.failed_filter is None
     assert describe("Cc1ccccc1").scaffold is None  # one ring only
     assert describe("CCO").scaffold is None
@@ -110,8 +110,8 @@ def test_a_description_has_the_values_of_moses():
 
 
 def test_an_invalid_smiles_has_a_reason_and_nothing_else():
-    for text in ("C1CC", "", None, "no molecule", "C(C)(C)(C)(C)C"):
-        found = describe(text)
+    for smiles in ("C1CC", "", None, "no molecule", "C(C)(C)(C)(C)C"):
+        found = describe(smiles)
         assert found.smiles is None
         assert found.reason
         assert not found.fragments
@@ -119,13 +119,13 @@ def test_an_invalid_smiles_has_a_reason_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "text", [*SMILES, "C[C@H](N)C(=O)O", "O=[N+]([O-])c1ccccc1", "[H]N=C1NC(=N)NCN1", "C[S+]([O-])C"]
+    "smiles", [*SMILES, "C[C@H](N)C(=O)O", "O=[N+]([O-])c1ccccc1", "[H]N=C1NC(=N)NCN1", "C[S+]([O-])C"]
 )
-def test_bits_of_the_quick_parse_are_those_of_a_full_parse(text):
-    assert read_on_bits(text) == describe(text).on_bits
+def test_bits_of_the_quick_parse_are_those_of_a_full_parse(smiles):
+    assert read_on_bits(smiles) == describe(smiles).on_bits
 
 
 def test_bits_of_an_invalid_smiles_are_an_error():
-    for text in ("", "C1CC", "[H]C("):
-        with pytest.raises(InputError, match=f"^{re.escape(text)}: "):
-            read_on_bits(text)
+    for one in ("", "C1CC", "[H]C("):
+        with pytest.raises(InputError, match=f"^{re.escape(one)}: "):
+            read_on_bits(one)

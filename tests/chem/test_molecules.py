@@ -284,8 +284,8 @@ def test_the_standardized_smiles_is_unique_and_stable(drug, counterion, seed):
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.text(alphabet="CNOSPFIBrlcnos()[]=#@+-/\\123%.HH*:~ \u0421\x00", max_size=30))
-def test_every_string_gives_a_smiles_or_a_reason(text):
-    result = standardize(text)
+def test_every_string_gives_a_smiles_or_a_reason(raw):
+    result = standardize(raw)
     assert (result.smiles is None) == (result.reason is not None)
     if result.smiles is not None:
         assert standardize(result.smiles).smiles == result.smiles
@@ -307,7 +307,7 @@ def test_molecules_that_skip_the_pipeline_are_those_that_it_gives():
 
 
 @pytest.mark.parametrize(
-    ("text", "smiles", "element"),
+    ("raw", "smiles", "element"),
     [
         ("C1CC[C@@H]1", None, "C"),
         ("CC(C)=[N+]C", None, "N"),
@@ -316,8 +316,8 @@ def test_molecules_that_skip_the_pipeline_are_those_that_it_gives():
         ("c1cc[nH]c1", "c1cc[nH]c1", None),
     ],
 )
-def test_a_decoded_radical_is_invalid(text, smiles, element):
-    result = molecules.read_written(text)
+def test_a_decoded_radical_is_invalid(raw, smiles, element):
+    result = molecules.read_written(raw)
     assert result.smiles == smiles
     assert (result.reason == f"radical: unpaired electron on {element}") == (smiles is None)
-    assert molecules.canonicalize(text).smiles is not None
+    assert molecules.canonicalize(raw).smiles is not None

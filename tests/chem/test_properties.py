@@ -60,7 +60,7 @@ def test_properties_do_not_depend_on_the_others():
     together = compute(smiles, list(PROPERTIES))
     for name in PROPERTIES:
         assert together[name].tolist() == compute(smiles, [name])[name].tolist()
-        assert [properties.compute_row(text, [name])[0] for text in smiles] == together[name].tolist()
+        assert [properties.compute_row(one, [name])[0] for one in smiles] == together[name].tolist()
 
 
 def test_no_molecules_give_an_empty_table_with_columns():

@@ -29,8 +29,8 @@ def test_no_scaffold_is_in_two_folds():
     fractions = {"train": 0.5, "validation": 0.25, "test": 0.25}
     folds = split(SMILES, "scaffold", fractions, seed=3)
     for fold in set(folds):
-        own = {murcko(text) for text, name in zip(SMILES, folds, strict=True) if name == fold}
-        others = {murcko(text) for text, name in zip(SMILES, folds, strict=True) if name != fold}
+        own = {murcko(one) for one, name in zip(SMILES, folds, strict=True) if name == fold}
+        others = {murcko(one) for one, name in zip(SMILES, folds, strict=True) if name != fold}
         assert not own & others
     sizes = Counter(folds.tolist())
     assert sizes["train"] == 30
@@ -72,7 +72,7 @@ def test_folds_are_strings():
 
 
 def test_held_out_molecules_depend_on_their_structure_alone():
-    held = [text for text in ("C" * i + tail for i in range(1, 200) for tail in "ON") if is_held_out(text, 20)]
+    held = [one for one in ("C" * i + tail for i in range(1, 200) for tail in "ON") if is_held_out(one, 20)]
     assert 8 < len(held) < 33, "one in twenty of 398"
     left, right, without_stereo = "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"
     assert [is_held_out(left, n) for n in range(1, 60)] == [is_held_out(without_stereo, n) for n in range(1, 60)]

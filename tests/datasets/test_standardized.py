@@ -102,17 +102,17 @@ def test_first_rows_are_those_of_a_dict():
     first_rows, known, row = _FirstRows(), {}, 0
     for _ in range(60):
         n = int(generator.integers(0, 60))
-        texts = [None if number == 0 else f"C{number}" for number in generator.integers(0, 900, n)]
+        raw = [None if number == 0 else f"C{number}" for number in generator.integers(0, 900, n)]
         rows = np.arange(row, row + n)
         expected = []
-        for i, text in enumerate(texts):
-            if text is None:
+        for i, one in enumerate(raw):
+            if one is None:
                 continue
-            if text in known:
-                expected.append((i, known[text]))
+            if one in known:
+                expected.append((i, known[one]))
             else:
-                known[text] = row + i
-        assert first_rows.find(texts, rows) == expected
+                known[one] = row + i
+        assert first_rows.find(raw, rows) == expected
         row += n
     assert sum(len(run) for run, _ in first_rows._runs) == len(known)
     assert len(first_rows._runs) < 12
