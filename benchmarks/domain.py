@@ -172,9 +172,9 @@ def odd_edit(smiles: str, random: np.random.Generator) -> tuple[str, str] | None
 PROPERTIES = ["mol_weight", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "aromatic_rings", "fraction_csp3"]
 PROPERTIES += ["heavy_atoms", "qed"]
 SCORES = {
-    "novelty": "novelty",
+    "domain percentile": "domain_percentile",
     "reconstruction alone": "reconstruction_percentile",
-    "text alone": "language_percentile",
+    "likelihood alone": "nll_percentile",
     "density alone": "density_percentile",
 }
 
@@ -294,12 +294,11 @@ def main() -> None:
         print(f"| {score} | " + " | ".join(cells) + " |", flush=True)
     print()
     for name, table in judged.items():
-        print(
-            f"{name}: {len(table):,} molecules, {readable[name].mean():.1%} readable, {table['is_out'].mean():.1%} out"
-        )
+        out = (~table["in_domain"].astype(bool)).mean()
+        print(f"{name}: {len(table):,} molecules, {readable[name].mean():.1%} readable, {out:.1%} out")
     missed: Counter[str] = Counter()
-    for (_, edit), is_out in zip(odd, judged["(b) odd edits"]["is_out"], strict=True):
-        missed[edit] += not is_out
+    for (_, edit), in_domain in zip(odd, judged["(b) odd edits"]["in_domain"], strict=True):
+        missed[edit] += in_domain
     total = Counter(edit for _, edit in odd)
     print("found of each edit: " + ", ".join(f"{edit} {1 - missed[edit] / n:.0%} of {n}" for edit, n in total.items()))
 

@@ -52,7 +52,7 @@ def neighborhoods(codec: Codec, smiles: list[str]) -> None:
         counts = pd.DataFrame([table.attrs["counts"] for table in tables])
         share = counts.sum() / counts["decodes"].sum()
         similarity = pd.concat(tables)["similarity"].mean()
-        others = counts["distinct"].mean()
+        others = counts["unique"].mean()
         row = f"| {radius:g} | {share['start']:.1%} | {share['invalid']:.1%} | {others:.1f} | {similarity:.2f} |"
         print(row, flush=True)
 

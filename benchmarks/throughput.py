@@ -72,7 +72,7 @@ def featurize_file(codec: Codec, path: Path) -> None:
 
 
 def write_features(codec: Codec, smiles: list[str], folder: Path) -> None:
-    names = tuple(codec.card.get("property_names", ()))
+    names = tuple(codec.property_names)
     labels = np.random.default_rng(0).standard_normal((len(smiles), len(names)))  # any numbers cost the same
     folder.mkdir()
     with FeatureWriter(folder, codec.featurizer.spec, names) as writer:
@@ -154,7 +154,7 @@ def operations(codec: Codec, smiles: list[str]) -> dict[str, float]:
     for begin in range(0, len(x), 512):
         part = torch.from_numpy(x[begin : begin + 512].astype(np.int64))
         part = part[:, : int((part != 0).sum(1).max())]
-        y = torch.zeros(len(part), len(codec.card.get("property_names", ())))
+        y = torch.zeros(len(part), len(codec.property_names))
         with FlopCounterMode(display=False) as encoding:
             z = codec.model.encode(part)
         with FlopCounterMode(display=False) as decoding:

@@ -45,7 +45,7 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
         )
     if loaded.train is None:
         codec = load_codec(loaded.finished_codec)
-        if not codec.writes_molecules:
+        if not codec.decodes_to_smiles:
             raise InputError(
                 f"codec {codec.name}: decodes to {codec.featurizer.describe()}; a search needs a codec that generates "
                 "molecules"

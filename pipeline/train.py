@@ -119,12 +119,12 @@ def _train(
         origin = f"{first.name}, sha256 {first.sha256}" if first else ""
         trained = train_model(config, features, work, resume, begun, report, origin)
     terminal.say(f"  fitting the prior ({config.prior.kind})")
-    prior = fit_prior(trained.model, store, config.prior, config.training.seed)
+    prior = fit_prior(trained.model, store, config.prior, seed=config.training.seed)
     card = _card(trained, store, features)
     if origin := FolderKeeper(work).origin:
         card["begun_from"] = origin
     codec = Codec(config.name, featurizer, trained.model, config.model, prior, config.sampling, card, view)
-    if codec.writes_molecules and len(store) > 1:
+    if codec.decodes_to_smiles and len(store) > 1:
         kept_out = _kept_out(config.training, len(store))
         codec = _with_domain(codec, fit_domain(codec, store, seed=config.training.seed, chosen=kept_out), kept_out)
     codec.save(out)
@@ -203,12 +203,12 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
         settings = TrainConfig.from_toml(find_config(config))
         prior, sampling, seed = settings.prior, settings.sampling, settings.training.seed
     terminal.say(f"  fitting the prior ({prior.kind})")
-    fitted = fit_prior(codec.model, store, prior, seed)
+    fitted = fit_prior(codec.model, store, prior, seed=seed)
     card = codec.card | {"prior_fitted_to": f"{_source_name(features)}; {len(store):,} molecules"}
-    if list(store.label_names) == codec.card.get("property_names", []):
+    if list(store.label_names) == codec.property_names:
         card |= {"property_errors": property_errors(codec.model, store, seed=seed)}
     codec = replace(codec, prior=fitted, sampling=sampling, card=card)
-    if codec.writes_molecules:
+    if codec.decodes_to_smiles:
         terminal.say("  measuring what is in its domain")
         codec = _with_domain(codec, fit_domain(codec, store, seed=seed), None)
     codec.save(out)
@@ -225,9 +225,7 @@ def _begin(
     """
     model = new_model(config, store)
     names = Names(_tokens(view or featurizer), _tokens(featurizer), store.label_names)
-    theirs = Names(
-        _tokens(first.view or first.featurizer), _tokens(first.featurizer), first.card.get("property_names", [])
-    )
+    theirs = Names(_tokens(first.view or first.featurizer), _tokens(first.featurizer), first.property_names)
     taken = take_over(model, names, first.model, theirs)
     if taken.weights < taken.n_weights / 2:
         raise InputError(

@@ -1,31 +1,31 @@
-"""Molecules to points and back."""
+"""Molecules to latent vectors and back."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from molvae.codec.codec import Codec, encode_features, fit_prior, load_codec, property_errors
-    from molvae.codec.domain import DomainCalibration, fit_domain
+    from molvae.codec.codec import Codec, load_codec
+    from molvae.codec.domain import DomainCalibration
+    from molvae.codec.encoding import encode_features
+    from molvae.codec.fitting import fit_domain, fit_prior, property_errors
     from molvae.codec.results import Decoded, Encoding
     from molvae.codec.space import MoleculeSpace
     from molvae.codec.toy import ToyCodec
     from molvae.latent.prior import SamplingSettings
 
-_CODEC, _DOMAIN = "molvae.codec.codec", "molvae.codec.domain"
-_PRIOR, _RESULTS = "molvae.latent.prior", "molvae.codec.results"
 _HOME = {
-    "Codec": _CODEC,
-    "Decoded": _RESULTS,
-    "DomainCalibration": _DOMAIN,
-    "Encoding": _RESULTS,
+    "Codec": "molvae.codec.codec",
+    "Decoded": "molvae.codec.results",
+    "DomainCalibration": "molvae.codec.domain",
+    "Encoding": "molvae.codec.results",
     "MoleculeSpace": "molvae.codec.space",
-    "SamplingSettings": _PRIOR,
+    "SamplingSettings": "molvae.latent.prior",
     "ToyCodec": "molvae.codec.toy",
-    "encode_features": _CODEC,
-    "fit_domain": _DOMAIN,
-    "fit_prior": _CODEC,
-    "load_codec": _CODEC,
-    "property_errors": _CODEC,
+    "encode_features": "molvae.codec.encoding",
+    "fit_domain": "molvae.codec.fitting",
+    "fit_prior": "molvae.codec.fitting",
+    "load_codec": "molvae.codec.codec",
+    "property_errors": "molvae.codec.fitting",
 }
 
 __all__ = [
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The public names, imported at first use, because they bring torch."""
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use: most bring torch, ToyCodec brings RDKit."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'molvae.codec' has no attribute {name!r}")

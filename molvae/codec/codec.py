@@ -1,11 +1,11 @@
-"""The codec: molecules to points and back; the one place where SMILES meet tensors."""
+"""The codec: molecules to latent vectors and back, and everything that needs both."""
 
+import gzip
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -13,58 +13,71 @@ import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled
+from molvae.codec import domain, infill, moves, similarity
+from molvae.codec import units as latent_units
+from molvae.codec.decoding import decode_beams, decode_latent
 from molvae.codec.description import find_codec
-from molvae.codec.domain import DomainCalibration, Nearest, applicability_domain
-from molvae.codec.infill import infill
-from molvae.codec.moves import (
-    AttributeDirection,
-    DirectionMeasurement,
-    PropertyFunction,
-    attribute_direction,
-    interpolate,
-    measure_direction,
-    move,
-    neighborhood,
-)
+from molvae.codec.domain import DomainCalibration, Nearest
+from molvae.codec.encoding import encode_molecules
+from molvae.codec.moves import AttributeDirection, DirectionMeasurement, PropertyFunction
+from molvae.codec.properties import PropertyWindows, predict, to_guidance_windows
 from molvae.codec.results import Decoded, Encoding
-from molvae.codec.similarity import CodeMetric, MoleculeMap, map_molecules, neighbors
-from molvae.codec.storage import read_codec, write_codec
-from molvae.codec.units import UNIT_PROPERTIES, explain_units
-from molvae.errors import InputError
-from molvae.feature_spec import END, FeatureSpec
+from molvae.codec.similarity import LatentMetric, MoleculeMap
+from molvae.codec.storage import StoredCodec, read_codec, write_codec
+from molvae.errors import CodecError, InputError
 from molvae.features.featurizer import Featurizer
-from molvae.features.store import Rows, filled_lengths, model_input
 from molvae.features.tokens import TokenFeaturizer
 from molvae.latent.geometry import LatentPath
-from molvae.latent.guidance import Window
 from molvae.latent.maps import Method
-from molvae.latent.prior import Prior, PriorSettings, SamplingSettings
-from molvae.latent.prior import fit_prior as fit_prior_to_codes
+from molvae.latent.prior import Prior, SamplingSettings
 from molvae.seeds import generator, integer_seed
-from molvae.workers import LocalProcesses, Mapper, WorkerFailure
+from molvae.workers import LocalProcesses, Mapper
 
-if TYPE_CHECKING:
-    from molvae.chem.molecules import Standardized
-
-PropertyWindows = Mapping[str, tuple[float | None, float | None]]
-"""Property -> the range in which it is wanted, None where that is open."""
-
-_BATCH = 512
-_ITSELF = 0.05  # between a point and that of its own molecule, whatever the rounding; others are some units away
+_BATCH_SIZE = 512
 _MAX_BEAM_SIZE = 1_000
-_WORTH_WORKERS = 20_000  # texts; fewer are read sooner here than workers start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Codec:
-    """Molecules to points and back, with the prior that says where molecules lie.
+    """A trained autoencoder of molecules with a prior over its latent space.
 
-    featurizer: of what the model rebuilds; view: of what it reads, where that is something else.
-    card: what is told of it (training data, licence, metrics); `property_names` are those of the property head, and
-        `training_file` is the bundled file that holds its training set.
-    calibration: how strange molecules of the training set's kind are; None where that was never measured.
-    sha256: of its description, which holds the sha256 of every other file; "" for one never saved.
-    mapper: parses the decoded SMILES where there are many.
+    It encodes molecules to latent vectors, decodes latent vectors to molecules, and draws new ones. Load one with
+    `load_codec`. All methods are deterministic: equal arguments, the seed included, give equal results.
+
+    Parameters
+    ----------
+    name : str
+        Name of the codec.
+    featurizer : Featurizer
+        The features that the model reconstructs.
+    model : Autoencoder
+        The trained model.
+    settings : ModelSettings
+        Settings of the model.
+    prior : Prior
+        Distribution of the latent vectors of training molecules.
+    sampling : SamplingSettings
+        Default noise level, temperature and spread of `sample`.
+    card : dict of str to object
+        Model card: training data, licence, figures. `property_names` are the properties of the property head,
+        `property_errors` its errors, and `training_file` is the bundled file of the training set.
+    view : Featurizer, optional
+        The features that the encoder reads; None if they are those that the model reconstructs.
+    calibration : DomainCalibration, optional
+        Calibration of the applicability domain; None if it was never fitted.
+    sha256 : str, default=""
+        Digest of the stored codec; empty if it was never saved.
+    mapper : Mapper, optional
+        Parses decoded SMILES if there are many; worker processes by default.
+
+    Examples
+    --------
+    >>> codec = load_codec("moses")
+    >>> codec
+    Codec('moses', 128 dimensions, sha256 ...)
+    >>> encoding = codec.encode(["CCN(CC)CC(=O)Nc1c(C)cccc1C"])
+    >>> codec.decode(encoding.z)[0].smiles
+    'CCN(CC)CC(=O)Nc1c(C)cccc1C'
     """
 
     name: str
@@ -73,138 +86,135 @@ class Codec:
     settings: ModelSettings
     prior: Prior
     sampling: SamplingSettings
-    card: dict[str, Any]
+    card: dict[str, object]
     view: Featurizer | None = None
     calibration: DomainCalibration | None = None
     sha256: str = ""
     mapper: Mapper = field(default_factory=LocalProcesses)
 
+    def __repr__(self) -> str:
+        digest = f"sha256 {self.sha256[:8]}" if self.sha256 else "not saved"
+        return f"Codec({self.name!r}, {self.n_latent} dimensions, {digest})"
+
     @property
     def n_latent(self) -> int:
-        """Dimensions of a point."""
+        """Number of latent dimensions, D."""
         return self.settings.n_latent
 
     @property
-    def writes_molecules(self) -> bool:
-        """Whether its points become molecules, and not only fingerprints."""
+    def decodes_to_smiles(self) -> bool:
+        """Whether it decodes to molecules; False for fingerprints."""
         return isinstance(self.featurizer, TokenFeaturizer)
 
+    @property
+    def property_names(self) -> list[str]:
+        """Properties that the property head predicts; empty without one."""
+        names = self.card.get("property_names", ())
+        return [str(name) for name in names] if isinstance(names, Sequence) else []
+
+    # Encode, decode, sample
+
     def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
-        """Points of molecules, in order: SMILES, a Series of them, or RDKit molecules.
+        """Encode molecules to latent vectors.
 
-        Each is standardized first (salts stripped, charges neutralized, canonical). One that is no molecule, or that
-        holds what the vocabulary does not know, is a row with a reason.
+        Each molecule is standardized first: salts are stripped, charges neutralized, and the SMILES is made canonical.
+        A molecule that is invalid, or outside the vocabulary of the codec, is a row with a reason.
 
-        remove_stereo: drop stereo, and say so in `note`.
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol, or str
+            SMILES or RDKit molecules, such as a list or a Series; or one SMILES.
+        remove_stereo : bool, default=False
+            Remove stereo before encoding; it is noted in `Encoding.note`.
 
-        Example:
-            >>> encoding = load_codec().encode(["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1"])
-            >>> encoding.z.shape, encoding.ok.tolist()
-            ((1, 128), [True])
+        Returns
+        -------
+        Encoding
+            One row per molecule, in order.
+
+        Examples
+        --------
+        >>> encoding = load_codec().encode(["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1", "lidocaine"])
+        >>> encoding.z.shape, encoding.ok.tolist()
+        ((2, 128), [True, False])
         """
-        from molvae.chem import molecules as chem
-
-        rows = [molecules] if isinstance(molecules, str) else list(molecules)
-        smiles: list[str | None] = []
-        reason: list[str | None] = []
-        note: list[str | None] = []
-        for row in rows:
-            standard = chem.standardize(chem.to_smiles(row))
-            flat = chem.remove_stereo(standard.smiles) if remove_stereo and standard.smiles else standard.smiles
-            said = [standard.warning, "stereo dropped" if flat != standard.smiles else None]
-            smiles.append(flat)
-            reason.append(standard.reason)
-            note.append("; ".join(filter(None, said)) or None)
-        z = np.full((len(rows), self.n_latent), np.nan, np.float32)
-        readable = [i for i, text in enumerate(smiles) if text is not None]
-        reader = self.view or self.featurizer
-        features = reader.encode([smiles[i] or "" for i in readable])
-        for i, why in zip(readable, features.reason, strict=True):
-            reason[i] = (
-                f"{why} (remove_stereo=True drops stereo)" if why and "stereo" in why and not remove_stereo else why
-            )
-        places = np.array(readable, np.int64)[features.ok]
-        z[places] = encode_features(self.model, features.x[features.ok], reader.spec)
-        return Encoding(z, np.array([why is None for why in reason], bool), reason, smiles, note)
+        return encode_molecules(self.model, self.view or self.featurizer, molecules, remove_stereo)
 
     def decode(
         self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, beam_size: int = 1
     ) -> list[Decoded]:
-        """One molecule, or a reason, per point (n, D), in order; greedy and exact unless asked.
+        """Decode latent vectors to molecules.
 
-        noise: in [0, 1]; how far from the point its molecule may lie: 0 the molecule itself, 1 any molecule.
-        temperature: of the tokens; 0 takes the most probable. Above 0 of either, another seed gives other molecules.
-        beam_size: above 1, where a point's molecule does not lead back to it, so many of its most probable texts are
-            read (beam search), and the molecule whose own point is nearest is kept.
+        By default decoding is greedy, and a molecule's own latent vector decodes to the same molecule in most cases. A
+        beam search reconstructs more of them; noise and temperature give similar molecules instead.
 
-        Raises:
-            InputError: z is not (n, D), noise or temperature is out of range, beam_size is below 1, above 1,000, or
-                above 1 beside noise or temperature, or the codec rebuilds no molecules but fingerprints.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors. A row with NaN or infinity is not decoded, and has a reason.
+        noise : float, default=0.0
+            Noise level in [0, 1]: 0 decodes the latent vector itself, 1 ignores it.
+        temperature : float, default=0.0
+            Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
+        seed : int, default=0
+            Seed of noise and tokens; unused if `noise` and `temperature` are 0.
+        beam_size : int, default=1
+            Number of most probable SMILES per latent vector, 1 to 1,000. Above 1, a greedily decoded molecule that
+            does not encode to its latent vector is replaced by the one of these that encodes nearest to it.
 
-        Example:
-            >>> codec = load_codec()
-            >>> strychnine = codec.encode(["O=C1C[C@@H]2OCC=C3CN4CC[C@]56[C@@H]4C[C@H]3[C@H]2[C@H]5N1c1ccccc16"])
-            >>> len(codec.decode(strychnine.z, beam_size=8))
-            1
+        Returns
+        -------
+        list of Decoded
+            One per row of `z`, in order.
+
+        Raises
+        ------
+        InputError
+            `z` is not of shape (n, D), an option is out of range, `beam_size` is above 1 with noise or temperature, or
+            the codec decodes to fingerprints.
+
+        Examples
+        --------
+        >>> codec = load_codec()
+        >>> strychnine = codec.encode(["O=C1C[C@@H]2OCC=C3CN4CC[C@]56[C@@H]4C[C@H]3[C@H]2[C@H]5N1c1ccccc16"])
+        >>> len(codec.decode(strychnine.z, beam_size=8))
+        1
         """
         if not 1 <= beam_size <= _MAX_BEAM_SIZE or (beam_size > 1 and (noise or temperature)):
             raise InputError(
-                f"beam_size: expected 1 to {_MAX_BEAM_SIZE:,}, and 1 beside noise or temperature, got {beam_size} "
-                f"beside noise {noise} and temperature {temperature}"
+                f"beam_size: expected 1 to {_MAX_BEAM_SIZE:,}, and 1 with noise or temperature; got {beam_size} "
+                f"with noise {noise} and temperature {temperature}"
             )
-        writer, points = self._writer, self._points(z)
+        writer, z = self._writer, self._as_latent(z)
         SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
-        draws = torch.Generator().manual_seed(integer_seed(seed, "decode"))
-        finite = np.isfinite(points).all(1)
-        decoded = [Decoded("", None, "the point holds NaN or infinity")] * len(points)
-        rows = np.flatnonzero(finite)
-        chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
-        tokens = (self.model.decode(torch.from_numpy(points[chunk]), noise, temperature, draws) for chunk in chunks)
-        for chunk, molecules in zip(chunks, _molecules(writer, tokens, len(rows), self.mapper), strict=True):
-            for row, molecule in zip(chunk, molecules, strict=True):
-                decoded[row] = molecule
-        return decoded if beam_size == 1 else self._nearest(writer, points, decoded, beam_size)
-
-    @property
-    def _writer(self) -> TokenFeaturizer:
-        featurizer = self.featurizer
-        if not isinstance(featurizer, TokenFeaturizer):
-            raise InputError(f"codec {self.name}: rebuilds {featurizer.describe()}, not molecules; use decode_features")
-        return featurizer
-
-    def _nearest(
-        self, writer: TokenFeaturizer, points: np.ndarray, greedy: list[Decoded], beam_size: int
-    ) -> list[Decoded]:
-        """Of several molecules of each point the one whose own point is nearest; where none is read, the first."""
-        best, distance = list(greedy), self._miss(points, greedy)
-        rows = np.flatnonzero((distance > _ITSELF) & np.isfinite(points).all(1))
-        size = max(1, _BATCH // beam_size)
-        chunks = np.split(rows, range(size, len(rows), size)) if len(rows) else []
-        tokens = (self.model.decode_beams(torch.from_numpy(points[part]), beam_size).flatten(0, 1) for part in chunks)
-        for chunk, molecules in zip(
-            chunks, _molecules(writer, tokens, beam_size * len(rows), self.mapper), strict=True
-        ):
-            misses = self._miss(np.repeat(points[chunk], beam_size, axis=0), molecules).reshape(-1, beam_size)
-            for row, miss, begin in zip(chunk, misses, range(0, len(molecules), beam_size), strict=True):
-                valid = [i for i in range(beam_size) if molecules[begin + i].smiles is not None]
-                nearest = min(valid, key=miss.__getitem__, default=None)  # the first of equals
-                if nearest is not None and (miss[nearest] < distance[row] or best[row].smiles is None):
-                    best[row] = molecules[begin + nearest]
-        return best
-
-    def _miss(self, points: np.ndarray, decoded: list[Decoded]) -> np.ndarray:
-        """Euclidean distance (n,) of each point from the own point of its molecule; infinite where there is none."""
-        rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
+        torch_seed = integer_seed(seed, "decode")
+        decoded = decode_latent(
+            self.model, writer, z, noise=noise, temperature=temperature, seed=torch_seed, mapper=self.mapper
+        )
+        if beam_size == 1:
+            return decoded
         reader = self.view or self.featurizer
-        own = reader.encode([decoded[row].smiles or "" for row in rows])
-        read = np.array(rows, np.int64)[own.ok]
-        miss = np.full(len(points), np.inf)
-        miss[read] = np.linalg.norm(encode_features(self.model, own.x[own.ok], reader.spec) - points[read], axis=1)
-        return miss
+        return decode_beams(self.model, writer, reader, z, decoded, beam_size=beam_size, mapper=self.mapper)
 
     def decode_features(self, z: np.ndarray) -> np.ndarray:
-        """What the model rebuilds from points (n, D), as features: tokens, bits or expected counts; greedy."""
-        parts = np.array_split(self._points(z), max(1, len(z) // _BATCH))
+        """Decode latent vectors to features, greedily: tokens, bits or expected counts.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            The features that the model reconstructs.
+
+        Raises
+        ------
+        InputError
+            `z` is not of shape (n, D).
+        """
+        parts = np.array_split(self._as_latent(z), max(1, len(z) // _BATCH_SIZE))
         x = [self.model.decode(torch.from_numpy(part)).numpy() for part in parts]
         longest = max(part.shape[1] for part in x)
         return np.concatenate([np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in x])
@@ -218,26 +228,56 @@ class Codec:
         guidance: float = 1.0,
         spread: float | None = None,
     ) -> np.ndarray:
-        """Points (n, D) float32 from the prior: where the codes of the training set's molecules lie.
+        """Draw latent vectors from the prior; `sample` decodes them.
 
-        windows: property -> (low, high), None where it is open: points are drawn to where the linear property head
-            sees the property within. guidance: how strongly; 0 is not at all, 1 as Bayes would have it, more costs
-            variety.
-        spread: how far about such codes, in standard deviations of the codes themselves; None takes the codec's own
-            (`sampling`), or 0 beside windows, which it would blur; these are the points that `sample` decodes.
+        Parameters
+        ----------
+        n : int
+            Number of latent vectors.
+        seed : int, default=0
+            Seed of the draws.
+        windows : mapping of str to (float or None, float or None), optional
+            Property windows, property -> (low, high), where None leaves a side open. Draws are guided to where the
+            property head predicts values within them.
+        guidance : float, default=1.0
+            Strength of the guidance: 0 is none, 1 follows Bayes' rule, higher values reduce variety.
+        spread : float or None, default=None
+            Standard deviation of the steps added to the draws, in standard deviations of the latent vectors. None takes
+            the default of the codec (`sampling`), or 0 with `windows`, because steps would leave them.
 
-        Raises:
-            InputError: n, guidance or spread is negative, the codec has not learnt a property, a window is empty, or
-                the prior is a mixture.
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Latent vectors, float32.
+
+        Raises
+        ------
+        InputError
+            An option is negative, the property head was not trained on a property, a window is empty, or the prior is a
+            mixture, which has no guidance.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> z = codec.draw(200, windows={"logp": (1.0, 2.0)})
+        >>> bool(codec.properties(z)["logp"].between(0.5, 2.5).mean() > 0.9)
+        True
         """
-        z = self.prior.sample(_count(n), generator(seed, "prior"), self._windows(windows or {}), _pull(guidance))
+        if n < 0:
+            raise InputError(f"n: expected 0 or more molecules, got {n}")
+        if not 0 <= guidance < math.inf:
+            raise InputError(f"guidance: expected 0 or more, got {guidance}")
         if spread is None:
             spread = 0.0 if windows else self.sampling.spread
         if not 0 <= spread < math.inf:
             raise InputError(f"spread: expected 0 or more, got {spread}")
+        targets = to_guidance_windows(
+            self.model.property_head, windows or {}, names=self.property_names, errors=self._property_errors
+        )
+        z = self.prior.sample(n, generator(seed, "prior"), targets, float(guidance))
         if spread:
-            drawn = generator(seed, "spread").standard_normal(z.shape, np.float32)
-            z += np.float32(spread) * (drawn @ self.prior.factor.T.astype(np.float32))
+            steps = generator(seed, "spread").standard_normal(z.shape, np.float32)
+            z += np.float32(spread) * (steps @ self.prior.factor.T.astype(np.float32))
         return z
 
     def sample(
@@ -252,21 +292,43 @@ class Codec:
         temperature: float | None = None,
         spread: float | None = None,
     ) -> list[Decoded]:
-        """n molecules from the prior; one that is invalid is decoded again from its point, up to `tries` in all.
+        """Sample molecules: draw latent vectors from the prior, and decode them.
 
-        windows, guidance, spread: as in `draw`; the molecules' own properties are near, not within, since a decoder
-            that is told of noise takes liberties.
-        noise, temperature: as in `decode`; None takes the codec's own (`sampling`). More of either, or of spread, gives
-            more variety and fewer molecules at the first try.
+        Parameters
+        ----------
+        n : int
+            Number of molecules.
+        seed : int, default=0
+            Seed of the draws and of the decoder.
+        tries : int, default=3
+            Number of times that a latent vector is decoded, until the SMILES is valid.
+        windows : mapping of str to (float or None, float or None), optional
+            Property windows, as in `draw`. The properties of most molecules are near the windows, but not all within:
+            noise and temperature change the molecules.
+        guidance : float, default=1.0
+            Strength of the guidance, as in `draw`.
+        noise, temperature : float or None, default=None
+            As in `decode`; None takes the default of the codec (`sampling`). Higher values give more variety, and
+            fewer valid molecules at the first try.
+        spread : float or None, default=None
+            Standard deviation of the steps added to the draws, as in `draw`.
 
-        Raises:
-            InputError: as `draw` and `decode`, or tries is below 1.
+        Returns
+        -------
+        list of Decoded
+            n molecules; those that stay invalid have a reason.
 
-        Example:
-            >>> codec = load_codec()
-            >>> drawn = codec.sample(3, windows={"logp": (1.0, 2.0)}, guidance=2)
-            >>> len(drawn)
-            3
+        Raises
+        ------
+        InputError
+            As `draw` and `decode`, or `tries` is below 1.
+
+        Examples
+        --------
+        >>> codec = load_codec()
+        >>> molecules = codec.sample(3, windows={"logp": (1.0, 2.0)}, guidance=2)
+        >>> len(molecules)
+        3
         """
         if tries < 1:
             raise InputError(f"tries: expected at least 1, got {tries}")
@@ -276,71 +338,73 @@ class Codec:
         decoded = [Decoded("", None, "not decoded")] * n
         left = list(range(n))
         for attempt in range(tries):
-            again_seed = integer_seed(seed, f"sample {attempt}")
-            again = self.decode(z[left], noise=noise, temperature=temperature, seed=again_seed)
+            attempt_seed = integer_seed(seed, f"sample {attempt}")
+            again = self.decode(z[left], noise=noise, temperature=temperature, seed=attempt_seed)
             for row, molecule in zip(left, again, strict=True):
                 decoded[row] = molecule
             left = [row for row in left if decoded[row].smiles is None]
         return decoded
 
     def properties(self, z: np.ndarray) -> pd.DataFrame:
-        """Properties as a linear function of points (n, D) shows them, one column each, in their own units.
+        """Predict properties from latent vectors, with the linear property head; nothing is decoded.
 
-        An estimate from the space alone, which tells how far the space knows a property; nothing is decoded. No columns
-        where the codec was trained without labels.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+
+        Returns
+        -------
+        DataFrame
+            One row per latent vector and one column per property, in its own unit. No columns if the codec was trained
+            without labels.
+
+        Raises
+        ------
+        InputError
+            `z` is not of shape (n, D).
         """
-        names = self.card.get("property_names", [])
-        head = self.model.property_head
-        values = head(torch.from_numpy(self._points(z))).numpy() if head else np.empty((len(z), 0), np.float32)
-        return pd.DataFrame(values, columns=names)
+        return pd.DataFrame(predict(self.model.property_head, self._as_latent(z)), columns=self.property_names)
 
-    def _windows(self, windows: PropertyWindows) -> list[Window]:
-        names, head = self.card.get("property_names", []), self.model.property_head
-        errors = self.card.get("property_errors", {})
-        found = []
-        for name, (low, high) in windows.items():
-            if head is None or name not in names:
-                known = f"it has learnt {', '.join(names)}" if head and names else "it has learnt no properties"
-                raise InputError(f"windows: codec {self.name} knows no way to {name!r}; {known}")
-            below, above = -math.inf if low is None else float(low), math.inf if high is None else float(high)
-            if not below < above:
-                raise InputError(f"windows: {name}: expected a low below a high, got {low} and {high}")
-            row, scale = names.index(name), float(head.scale[names.index(name)])
-            direction = head.linear.weight[row].numpy() * scale
-            offset = float(head.linear.bias[row]) * scale + float(head.mean[row])
-            found.append(Window(direction, offset, errors.get(name, scale / 2), below, above))
-        return found
+    # New molecules from known ones
 
-    def training_smiles(self) -> list[str] | None:
-        """SMILES of the training set, where molvae carries it; else None."""
-        path = bundled(self.card.get("training_file", ""))
-        if not path.is_file():
-            return None
-        import gzip
+    def interpolate(self, a: object, b: object, *, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
+        """Interpolate between two molecules.
 
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            next(lines)
-            return [line.rstrip("\n") for line in lines]
+        Parameters
+        ----------
+        a, b : str or rdkit.Chem.Mol
+            The molecules at the ends.
+        steps : int, default=10
+            Number of evenly spaced latent vectors, both ends included. Those between the ends are decoded greedily.
+        path : {"linear", "spherical"}, default="linear"
+            A straight line, or the arc about the mean of the prior, which keeps the usual distance from it.
 
-    def interpolate(self, a: Any, b: Any, *, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
-        """Molecules on the way from a to b, decoded greedily: one row per distinct one, in order of `fraction`.
+        Returns
+        -------
+        DataFrame
+            One row per unique molecule, in order of `fraction`: `step` at which it occurs first, `fraction` of the path
+            in [0, 1], `smiles`, `reason`, `n_steps` that decode to it, `similarity_to_a` and `similarity_to_b`
+            (Tanimoto, Morgan radius 2). An invalid step is a row with a `reason`. `attrs["counts"]` holds the numbers
+            of `steps`, `invalid` steps and `unique` molecules.
 
-        steps: points, evenly spaced, both ends included; there stand a and b themselves. Another molecule stands where
-            it came first; `n_steps` says how many steps gave it. A step that gave none is a row with a `reason`.
-        path: linear, or spherical: the arc about the middle of the prior, which keeps as far from it as molecules lie.
+        Raises
+        ------
+        InputError
+            A molecule cannot be encoded, `steps` is below 2, `path` is unknown, or the codec decodes to fingerprints.
 
-        Columns: step, fraction, smiles, reason, n_steps, similarity_to_a, similarity_to_b (Tanimoto, Morgan radius 2).
-        `attrs["counts"]`: steps, invalid, distinct.
-
-        Raises:
-            InputError: a or b cannot be read, steps is below 2, the path is unknown, or the codec rebuilds no
-                molecules.
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> table = codec.interpolate("CC(=O)Nc1ccc(O)cc1", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", steps=6)
+        >>> table["smiles"].iloc[0], table.attrs["counts"]["steps"]
+        ('CC(=O)Nc1ccc(O)cc1', 6)
         """
-        return interpolate(self, a, b, steps, path)
+        return moves.interpolate(self, self.prior, a, b, steps=steps, path=path)
 
     def neighborhood(
         self,
-        smiles: Any,
+        molecule: object,
         *,
         radius: float = 0.5,
         n: int = 20,
@@ -349,122 +413,58 @@ class Codec:
         noise: float = 0.2,
         temperature: float = 0.3,
     ) -> pd.DataFrame:
-        """Molecules around one, the most similar first; the one itself is left out, and counted.
+        """Find molecules around a molecule in latent space.
 
-        n points are drawn `radius` away, in standard deviations of the training set's codes, and each is decoded
-        `decodes` times: once greedily, then with `noise` and `temperature` as in `decode`. 0 stays at the point itself.
+        Parameters
+        ----------
+        molecule : str or rdkit.Chem.Mol
+            The molecule in the middle.
+        radius : float, default=0.5
+            Distance of the latent vectors, in standard deviations of the prior; 0 decodes the molecule's own.
+        n : int, default=20
+            Number of latent vectors, drawn at random at this distance.
+        decodes : int, default=3
+            Number of times that each is decoded: once greedily, then with `noise` and `temperature`.
+        seed : int, default=0
+            Seed of the latent vectors and of the decoder.
+        noise, temperature : float
+            As in `decode`.
 
-        Columns: smiles, distance (Euclidean, of its own code to that of the start; NaN where it cannot be read),
-        similarity (Tanimoto to the start), n_drawn (how often it came).
-        `attrs["counts"]`: decodes, start (how often that came), distinct, invalid.
+        Returns
+        -------
+        DataFrame
+            One row per unique molecule other than the start, the most similar first: `smiles`, `distance` (Euclidean,
+            from its latent vector to that of the start; NaN if it cannot be encoded), `similarity` (Tanimoto to the
+            start) and `n_drawn`, how often it was decoded. `attrs["counts"]` holds the numbers of `decodes`, those that
+            gave the `start`, `unique` molecules, and `invalid` decodes.
 
-        Raises:
-            InputError: the molecule cannot be read, radius is negative or NaN, n or decodes is below 1, or noise or
-                temperature is out of range.
+        Raises
+        ------
+        InputError
+            The molecule cannot be encoded, or an option is out of range.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> table = codec.neighborhood("CC(=O)Nc1ccc(O)cc1", radius=0.4, n=5)
+        >>> table.attrs["counts"]["decodes"]
+        15
         """
-        return neighborhood(self, smiles, radius, n, decodes, seed, noise, temperature)
-
-    def attribute_direction(self, smiles: Iterable[Any], values: Any, *, seed: int = 0) -> AttributeDirection:
-        """The direction in which a value grows, by ridge regression of values (n,) on the points of molecules (n).
-
-        values: numbers, one per molecule, None or NaN where there is none; or the name of one of
-            molvae.chem.properties.PROPERTIES. Molecules without a value, or that cannot be read, are left out and
-            counted.
-        seed: of the folds on which r2 is measured.
-
-        Raises:
-            InputError: fewer than 10 molecules are left, all values are equal, or there is not one number per molecule.
-
-        Example:
-            >>> codec = load_codec("moses")
-            >>> lipophilic = codec.attribute_direction(codec.training_smiles()[:300], "logp")
-            >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, distances=[0, 1])["distance"].tolist()
-            [0.0, 1.0]
-        """
-        return attribute_direction(self, smiles, values, seed)
-
-    def move(
-        self, smiles: Any, direction: AttributeDirection | np.ndarray, *, distances: Iterable[float] | None = None
-    ) -> pd.DataFrame:
-        """What a molecule becomes along a direction: one row per distance, in order, decoded greedily.
-
-        direction: learnt, or any vector (D,), whose length says nothing.
-        distances: Euclidean; negative ones go against the direction, at 0 stands the molecule itself. Default: 0, a
-            quarter, a half and three quarters, both ways, of the usual distance of a molecule from the middle of the
-            prior. A molecule comes back from all about its point: short steps change nothing, whatever the fit says.
-
-        Columns: distance, smiles, reason, similarity_to_start (Tanimoto).
-
-        Raises:
-            InputError: the molecule cannot be read, the vector is not (D,), finite and other than 0, or a distance is
-                not finite.
-        """
-        return move(self, smiles, direction, distances)
-
-    def measure_direction(
-        self,
-        direction: AttributeDirection | np.ndarray,
-        smiles: Iterable[Any],
-        values: str | PropertyFunction,
-        *,
-        distances: Iterable[float] | None = None,
-        seed: int = 0,
-        n_random: int = 1,
-    ) -> DirectionMeasurement:
-        """Whether a property really moves: molecules moved along the direction and against it, beside random ones.
-
-        Every molecule is moved by each distance both ways, decoded greedily, and its property computed; slopes are
-        fitted within molecules. Take other molecules than those that the direction was learnt from.
-
-        values: the name of one of molvae.chem.properties.PROPERTIES, or a function of a list of SMILES.
-        distances: Euclidean, without sign. Default: those of `move`.
-        seed: of the random directions, which vary as molecules do.
-
-        Raises:
-            InputError: fewer than 2 molecules can be read, the direction is no vector (D,), every distance is 0, or the
-                property is unknown.
-        """
-        return measure_direction(self, direction, smiles, values, distances, seed, n_random)
-
-    def neighbors(
-        self,
-        query: Iterable[Any] | str | Encoding,
-        library: Iterable[Any] | str | Encoding,
-        *,
-        k: int = 10,
-        metric: CodeMetric = "cosine",
-    ) -> pd.DataFrame:
-        """The k molecules of a library nearest to each query, by their codes, the nearest first; exact.
-
-        query, library: molecules, or what `encode` made of them, so that a large library is encoded once. A molecule
-            that stands in the library is its own first neighbour.
-        k: lowered to the molecules there are. One that cannot be read is never a neighbour; `attrs["unreadable"]`
-            counts those of the library.
-        metric: cosine (1 - cos) or euclidean.
-
-        Columns: query (its row), query_smiles, rank (from 1), row (of the library), smiles, distance, tanimoto, reason.
-        A query that cannot be read is one row with a reason.
-
-        Raises:
-            InputError: k is below 1, the metric is unknown, or no molecule of the library can be read.
-        """
-        return neighbors(self._encoded(query), self._encoded(library), k, metric)
-
-    def project(self, smiles: Iterable[Any] | Encoding, *, method: Method = "pca", seed: int = 0) -> MoleculeMap:
-        """Molecules on a plane by their codes, beside the same map of their fingerprints, and how far to trust either.
-
-        smiles: molecules, or what `encode` made of them.
-        method: pca, or tsne, which keeps neighbours better and takes seconds for some thousands.
-        seed: of t-SNE, and of the at most 2,000 molecules by which the maps are judged.
-
-        Raises:
-            InputError: fewer than 2 molecules can be read (5 for tsne), or the method is unknown.
-        """
-        return map_molecules(self._encoded(smiles), method, seed)
+        return moves.neighborhood(
+            self,
+            self.prior,
+            molecule,
+            radius=radius,
+            n=n,
+            decodes=decodes,
+            seed=seed,
+            noise=noise,
+            temperature=temperature,
+        )
 
     def infill(
         self,
-        text: str,
+        fragment: str,
         *,
         n: int = 10,
         seed: int = 0,
@@ -472,228 +472,500 @@ class Codec:
         lengths: Sequence[int] = range(5),
         tries: int = 1000,
     ) -> pd.DataFrame:
-        """At most n molecules that a SMILES text with gaps can become, the most probable first.
+        """Fill the gaps of a fragment.
 
-        text: gaps marked "_", as in "c1ccc(_)cc1O". The text around them is kept as it is given: each of its bonds,
-            rings and branches is in every molecule. What it leaves open, such as a ring, a gap may close.
-        temperature: of the tokens that are drawn; 0 takes the most probable.
-        lengths: how many tokens of the codec's vocabulary a gap may become; every combination of them is tried.
-        tries: fillings that are drawn, evenly for all combinations, or for as many of them, themselves drawn.
+        All atoms, bonds, rings and branches of the fragment are kept. A gap may close a ring or branch that the
+        fragment leaves open.
 
-        A codec that was trained with hidden tokens (masked, denoising) reads the text with as many hidden tokens as the
-        gaps shall become, and fills them from that point. One whose decoder is told how noisy its point is (molecular)
-        was never shown a gap: it fills them as the language model that it is at noise 1, where the point says nothing.
-        It knows only what stands before a gap; what stands behind tells in the ranking.
+        A codec trained with masked tokens (recipes `masked` and `denoising`) encodes the fragment with masked gaps and
+        decodes it. A codec with a noise-conditioned decoder (recipe `molecular`) fills gaps at noise level 1, where it
+        is a language model: it reads only what precedes a gap, and the ranking accounts for what follows.
 
-        Columns: smiles, canonical; filled, the text in the gaps, with "_" between them; log_probability, in nats, of
-        the whole completed text (for a masked codec without its end, which such a codec never learns; minus infinity
-        where it is too long for the codec); n_drawn, how often the molecule was drawn.
-        `attrs["counts"]`: tried = invalid (no molecule) + altered (a molecule, but the filling tears the given text
-        apart, such as by closing its ring) + duplicates + distinct; `attrs["reasons"]`: why the invalid ones are none.
-        A text that no filling completes gives an empty table with these counts.
+        Parameters
+        ----------
+        fragment : str
+            SMILES with one to five gaps "_", such as "c1ccc(_)cc1O".
+        n : int, default=10
+            Most molecules that are returned.
+        seed : int, default=0
+            Seed of the fillings.
+        temperature : float, default=1.0
+            Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
+        lengths : sequence of int, default=range(5)
+            Numbers of tokens that a gap may hold; every combination is tried.
+        tries : int, default=1000
+            Number of fillings, split evenly among the combinations; with more combinations than tries, as many are
+            drawn.
 
-        Raises:
-            InputError: the codec fills no gaps; the text has no gap or more than five, or can never be a molecule
-                (symbols outside the vocabulary, a bracket closed before one is open); another argument is out of range.
+        Returns
+        -------
+        DataFrame
+            One row per unique molecule, the most probable first: canonical `smiles`; `filled`, the fillings joined by
+            "_"; `log_probability` of the completed SMILES in nats (without its end token for a `masked` codec, which
+            does not learn it; minus infinity if it is too long for the codec); `n_drawn`, how often it was drawn.
+            `attrs["counts"]`: `tried` = `invalid` + `altered` (a valid molecule that does not keep the fragment) +
+            `duplicates` + `unique`. `attrs["reasons"]` counts why SMILES are invalid.
+
+        Raises
+        ------
+        InputError
+            The codec cannot fill gaps, the fragment has no gap or more than five, no filling can be valid, or an option
+            is out of range.
+
+        Examples
+        --------
+        >>> table = load_codec("moses").infill("CC(=O)Nc1ccc(_)cc1", n=5, tries=200)
+        >>> table.columns.tolist()
+        ['smiles', 'filled', 'log_probability', 'n_drawn']
         """
-        return infill(self, text, n, seed, temperature, lengths, tries)
+        featurizer, has_view = self.featurizer, self.view is not None
+        is_token_codec = isinstance(featurizer, TokenFeaturizer)
+        if not is_token_codec or not infill.can_infill(self.model, featurizer, has_view=has_view):
+            raise InputError(
+                f"infill: codec {self.name} cannot fill gaps (recipe {self.settings.recipe!r}, "
+                f"{featurizer.describe()}); use one of recipe 'masked', 'denoising' or 'molecular' with SMILES tokens"
+            )
+        return infill.infill(
+            self.model,
+            featurizer,
+            fragment,
+            has_view=has_view,
+            n=n,
+            seed=seed,
+            temperature=temperature,
+            lengths=lengths,
+            tries=tries,
+        )
+
+    # Directions in which properties grow
+
+    def attribute_direction(
+        self, molecules: Iterable[object], values: str | Iterable[float | None], *, seed: int = 0
+    ) -> AttributeDirection:
+        """Fit the direction in which a value grows, by ridge regression on latent vectors.
+
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol
+            The molecules.
+        values : str or iterable of float or None
+            One number per molecule, None or NaN where there is none; or a name of
+            `molvae.chem.properties.PROPERTIES`. Molecules without a value, or that cannot be encoded, are skipped and
+            counted.
+        seed : int, default=0
+            Seed of the folds on which `r2` is measured.
+
+        Returns
+        -------
+        AttributeDirection
+            The direction and the quality of the fit.
+
+        Raises
+        ------
+        InputError
+            Fewer than 10 molecules are left, all values are equal, or there is not one number per molecule.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> lipophilic = codec.attribute_direction(codec.training_smiles()[:300], "logp")
+        >>> codec.move("CC(=O)Nc1ccc(O)cc1", lipophilic, distances=[0, 1])["distance"].tolist()
+        [0.0, 1.0]
+        """
+        return moves.attribute_direction(self, molecules, values, seed=seed)
+
+    def move(
+        self,
+        molecule: object,
+        direction: AttributeDirection | np.ndarray,
+        *,
+        distances: Iterable[float] | None = None,
+    ) -> pd.DataFrame:
+        """Move a molecule along a direction.
+
+        Small steps often decode to the molecule itself, whatever the fit predicts.
+
+        Parameters
+        ----------
+        molecule : str or rdkit.Chem.Mol
+            The molecule to start from.
+        direction : AttributeDirection or ndarray of shape (D,)
+            The direction; the length of a vector is ignored.
+        distances : iterable of float, optional
+            Euclidean distances; negative values move against the direction, 0 is the molecule itself. By default 0,
+            0.25, 0.5 and 0.75, both ways, of the usual distance of molecules from the mean of the prior.
+
+        Returns
+        -------
+        DataFrame
+            One row per distance, in order, decoded greedily: `distance`, `smiles`, `reason` and `similarity_to_start`
+            (Tanimoto).
+
+        Raises
+        ------
+        InputError
+            The molecule cannot be encoded, the vector is not of shape (D,), finite and nonzero, or a distance is not
+            finite.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> polar = codec.attribute_direction(codec.training_smiles()[:300], "tpsa")
+        >>> len(codec.move("CC(=O)Nc1ccc(O)cc1", polar))
+        7
+        """
+        return moves.move(self, self.prior, molecule, direction, distances=distances)
+
+    def measure_direction(
+        self,
+        direction: AttributeDirection | np.ndarray,
+        molecules: Iterable[object],
+        values: str | PropertyFunction,
+        *,
+        distances: Iterable[float] | None = None,
+        seed: int = 0,
+        n_random: int = 1,
+    ) -> DirectionMeasurement:
+        """Measure whether a property really changes along a direction, compared with random directions.
+
+        Every molecule is moved by each distance both ways and decoded greedily, and its property is computed. Slopes
+        are fitted within molecules. Use held-out molecules: not those that the direction was fitted to.
+
+        Parameters
+        ----------
+        direction : AttributeDirection or ndarray of shape (D,)
+            The direction; the length of a vector is ignored.
+        molecules : iterable of str or rdkit.Chem.Mol
+            The molecules to move.
+        values : str or callable
+            A name of `molvae.chem.properties.PROPERTIES`, or a function of a list of SMILES.
+        distances : iterable of float, optional
+            Euclidean distances; signs are ignored. By default those of `move`.
+        seed : int, default=0
+            Seed of the random directions, which are drawn from the covariance of the prior.
+        n_random : int, default=1
+            Number of random directions.
+
+        Returns
+        -------
+        DirectionMeasurement
+            The slopes, and the steps that they are fitted to.
+
+        Raises
+        ------
+        InputError
+            Fewer than 2 molecules can be encoded, the direction is not of shape (D,), every distance is 0, or the
+            property is unknown.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> training = codec.training_smiles()
+        >>> lipophilic = codec.attribute_direction(training[:300], "logp")
+        >>> measured = codec.measure_direction(lipophilic, training[300:310], "logp")
+        >>> measured.slopes["direction"].unique().tolist()
+        ['attribute', 'random 1']
+        """
+        return moves.measure_direction(
+            self, self.prior, direction, molecules, values, distances=distances, seed=seed, n_random=n_random
+        )
+
+    # Similarity, latent units, applicability domain
+
+    def neighbors(
+        self,
+        query: Iterable[object] | str | Encoding,
+        library: Iterable[object] | str | Encoding,
+        *,
+        k: int = 10,
+        metric: LatentMetric = "cosine",
+    ) -> pd.DataFrame:
+        """Find the nearest molecules of a library in latent space, exactly.
+
+        Parameters
+        ----------
+        query, library : iterable of str or rdkit.Chem.Mol, str, or Encoding
+            Molecules, or their encoding, so that a large library is encoded once. A query that is in the library is its
+            own first neighbor.
+        k : int, default=10
+            Number of neighbors, at most the number of molecules that can be encoded.
+        metric : {"cosine", "euclidean"}, default="cosine"
+            Distance of latent vectors; "cosine" is 1 - cos.
+
+        Returns
+        -------
+        DataFrame
+            k rows per query, the nearest first: `query` (its row), `query_smiles`, `rank` from 1, `row` of the library,
+            `smiles`, `distance`, `tanimoto` (Morgan radius 2) and `reason`. A query that cannot be encoded is one row
+            with a reason. `attrs["unreadable"]` counts the molecules of the library that cannot be encoded.
+
+        Raises
+        ------
+        InputError
+            `k` is below 1, the metric is unknown, or no molecule of the library can be encoded.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> table = codec.neighbors("CC(=O)Nc1ccc(O)cc1", ["CCC(=O)Nc1ccc(O)cc1", "CCO", "c1ccccc1"], k=2)
+        >>> table["smiles"].tolist()[0]
+        'CCC(=O)Nc1ccc(O)cc1'
+        """
+        return similarity.neighbors(self._encoded(query), self._encoded(library), k=k, metric=metric)
+
+    def project(self, molecules: Iterable[object] | Encoding, *, method: Method = "pca", seed: int = 0) -> MoleculeMap:
+        """Project molecules to two dimensions, by latent vectors and by fingerprints.
+
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol, or Encoding
+            Molecules, or their encoding.
+        method : {"pca", "tsne"}, default="pca"
+            Projection; t-SNE preserves neighborhoods better and takes seconds for some thousands.
+        seed : int, default=0
+            Seed of t-SNE, and of the at most 2,000 molecules on which the quality is measured.
+
+        Returns
+        -------
+        MoleculeMap
+            Both maps, with their trustworthiness and neighborhood preservation.
+
+        Raises
+        ------
+        InputError
+            Fewer than 2 molecules can be encoded (5 for t-SNE), or the method is unknown.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> found = codec.project(codec.training_smiles()[:50])
+        >>> found.table.columns.tolist()
+        ['row', 'smiles', 'x', 'y', 'reason']
+        """
+        return similarity.map_molecules(self._encoded(molecules), method=method, seed=seed)
 
     def explain_units(
         self,
-        molecules: Iterable[Any] | str,
+        molecules: Iterable[object] | str,
         *,
         top: int = 5,
         units: Sequence[int] | None = None,
-        properties: Sequence[str] = UNIT_PROPERTIES,
+        properties: Sequence[str] = latent_units.UNIT_PROPERTIES,
     ) -> pd.DataFrame:
-        """The molecules for which each unit speaks most, at most `top` a unit: one row per unit and molecule.
+        """Show which molecules activate each latent dimension (unit), and which properties it correlates with.
 
-        molecules: as for `encode`; one that cannot be read is counted, one that comes twice counts once.
-        units: numbers of latent dimensions from 0; None takes all. properties: names of molvae.chem.properties.
+        A unit is active where its value is not zero (recipes `sparse` and `sparse_topk`), above 0.5 (`sparse_rate`), or
+        above the middle of its range over the molecules (all other recipes; a unit of a gaussian bottleneck with a
+        variance of at most 0.01 is never active).
 
-        Columns: unit; activity, the share of the molecules for which it speaks; spread, the standard deviation of its
-        activation; correlation_<property>, Spearman's over all molecules, NaN for fewer than three or where nothing
-        varies; rank from 1, smiles, activation (the code's own number).
-        A unit speaks where its code is not zero (sparse, sparse_topk), above 0.5 (sparse_rate), or above the middle of
-        its range over these molecules (all others; NaN for one molecule, which has no range; 0 for a unit that is the
-        same for all, or whose variance in a gaussian code is at most 0.01). "Most" is the largest activation, for
-        sparse_topk of either sign. A dead unit, of activity 0, is one row without a molecule: rank 0, smiles None,
-        activation NaN.
-        `attrs["counts"]`: molecules (distinct ones that were read), unreadable, repeated; dead, how many units are.
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol, or str
+            Molecules; duplicates count once.
+        top : int, default=5
+            Most molecules per unit.
+        units : sequence of int, optional
+            Numbers of latent dimensions, from 0; all by default.
+        properties : sequence of str
+            Names of `molvae.chem.properties.PROPERTIES`.
 
-        Raises:
-            InputError: no molecule can be read, there is no such unit or property, or top is below 1.
+        Returns
+        -------
+        DataFrame
+            One row per unit and molecule: `unit`; `activity`, the share of molecules that activate it (NaN for a single
+            molecule where activity depends on the range); `standard_deviation` of its values; `correlation_<property>`,
+            Spearman's, NaN for fewer than three molecules or constant values; `rank` from 1, the strongest activation
+            first (for `sparse_topk` of either sign); `smiles`; `activation`, the value of the unit. A dead unit, of
+            activity 0, is one row of rank 0 without a molecule. `attrs["counts"]` holds the numbers of unique
+            `molecules`, `unreadable` and `repeated` ones, and `dead` units.
+
+        Raises
+        ------
+        InputError
+            No molecule can be encoded, a unit or property is unknown, or `top` is below 1.
+
+        Examples
+        --------
+        >>> table = load_codec("moses").explain_units(["CC(=O)Nc1ccc(O)cc1", "CCCCO", "c1ccccc1"], units=[0], top=1)
+        >>> table["unit"].tolist()
+        [0]
         """
-        return explain_units(self, molecules, top, units, properties)
+        return latent_units.explain_units(
+            self, self.model.bottleneck, molecules, top=top, units=units, properties=properties
+        )
 
     def applicability_domain(
         self,
-        molecules: Iterable[Any] | str,
+        molecules: Iterable[object] | str,
         *,
         percentile: float = 99.0,
         reference: Iterable[str] | Nearest | None = None,
         remove_stereo: bool = False,
     ) -> pd.DataFrame:
-        """How strange molecules are to this codec, and whether they are out of its domain: one row per input, in order.
+        """Judge whether molecules resemble the training data of the codec.
 
-        A molecule is as strange as the strangest of three things about it: how badly it comes back from its own code,
-        how improbable its text is to the decoder as a language model (only where the decoder is told how noisy its
-        point is), and how thin the training set's codes lie about its code.
+        A molecule is as far from the training data as the worst of three measures: its reconstruction error, the
+        negative log-likelihood of its SMILES at noise level 1 (noise-conditioned decoders only), and the negative
+        log-density of its latent vector under a Gaussian prior.
 
-        percentile: above which novelty a molecule is out; at 99 so is one of a hundred of the training set's kind.
-        reference: canonical SMILES among which the nearest molecule is named, the training set as a rule; a `Nearest`
-            is built once for many calls.
-        remove_stereo: drop stereo, as in `encode`.
+        Parameters
+        ----------
+        molecules : iterable of str or rdkit.Chem.Mol, or str
+            Molecules.
+        percentile : float, default=99.0
+            `domain_percentile` above which a molecule is out of domain, between 0 and 100. At 99, one percent of
+            molecules like those of the training set are out of domain.
+        reference : iterable of str or Nearest, optional
+            Canonical SMILES among which the nearest molecule is found, usually the training set. Build a `Nearest` once
+            for many calls.
+        remove_stereo : bool, default=False
+            Remove stereo, as in `encode`.
 
-        Columns: smiles, as judged; reconstruction_nats (of the molecule given its code), language_nats, log_density
-        (nats); their percentiles among molecules of the training set's kind (the card's `domain`),
-        reconstruction_, language_ and density_percentile, higher is stranger; novelty, from 0 to 100, the percentile
-        of the three together; is_out; nearest_similarity (Tanimoto, Morgan radius 2) and nearest_training; reason, in
-        words, None where a molecule is in.
-        What the codec cannot read is out: novelty 100, the numbers NaN. What is no molecule is not judged: novelty NaN,
-        is_out missing. Both have a reason.
+        Returns
+        -------
+        DataFrame
+            One row per molecule, in order: `smiles` as judged; `reconstruction_nats`, `nll_nats` and `log_density`
+            (nats); `reconstruction_percentile`, `nll_percentile` and `density_percentile` among the calibration
+            molecules, higher is farther from the training data; `domain_percentile` of all measures together, in
+            [0, 100]; `in_domain`; `nearest_reference` and `nearest_similarity` (Tanimoto, Morgan radius 2); `reason`,
+            None for a molecule in the domain. A molecule that cannot be encoded is out of domain: percentile 100,
+            measures NaN. An invalid SMILES is not judged: percentile NaN, `in_domain` missing.
 
-        Raises:
-            CodecError: the domain of this codec was never measured; the message says how.
-            InputError: the percentile is not between 0 and 100, or the reference is empty or does not parse.
+        Raises
+        ------
+        CodecError
+            The applicability domain was never calibrated; see `fit_domain`.
+        InputError
+            The percentile is out of range, or the reference set is empty or has an invalid SMILES.
 
-        Example:
-            >>> codec = load_codec("moses")
-            >>> codec.applicability_domain(["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(=O)Nc1ccc(OOOO)cc1"])["is_out"].tolist()
-            [False, True]
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> table = codec.applicability_domain(["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CC(=O)Nc1ccc(OOOO)cc1"])
+        >>> table["in_domain"].tolist()
+        [True, False]
         """
-        return applicability_domain(self, molecules, percentile, reference, remove_stereo)
+        domain.check_percentile(percentile)
+        if self.calibration is None:
+            raise CodecError(
+                f"codec {self.name}: its applicability domain is not calibrated; calibrate it with molecules like "
+                "those of its training set: "
+                "dataclasses.replace(codec, calibration=molvae.codec.fit_domain(codec, smiles)).save(folder)"
+            )
+        encoding = self.encode(molecules, remove_stereo=remove_stereo)
+        return domain.applicability_domain(
+            encoding,
+            self.featurizer.encode([smiles or "" for smiles in encoding.smiles]),
+            self.model,
+            self.prior,
+            self.calibration,
+            percentile=percentile,
+            reference=reference,
+        )
 
-    def encode_rows(self, rows: Rows, chosen: np.ndarray) -> np.ndarray:
-        """Codes (len(chosen), D) float32 of training rows, by row number."""
-        return encode_rows(self.model, rows, chosen)
+    # Training data and files
+
+    def training_smiles(self) -> list[str] | None:
+        """The SMILES of the training set.
+
+        Returns
+        -------
+        list of str or None
+            Canonical SMILES; None if the training set is not bundled with molvae.
+        """
+        path = bundled(str(self.card.get("training_file", "")))
+        if not path.is_file():
+            return None
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            next(lines)
+            return [line.rstrip("\n") for line in lines]
 
     def save(self, folder: Path) -> None:
-        """Write the codec into a new folder: weights at half precision, everything under a sha256.
+        """Save the codec to a new folder, with weights in half precision and a sha256 of every file.
 
-        Raises:
-            InputError: the folder exists and is not empty.
+        Parameters
+        ----------
+        folder : Path
+            The new folder.
+
+        Raises
+        ------
+        InputError
+            The folder exists and is not empty, or cannot be written.
         """
-        write_codec(self, Path(folder))
+        write_codec(StoredCodec(**{name: getattr(self, name) for name in StoredCodec._fields}), Path(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The codec of a folder, every file checked against its sha256.
+        """Load a codec from a folder, and check every file against its sha256.
 
-        Raises:
-            CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
+        Parameters
+        ----------
+        folder : Path
+            A folder that `save` wrote.
+
+        Returns
+        -------
+        Codec
+            The codec.
+
+        Raises
+        ------
+        CodecError
+            A file is missing, changed or truncated, or the version of the codec is not supported.
         """
         return cls(**read_codec(folder)._asdict())
 
-    def _encoded(self, molecules: Iterable[Any] | str | Encoding) -> Encoding:
+    @property
+    def _writer(self) -> TokenFeaturizer:
+        if not isinstance(self.featurizer, TokenFeaturizer):
+            raise InputError(
+                f"codec {self.name}: decodes to {self.featurizer.describe()}, not to molecules; use decode_features"
+            )
+        return self.featurizer
+
+    @property
+    def _property_errors(self) -> dict[str, float]:
+        errors = self.card.get("property_errors", {})
+        return {str(name): float(error) for name, error in errors.items()} if isinstance(errors, Mapping) else {}
+
+    def _encoded(self, molecules: Iterable[object] | str | Encoding) -> Encoding:
         return molecules if isinstance(molecules, Encoding) else self.encode(molecules)
 
-    def _points(self, z: np.ndarray) -> np.ndarray:
+    def _as_latent(self, z: np.ndarray) -> np.ndarray:
+        """Latent vectors (n, D) as float32; one of shape (D,) becomes a row."""
         try:
-            points = np.asarray(z, np.float32)
+            rows = np.asarray(z, np.float32)
         except (TypeError, ValueError):
-            raise InputError("decode: expected an array of numbers, one point a row") from None
-        if points.ndim == 1 and len(points) == self.n_latent:
-            points = points[None]
-        if points.ndim != 2 or (points.shape[1] != self.n_latent and points.size):
-            raise InputError(f"decode: expected points of shape (n, {self.n_latent}), got {points.shape}")
-        return points.reshape(-1, self.n_latent)
+            raise InputError("z: expected an array of numbers, one latent vector per row") from None
+        if rows.ndim == 1 and len(rows) == self.n_latent:
+            rows = rows[None]
+        if rows.ndim != 2 or (rows.shape[1] != self.n_latent and rows.size):
+            raise InputError(f"z: expected latent vectors of shape (n, {self.n_latent}), got {rows.shape}")
+        return rows.reshape(-1, self.n_latent)
 
 
 def load_codec(name_or_folder: str | Path | None = None) -> Codec:
-    """A codec: the default bundled one, a bundled one by name, or one of a folder.
+    """Load a codec.
 
-    Raises:
-        CodecError: there is none, or its files are not as they were written.
+    Parameters
+    ----------
+    name_or_folder : str or Path, optional
+        Name of a bundled codec ("druglike", "moses"), or a folder; the default bundled codec if None.
+
+    Returns
+    -------
+    Codec
+        The codec.
+
+    Raises
+    ------
+    CodecError
+        There is no such codec, or a file is missing or changed.
+
+    Examples
+    --------
+    >>> load_codec("moses").n_latent
+    128
     """
     return Codec.load(find_codec(name_or_folder))
-
-
-def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Codes (n, D) float32 of feature rows; rows of like length go together, none pays for a longer one's padding."""
-    if not len(x):
-        return np.empty((0, model.bottleneck.n_latent), np.float32)
-    lengths = filled_lengths(x, spec)
-    order = np.argsort(lengths, kind="stable")
-    codes = []
-    for start in range(0, len(order), _BATCH):
-        rows = order[start : start + _BATCH]
-        codes.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
-    z = np.empty((len(x), codes[0].shape[1]), np.float32)
-    z[order] = np.concatenate(codes)
-    return z
-
-
-def fit_prior(model: Autoencoder, store: Rows, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
-    """The prior of the codes of a features folder's molecules, of at most `settings.n_codes` drawn at random.
-
-    Raises:
-        InputError: there are too few molecules for it.
-    """
-    settings = settings or PriorSettings()
-    rows = np.sort(generator(seed, "prior fit").permutation(len(store))[: settings.n_codes])
-    parts = np.array_split(rows, max(1, len(rows) // 20_000))
-    codes = np.concatenate([encode_rows(model, store, part) for part in parts])
-    return fit_prior_to_codes(codes, settings, seed)
-
-
-def property_errors(model: Autoencoder, store: Rows, n: int = 5_000, seed: int = 0) -> dict[str, float]:
-    """Root mean square error with which a model's head reads each property off codes, of at most n labelled rows."""
-    if model.property_head is None or not len(store.labelled):
-        return {}
-    rows = np.sort(generator(seed, "property errors").permutation(store.labelled)[:n])
-    with torch.no_grad():
-        read = model.property_head(torch.from_numpy(encode_rows(model, store, rows))).numpy()
-    errors = np.sqrt(np.nanmean((read - store.labels(rows)) ** 2, axis=0))
-    return {name: round(float(error), 4) for name, error in zip(store.label_names, errors, strict=True)}
-
-
-def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:
-    """Codes (len(chosen), D) float32 of training rows, by row number."""
-    view = rows.views(chosen)
-    if view is None:
-        return encode_features(model, rows.rows(chosen), rows.spec)
-    return encode_features(model, view, rows.view_spec or rows.spec)
-
-
-def _molecules(
-    writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int, mapper: Mapper
-) -> Iterator[list[Decoded]]:
-    """What each chunk of token rows (b, L), n in all, is as molecules."""
-    written: deque[list[tuple[str, bool]]] = deque()
-
-    def texts() -> Iterator[list[str]]:
-        for x in map(torch.Tensor.numpy, tokens):
-            found = list(zip(writer.decode(x), (x == END).any(1).tolist(), strict=True))
-            written.append(found)
-            yield [text if is_closed else "" for text, is_closed in found]
-
-    for answers in _canonical(texts(), n, mapper):
-        molecules = []
-        for (text, is_closed), answer in zip(written.popleft(), answers, strict=True):
-            reason = answer.reason if is_closed else "the text finds no end"
-            molecules.append(Decoded(text, None if reason else answer.smiles, reason))
-        yield molecules
-
-
-def _canonical(texts: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator[list[Standardized]]":
-    """What RDKit makes of each text; of many, in worker processes, while the next are still being written."""
-    from molvae.chem.molecules import Standardized, read_written
-
-    if n < _WORTH_WORKERS:
-        yield from (list(map(read_written, piece)) for piece in texts)
-        return
-    for answers in mapper(read_written, texts):
-        yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in answers]
-
-
-def _pull(guidance: float) -> float:
-    if not 0 <= guidance < math.inf:
-        raise InputError(f"guidance: expected 0 or more, got {guidance}")
-    return float(guidance)
-
-
-def _count(n: int) -> int:
-    if n < 0:
-        raise InputError(f"n: expected 0 or more molecules, got {n}")
-    return n

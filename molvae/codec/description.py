@@ -1,4 +1,4 @@
-"""What a codec's folder says of itself, and its vocabulary: read without torch, which takes seconds to import."""
+"""The description and the vocabulary of a stored codec, read without torch, which takes seconds to import."""
 
 import hashlib
 import json
@@ -16,7 +16,17 @@ CODEC_NAME = "codec.json"
 
 
 class StoredFeaturizers(NamedTuple):
-    """How a codec reads and writes molecules; sha256: the codec's."""
+    """The featurizers of a codec.
+
+    Parameters
+    ----------
+    featurizer : Featurizer
+        Of what the model reconstructs.
+    view : Featurizer or None
+        Of what the encoder reads; None if that is the same.
+    sha256 : str
+        Digest of the codec.
+    """
 
     featurizer: Featurizer
     view: Featurizer | None
@@ -24,10 +34,22 @@ class StoredFeaturizers(NamedTuple):
 
 
 def find_codec(name_or_folder: str | Path | None = None) -> Path:
-    """The folder of a codec: of the default bundled one, of a bundled one by name, or one's own.
+    """Find the folder of a codec.
 
-    Raises:
-        CodecError: there is none.
+    Parameters
+    ----------
+    name_or_folder : str or Path, optional
+        Name of a bundled codec, or a folder; the default bundled codec if None.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CodecError
+        There is no such codec.
     """
     if name_or_folder is None:
         return bundled(DEFAULT_NAME)
@@ -36,16 +58,28 @@ def find_codec(name_or_folder: str | Path | None = None) -> Path:
     folder = Path(name_or_folder)
     if not folder.is_dir():
         raise CodecError(
-            f"codec {str(folder)!r}: no such folder, and no bundled codec; bundled: {', '.join(bundled_codecs())}"
+            f"codec {str(folder)!r}: no such folder or bundled codec; bundled: {', '.join(bundled_codecs())}"
         )
     return folder
 
 
 def read_featurizers(folder: Path) -> StoredFeaturizers:
-    """The featurizers of a codec, each file checked against its sha256.
+    """Read the featurizers of a codec, and check their files against their sha256.
 
-    Raises:
-        CodecError: a file is missing or changed, or the codec is of a version not known here.
+    Parameters
+    ----------
+    folder : Path
+        The folder of the codec.
+
+    Returns
+    -------
+    StoredFeaturizers
+        The featurizers and the digest of the codec.
+
+    Raises
+    ------
+    CodecError
+        A file is missing or changed, or the version of the codec is not supported.
     """
     content = read_description(folder)
     names = [name for name in (FEATURIZER_NAME, VIEW_NAME) if name in content["files"]]
@@ -56,40 +90,68 @@ def read_featurizers(folder: Path) -> StoredFeaturizers:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What stands in a codec's codec.json.
+    """Read the codec.json of a codec.
 
-    Raises:
-        CodecError: it is missing or changed, or of a version not known here.
+    Parameters
+    ----------
+    folder : Path
+        The folder of the codec.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    CodecError
+        It is missing or changed, or its version is not supported.
     """
     path = folder / CODEC_NAME
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = content["version"]
     except FileNotFoundError:
-        raise CodecError(f"{folder}: no codec here ({CODEC_NAME} is missing)") from None
+        raise CodecError(f"{folder}: not a codec ({CODEC_NAME} is missing)") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CodecError(f"{path}: damaged ({error}); get the codec again") from None
+        raise CodecError(f"{path}: damaged ({error}); download the codec again") from None
     if version != VERSION:
         raise CodecError(
-            f"{path}: codec version {version}; this release reads version {VERSION}; update molvae, or train it again"
+            f"{path}: codec version {version}; this release reads version {VERSION}; update molvae or retrain the codec"
         )
     if content.get("sha256") != content_sha256(content):
-        raise CodecError(f"{path}: changed since it was written (sha256 differs); get the codec again")
+        raise CodecError(f"{path}: changed since it was written (sha256 differs); download the codec again")
     return content
 
 
 def checked_bytes(path: Path, digest: str) -> bytes:
-    """A file of a codec.
+    """Read a file of a codec, and check it against its sha256.
 
-    Raises:
-        CodecError: it is missing, or not as it was written.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    digest : str
+        Its sha256.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    CodecError
+        It is missing or changed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CodecError(f"{path}: cannot be read ({error.strerror}); get the codec again") from None
+        raise CodecError(f"{path}: cannot be read ({error.strerror}); download the codec again") from None
     if _sha256(data) != digest:
-        raise CodecError(f"{path}: changed or truncated since it was written (sha256 differs); get the codec again")
+        raise CodecError(
+            f"{path}: changed or truncated since it was written (sha256 differs); download the codec again"
+        )
     return data
 
 
@@ -98,6 +160,17 @@ def _sha256(data: bytes) -> str:
 
 
 def content_sha256(content: dict[str, Any]) -> str:
-    """The digest of a description, its own digest left out."""
+    """The digest of a codec.json.
+
+    Parameters
+    ----------
+    content : dict
+        Its content; the digest itself is not part of what is digested.
+
+    Returns
+    -------
+    str
+        The sha256.
+    """
     rest = {key: value for key, value in content.items() if key != "sha256"}
     return _sha256(json.dumps(rest, sort_keys=True).encode())

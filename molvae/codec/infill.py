@@ -1,182 +1,219 @@
-"""Fragments with gaps in, molecules out: a text whose gaps the codec fills, the rest kept as it is given."""
+"""Infilling: molecules from a SMILES with gaps, whose given atoms and bonds are kept."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Generator, Tensor
 
+from molvae.autoencoder import Autoencoder
 from molvae.autoencoder.corruption import MaskTokens
 from molvae.errors import InputError
 from molvae.feature_spec import END, MASK, PAD
 from molvae.features.tokens import TokenFeaturizer, split_symbols
 from molvae.seeds import generator, integer_seed
 
-if TYPE_CHECKING:
-    from molvae.codec.codec import Codec
-
 GAP = "_"
-"""Marks a gap; no SMILES holds it."""
+"""Marks a gap; it occurs in no SMILES."""
 MAX_GAPS = 5
 MAX_TRIES = 100_000
 
-_BATCH = 512
-_N_POINTS = 8  # one point alone shifts a text's log-probability by about 0.8 nats, eight by 0.3
+_BATCH_SIZE = 512
+_N_DRAWS = 8  # a log-probability varies by about 0.8 nats with one noise vector, by 0.3 with eight
 _COLUMNS = {"smiles": object, "filled": object, "log_probability": float, "n_drawn": int}
 
 
-def infill(
-    codec: "Codec",
-    text: str,
-    n: int = 10,
-    seed: int = 0,
-    temperature: float = 1.0,
-    lengths: Sequence[int] = range(5),
-    tries: int = 1000,
-) -> pd.DataFrame:
-    """At most n molecules that a SMILES text with gaps can become, the most probable first.
+def can_infill(model: Autoencoder, featurizer: TokenFeaturizer, *, has_view: bool) -> bool:
+    """Whether a codec can fill gaps: trained with masked tokens, or with a noise-conditioned decoder.
 
-    What the arguments and the table mean: Codec.infill.
+    Parameters
+    ----------
+    model : Autoencoder
+        The model of the codec.
+    featurizer : TokenFeaturizer
+        The features that the model reconstructs; gaps need SMILES tokens.
+    has_view : bool
+        Whether the encoder reads other features than these.
 
-    Raises:
-        InputError: as there.
+    Returns
+    -------
+    bool
+        Whether `infill` works.
     """
-    featurizer = codec.featurizer
-    hides = isinstance(codec.model.corruption, MaskTokens) and codec.view is None
-    if not isinstance(featurizer, TokenFeaturizer) or featurizer.notation != "smiles":
-        raise InputError(f"infill: codec {codec.name} rebuilds {featurizer.describe()}; gaps need tokens of SMILES")
-    if not (hides or codec.model.is_noise_conditioned):
-        raise InputError(
-            f"infill: codec {codec.name} (recipe {codec.settings.recipe!r}) has learnt to fill no gaps; "
-            "'masked', 'denoising' and 'molecular' on tokens have"
-        )
+    return featurizer.notation == "smiles" and (_encodes_gaps(model, has_view) or model.is_noise_conditioned)
+
+
+def infill(
+    model: Autoencoder,
+    featurizer: TokenFeaturizer,
+    fragment: str,
+    *,
+    has_view: bool,
+    n: int,
+    seed: int,
+    temperature: float,
+    lengths: Sequence[int],
+    tries: int,
+) -> pd.DataFrame:
+    """Fill the gaps of a fragment; the table of `Codec.infill`.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model of the codec.
+    featurizer : TokenFeaturizer
+        The tokens that the model reconstructs.
+    fragment : str
+        SMILES with gaps.
+    has_view : bool
+        Whether the encoder reads other features than these tokens.
+    n, seed, temperature, lengths, tries
+        As for `Codec.infill`.
+
+    Returns
+    -------
+    DataFrame
+        One row per unique molecule, the most probable first.
+    """
     _check_numbers(n, temperature, lengths, tries)
-    pieces = _pieces(text)
+    pieces = _split_at_gaps(fragment)
+    from_encoder = _encodes_gaps(model, has_view)
     draws = torch.Generator().manual_seed(integer_seed(seed, "infill"))
-    templates, sizes = _templates(featurizer, text, pieces, lengths, tries, generator(seed, "infill lengths"))
+    templates, sizes = _templates(featurizer, fragment, pieces, lengths, tries, generator(seed, "infill lengths"))
     repeats = torch.where(sizes.sum(1) > 0, -(-tries // len(sizes)), 1)
-    names = featurizer.token_texts
-    texts: Counter[tuple[str, ...]] = Counter()
+    token_smiles = featurizer.token_texts
+    n_drawn: Counter[tuple[str, ...]] = Counter()
     scores: dict[tuple[str, ...], float] = {}
-    for start in range(0, len(templates), _BATCH):
-        rows = templates[start : start + _BATCH]
+    for start in range(0, len(templates), _BATCH_SIZE):
+        rows = templates[start : start + _BATCH_SIZE]
         rows = rows[:, : int((rows != PAD).sum(1).max())]
-        drawn = torch.arange(len(rows)).repeat_interleave(repeats[start : start + _BATCH])
-        for places in drawn.split(_BATCH):
-            part = rows[places]
-            z, level = _points(codec, part, hides, draws)
-            given = part.masked_fill(part == END, PAD) if _is_end_unlearnt(codec) else part
-            written, log_probability = codec.model.token_decoder.complete(z, level, given, temperature, draws)
-            tokens = iter(written[part == MASK].tolist())
-            for size, score in zip(sizes[start + places].tolist(), log_probability.tolist(), strict=True):
-                filling = tuple("".join(names[i] for i in islice(tokens, many)) for many in size)
-                texts[filling] += 1
+        repeated = torch.arange(len(rows)).repeat_interleave(repeats[start : start + _BATCH_SIZE])
+        for chosen in repeated.split(_BATCH_SIZE):
+            template = rows[chosen]
+            z, noise = _latent(model, template, from_encoder, draws)
+            given = template.masked_fill(template == END, PAD) if _is_end_untrained(model) else template
+            completed, log_probability = model.token_decoder.complete(z, noise, given, temperature, draws)
+            tokens = iter(completed[template == MASK].tolist())
+            for gaps, score in zip(sizes[start + chosen].tolist(), log_probability.tolist(), strict=True):
+                filling = tuple("".join(token_smiles[i] for i in islice(tokens, size)) for size in gaps)
+                n_drawn[filling] += 1
                 scores[filling] = max(scores.get(filling, -np.inf), score)
-    return _table(codec, pieces, texts, scores if hides else None, n, draws)
+    return _table(model, featurizer, pieces, n_drawn, scores if from_encoder else None, n, draws)
 
 
-def _points(codec: "Codec", templates: Tensor, hides: bool, draws: Generator) -> tuple[Tensor, Tensor]:
-    """What the decoder reads: the templates' codes, exact; or noise that says nothing, told to be just that."""
-    if hides:
-        distinct, places = templates.unique(dim=0, return_inverse=True)
-        return codec.model.encode(distinct)[places], torch.zeros(len(templates))
-    return torch.randn(len(templates), codec.n_latent, generator=draws), torch.ones(len(templates))
+def _encodes_gaps(model: Autoencoder, has_view: bool) -> bool:
+    """Whether the encoder was trained on sequences with masked tokens."""
+    return isinstance(model.corruption, MaskTokens) and not has_view
 
 
-def _is_end_unlearnt(codec: "Codec") -> bool:
-    return isinstance(codec.model.corruption, MaskTokens) and codec.model.corruption.is_hidden_scored
+def _latent(model: Autoencoder, templates: Tensor, from_encoder: bool, draws: Generator) -> tuple[Tensor, Tensor]:
+    """Latent vectors and noise levels for the decoder: encoded templates, or noise at level 1."""
+    if from_encoder:
+        unique, row = templates.unique(dim=0, return_inverse=True)
+        return model.encode(unique)[row], torch.zeros(len(templates))
+    return torch.randn(len(templates), model.bottleneck.n_latent, generator=draws), torch.ones(len(templates))
+
+
+def _is_end_untrained(model: Autoencoder) -> bool:
+    return isinstance(model.corruption, MaskTokens) and model.corruption.is_hidden_scored
 
 
 def _table(
-    codec: "Codec",
+    model: Autoencoder,
+    featurizer: TokenFeaturizer,
     pieces: list[str],
-    texts: Counter[tuple[str, ...]],
+    n_drawn: Counter[tuple[str, ...]],
     scores: dict[tuple[str, ...], float] | None,
     n: int,
     draws: Generator,
 ) -> pd.DataFrame:
-    """The molecules among the fillings, one row each, by the best of its texts; scores None: still to be judged."""
+    """One row per unique molecule; without scores, its SMILES are scored here."""
     from molvae.chem.molecules import read_written
 
-    counts = {"tried": texts.total(), "invalid": 0, "altered": 0, "duplicates": 0, "distinct": 0}
+    counts = {"tried": n_drawn.total(), "invalid": 0, "altered": 0, "duplicates": 0, "unique": 0}
     reasons: Counter[str] = Counter()
     kept = []
-    for filling, drawn in texts.items():
-        whole = "".join(part for pair in zip(pieces, (*filling, ""), strict=True) for part in pair)
-        molecule = read_written(whole)
+    for filling, times in n_drawn.items():
+        completed = "".join(part for pair in zip(pieces, (*filling, ""), strict=True) for part in pair)
+        molecule = read_written(completed)
         if molecule.smiles is None:
-            counts["invalid"] += drawn
-            reasons[(molecule.reason or "").split(":")[0]] += drawn
-        elif not _is_held(pieces, filling):
-            counts["altered"] += drawn
+            counts["invalid"] += times
+            reasons[(molecule.reason or "").split(":")[0]] += times
+        elif not _keeps_fragment(pieces, filling):
+            counts["altered"] += times
         else:
-            kept.append((molecule.smiles, filling, whole, drawn))
-    values = [scores[row[1]] for row in kept] if scores else _log_probabilities(codec, [row[2] for row in kept], draws)
-    best: dict[str, list] = {}
-    for (smiles, filling, _, drawn), value in sorted(
+            kept.append((molecule.smiles, filling, completed, times))
+    if scores is None:
+        values = _log_probabilities(model, featurizer, [completed for _, _, completed, _ in kept], draws)
+    else:
+        values = [scores[filling] for _, filling, _, _ in kept]
+    best: dict[str, tuple[str, str, float]] = {}
+    total: Counter[str] = Counter()
+    for (smiles, filling, _, times), value in sorted(
         zip(kept, values, strict=True), key=lambda pair: (-pair[1], pair[0][2])
     ):
-        row = best.setdefault(smiles, [smiles, GAP.join(filling), value, 0])
-        row[3] += drawn
-    counts["distinct"] = len(best)
-    counts["duplicates"] = counts["tried"] - counts["invalid"] - counts["altered"] - counts["distinct"]
-    table = pd.DataFrame(list(best.values())[:n], columns=list(_COLUMNS)).astype(_COLUMNS)
+        best.setdefault(smiles, (smiles, GAP.join(filling), value))
+        total[smiles] += times
+    counts["unique"] = len(best)
+    counts["duplicates"] = counts["tried"] - counts["invalid"] - counts["altered"] - counts["unique"]
+    rows = [(*row, total[smiles]) for smiles, row in best.items()]
+    table = pd.DataFrame(rows[:n], columns=list(_COLUMNS)).astype(_COLUMNS)
     table.attrs = {"counts": counts, "reasons": dict(reasons.most_common())}
     return table
 
 
-def _log_probabilities(codec: "Codec", texts: list[str], draws: Generator) -> list[float]:
-    """What the language model says of whole texts, in the tokens in which it has learnt to write them; nats.
+def _log_probabilities(
+    model: Autoencoder, featurizer: TokenFeaturizer, raw_smiles: list[str], draws: Generator
+) -> list[float]:
+    """Log-probabilities of SMILES at noise level 1, in nats, averaged over a few noise vectors, the same for all.
 
-    The mean probability over a few points that say nothing, the same for all texts. Minus infinity for one in more
-    tokens than the codec knows molecules of.
+    Minus infinity for a SMILES with more tokens than the model supports.
     """
-    features = codec.featurizer.encode(texts)
-    values = np.full(len(texts), -np.inf)
-    points = torch.randn(_N_POINTS, codec.n_latent, generator=draws)
+    features = featurizer.encode(raw_smiles)
+    values = np.full(len(raw_smiles), -np.inf)
+    noise = torch.randn(_N_DRAWS, model.bottleneck.n_latent, generator=draws)
     rows = np.flatnonzero(features.ok)
     rows = rows[np.argsort((features.x[rows] != PAD).sum(1), kind="stable")]
-    for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
+    for part in np.split(rows, range(_BATCH_SIZE, len(rows), _BATCH_SIZE)):
         if len(part):
             x = torch.from_numpy(features.x[part].astype(np.int64))
             x = x[:, : int((x != PAD).sum(1).max())]
             level = torch.ones(len(part))
-            said = [codec.model.token_decoder.complete(z.expand(len(part), -1), level, x, 0.0, None)[1] for z in points]
-            values[part] = (torch.stack(said).logsumexp(0) - math.log(_N_POINTS)).numpy()
+            scores = [model.token_decoder.complete(z.expand(len(part), -1), level, x, 0.0, None)[1] for z in noise]
+            values[part] = (torch.stack(scores).logsumexp(0) - math.log(_N_DRAWS)).numpy()
     return [float(value) for value in values]
 
 
 def _templates(
     featurizer: TokenFeaturizer,
-    text: str,
+    fragment: str,
     pieces: list[str],
     lengths: Sequence[int],
     tries: int,
     random: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Rows of tokens with MASK in the gaps (C, L), one per combination of lengths (C, gaps), short ones first."""
+    """Token rows with MASK in the gaps (C, L), and the lengths of their gaps (C, gaps), the shortest first."""
     features = featurizer.encode(pieces)
     for reason in features.reason:
         if reason is not None:
-            raise InputError(f"infill: {text!r}: {reason}")
+            raise InputError(f"infill: {fragment!r}: {reason}")
     ids = [[int(i) for i in row if i not in (PAD, END)] for row in features.x]
     longest = featurizer.length - 1 - sum(map(len, ids))
-    n_gaps, steps = len(pieces) - 1, sorted(set(lengths))
-    n_all = len(steps) ** n_gaps
-    if n_all <= max(tries, len(steps)):
-        chosen = list(product(steps, repeat=n_gaps))
+    n_gaps, choices = len(pieces) - 1, sorted(set(lengths))
+    n_all = len(choices) ** n_gaps
+    if n_all <= max(tries, len(choices)):
+        chosen = list(product(choices, repeat=n_gaps))
     else:
-        chosen = sorted({tuple(int(i) for i in row) for row in random.choice(steps, (tries, n_gaps))})
+        chosen = sorted({tuple(int(i) for i in row) for row in random.choice(choices, (tries, n_gaps))})
     fitting = sorted((row for row in chosen if sum(row) <= longest), key=lambda row: (sum(row), row))
     if not fitting:
         raise InputError(
-            f"infill: {text!r} has {sum(map(len, ids))} tokens beside its gaps, and the codec writes at most "
-            f"{featurizer.length - 1}; give a shorter text or fewer tokens in `lengths`"
+            f"infill: {fragment!r} has {sum(map(len, ids))} tokens without its gaps, and the codec generates at most "
+            f"{featurizer.length - 1}; give a shorter fragment or smaller `lengths`"
         )
     templates = torch.full((len(fitting), featurizer.length), PAD)
     for row, sizes in zip(templates, fitting, strict=True):
@@ -187,8 +224,8 @@ def _templates(
     return templates, torch.tensor(fitting)
 
 
-def _is_held(pieces: list[str], filling: tuple[str, ...]) -> bool:
-    """Whether every bracket and ring that the given text closes by itself is closed by the same symbols still."""
+def _keeps_fragment(pieces: list[str], filling: tuple[str, ...]) -> bool:
+    """Whether each branch and ring that the fragment closes is still closed by the same symbols."""
     empty = _pairs([(symbol, True) for piece in pieces for symbol in split_symbols(piece)])
     symbols = []
     for piece, filled in zip(pieces, (*filling, ""), strict=True):
@@ -198,16 +235,16 @@ def _is_held(pieces: list[str], filling: tuple[str, ...]) -> bool:
 
 
 def _pairs(symbols: list[tuple[str, bool]]) -> set[tuple[int, int]]:
-    """Which given symbol opens and which closes, numbered among those that are given."""
+    """Pairs of given symbols, by number, that open and close a branch or a ring."""
     pairs: set[tuple[int, int]] = set()
     branches: list[int] = []
     rings: dict[int, int] = {}
     n_given = 0
     for symbol, is_given in symbols:
-        place, opened = n_given if is_given else -1, -1
+        index, opened = n_given if is_given else -1, -1
         n_given += is_given
         if symbol == "(":
-            branches.append(place)
+            branches.append(index)
         elif symbol == ")":
             opened = branches.pop() if branches else -1
         elif symbol.lstrip("%").isdigit():
@@ -215,32 +252,34 @@ def _pairs(symbols: list[tuple[str, bool]]) -> set[tuple[int, int]]:
             if ring in rings:
                 opened = rings.pop(ring)
             else:
-                rings[ring] = place
+                rings[ring] = index
         if opened >= 0 and is_given:
-            pairs.add((opened, place))
+            pairs.add((opened, index))
     return pairs
 
 
-def _pieces(text: str) -> list[str]:
-    """The texts before, between and behind the gaps."""
+def _split_at_gaps(fragment: str) -> list[str]:
+    """The SMILES before, between and after the gaps."""
     from molvae.chem.molecules import guard
 
-    reason = guard(text)
+    reason = guard(fragment)
     if reason is not None:
         raise InputError(f"infill: {reason}")
-    pieces = text.strip().split(GAP)
+    pieces = fragment.strip().split(GAP)
     if len(pieces) == 1:
-        raise InputError(f"infill: {text!r} has no gap; mark each with {GAP!r}, as in 'c1ccc({GAP})cc1'")
+        raise InputError(f"infill: {fragment!r} has no gap; mark each gap with {GAP!r}, as in 'c1ccc({GAP})cc1'")
     if len(pieces) - 1 > MAX_GAPS:
-        raise InputError(f"infill: {len(pieces) - 1} gaps in {text!r}; expected at most {MAX_GAPS}")
+        raise InputError(f"infill: {len(pieces) - 1} gaps in {fragment!r}; expected at most {MAX_GAPS}")
     for piece in pieces:
         if piece.count("[") != piece.count("]"):
-            raise InputError(f"infill: {text!r} has a gap inside the brackets of an atom; a gap stands for whole atoms")
+            raise InputError(
+                f"infill: {fragment!r} has a gap inside the brackets of an atom; a gap replaces whole atoms"
+            )
     depth = 0
     for symbol in split_symbols(pieces[0]):
         depth += (symbol == "(") - (symbol == ")")
         if depth < 0:
-            raise InputError(f"infill: {text!r} closes a bracket before one is open; no filling makes it a molecule")
+            raise InputError(f"infill: {fragment!r} closes a branch that is not open; no filling is valid")
     return pieces
 
 
@@ -252,4 +291,4 @@ def _check_numbers(n: int, temperature: float, lengths: Sequence[int], tries: in
     if not 0 <= temperature <= 10:
         raise InputError(f"infill: temperature: expected 0 to 10, got {temperature}")
     if not len(lengths) or min(lengths) < 0:
-        raise InputError(f"infill: lengths: expected numbers of tokens, 0 or more, such as range(5); got {lengths}")
+        raise InputError(f"infill: lengths: expected numbers of tokens of at least 0, such as range(5), got {lengths}")

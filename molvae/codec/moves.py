@@ -1,40 +1,50 @@
-"""New molecules from old ones through the space: on the way between two, around one, along a property's direction."""
+"""Moves in latent space: between two molecules, around one, along the direction in which a property grows."""
 
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from molvae.codec.results import Decoded
+from molvae.codec.space import MoleculeSpace
 from molvae.errors import InputError
 from molvae.latent import geometry
+from molvae.latent.prior import Prior
 from molvae.seeds import generator, integer_seed
 
-if TYPE_CHECKING:
-    from molvae.codec.codec import Codec
-
-PropertyFunction = Callable[[list[str]], Sequence[float] | np.ndarray | pd.Series]
-"""Canonical SMILES to one number each, in order; NaN or None where there is none."""
+PropertyFunction: TypeAlias = Callable[[list[str]], Iterable[float | None]]
+"""Canonical SMILES -> one number each, in order; NaN or None where there is none."""
 
 _MIN_VALUES = 10
-_MEASURED = np.array([0.25, 0.5, 0.75])  # of the usual distance of a molecule from the middle of the space
+_MEASURED = np.array([0.25, 0.5, 0.75])  # of the root mean square distance of molecules from the prior mean
 _MOVES = np.array([-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75])
 
 
 @dataclass(frozen=True, eq=False)
 class AttributeDirection:
-    """The direction in the space in which a value grows, by a linear fit to molecules.
+    """The direction in latent space in which a value grows, by a linear fit to molecules.
 
-    vector: (D,) float32, of length 1.
-    slope: growth of the value per unit of Euclidean length along it, by the fit; `Codec.measure_direction` says what
-        molecules really do.
-    r2: share of the variance that the fit explains in molecules held out from it; below 0 it is worse than the mean.
-    scale: standard deviation of the molecules along it.
-    n_used, n_unreadable, n_without_value: molecules fitted to, not readable by the codec, without a finite value.
+    Parameters
+    ----------
+    vector : ndarray of shape (D,)
+        The direction, float32, of length 1.
+    slope : float
+        Fitted growth of the value per unit of Euclidean distance; `Codec.measure_direction` measures it on decoded
+        molecules.
+    r2 : float
+        Coefficient of determination on held-out molecules; below 0 the fit is worse than the mean.
+    scale : float
+        Standard deviation of the molecules along the direction.
+    n_used : int
+        Number of molecules in the fit.
+    n_unreadable : int
+        Number of molecules that could not be encoded.
+    n_without_value : int
+        Number of encoded molecules without a finite value.
     """
 
     vector: np.ndarray
@@ -48,15 +58,20 @@ class AttributeDirection:
 
 @dataclass(frozen=True, eq=False)
 class DirectionMeasurement:
-    """What a property did when molecules were moved, both ways, along a direction and along random ones.
+    """How a property changed when molecules were moved along a direction and along random ones.
 
-    slopes: one row per direction ("attribute", "random 1", ...) and way ("along", "against", "both"): `slope`, the
-        value per unit of signed distance, so that one which grows along and falls against has two positive slopes;
-        `standard_error`, molecules taken as independent; `n_molecules` and `n_steps`, those that bear on it; `valid`,
-        the share of steps that gave a molecule.
-    steps: one row per molecule, direction and distance: `row` of the molecule given, `direction`, `distance`, `smiles`,
-        `reason`, `value`. At distance 0 stands the molecule itself.
-    n_unreadable: molecules that the codec could not read.
+    Parameters
+    ----------
+    slopes : DataFrame
+        One row per direction ("attribute", "random 1", ...) and way ("along", "against", "both"): `slope`, the change
+        of the value per unit of signed distance; `standard_error`, with molecules as independent clusters;
+        `n_molecules` and `n_steps` that it is fitted to; `valid`, the share of steps with a valid molecule. A property
+        that grows along the direction and falls against it has two positive slopes.
+    steps : DataFrame
+        One row per molecule, direction and distance: `row` of the molecule in the input, `direction`, `distance`,
+        `smiles`, `reason` and `value`. Distance 0 is the molecule itself.
+    n_unreadable : int
+        Number of molecules that could not be encoded.
     """
 
     slopes: pd.DataFrame
@@ -64,174 +79,301 @@ class DirectionMeasurement:
     n_unreadable: int
 
 
-def interpolate(codec: "Codec", a: Any, b: Any, steps: int, path: geometry.LatentPath) -> pd.DataFrame:
-    """See Codec.interpolate."""
-    steps = _whole(steps, 2, "steps")
-    start, end = _read(codec, a, "a"), _read(codec, b, "b")
-    z = geometry.interpolate(start.z, end.z, steps, path, codec.prior.mean if path == "spherical" else None)
-    between = codec.decode(z[1:-1])
+def interpolate(
+    space: MoleculeSpace, prior: Prior, a: object, b: object, *, steps: int, path: geometry.LatentPath
+) -> pd.DataFrame:
+    """Interpolate between two molecules; the table of `Codec.interpolate`.
+
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes and decodes the molecules.
+    prior : Prior
+        Its mean is the center of a spherical path.
+    a, b, steps, path
+        As for `Codec.interpolate`.
+
+    Returns
+    -------
+    DataFrame
+        One row per unique molecule, and one per invalid step.
+    """
+    steps = _integer(steps, 2, "steps")
+    start, end = _encode_one(space, a, "a"), _encode_one(space, b, "b")
+    z = geometry.interpolate(start.z, end.z, steps, path, prior.mean if path == "spherical" else None)
+    between = space.decode(z[1:-1])
     table = pd.DataFrame(
         {
             "step": range(steps),
             "fraction": np.linspace(0, 1, steps),
-            "smiles": [start.smiles, *(made.smiles for made in between), end.smiles],
-            "reason": [None, *(made.reason for made in between), None],
+            "smiles": [start.smiles, *(one.smiles for one in between), end.smiles],
+            "reason": [None, *(one.reason for one in between), None],
         }
     )
-    is_none = table["smiles"].isna()
-    table["n_steps"] = table.groupby("smiles")["step"].transform("size").where(~is_none, 1).astype(int)
-    is_kept = is_none | ~table["smiles"].duplicated()
-    if start.smiles != end.smiles:  # b stands at its own end, however early the path came to it
-        is_kept = is_kept.where(table["smiles"] != end.smiles, table["step"] == steps - 1)
-    table = table[is_kept].reset_index(drop=True)
+    invalid = table["smiles"].isna()
+    table["n_steps"] = table.groupby("smiles")["step"].transform("size").where(~invalid, 1).astype(int)
+    kept = invalid | ~table["smiles"].duplicated()
+    if start.smiles != end.smiles:  # b is listed at its own end, even if an earlier step decoded to it
+        kept = kept.where(table["smiles"] != end.smiles, table["step"] == steps - 1)
+    table = table[kept].reset_index(drop=True)
     table["similarity_to_a"] = _similarity(start.smiles, table["smiles"])
     table["similarity_to_b"] = _similarity(end.smiles, table["smiles"])
     table.attrs["counts"] = {
         "steps": steps,
-        "invalid": int(is_none.sum()),
-        "distinct": int((~table["smiles"].isna()).sum()),
+        "invalid": int(invalid.sum()),
+        "unique": int((~table["smiles"].isna()).sum()),
     }
     return table
 
 
 def neighborhood(
-    codec: "Codec", smiles: Any, radius: float, n: int, decodes: int, seed: int, noise: float, temperature: float
+    space: MoleculeSpace,
+    prior: Prior,
+    molecule: object,
+    *,
+    radius: float,
+    n: int,
+    decodes: int,
+    seed: int,
+    noise: float,
+    temperature: float,
 ) -> pd.DataFrame:
-    """See Codec.neighborhood."""
+    """Decode latent vectors around a molecule; the table of `Codec.neighborhood`.
+
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes and decodes the molecules.
+    prior : Prior
+        Its covariance scales the steps.
+    molecule, radius, n, decodes, seed, noise, temperature
+        As for `Codec.neighborhood`.
+
+    Returns
+    -------
+    DataFrame
+        One row per unique molecule, the most similar first.
+    """
     if isinstance(radius, bool) or not isinstance(radius, int | float | np.number):
         raise InputError(f"radius: expected a number of at least 0, got {radius!r}")
-    n, decodes = _whole(n, 1, "n"), _whole(decodes, 1, "decodes")
-    start = _read(codec, smiles, "smiles")
-    points = geometry.step_around(start.z, float(radius), n, generator(seed, "neighborhood"), codec.prior.factor)
-    decoded = codec.decode(points)
-    decoded += codec.decode(
-        np.repeat(points, decodes - 1, axis=0),
+    n, decodes = _integer(n, 1, "n"), _integer(decodes, 1, "decodes")
+    start = _encode_one(space, molecule, "molecule")
+    around = geometry.step_around(start.z, float(radius), n, generator(seed, "neighborhood"), prior.factor)
+    decoded = space.decode(around)
+    decoded += space.decode(
+        np.repeat(around, decodes - 1, axis=0),
         noise=noise,
         temperature=temperature,
         seed=integer_seed(seed, "neighborhood"),
     )
-    drawn = Counter(made.smiles for made in decoded if made.smiles is not None)
-    counts = {"decodes": len(decoded), "start": drawn.pop(start.smiles, 0), "distinct": len(drawn)}
+    drawn = Counter(one.smiles for one in decoded if one.smiles is not None)
+    counts = {"decodes": len(decoded), "start": drawn.pop(start.smiles, 0), "unique": len(drawn)}
     found = list(drawn)
-    z = codec.encode(found).z.astype(np.float64)
+    z = space.encode(found).z.astype(np.float64)
     table = pd.DataFrame(
         {
             "smiles": pd.Series(found, dtype=object if not found else None),
             "distance": np.linalg.norm(z - start.z, axis=1),
             "similarity": _similarity(start.smiles, found),
-            "n_drawn": pd.Series([drawn[text] for text in found], dtype=int),
+            "n_drawn": pd.Series([drawn[smiles] for smiles in found], dtype=int),
         }
     ).sort_values(
         ["similarity", "n_drawn", "distance", "smiles"], ascending=[False, False, True, True], ignore_index=True
     )
     table.attrs["start"] = start.smiles
-    table.attrs["counts"] = counts | {"invalid": sum(made.smiles is None for made in decoded)}
+    table.attrs["counts"] = counts | {"invalid": sum(one.smiles is None for one in decoded)}
     return table
 
 
-def attribute_direction(codec: "Codec", smiles: Iterable[Any], values: Any, seed: int) -> AttributeDirection:
-    """See Codec.attribute_direction."""
-    encoding = codec.encode(smiles)
-    texts = [str(text) if ok else "" for text, ok in zip(encoding.smiles, encoding.ok, strict=True)]
-    numbers = compute_values(values, texts) if isinstance(values, str) else _numbers(values, len(texts), "values")
+def attribute_direction(
+    space: MoleculeSpace, molecules: Iterable[object], values: str | Iterable[float | None], *, seed: int
+) -> AttributeDirection:
+    """Fit the direction in which a value grows; the result of `Codec.attribute_direction`.
+
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes the molecules.
+    molecules, values, seed
+        As for `Codec.attribute_direction`.
+
+    Returns
+    -------
+    AttributeDirection
+        The direction and the quality of the fit.
+    """
+    encoding = space.encode(molecules)
+    smiles = [str(one) if ok else "" for one, ok in zip(encoding.smiles, encoding.ok, strict=True)]
+    numbers = compute_values(values, smiles) if isinstance(values, str) else _numbers(values, len(smiles), "values")
     n_usable = int((encoding.ok & np.isfinite(numbers)).sum())
     n_unreadable, n_without_value = int((~encoding.ok).sum()), int((encoding.ok & ~np.isfinite(numbers)).sum())
     if n_usable < _MIN_VALUES:
         raise InputError(
-            f"a direction needs at least {_MIN_VALUES} molecules with a value, got {n_usable}: of {len(texts)}, "
-            f"{n_unreadable} cannot be read and {n_without_value} have no finite value"
+            f"a direction needs at least {_MIN_VALUES} molecules with a value, got {n_usable}: of {len(smiles)}, "
+            f"{n_unreadable} cannot be encoded and {n_without_value} have no finite value"
         )
     found = geometry.attribute_direction(encoding.z, np.where(encoding.ok, numbers, np.nan), seed=seed)
     return AttributeDirection(found.vector, found.slope, found.r2, found.scale, n_usable, n_unreadable, n_without_value)
 
 
 def move(
-    codec: "Codec", smiles: Any, direction: AttributeDirection | np.ndarray, distances: Iterable[float] | None
+    space: MoleculeSpace,
+    prior: Prior,
+    molecule: object,
+    direction: AttributeDirection | np.ndarray,
+    *,
+    distances: Iterable[float] | None,
 ) -> pd.DataFrame:
-    """See Codec.move."""
-    start = _read(codec, smiles, "smiles")
-    vector, lengths = _vector(direction, codec.n_latent), _distances(codec, distances, _MOVES)
-    decoded = codec.decode(start.z + lengths[:, None] * vector)
-    made = [start.smiles if length == 0 else one.smiles for length, one in zip(lengths, decoded, strict=True)]
+    """Move a molecule along a direction; the table of `Codec.move`.
+
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes and decodes the molecules.
+    prior : Prior
+        Its covariance scales the default distances.
+    molecule, direction, distances
+        As for `Codec.move`.
+
+    Returns
+    -------
+    DataFrame
+        One row per distance, in order.
+    """
+    start = _encode_one(space, molecule, "molecule")
+    vector, lengths = _unit_vector(direction, space.n_latent), _distances(prior, distances, _MOVES)
+    decoded = space.decode(start.z + lengths[:, None] * vector)
+    smiles = [start.smiles if length == 0 else one.smiles for length, one in zip(lengths, decoded, strict=True)]
     reason = [None if length == 0 else one.reason for length, one in zip(lengths, decoded, strict=True)]
-    table = pd.DataFrame({"distance": lengths, "smiles": made, "reason": reason})
-    table["similarity_to_start"] = _similarity(start.smiles, made)
+    table = pd.DataFrame({"distance": lengths, "smiles": smiles, "reason": reason})
+    table["similarity_to_start"] = _similarity(start.smiles, smiles)
     return table
 
 
 def measure_direction(
-    codec: "Codec",
+    space: MoleculeSpace,
+    prior: Prior,
     direction: AttributeDirection | np.ndarray,
-    smiles: Iterable[Any],
+    molecules: Iterable[object],
     values: str | PropertyFunction,
+    *,
     distances: Iterable[float] | None,
     seed: int,
     n_random: int,
 ) -> DirectionMeasurement:
-    """See Codec.measure_direction."""
-    n_random = _whole(n_random, 1, "n_random")
-    vector, asked = _vector(direction, codec.n_latent), _distances(codec, distances, _MEASURED)
+    """Measure how a property changes along a direction; the result of `Codec.measure_direction`.
+
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes and decodes the molecules, and draws from its prior.
+    prior : Prior
+        Its covariance scales the default distances.
+    direction, molecules, values, distances, seed, n_random
+        As for `Codec.measure_direction`.
+
+    Returns
+    -------
+    DirectionMeasurement
+        The slopes, and the steps that they are fitted to.
+    """
+    n_random = _integer(n_random, 1, "n_random")
+    vector, asked = _unit_vector(direction, space.n_latent), _distances(prior, distances, _MEASURED)
     one_way = np.unique(np.abs(asked[asked != 0]))
     if not len(one_way):
-        raise InputError("distances: expected at least one other than 0, for nothing moves otherwise")
+        raise InputError("distances: expected at least one other than 0")
     lengths = np.concatenate([-one_way[::-1], one_way])
-    encoding = codec.encode(smiles)
+    encoding = space.encode(molecules)
     rows = np.flatnonzero(encoding.ok)
     if len(rows) < 2:
-        raise InputError(f"a slope needs at least 2 molecules that can be read, got {len(rows)} of {len(encoding.ok)}")
-    random, like = generator(seed, "random direction"), codec.draw(2000, seed=seed, spread=0.0)
+        raise InputError(
+            f"a slope needs at least 2 molecules that can be encoded, got {len(rows)} of {len(encoding.ok)}"
+        )
+    random, like = generator(seed, "random direction"), space.draw(2000, seed=seed, spread=0.0)
     vectors = {"attribute": vector}
-    vectors |= {f"random {i + 1}": geometry.random_direction(codec.n_latent, random, like) for i in range(n_random)}
+    vectors |= {f"random {i + 1}": geometry.random_direction(space.n_latent, random, like) for i in range(n_random)}
     z = encoding.z[rows]
     starts = pd.DataFrame(
         {"row": rows, "distance": 0.0, "smiles": [encoding.smiles[row] for row in rows], "reason": None}
     )
     parts = []
     for name, step in vectors.items():
-        points = z[:, None] + lengths[:, None] * step  # (molecules, distances, D)
-        decoded = codec.decode(points.reshape(-1, codec.n_latent))
+        moved = z[:, None] + lengths[:, None] * step  # (molecules, distances, D)
+        decoded = space.decode(moved.reshape(-1, space.n_latent))
         parts += [starts.assign(direction=name), _as_table(decoded, np.repeat(rows, len(lengths)), lengths, name)]
     steps = pd.concat(parts, ignore_index=True)[["row", "direction", "distance", "smiles", "reason"]]
-    distinct = steps["smiles"].dropna().drop_duplicates().tolist()
-    steps["value"] = (
-        steps["smiles"].map(dict(zip(distinct, compute_values(values, distinct), strict=True))).astype(float)
-    )
+    unique = steps["smiles"].dropna().drop_duplicates().tolist()
+    computed = dict(zip(unique, compute_values(values, unique), strict=True))
+    steps["value"] = steps["smiles"].map(computed).astype(float)
     steps = steps.sort_values(["row", "direction", "distance"], ignore_index=True)
     return DirectionMeasurement(_slopes(steps, list(vectors)), steps, int((~encoding.ok).sum()))
 
 
 def compute_values(values: str | PropertyFunction, smiles: Sequence[str]) -> np.ndarray:
-    """A property (n,) float64 of molecules, by a name of molvae.chem.properties.PROPERTIES or by a function of a list.
+    """Compute a property of molecules.
 
-    Raises:
-        InputError: there is no property of that name, or the function answers with something else than n numbers.
+    Parameters
+    ----------
+    values : str or callable
+        A name of `molvae.chem.properties.PROPERTIES`, or a function of a list of SMILES.
+    smiles : sequence of str
+        Canonical SMILES.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Values, float64; NaN where there is none.
+
+    Raises
+    ------
+    InputError
+        The property is unknown, or the function does not return one number per molecule.
     """
     if isinstance(values, str):
         from molvae.chem import properties
 
         return properties.compute(smiles, [values])[values].to_numpy()
     if not callable(values):
-        raise InputError(f"property: expected a name or a function of a list of SMILES, got {values!r}")
-    return _numbers(values(list(smiles)), len(smiles), "the property function's answer")
+        raise InputError(f"values: expected a property name or a function of a list of SMILES, got {values!r}")
+    return _numbers(values(list(smiles)), len(smiles), "values: result of the property function")
 
 
 def pooled_slope(distance: np.ndarray, value: np.ndarray, molecule: np.ndarray) -> tuple[float, float, int]:
-    """Slope of value on distance within molecules (n,), its standard error, and how many molecules bear on it.
+    """Slope of a value on distance within molecules, with a cluster-robust standard error.
 
-    Each molecule has a level of its own. The error takes molecules as independent, but not the steps of one. NaN where
-    fewer than two molecules have two distances.
+    Each molecule has its own intercept.
 
-    Source: Liang and Zeger 1986, doi:10.1093/biomet/73.1.13.
+    Parameters
+    ----------
+    distance : ndarray of shape (n,)
+        Signed distances.
+    value : ndarray of shape (n,)
+        Values; NaN is skipped.
+    molecule : ndarray of shape (n,)
+        Molecule of each row.
+
+    Returns
+    -------
+    slope : float
+        The slope; NaN if fewer than two molecules have two distances.
+    standard_error : float
+        Its standard error, with molecules as independent clusters.
+    n : int
+        Number of molecules with two distances or more.
+
+    References
+    ----------
+    .. [1] Liang and Zeger 1986, doi:10.1093/biomet/73.1.13.
     """
     table = pd.DataFrame({"x": distance, "y": value, "molecule": molecule}, dtype=float).dropna()
     centred = table[["x", "y"]] - table.groupby("molecule")[["x", "y"]].transform("mean")
-    spread = (centred["x"] ** 2).groupby(table["molecule"]).sum()
-    n, total = int((spread > 0).sum()), float(spread.sum())
+    squares = (centred["x"] ** 2).groupby(table["molecule"]).sum()
+    n, total = int((squares > 0).sum()), float(squares.sum())
     if n < 2:
         return np.nan, np.nan, n
     slope = float((centred["x"] * centred["y"]).sum() / total)
-    pull = (centred["x"] * (centred["y"] - slope * centred["x"])).groupby(table["molecule"]).sum()
-    return slope, float(np.sqrt((pull**2).sum() * n / (n - 1)) / total), n
+    scores = (centred["x"] * (centred["y"] - slope * centred["x"])).groupby(table["molecule"]).sum()
+    return slope, float(np.sqrt((scores**2).sum() * n / (n - 1)) / total), n
 
 
 class _Molecule(NamedTuple):
@@ -239,39 +381,39 @@ class _Molecule(NamedTuple):
     z: np.ndarray
 
 
-def _read(codec: "Codec", molecule: Any, name: str) -> _Molecule:
-    """The one molecule that a path or a neighborhood starts from."""
-    encoding = codec.encode([molecule])
+def _encode_one(space: MoleculeSpace, molecule: object, name: str) -> _Molecule:
+    encoding = space.encode([molecule])
     if not encoding.ok[0]:
-        raise InputError(f"{name}: {molecule!r} cannot be read: {encoding.reason[0]}")
+        raise InputError(f"{name}: {molecule!r} cannot be encoded: {encoding.reason[0]}")
     return _Molecule(str(encoding.smiles[0]), encoding.z[0])
 
 
-def _similarity(start: str, smiles: Iterable[Any]) -> np.ndarray:
-    """Tanimoto to the start (n,) float32; NaN where there is no molecule."""
+def _similarity(start: str, smiles: Iterable[object]) -> np.ndarray:
+    """Tanimoto similarity to the start (n,), float32; NaN where there is no molecule."""
     from molvae.chem.fingerprints import tanimoto
 
-    texts = list(smiles)
-    rows = [row for row, text in enumerate(texts) if isinstance(text, str)]
-    similarity = np.full(len(texts), np.nan, np.float32)
-    similarity[rows] = tanimoto(start, [texts[row] for row in rows])
+    found = list(smiles)
+    similarity = np.full(len(found), np.nan, np.float32)
+    rows = [row for row, one in enumerate(found) if isinstance(one, str)]
+    similarity[rows] = tanimoto(start, [str(found[row]) for row in rows])
     return similarity
 
 
-def _vector(direction: AttributeDirection | np.ndarray, n_latent: int) -> np.ndarray:
-    """The direction as a vector (D,) of length 1."""
+def _unit_vector(direction: AttributeDirection | np.ndarray, n_latent: int) -> np.ndarray:
     try:
         vector = np.asarray(direction.vector if isinstance(direction, AttributeDirection) else direction, np.float64)
     except (TypeError, ValueError):
-        raise InputError("direction: expected an AttributeDirection, or a vector of numbers") from None
+        raise InputError("direction: expected an AttributeDirection or a vector of numbers") from None
     if vector.shape != (n_latent,) or not np.isfinite(vector).all() or not vector.any():
-        raise InputError(f"direction: expected a vector ({n_latent},) of finite numbers, not all 0, got {vector.shape}")
+        raise InputError(
+            f"direction: expected a vector of shape ({n_latent},), finite and not all 0, got {vector.shape}"
+        )
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def _distances(codec: "Codec", distances: Iterable[float] | None, usual: np.ndarray) -> np.ndarray:
+def _distances(prior: Prior, distances: Iterable[float] | None, default: np.ndarray) -> np.ndarray:
     if distances is None:
-        return usual * float(np.linalg.norm(codec.prior.factor))
+        return default * float(np.linalg.norm(prior.factor))
     try:
         lengths = np.atleast_1d(
             np.asarray(list(distances) if isinstance(distances, Iterable) else distances, np.float64)
@@ -279,12 +421,12 @@ def _distances(codec: "Codec", distances: Iterable[float] | None, usual: np.ndar
     except (TypeError, ValueError):
         raise InputError(f"distances: expected numbers, got {distances!r}") from None
     if lengths.ndim != 1 or not len(lengths) or not np.isfinite(lengths).all():
-        raise InputError(f"distances: expected at least one finite number in a row, got {distances!r}")
+        raise InputError(f"distances: expected one finite number or more, got {distances!r}")
     return lengths
 
 
-def _numbers(values: Any, n: int, name: str) -> np.ndarray:
-    """(n,) float64; None, NaN and NA are NaN."""
+def _numbers(values: Iterable[float | None], n: int, name: str) -> np.ndarray:
+    """Values (n,) as float64; None and NA become NaN."""
     try:
         numbers = pd.Series(list(values), dtype=object).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -294,11 +436,11 @@ def _numbers(values: Any, n: int, name: str) -> np.ndarray:
     return numbers
 
 
-def _whole(value: Any, least: int, name: str) -> int:
+def _integer(value: int, least: int, name: str) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}") from None
+        raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}") from None
     if number < least:
         raise InputError(f"{name}: expected at least {least}, got {number}")
     return number
@@ -310,8 +452,8 @@ def _as_table(decoded: Sequence[Decoded], rows: np.ndarray, lengths: np.ndarray,
             "row": rows,
             "direction": name,
             "distance": np.tile(lengths, len(rows) // len(lengths)),
-            "smiles": [made.smiles for made in decoded],
-            "reason": [made.reason for made in decoded],
+            "smiles": [one.smiles for one in decoded],
+            "reason": [one.reason for one in decoded],
         }
     )
 

@@ -1,7 +1,8 @@
-"""Which molecules the space holds to be alike: neighbours in a library, and maps to look at."""
+"""Similarity in latent space: nearest neighbors in a library, and two-dimensional maps."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,20 +15,28 @@ from molvae.latent.neighbors import nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CodeMetric = Literal["cosine", "euclidean"]
+LatentMetric = Literal["cosine", "euclidean"]
+
+_FOUND = ["rank", "row", "smiles", "distance", "tanimoto"]
 
 
 @dataclass(frozen=True, eq=False)
 class MoleculeMap:
-    """A map of molecules by their codes, beside one by their fingerprints (Morgan radius 2, 2,048 bits).
+    """Two maps of the same molecules: of their latent vectors and of their fingerprints (Morgan, radius 2).
 
-    table: `row` of the molecule as given, `smiles`, `x`, `y`, `reason`; one that cannot be read has no place, and says
-        why.
-    quality: for each map (`map`) and each idea of who is a neighbour (`neighbors_by`: Euclidean distance of codes, or
-        Tanimoto similarity of fingerprints) the `trustworthiness`, the `preservation` and the `k` they look at, and the
-        `reason` where they are NaN; see molvae.latent.quality.
-    fingerprint_xy: (n, 2) float32, the map of fingerprints; NaN where there is no molecule.
-    method: how both were drawn.
+    Parameters
+    ----------
+    table : DataFrame
+        One row per molecule, in order: `row`, `smiles`, `x` and `y` on the map of latent vectors, and `reason`. A
+        molecule that cannot be encoded has NaN coordinates and a reason.
+    quality : DataFrame
+        One row per map (`map`: "latent" or "fingerprints") and neighbor definition (`neighbors_by`: "latent", Euclidean
+        distance of latent vectors, or "fingerprints", Tanimoto similarity): `trustworthiness`, `preservation`, the
+        number of neighbors `k`, and the `reason` where they are NaN. See `molvae.latent.quality`.
+    fingerprint_xy : ndarray of shape (n, 2)
+        Coordinates on the map of fingerprints, float32; NaN where a molecule cannot be encoded.
+    method : {"pca", "tsne"}
+        The projection of both maps.
     """
 
     table: pd.DataFrame
@@ -35,11 +44,25 @@ class MoleculeMap:
     fingerprint_xy: np.ndarray
     method: Method
 
-    def plot(self, values: Any = None, label: str = "") -> "Figure":
-        """Both maps side by side, each with its two numbers; points coloured by values (n,) of the rows, if given.
+    def plot(self, values: Iterable[float] | None = None, *, label: str = "") -> "Figure":
+        """Draw both maps side by side, with their trustworthiness and neighborhood preservation.
 
-        Raises:
-            InputError: there is not one number for each row.
+        Parameters
+        ----------
+        values : iterable of float, optional
+            One number per row of the table, shown as color.
+        label : str, default=""
+            Label of the color bar.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
+        Raises
+        ------
+        InputError
+            There is not one number per row.
         """
         colors = None
         if values is not None:
@@ -55,41 +78,55 @@ class MoleculeMap:
 
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
         own = self.quality[self.quality["map"] == self.quality["neighbors_by"]].set_index("map")
-        places = {"codes": self.table[["x", "y"]].to_numpy(), "fingerprints": self.fingerprint_xy}
+        coordinates = {"latent": self.table[["x", "y"]].to_numpy(), "fingerprints": self.fingerprint_xy}
+        titles = {"latent": "latent vectors", "fingerprints": "fingerprints"}
         size = float(np.clip(4000 / len(self.table), 4, 40))
-        for axis, (name, xy) in zip(axes, places.items(), strict=True):
+        for axis, (name, xy) in zip(axes, coordinates.items(), strict=True):
             drawn = axis.scatter(*xy.T, s=size, c=colors, linewidths=0, alpha=0.8, plotnonfinite=colors is not None)
             trust, kept = own.loc[name, ["trustworthiness", "preservation"]]
-            axis.set_title(f"{name}: trustworthiness {trust:.2f}, neighbours kept {kept:.0%}", fontsize=10)
+            axis.set_title(f"{titles[name]}: trustworthiness {trust:.2f}, neighbors kept {kept:.0%}", fontsize=10)
             axis.set_xticks([])
             axis.set_yticks([])
         if colors is not None:
             figure.colorbar(drawn, ax=axes, label=label)
-        plt.close(figure)  # a notebook shows what is returned, and would show an open figure once more
+        plt.close(figure)  # notebooks show a returned figure and each open one: without this, twice
         return figure
 
 
-def neighbors(query: Encoding, library: Encoding, k: int, metric: CodeMetric) -> pd.DataFrame:
-    """See Codec.neighbors."""
+def neighbors(query: Encoding, library: Encoding, *, k: int, metric: LatentMetric) -> pd.DataFrame:
+    """Find the nearest molecules of a library; the table of `Codec.neighbors`.
+
+    Parameters
+    ----------
+    query, library : Encoding
+        The encoded molecules.
+    k, metric
+        As for `Codec.neighbors`.
+
+    Returns
+    -------
+    DataFrame
+        k rows per query, the nearest first; one row for a query that cannot be encoded.
+    """
     from molvae.chem.fingerprints import tanimoto
 
     if metric not in ("cosine", "euclidean"):
         raise InputError(f"metric: expected 'cosine' or 'euclidean', got {metric!r}")
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k: expected a whole number of at least 1 neighbour, got {k!r}")
+        raise InputError(f"k: expected an integer of at least 1, got {k!r}")
     n_unreadable = int((~library.ok).sum())
     if n_unreadable == len(library.ok):
         first = f"; the first: {library.reason[0]}" if n_unreadable else ""
-        raise InputError(f"library: expected at least one molecule that can be read, got none of {n_unreadable}{first}")
+        raise InputError(f"library: expected at least one molecule that can be encoded, got 0 of {n_unreadable}{first}")
     rows, distances = nearest(query.z, library.z, k, metric)
-    lines: list[dict[str, Any]] = []
-    for place, (found, lengths) in enumerate(zip(rows, distances, strict=True)):
-        line = {"query": place, "query_smiles": query.smiles[place], "reason": query.reason[place]}
-        if not query.ok[place]:
+    lines: list[dict[str, object]] = []
+    for row, (found, lengths) in enumerate(zip(rows, distances, strict=True)):
+        line: dict[str, object] = {"query": row, "query_smiles": query.smiles[row], "reason": query.reason[row]}
+        if not query.ok[row]:
             lines.append(line)
             continue
-        smiles = [library.smiles[row] for row in found]
-        similarity = tanimoto(str(query.smiles[place]), [str(text) for text in smiles])
+        smiles = [library.smiles[neighbor] for neighbor in found]
+        similarity = tanimoto(str(query.smiles[row]), [str(one) for one in smiles])
         columns = zip(range(1, len(found) + 1), found, smiles, lengths, similarity, strict=True)
         lines += [line | dict(zip(_FOUND, values, strict=True)) for values in columns]
     table = pd.DataFrame(lines, columns=["query", "query_smiles", *_FOUND, "reason"])
@@ -98,29 +135,42 @@ def neighbors(query: Encoding, library: Encoding, k: int, metric: CodeMetric) ->
     return table
 
 
-def map_molecules(encoding: Encoding, method: Method, seed: int) -> MoleculeMap:
-    """See Codec.map."""
+def map_molecules(encoding: Encoding, *, method: Method, seed: int) -> MoleculeMap:
+    """Project molecules to two dimensions; the result of `Codec.project`.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        The encoded molecules.
+    method, seed
+        As for `Codec.project`.
+
+    Returns
+    -------
+    MoleculeMap
+        The maps of latent vectors and of fingerprints.
+    """
     from molvae.chem.fingerprints import morgan_bits
 
     rows = np.flatnonzero(encoding.ok)
     if len(rows) < 2:
-        first = next((f"; the first that cannot: {why}" for why in encoding.reason if why), "")
+        first = next((f"; the first that cannot: {reason}" for reason in encoding.reason if reason), "")
         raise InputError(
-            f"a map needs at least 2 molecules that can be read, got {len(rows)} of {len(encoding.ok)}{first}"
+            f"a map needs at least 2 molecules that can be encoded, got {len(rows)} of {len(encoding.ok)}{first}"
         )
     z, bits = encoding.z[rows], morgan_bits([str(encoding.smiles[row]) for row in rows])
-    codes = map_points(z, method, seed)
+    latent = map_points(z, method, seed)
     fingerprints = map_points(bits, method, seed, metric="jaccard")
-    crossed = quality(bits, codes.xy, codes.k, "jaccard", seed) if codes.k else (np.nan, np.nan)
+    crossed = quality(bits, latent.xy, latent.k, "jaccard", seed) if latent.k else (np.nan, np.nan)
     lines = [
-        ("codes", "codes", codes.trustworthiness, codes.preservation, codes.k, codes.reason),
-        ("codes", "fingerprints", *crossed, codes.k, codes.reason),
+        ("latent", "latent", latent.trustworthiness, latent.preservation, latent.k, latent.reason),
+        ("latent", "fingerprints", *crossed, latent.k, latent.reason),
         ("fingerprints", "fingerprints", fingerprints.trustworthiness, fingerprints.preservation, fingerprints.k,
          fingerprints.reason),
     ]  # fmt: skip
     names = ["map", "neighbors_by", "trustworthiness", "preservation", "k", "reason"]
     xy, fingerprint_xy = np.full((2, len(encoding.ok), 2), np.nan, np.float32)
-    xy[rows], fingerprint_xy[rows] = codes.xy, fingerprints.xy
+    xy[rows], fingerprint_xy[rows] = latent.xy, fingerprints.xy
     table = pd.DataFrame(
         {
             "row": range(len(xy)),
@@ -131,6 +181,3 @@ def map_molecules(encoding: Encoding, method: Method, seed: int) -> MoleculeMap:
         }
     )
     return MoleculeMap(table, pd.DataFrame(lines, columns=names), fingerprint_xy, method)
-
-
-_FOUND = ["rank", "row", "smiles", "distance", "tanimoto"]

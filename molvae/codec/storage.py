@@ -1,9 +1,9 @@
-"""A codec on disk: a folder of files, each under a sha256, and a card that tells of it."""
+"""A codec on disk: a folder of files with their sha256, and a model card."""
 
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,16 +20,19 @@ from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
 from molvae.files import PART_PREFIX, sha256_of
 from molvae.latent.prior import PRIORS, Prior, SamplingSettings, settings_of
 
-if TYPE_CHECKING:
-    from molvae.codec.codec import Codec
-
 WEIGHTS_NAME, PRIOR_NAME, CARD_NAME = "weights.safetensors", "prior.safetensors", "README.md"
 DOMAIN_NAME = "domain.safetensors"
-"""There only where the domain of a codec was measured."""
+"""Exists only if the applicability domain was calibrated."""
 
 
 class StoredCodec(NamedTuple):
-    """What a folder holds of a codec, by the names of Codec's fields."""
+    """The parts of a codec, as `Codec` holds them.
+
+    Parameters
+    ----------
+    name, featurizer, model, settings, prior, sampling, card, view, calibration, sha256
+        As for `Codec`.
+    """
 
     name: str
     featurizer: Featurizer
@@ -37,30 +40,39 @@ class StoredCodec(NamedTuple):
     settings: ModelSettings
     prior: Prior
     sampling: SamplingSettings
-    card: dict[str, Any]
+    card: dict[str, object]
     view: Featurizer | None
     calibration: DomainCalibration | None
     sha256: str
 
 
-def write_codec(codec: "Codec", folder: Path) -> None:
-    """Write a codec into a new folder, whole or not at all.
+def write_codec(codec: StoredCodec, folder: Path) -> None:
+    """Write a codec to a new folder, completely or not at all.
 
-    Raises:
-        InputError: the folder exists and is not empty, or cannot be written.
+    Parameters
+    ----------
+    codec : StoredCodec
+        The parts of the codec.
+    folder : Path
+        The new folder; its parents are created.
+
+    Raises
+    ------
+    InputError
+        The folder exists and is not empty, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists and is not empty; name a new folder for the codec")
+        raise InputError(f"{folder}: exists and is not empty; give a new folder for the codec")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder.parent) as draft:
             _write(codec, Path(draft, folder.name))
             Path(draft, folder.name).replace(folder)
     except OSError as error:
-        raise InputError(f"{folder}: the codec could not be written there ({error.strerror})") from None
+        raise InputError(f"{folder}: cannot write the codec ({error.strerror})") from None
 
 
-def _write(codec: "Codec", folder: Path) -> None:
+def _write(codec: StoredCodec, folder: Path) -> None:
     folder.mkdir()
     codec.featurizer.save(folder / FEATURIZER_NAME)
     if codec.view is not None:
@@ -89,10 +101,22 @@ def _write(codec: "Codec", folder: Path) -> None:
 
 
 def read_codec(folder: Path) -> StoredCodec:
-    """What a folder holds of a codec, every file checked against its sha256.
+    """Read a codec, and check every file against its sha256.
 
-    Raises:
-        CodecError: a file is missing, changed or truncated, or the codec is of a version not known here.
+    Parameters
+    ----------
+    folder : Path
+        The folder of the codec.
+
+    Returns
+    -------
+    StoredCodec
+        The parts of the codec.
+
+    Raises
+    ------
+    CodecError
+        A file is missing, changed or truncated, or the version of the codec is not supported.
     """
     content = read_description(folder)
     contents = {name: checked_bytes(folder / name, digest) for name, digest in content["files"].items()}
@@ -119,31 +143,43 @@ def read_codec(folder: Path) -> StoredCodec:
             sha256=content["sha256"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CodecError(f"{folder}: its files do not belong together ({error}); get the codec again") from None
+        raise CodecError(f"{folder}: its files do not match each other ({error}); download the codec again") from None
 
 
-def write_card(codec: "Codec") -> str:
-    """The model card, as Markdown: what it is for, what it was made from, what was measured."""
+def write_card(codec: StoredCodec) -> str:
+    """Write the model card: sizes, training data and figures.
+
+    Parameters
+    ----------
+    codec : StoredCodec
+        The parts of the codec.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     n_parameters = sum(value.numel() for value in codec.model.parameters())
-    rebuilt = codec.featurizer
-    reads = f"reads {codec.view.describe()}, rebuilds" if codec.view else "reads and rebuilds"
+    reconstructed = codec.featurizer
+    reads = f"reads {codec.view.describe()}, reconstructs" if codec.view else "reads and reconstructs"
     lines = [
         f"# Codec {codec.name}",
         "",
-        f"{codec.n_latent} latent dimensions, {n_parameters:,} parameters, recipe `{codec.settings.recipe}`; "
-        f"{reads} {rebuilt.describe()}.",
+        f"{codec.settings.n_latent} latent dimensions, {n_parameters:,} parameters, recipe `{codec.settings.recipe}`; "
+        f"{reads} {reconstructed.describe()}.",
         "",
-        *(f"- {key.replace('_', ' ')}: {_in_words(value)}" for key, value in codec.card.items()),
+        *(f"- {key.replace('_', ' ')}: {_format(value)}" for key, value in codec.card.items()),
         "",
     ]
-    if isinstance(rebuilt, TokenFeaturizer):
-        lines += ["Symbols that it writes: " + " ".join(f"`{symbol}`" for symbol in rebuilt.symbols), ""]
+    if isinstance(reconstructed, TokenFeaturizer):
+        lines += ["Symbols in its vocabulary: " + " ".join(f"`{symbol}`" for symbol in reconstructed.symbols), ""]
     return "\n".join(lines)
 
 
-def _in_words(value: Any) -> str:
+def _format(value: object) -> str:
+    """A value of the card as Markdown text."""
     if isinstance(value, dict):
-        return "; ".join(f"{key.replace('_', ' ')} {_in_words(inner)}" for key, inner in value.items())
+        return "; ".join(f"{key.replace('_', ' ')} {_format(inner)}" for key, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
+        return ", ".join(map(_format, value))
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

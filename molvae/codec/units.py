@@ -1,106 +1,115 @@
-"""What each latent dimension speaks for: how often, how much, with which properties, and for which molecules most."""
+"""Latent units: which molecules activate each latent dimension, and which properties it correlates with."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
 from molvae.autoencoder.bottlenecks import GaussianBottleneck, RectifiedBottleneck, SigmoidBottleneck, TopKBottleneck
+from molvae.autoencoder.parts import Bottleneck
+from molvae.codec.space import MoleculeSpace
 from molvae.errors import InputError
 
-if TYPE_CHECKING:
-    from molvae.codec.codec import Codec
-
 UNIT_PROPERTIES = ("logp", "tpsa", "mol_weight", "rings")
-_LEAST_VARIANCE = 0.01  # of a unit of a gaussian bottleneck that says anything: Burda et al. 2016, arXiv 1509.00519
+_LEAST_VARIANCE = 0.01  # of an active unit of a gaussian bottleneck: Burda et al. 2016, arXiv 1509.00519
 
 
 def explain_units(
-    codec: "Codec",
-    molecules: Iterable[Any] | str,
-    top: int = 5,
-    units: Sequence[int] | None = None,
-    properties: Sequence[str] = UNIT_PROPERTIES,
+    space: MoleculeSpace,
+    bottleneck: Bottleneck,
+    molecules: Iterable[object] | str,
+    *,
+    top: int,
+    units: Sequence[int] | None,
+    properties: Sequence[str],
 ) -> pd.DataFrame:
-    """The molecules for which each unit speaks most, at most `top` a unit; long form: one row per unit and molecule.
+    """Find the molecules that activate each latent unit most; the table of `Codec.explain_units`.
 
-    What the arguments and the table mean: Codec.explain_units.
+    Parameters
+    ----------
+    space : MoleculeSpace
+        Encodes the molecules.
+    bottleneck : Bottleneck
+        The bottleneck of the model; it decides when a unit is active.
+    molecules, top, units, properties
+        As for `Codec.explain_units`.
 
-    Raises:
-        InputError: as there.
+    Returns
+    -------
+    DataFrame
+        One row per unit and molecule.
     """
     from molvae.chem.properties import compute
 
-    chosen = _chosen(codec, units)
+    chosen = _chosen_units(space.n_latent, units)
     if top < 1:
-        raise InputError(f"explain_units: top: expected at least 1 molecule a unit, got {top}")
-    encoding = codec.encode(molecules)
+        raise InputError(f"explain_units: top: expected at least 1 molecule per unit, got {top}")
+    encoding = space.encode(molecules)
     first = {smiles: row for row, smiles in reversed(list(enumerate(encoding.smiles))) if encoding.ok[row]}
     rows = sorted(first.values())
     if not rows:
-        reason = next((why for why in encoding.reason if why), "none was given")
-        raise InputError(f"explain_units: expected at least one molecule that the codec can read; {reason}")
+        reason = next((reason for reason in encoding.reason if reason), "none was given")
+        raise InputError(f"explain_units: expected at least one molecule that can be encoded; {reason}")
     smiles = [encoding.smiles[row] for row in rows]
-    code = encoding.z[rows][:, chosen]  # (n, units)
-    speaks, strength = _speaking(codec, code)
-    activity = speaks.mean(0)
+    z = encoding.z[rows][:, chosen]  # (n, units)
+    active, strength = _activity(bottleneck, z)
+    share = active.mean(0)
     names = [f"correlation_{name}" for name in properties]
-    correlations = _spearman(code, compute(smiles, list(properties)).to_numpy())
-    records: list[tuple] = []
-    for place, unit in enumerate(chosen):
-        about = (int(unit), activity[place], code[:, place].std(), *correlations[place])
-        listed = np.argsort(-strength[:, place], kind="stable")[:top]
-        listed = listed[~(speaks[listed, place] == 0)]
-        records += [(*about, rank, smiles[row], code[row, place]) for rank, row in enumerate(listed, 1)]
+    correlations = _spearman(z, compute(smiles, list(properties)).to_numpy())
+    records: list[tuple[object, ...]] = []
+    for column, unit in enumerate(chosen):
+        about = (int(unit), share[column], z[:, column].std(), *correlations[column])
+        listed = np.argsort(-strength[:, column], kind="stable")[:top]
+        listed = listed[~(active[listed, column] == 0)]
+        records += [(*about, rank, smiles[row], z[row, column]) for rank, row in enumerate(listed, 1)]
         if not len(listed):
             records.append((*about, 0, None, np.nan))
-    table = pd.DataFrame(records, columns=["unit", "activity", "spread", *names, "rank", "smiles", "activation"])
-    n_read = int(encoding.ok.sum())
+    columns = ["unit", "activity", "standard_deviation", *names, "rank", "smiles", "activation"]
+    table = pd.DataFrame(records, columns=columns)
+    n_encoded = int(encoding.ok.sum())
     counts = {
         "molecules": len(rows),
-        "unreadable": len(encoding.ok) - n_read,
-        "repeated": n_read - len(rows),
-        "dead": int((activity == 0).sum()),
+        "unreadable": len(encoding.ok) - n_encoded,
+        "repeated": n_encoded - len(rows),
+        "dead": int((share == 0).sum()),
     }
     table.attrs = {"counts": counts}
     return table
 
 
-def _speaking(codec: "Codec", code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For which molecules each unit speaks (n, units): 1, 0, or NaN where that means nothing; and how strongly."""
-    bottleneck = codec.model.bottleneck
+def _activity(bottleneck: Bottleneck, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each unit is active (n, units), as 1, 0 or, where undefined, NaN; and how strongly."""
     if isinstance(bottleneck, TopKBottleneck):
-        return (code != 0).astype(float), np.abs(code)
+        return (z != 0).astype(float), np.abs(z)
     if isinstance(bottleneck, RectifiedBottleneck):
-        return (code != 0).astype(float), code
+        return (z != 0).astype(float), z
     if isinstance(bottleneck, SigmoidBottleneck):
-        return (code > 0.5).astype(float), code
-    if len(code) == 1:
-        return np.full(code.shape, np.nan), code
-    low, high = code.min(0), code.max(0)
+        return (z > 0.5).astype(float), z
+    if len(z) == 1:
+        return np.full(z.shape, np.nan), z
+    low, high = z.min(0), z.max(0)
     least = _LEAST_VARIANCE if isinstance(bottleneck, GaussianBottleneck) else 0.0
-    return ((code > (low + high) / 2) & (code.var(0) > least)).astype(float), code
+    return ((z > (low + high) / 2) & (z.var(0) > least)).astype(float), z
 
 
-def _spearman(code: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Rank correlations (units, properties) of columns; NaN for less than three rows or where a column is constant."""
-    known = np.isfinite(values).all(1)
-    if known.sum() < 3:
-        return np.full((code.shape[1], values.shape[1]), np.nan)
-    ranks = [rankdata(table[known], axis=0) for table in (code, values)]
+def _spearman(z: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Rank correlations (units, properties); NaN for fewer than three molecules, or where a column is constant."""
+    complete = np.isfinite(values).all(1)
+    if complete.sum() < 3:
+        return np.full((z.shape[1], values.shape[1]), np.nan)
+    ranks = [rankdata(table[complete], axis=0) for table in (z, values)]
     a, b = (table - table.mean(0) for table in ranks)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations: np.ndarray = (a.T @ b) / np.sqrt(np.outer((a * a).sum(0), (b * b).sum(0)))
     return correlations
 
 
-def _chosen(codec: "Codec", units: Sequence[int] | None) -> np.ndarray:
+def _chosen_units(n_latent: int, units: Sequence[int] | None) -> np.ndarray:
     if units is None:
-        return np.arange(codec.n_latent)
+        return np.arange(n_latent)
     chosen = np.asarray(units)
-    fits = chosen.ndim == 1 and chosen.size > 0 and np.issubdtype(chosen.dtype, np.integer)
-    if not fits or chosen.min() < 0 or chosen.max() >= codec.n_latent:
-        raise InputError(f"explain_units: units: expected whole numbers from 0 to {codec.n_latent - 1}, got {units}")
+    are_integers = chosen.ndim == 1 and chosen.size > 0 and np.issubdtype(chosen.dtype, np.integer)
+    if not are_integers or chosen.min() < 0 or chosen.max() >= n_latent:
+        raise InputError(f"explain_units: units: expected integers from 0 to {n_latent - 1}, got {units}")
     return chosen

@@ -12,7 +12,7 @@ from .declaration import CodecName, IdColumn, MoleculeFileArgument, RemoveStereo
 if TYPE_CHECKING:
     from molvae.codec.domain import Nearest
 
-_KINDS = {"smiles": str, "is_out": bool, "nearest_training": str, "reason": str}
+_KINDS = {"smiles": str, "in_domain": bool, "nearest_reference": str, "reason": str}
 
 
 @command
@@ -34,9 +34,9 @@ def domain(
 ) -> None:
     """Find molecules outside the codec's applicability domain.
 
-    Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, is_out, the
-    measures, their percentiles among the training or held-out molecules of the codec, novelty, which is the percentile
-    of all measures together (100: above all of them, or not encoded), and the reason if it is out.
+    Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, in_domain,
+    the measures, their percentiles among the training or held-out molecules of the codec, domain_percentile, which is
+    the percentile of all measures together (100: above all of them, or not encoded), and the reason if it is out.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def domain(
     nearest = None if reference is None else _read_reference(reference)
     columns = [str(name) for name in empty if nearest or not str(name).startswith("nearest_")]
     kinds: Kinds = {"id": str} if file.id_column else {}
-    kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "is_out", *columns]}
+    kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "in_domain", *columns]}
     n, counts, not_encoded = 0, Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("domain", None, "molecules") as bar, writing(out, kinds) as writer:
         for chunk in standardized_chunks(file):
@@ -67,13 +67,13 @@ def domain(
                 chunk.smiles, percentile=percentile, reference=nearest, remove_stereo=remove_stereo
             )
             table["reason"] = [first or second for first, second in zip(chunk.reason, table["reason"], strict=True)]
-            flags = [None if pd.isna(flag) else bool(flag) for flag in table["is_out"]]
+            flags = [None if pd.isna(flag) else bool(flag) for flag in table["in_domain"]]
             is_encoded = table["reconstruction_nats"].notna()
             not_encoded.update(map(kind_of, table["reason"][~is_encoded]))
             for flag, encoded in zip(flags, is_encoded, strict=True):
                 if encoded:
-                    counts["out" if flag else "in"] += 1
-            writer.write(table.assign(id=pd.Series(chunk.id, dtype=object), is_out=pd.Series(flags, dtype=object)))
+                    counts["in" if flag else "out"] += 1
+            writer.write(table.assign(id=pd.Series(chunk.id, dtype=object), in_domain=pd.Series(flags, dtype=object)))
             n += len(table)
             bar.advance(len(table))
             bar.expect(file.fraction_read)

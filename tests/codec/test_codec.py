@@ -1,3 +1,4 @@
+import inspect
 import json
 import re
 from dataclasses import replace
@@ -13,6 +14,7 @@ from molvae.autoencoder import ModelSettings, build
 from molvae.bundled import bundled, bundled_codecs
 from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, fit_prior
+from molvae.codec.decoding import distance_to_source
 from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import GaussianPrior
@@ -43,7 +45,7 @@ def small():
     return Codec("small", featurizer, model, settings, prior, SamplingSettings(), card)
 
 
-def test_drugs_come_back_from_their_points(codec):
+def test_drugs_are_reconstructed(codec):
     encoding = codec.encode(LEAD_LIKE)
     assert encoding.z.shape == (3, codec.n_latent)
     assert encoding.z.dtype == np.float32
@@ -52,7 +54,7 @@ def test_drugs_come_back_from_their_points(codec):
     assert [molecule.smiles for molecule in decoded] == [Chem.CanonSmiles(text) for text in LEAD_LIKE]
 
 
-def test_the_default_codec_reads_and_writes_stereo_and_charges():
+def test_the_default_codec_reconstructs_stereo_and_charges():
     codec = molvae.load_codec()
     drugs = [
         "CC(=O)NC[C@H]1CN(c2ccc(N3CCOCC3)c(F)c2)C(=O)O1",
@@ -62,11 +64,11 @@ def test_the_default_codec_reads_and_writes_stereo_and_charges():
     ]
     encoding = codec.encode(drugs)
     assert encoding.ok.all()
-    back = [molecule.smiles for molecule in codec.decode(encoding.z)]
-    assert sum(a == b for a, b in zip(back, encoding.smiles, strict=True)) >= 3
+    reconstructed = [molecule.smiles for molecule in codec.decode(encoding.z)]
+    assert sum(a == b for a, b in zip(reconstructed, encoding.smiles, strict=True)) >= 3
 
 
-def test_of_several_candidates_the_nearest_to_the_point_is_kept():
+def test_beam_search_keeps_the_molecule_that_encodes_nearest():
     codec = molvae.load_codec()
     library = pd.read_csv(bundled("moses_test_scaffolds.csv.gz"))["SMILES"]
     long = library[library.str.len() > 48].head(300).tolist()
@@ -75,8 +77,8 @@ def test_of_several_candidates_the_nearest_to_the_point_is_kept():
     exact = [sum(a.smiles == b for a, b in zip(found, encoding.smiles, strict=True)) for found in (greedy, nearest)]
     assert exact[1] >= exact[0] + 3
     assert all(b.smiles == a for a, b, c in zip(encoding.smiles, nearest, greedy, strict=True) if c.smiles == a)
-    misses = [codec._miss(encoding.z, found) for found in (greedy, nearest)]
-    assert np.all(misses[1] <= misses[0])
+    distances = [distance_to_source(codec.model, codec.featurizer, encoding.z, found) for found in (greedy, nearest)]
+    assert np.all(distances[1] <= distances[0])
     assert nearest == codec.decode(encoding.z, beam_size=6)
 
 
@@ -84,26 +86,27 @@ def test_of_several_candidates_the_nearest_to_the_point_is_kept():
     "options",
     [{"beam_size": 0}, {"beam_size": 1001}, {"beam_size": 2, "noise": 0.1}, {"beam_size": 2, "temperature": 1}],
 )
-def test_a_beam_size_that_cannot_be_had(codec, options):
-    with pytest.raises(InputError, match="beam_size: expected 1 to 1,000, and 1 beside noise or temperature"):
+def test_beam_size_is_checked(codec, options):
+    with pytest.raises(InputError, match="beam_size: expected 1 to 1,000"):
         codec.decode(codec.draw(1), **options)
 
 
-def test_a_vector_without_a_beam_keeps_its_reason(codec):
+def test_beam_search_keeps_the_reason_of_a_latent_vector_with_nan(codec):
     z = np.stack([np.full(codec.n_latent, np.nan, np.float32), codec.encode(LEAD_LIKE).z[0]])
     assert codec.decode(z, beam_size=3) == codec.decode(z)
-    assert codec.decode(z[:1], beam_size=3)[0].reason == "the point holds NaN or infinity"
+    assert codec.decode(z[:1], beam_size=3)[0].smiles is None
+    assert "NaN" in codec.decode(z[:1], beam_size=3)[0].reason
 
 
-def test_many_points_are_read_as_few_are(codec, monkeypatch):
+def test_worker_processes_do_not_change_the_molecules(codec, monkeypatch):
     z = np.concatenate([codec.draw(600, seed=4), np.full((1, codec.n_latent), np.nan, np.float32)])
     alone = codec.decode(z, noise=0.9, temperature=1.2, seed=5)
-    monkeypatch.setattr("molvae.codec.codec._WORTH_WORKERS", 1)
+    monkeypatch.setattr("molvae.codec.decoding._MIN_ROWS_FOR_WORKERS", 1)
     assert codec.decode(z, noise=0.9, temperature=1.2, seed=5) == alone
     assert 0 < sum(molecule.smiles is None for molecule in alone) < 601
 
 
-def test_series_molecules_and_one_text_are_read_alike(codec):
+def test_lists_series_arrays_and_rdkit_molecules_are_encoded_alike(codec):
     expected = codec.encode(DRUGS).z
     mols = [Chem.MolFromSmiles(text) for text in DRUGS]
     for molecules in (pd.Series(DRUGS, index=[7, 8, 9]), mols, np.array(DRUGS), (text for text in DRUGS)):
@@ -111,12 +114,12 @@ def test_series_molecules_and_one_text_are_read_alike(codec):
     np.testing.assert_allclose(codec.encode(DRUGS[0]).z, expected[:1], atol=1e-5)
 
 
-def test_a_molecule_is_one_point_however_it_is_written(codec):
+def test_all_smiles_of_a_molecule_have_one_latent_vector(codec):
     z = codec.encode(["OCC", "CCO", "C(O)C", " CCO "]).z
     assert np.ptp(z, axis=0).max() < 1e-5
 
 
-def test_what_cannot_be_read_is_a_row_with_a_reason(codec):
+def test_molecules_that_cannot_be_encoded_are_rows_with_a_reason(codec):
     rows = ["CCO", "not a molecule", None, float("nan"), "", "C[N+](C)(C)C", "C[Si](C)(C)C", "C[C@H](N)C(=O)O", 3]
     encoding = codec.encode(rows)
     assert encoding.ok.tolist() == [True] + [False] * 8
@@ -128,26 +131,26 @@ def test_what_cannot_be_read_is_a_row_with_a_reason(codec):
     assert "remove_stereo=True" in encoding.reason[7]
 
 
-def test_stereo_is_dropped_only_when_asked_and_then_said(codec):
+def test_removed_stereo_is_noted(codec):
     encoding = codec.encode(["C[C@H](N)C(=O)O", "CCO"], remove_stereo=True)
     assert encoding.ok.all()
     assert encoding.smiles[0] == "CC(N)C(=O)O"
-    assert encoding.note == ["stereo dropped", None]
+    assert encoding.note == ["stereo removed", None]
 
 
-def test_a_salt_is_stripped_and_said(codec):
+def test_a_stripped_salt_is_noted(codec):
     encoding = codec.encode(["CCN.Cl"])
     assert encoding.smiles == ["CCN"]
     assert "stripped" in encoding.note[0]
 
 
-def test_nothing_in_nothing_out(codec):
+def test_empty_input_gives_empty_output(codec):
     assert codec.encode([]).z.shape == (0, codec.n_latent)
     assert codec.decode(np.empty((0, codec.n_latent))) == []
     assert codec.sample(0) == []
 
 
-def test_bad_points_are_reasons_and_bad_shapes_are_refused(codec):
+def test_nan_is_a_reason_and_a_wrong_shape_an_error(codec):
     z = codec.draw(3)
     z[1, 0] = np.nan
     decoded = codec.decode(z)
@@ -164,7 +167,7 @@ def test_bad_points_are_reasons_and_bad_shapes_are_refused(codec):
         codec.decode(z, temperature=float("nan"))
 
 
-def test_several_molecules_lie_around_one_point(codec):
+def test_noise_gives_several_molecules_from_one_latent_vector(codec):
     z = np.repeat(codec.encode(DRUGS[:1]).z, 40, axis=0)
     near = {molecule.smiles for molecule in codec.decode(z, noise=0.3, temperature=0.7, seed=1)}
     far = {molecule.smiles for molecule in codec.decode(z, noise=0.8, temperature=0.7, seed=1)}
@@ -172,7 +175,7 @@ def test_several_molecules_lie_around_one_point(codec):
     assert codec.decode(z, noise=0.8, temperature=0.7, seed=1) == codec.decode(z, noise=0.8, temperature=0.7, seed=1)
 
 
-def test_samples_are_valid_distinct_and_the_same_for_the_same_seed(codec):
+def test_samples_are_valid_unique_and_reproducible(codec):
     drawn = codec.sample(300, seed=5)
     smiles = [molecule.smiles for molecule in drawn if molecule.smiles]
     assert len(drawn) == 300
@@ -192,7 +195,7 @@ def test_more_tries_leave_fewer_invalid(codec):
         codec.sample(-1)
 
 
-def test_lipophilicity_can_be_read_off_the_points(codec):
+def test_logp_is_linear_in_the_latent_vectors(codec):
     from sklearn.linear_model import Ridge
 
     from molvae.chem.properties import compute
@@ -204,16 +207,16 @@ def test_lipophilicity_can_be_read_off_the_points(codec):
     assert Ridge(1.0).fit(z[:400], logp[:400]).score(z[400:], logp[400:]) > 0.5
 
 
-def test_properties_are_read_off_the_points(codec):
+def test_properties_are_predicted_from_latent_vectors(codec):
     from molvae.chem.properties import compute
 
     sample = list(pd.read_csv(bundled("moses_sample.csv.gz"))["smiles"][:300])
-    read = codec.properties(codec.encode(sample).z)
+    predicted = codec.properties(codec.encode(sample).z)
     for name in ("logp", "tpsa", "mol_weight"):
-        assert np.corrcoef(read[name], compute(sample, [name])[name])[0, 1] > 0.85
+        assert np.corrcoef(predicted[name], compute(sample, [name])[name])[0, 1] > 0.85
 
 
-def test_the_training_set_is_known(codec):
+def test_training_smiles_are_those_of_the_bundled_file(codec):
     smiles = codec.training_smiles()
     assert len(smiles) == 1_584_663
     assert smiles[0] == "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1"
@@ -231,7 +234,7 @@ def test_saving_and_loading_change_nothing_but_rounding(small, tmp_path):
     assert "exact 0.5" in (tmp_path / "again" / "README.md").read_text()
 
 
-def test_a_codec_is_not_written_over_anything(small, tmp_path):
+def test_saving_overwrites_nothing(small, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     for folder in (tmp_path / "taken", tmp_path / "taken" / "file"):
@@ -265,16 +268,16 @@ def test_a_codec_of_another_version_is_refused(small, tmp_path):
         molvae.load_codec(tmp_path / "codec")
 
 
-def test_what_is_no_codec_is_told(tmp_path):
+def test_an_unknown_codec_is_an_error(tmp_path):
     assert bundled_codecs() == ["druglike", "moses"]
     assert molvae.load_codec("moses").name == "moses"
     with pytest.raises(CodecError, match="bundled: druglike, moses"):
         molvae.load_codec("mosse")
-    with pytest.raises(CodecError, match="no codec here"):
+    with pytest.raises(CodecError, match=r"codec\.json"):
         molvae.load_codec(tmp_path)
 
 
-def test_the_prior_follows_the_features(small, tmp_path):
+def test_the_prior_is_fitted_to_the_features(small, tmp_path):
     features = small.featurizer.encode(DRUGS * 20)
     with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
         writer.write(features.x)
@@ -282,20 +285,22 @@ def test_the_prior_follows_the_features(small, tmp_path):
     np.testing.assert_allclose(prior.mean, small.encode(DRUGS).z.mean(0), atol=1e-4)
 
 
-def test_draws_lie_as_far_about_the_codes_as_the_spread_says(small, tmp_path):
-    codes, points = small.draw(4000, seed=1, spread=0), small.draw(4000, seed=1, spread=1.5)
-    apart = np.cov((points - codes).T, ddof=0)
-    np.testing.assert_allclose(apart, 2.25 * small.prior.factor @ small.prior.factor.T, atol=0.1 * apart.max())
-    np.testing.assert_array_equal(small.draw(4000, seed=1), codes)  # the codec's own is 0
+def test_spread_is_the_standard_deviation_of_the_added_steps(small, tmp_path):
+    exact, spread = small.draw(4000, seed=1, spread=0), small.draw(4000, seed=1, spread=1.5)
+    covariance = np.cov((spread - exact).T, ddof=0)
+    np.testing.assert_allclose(
+        covariance, 2.25 * small.prior.factor @ small.prior.factor.T, atol=0.1 * covariance.max()
+    )
+    np.testing.assert_array_equal(small.draw(4000, seed=1), exact)  # the default of this codec is 0
     own = replace(small, sampling=SamplingSettings(spread=1.5))
-    np.testing.assert_array_equal(own.draw(4000, seed=1), points)
+    np.testing.assert_array_equal(own.draw(4000, seed=1), spread)
     own.save(tmp_path / "codec")
     np.testing.assert_allclose(molvae.load_codec(tmp_path / "codec").draw(9, seed=2), own.draw(9, seed=2), atol=1e-5)
     with pytest.raises(InputError, match="spread"):
         small.draw(1, spread=-1)
 
 
-def test_windows_are_not_blurred_by_the_spread():
+def test_spread_is_zero_with_windows():
     codec = molvae.load_codec("moses")
     assert codec.sampling.spread > 0
     drawn, narrow, wide = (
@@ -305,7 +310,7 @@ def test_windows_are_not_blurred_by_the_spread():
     assert codec.properties(wide)["logp"].std() > 1.5 * codec.properties(drawn)["logp"].std()
 
 
-def test_windows_draw_to_a_property():
+def test_windows_guide_samples_to_a_property():
     codec = molvae.load_codec("moses")
     logp = {}
     for name, windows in {"free": None, "low": {"logp": (None, 0.5)}, "high": {"logp": (3.0, 4.0)}}.items():
@@ -318,21 +323,21 @@ def test_windows_draw_to_a_property():
 
 
 @pytest.mark.parametrize(
-    ("windows", "guidance", "said"),
+    ("windows", "guidance", "message"),
     [
-        ({"logP": (0, 1)}, 1.0, "knows no way to 'logP'; it has learnt qed, sa_score, logp"),
-        ({"logp": (1, 1)}, 1.0, "logp: expected a low below a high, got 1 and 1"),
-        ({"logp": (float("nan"), 1)}, 1.0, "expected a low below a high"),
+        ({"logP": (0, 1)}, 1.0, "'logP'; the property head was trained on: qed, sa_score, logp"),
+        ({"logp": (1, 1)}, 1.0, "logp: expected low < high, got 1 and 1"),
+        ({"logp": (float("nan"), 1)}, 1.0, "logp"),
         ({"logp": (0, 1)}, -1.0, "guidance: expected 0 or more, got -1.0"),
-        ({"logp": (0, 1)}, float("inf"), "guidance: expected 0 or more"),
+        ({"logp": (0, 1)}, float("inf"), "guidance"),
     ],
 )
-def test_a_wrong_window_is_refused(windows, guidance, said):
-    with pytest.raises(InputError, match=re.escape(said)):
+def test_windows_and_guidance_are_checked(windows, guidance, message):
+    with pytest.raises(InputError, match=re.escape(message)):
         molvae.load_codec("moses").sample(2, windows=windows, guidance=guidance)
 
 
-def test_druglike_reads_and_writes_stereo_and_charges():
+def test_druglike_reconstructs_stereo_and_charges():
     codec = molvae.load_codec("druglike")
     drugs = [
         "CC(C)C[C@H](NC(=O)c1ccccc1)C(=O)NC1CC1",
@@ -345,3 +350,22 @@ def test_druglike_reads_and_writes_stereo_and_charges():
     drawn = [molecule.smiles for molecule in codec.sample(100, seed=0) if molecule.smiles]
     assert len(drawn) > 95
     assert any("@" in smiles for smiles in drawn)
+
+
+def test_repr_is_one_short_line(codec, small):
+    assert repr(codec) == f"Codec('moses', 128 dimensions, sha256 {codec.sha256[:8]})"
+    assert repr(small) == "Codec('small', 3 dimensions, not saved)"
+    assert repr(codec.encode([*DRUGS, "nonsense"])) == "Encoding(3 of 4 molecules, 128 dimensions)"
+
+
+def test_property_names_are_those_of_the_property_head(codec, small):
+    assert small.property_names == ["logp", "qed"]
+    assert codec.property_names == list(codec.properties(codec.draw(1)))
+    assert replace(small, card={}).property_names == []
+
+
+def test_options_are_keyword_only(codec):
+    for method in ("encode", "decode", "draw", "sample", "interpolate", "neighborhood", "infill", "move", "neighbors"):
+        parameters = inspect.signature(getattr(Codec, method)).parameters.values()
+        positional = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+        assert all(one.default is inspect.Parameter.empty for one in positional), method

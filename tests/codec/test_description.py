@@ -17,17 +17,17 @@ def test_featurizers_are_those_of_the_loaded_codec():
     assert stored.sha256 == codec.sha256
 
 
-def test_a_changed_vocabulary_is_refused(tmp_path):
+def test_a_changed_vocabulary_is_an_error(tmp_path):
     folder = tmp_path / "codec"
     shutil.copytree(bundled("moses"), folder)
     path = folder / "featurizer.json"
     path.write_text(path.read_text().replace("smiles", "selfies"))
-    with pytest.raises(CodecError, match="changed or truncated"):
+    with pytest.raises(CodecError, match=r"featurizer\.json.*sha256"):
         read_featurizers(folder)
 
 
-def test_a_codec_that_is_not_there_is_named_beside_those_that_are():
-    with pytest.raises(CodecError, match="'nope': no such folder, and no bundled codec; bundled: druglike, moses"):
+def test_an_unknown_codec_is_named_with_the_bundled_ones():
+    with pytest.raises(CodecError, match=r"'nope'.*druglike, moses"):
         find_codec("nope")
 
 

@@ -18,8 +18,8 @@ PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
 ODD = "CC(=O)Nc1ccc(OOOO)cc1"
 COLUMNS = [
-    "smiles", "reconstruction_nats", "language_nats", "log_density", "reconstruction_percentile", "language_percentile",
-    "density_percentile", "novelty", "is_out", "nearest_similarity", "nearest_training", "reason",
+    "smiles", "reconstruction_nats", "nll_nats", "log_density", "reconstruction_percentile", "nll_percentile",
+    "density_percentile", "domain_percentile", "in_domain", "nearest_reference", "nearest_similarity", "reason",
 ]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def codec():
 
 @pytest.fixture
 def small():
-    """A codec with random weights, of a recipe whose decoder is told no noise."""
+    """A codec with random weights, of a recipe without a noise-conditioned decoder."""
     featurizer = TokenFeaturizer.from_corpus(DRUGS, 30)
     sizes = {
         "recipe": "plain",
@@ -43,64 +43,63 @@ def small():
     return Codec("small", featurizer, model, settings, GaussianPrior(np.zeros(3), np.eye(3)), SamplingSettings(), {})
 
 
-def test_rows_keep_their_order_and_say_in_words_why_they_are_out(codec):
+def test_rows_keep_their_order_and_have_reasons(codec):
     rows = [LEAD_LIKE[0], "nonsense", ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
     table = codec.applicability_domain(rows, reference=[*LEAD_LIKE, PARACETAMOL])
     assert list(table) == COLUMNS
     assert table["smiles"].tolist() == [LEAD_LIKE[0], None, ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
-    assert table["is_out"].tolist() == [False, pd.NA, True, pd.NA, True, False]
-    assert table["novelty"].isna().tolist() == [False, True, False, True, False, False]
-    assert table["novelty"][4] == 100
+    assert table["in_domain"].tolist() == [True, pd.NA, False, pd.NA, False, True]
+    assert table["domain_percentile"].isna().tolist() == [False, True, False, True, False, False]
+    assert table["domain_percentile"][4] == 100
     assert table["reason"][0] is table["reason"][5] is None
     assert table["reason"][1].startswith("invalid SMILES")
     assert table["reason"][3].startswith("empty")
     assert "above the 99.9th percentile" in table["reason"][2]
-    assert table["reason"][2].endswith("of the training set; nearest training molecule 0.52")
-    assert table["reason"][4].startswith("not in the codec's vocabulary: atom [Si]; nearest training molecule 0.")
-    assert table["nearest_training"].tolist()[:3] == [LEAD_LIKE[0], None, PARACETAMOL]
+    assert table["reason"][2].endswith("0.52")  # similarity to the nearest molecule
+    assert "[Si]" in table["reason"][4]
+    assert table["nearest_reference"].tolist()[:3] == [LEAD_LIKE[0], None, PARACETAMOL]
     assert table["nearest_similarity"][0] == 1
     assert table[["reconstruction_nats", "log_density"]].isna().all(axis=1).tolist() == [0, 1, 0, 1, 1, 0]
 
 
-def test_a_molecule_is_judged_alone_as_among_others(codec):
+def test_other_molecules_do_not_change_the_measures(codec):
     together = (
-        codec.applicability_domain([*DRUGS, ODD]).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+        codec.applicability_domain([*DRUGS, ODD]).drop(columns=["smiles", "nearest_reference", "reason"]).astype(float)
     )
     for row, smiles in enumerate([*DRUGS, ODD]):
-        alone = codec.applicability_domain(smiles).drop(columns=["smiles", "nearest_training", "reason"]).astype(float)
+        alone = codec.applicability_domain(smiles).drop(columns=["smiles", "nearest_reference", "reason"]).astype(float)
         assert len(alone) == 1
         np.testing.assert_allclose(alone.iloc[0], together.iloc[row], rtol=1e-3, atol=1e-3)
 
 
-def test_nothing_in_nothing_out(codec):
+def test_empty_input_gives_an_empty_table(codec):
     for reference in (None, DRUGS):
         table = codec.applicability_domain([], reference=reference)
         assert len(table) == 0
         assert list(table) == COLUMNS
 
 
-def test_what_is_too_long_is_out_and_stereo_may_be_dropped(codec):
+def test_molecules_that_cannot_be_encoded_are_out_of_domain(codec):
     table = codec.applicability_domain(["CCOCCOCCN" * 12, "C[C@H](N)C(=O)O"])
-    assert table["is_out"].tolist() == [True, True]
-    assert "the codec reads at most" in table["reason"][0]
-    assert "stereocenter" in table["reason"][1]
+    assert table["in_domain"].tolist() == [False, False]
+    assert "tokens" in table["reason"][0]
+    assert "stereo" in table["reason"][1]
     assert codec.applicability_domain(["C[C@H](N)C(=O)O"], remove_stereo=True)["smiles"].tolist() == ["CC(N)C(=O)O"]
 
 
-def test_training_and_test_molecules_are_mostly_in_and_odd_ones_out(codec):
+def test_test_molecules_are_in_domain_and_unusual_ones_are_not(codec):
     test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].sample(1000, random_state=1)
-    assert codec.applicability_domain(test)["is_out"].mean() == pytest.approx(0.01, abs=0.008)
-    assert codec.applicability_domain(test, percentile=90)["is_out"].mean() == pytest.approx(0.1, abs=0.03)
+    assert (~codec.applicability_domain(test)["in_domain"]).mean() == pytest.approx(0.01, abs=0.008)
+    assert (~codec.applicability_domain(test, percentile=90)["in_domain"]).mean() == pytest.approx(0.1, abs=0.03)
     training = pd.Series(codec.training_smiles()).sample(1000, random_state=1)
-    assert codec.applicability_domain(training, percentile=90)["is_out"].mean() < 0.1
-    odd = training[:300].str.replace("C", "OO", n=1, regex=False)
-    odd_table = codec.applicability_domain(odd)
-    is_molecule = odd_table["smiles"].notna()
-    assert is_molecule.sum() > 200
-    assert odd_table.loc[is_molecule, "is_out"].mean() > 0.8
+    assert codec.applicability_domain(training, percentile=90)["in_domain"].mean() > 0.9
+    peroxides = codec.applicability_domain(training[:300].str.replace("C", "OO", n=1, regex=False))
+    valid = peroxides["smiles"].notna()
+    assert valid.sum() > 200
+    assert peroxides.loc[valid, "in_domain"].mean() < 0.2
 
 
-def test_a_stranger_is_never_less_strange():
+def test_percentiles_grow_with_the_measure():
     random = np.random.default_rng(0)
     for n in (2, 5, 50, 4000):
         values = random.gamma(0.3, size=n)
@@ -108,7 +107,7 @@ def test_a_stranger_is_never_less_strange():
         grid = np.linspace(-1, 40 * values.max(), 5000)
         log_survival = calibration.log_survival("reconstruction", grid)
         assert (np.diff(log_survival) <= 0).all()
-        assert (np.diff(log_survival[grid > values.max()]) < 0).all(), "beyond the strangest there are no ties"
+        assert (np.diff(log_survival[grid > values.max()]) < 0).all()  # no ties beyond the highest value
         percentile = calibration.percentile("reconstruction", grid)
         assert percentile.min() >= 0
         assert percentile.max() <= 100
@@ -116,8 +115,8 @@ def test_a_stranger_is_never_less_strange():
     np.testing.assert_allclose(found, [10, 50, 99], atol=0.5)
 
 
-def test_a_codec_without_calibration_says_how_to_fit_it(small):
-    with pytest.raises(CodecError, match=r"codec small: its domain was never measured.*fit_domain"):
+def test_a_codec_without_calibration_is_an_error(small):
+    with pytest.raises(CodecError, match=r"codec small: .*fit_domain"):
         small.applicability_domain(DRUGS)
 
 
@@ -130,11 +129,11 @@ def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
     loaded = molvae.load_codec(tmp_path / "with")
     assert loaded.calibration.n == 4
     assert loaded.calibration.quantiles.keys() == calibration.quantiles.keys() == {"reconstruction", "density", "joint"}
-    for name, points in calibration.quantiles.items():
-        np.testing.assert_array_equal(loaded.calibration.quantiles[name], points)
+    for name, quantiles in calibration.quantiles.items():
+        np.testing.assert_array_equal(loaded.calibration.quantiles[name], quantiles)
     table = loaded.applicability_domain(DRUGS)
-    assert table[["language_nats", "language_percentile"]].isna().all(axis=None)
-    assert table["novelty"].between(0, 100).all()
+    assert table[["nll_nats", "nll_percentile"]].isna().all(axis=None)
+    assert table["domain_percentile"].between(0, 100).all()
     loaded.save(tmp_path / "again")
     assert molvae.load_codec(tmp_path / "again").sha256 == loaded.sha256
     path = tmp_path / "with" / "domain.safetensors"
@@ -145,34 +144,45 @@ def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
         molvae.load_codec(tmp_path / "with")
 
 
-def test_rows_of_features_give_the_calibration_of_their_molecules(small, tmp_path):
+def test_stored_features_give_the_calibration_of_their_molecules(small, tmp_path):
     smiles = [*DRUGS, "c1ccccc1", "CCO", "CC(=O)O"]
     with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
         writer.write(small.featurizer.encode(smiles).x)
     by_rows, by_smiles = fit_domain(small, FeatureStore.open(tmp_path)), fit_domain(small, smiles)
-    for name, points in by_smiles.quantiles.items():
-        np.testing.assert_allclose(by_rows.quantiles[name], points, rtol=1e-4, atol=1e-5)
+    for name, quantiles in by_smiles.quantiles.items():
+        np.testing.assert_allclose(by_rows.quantiles[name], quantiles, rtol=1e-4, atol=1e-5)
     of_three = fit_domain(small, FeatureStore.open(tmp_path), chosen=np.array([0, 2, 4]))
     assert of_three.n == 3
-    for name, points in fit_domain(small, [smiles[row] for row in (0, 2, 4)]).quantiles.items():
-        np.testing.assert_allclose(of_three.quantiles[name], points, rtol=1e-4, atol=1e-5)
+    for name, quantiles in fit_domain(small, [smiles[row] for row in (0, 2, 4)]).quantiles.items():
+        np.testing.assert_allclose(of_three.quantiles[name], quantiles, rtol=1e-4, atol=1e-5)
 
 
-def test_a_nearest_is_built_once_and_used_often(codec):
+def test_a_reference_set_is_built_once_for_many_calls(codec):
     nearest = Nearest(DRUGS)
     for smiles in (DRUGS, DRUGS[::-1]):
-        assert codec.applicability_domain(smiles, reference=nearest)["nearest_training"].tolist() == smiles
+        assert codec.applicability_domain(smiles, reference=nearest)["nearest_reference"].tolist() == smiles
 
 
 @pytest.mark.parametrize("percentile", [0, 100, -1, float("nan")])
-def test_a_percentile_out_of_range_is_refused(codec, percentile):
-    with pytest.raises(InputError, match="percentile: expected a number between 0 and 100"):
+def test_the_percentile_is_checked(codec, percentile):
+    with pytest.raises(InputError, match="percentile"):
         codec.applicability_domain(DRUGS, percentile=percentile)
 
 
-def test_too_few_molecules_are_refused(codec, small):
-    with pytest.raises(InputError, match="at least one molecule"):
+def test_too_few_molecules_are_an_error(codec, small):
+    with pytest.raises(InputError, match="reference"):
         codec.applicability_domain(DRUGS, reference=[])
     for molecules in ([], ["nonsense"], DRUGS[:1]):
-        with pytest.raises(InputError, match="at least 2 molecules that can be read"):
+        with pytest.raises(InputError, match="at least 2"):
             fit_domain(small, molecules)
+
+
+def test_stored_names_of_bundled_calibrations_are_read(codec):
+    assert codec.calibration.quantiles.keys() == {"reconstruction", "nll", "density", "joint"}
+    stored = codec.calibration.arrays()
+    assert stored.keys() == {"n", "reconstruction", "language", "density", "joint"}
+    assert DomainCalibration.from_arrays(stored).quantiles.keys() == codec.calibration.quantiles.keys()
+    with pytest.raises(ValueError, match="other"):
+        DomainCalibration.from_arrays(stored | {"other": stored["joint"]})
+    with pytest.raises(ValueError, match="order"):
+        DomainCalibration.from_arrays(stored | {"joint": stored["joint"][::-1]})

@@ -1,5 +1,5 @@
 import math
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from molvae.autoencoder import ModelSettings, build
 from molvae.chem.molecules import canonicalize, parse
 from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, load_codec
-from molvae.codec.infill import _is_held
+from molvae.codec.infill import _keeps_fragment
 from molvae.errors import InputError
 from molvae.features.fingerprints import FingerprintFeaturizer
 from molvae.features.tokens import TokenFeaturizer
@@ -35,7 +35,7 @@ def untrained(recipe, notation="smiles", **changes):
     return Codec("small", featurizer, model, settings, None, SamplingSettings(), {})
 
 
-def test_every_molecule_holds_the_fragment(phenols):
+def test_every_molecule_contains_the_fragment(phenols):
     phenol = parse("Oc1ccccc1")
     assert len(phenols) >= 5
     assert all(parse(smiles).HasSubstructMatch(phenol) for smiles in phenols["smiles"])
@@ -43,30 +43,30 @@ def test_every_molecule_holds_the_fragment(phenols):
         assert canonicalize(f"c1ccc({filled})cc1O").smiles == smiles
 
 
-def test_best_first_each_once_and_all_draws_accounted_for(phenols):
+def test_molecules_are_ranked_unique_and_counted(phenols):
     assert phenols["log_probability"].is_monotonic_decreasing
     assert phenols["smiles"].is_unique
     counts = phenols.attrs["counts"]
-    assert counts["tried"] == counts["invalid"] + counts["altered"] + counts["duplicates"] + counts["distinct"]
-    assert counts["distinct"] == len(phenols)
-    assert phenols["n_drawn"].sum() == counts["distinct"] + counts["duplicates"]
+    assert counts["tried"] == counts["invalid"] + counts["altered"] + counts["duplicates"] + counts["unique"]
+    assert counts["unique"] == len(phenols)
+    assert phenols["n_drawn"].sum() == counts["unique"] + counts["duplicates"]
     assert sum(phenols.attrs["reasons"].values()) == counts["invalid"]
 
 
-def test_the_same_seed_gives_the_same_table_another_another(bundled_codec):
+def test_the_table_depends_on_the_seed(bundled_codec):
     tables = [bundled_codec.infill("CC(=O)N_", tries=60, seed=seed) for seed in (0, 0, 1)]
     assert tables[0].equals(tables[1])
     assert not tables[0].equals(tables[2])
 
 
-def test_what_the_language_model_finds_usual_stands_before_what_it_finds_odd(bundled_codec):
+def test_probable_molecules_rank_above_improbable_ones(bundled_codec):
     table = bundled_codec.infill("CC(=O)Nc1ccc(_)cc1", n=1000, lengths=(1,), tries=600).set_index("smiles")
-    usual, odd = table["log_probability"].max(), table["log_probability"].min()
-    assert usual - odd > 3
-    assert math.isfinite(usual)
+    highest, lowest = table["log_probability"].max(), table["log_probability"].min()
+    assert highest - lowest > 3
+    assert math.isfinite(highest)
 
 
-def test_a_ring_that_is_left_open_is_closed_by_the_gap():
+def test_a_gap_closes_an_open_ring():
     codec = untrained("masked")
     table = codec.infill("C1CC_", n=100, lengths=(1, 2), tries=2000, temperature=5)
     assert "C1CC1" in set(table["smiles"])
@@ -74,7 +74,7 @@ def test_a_ring_that_is_left_open_is_closed_by_the_gap():
 
 
 @pytest.mark.parametrize(
-    ("pieces", "filling", "is_held"),
+    ("pieces", "filling", "is_kept"),
     [
         (["c1ccc(", ")cc1"], ("CC",), True),
         (["c1ccc(", ")cc1"], ("C2CC2",), True),
@@ -86,26 +86,26 @@ def test_a_ring_that_is_left_open_is_closed_by_the_gap():
         (["C", "CC", ""], ("(N", "N)C"), True),
     ],
 )
-def test_a_filling_must_not_tear_the_given_text_apart(pieces, filling, is_held):
-    assert _is_held(pieces, filling) is is_held
+def test_a_filling_must_keep_the_rings_and_branches_of_the_fragment(pieces, filling, is_kept):
+    assert _keeps_fragment(pieces, filling) is is_kept
 
 
 @pytest.mark.parametrize("recipe", ["masked", "denoising"])
-def test_every_combination_of_lengths_is_tried_and_gaps_may_stay_empty(recipe):
+def test_every_combination_of_lengths_is_tried_including_empty_gaps(recipe):
     table = untrained(recipe).infill("C_C_O", n=1000, lengths=(0, 1), tries=400, temperature=3)
     is_filled = {tuple(bool(part) for part in filled.split("_")) for filled in table["filled"]}
     assert is_filled >= {(False, False), (True, False), (False, True)}
-    assert table.attrs["counts"]["tried"] == 301  # nothing is drawn where both stay empty
+    assert table.attrs["counts"]["tried"] == 301  # one try if both gaps are empty
 
 
-def test_a_masked_codec_does_not_judge_the_end_which_it_never_learnt():
+def test_a_masked_codec_does_not_score_the_end_token():
     masked, denoising = untrained("masked"), untrained("denoising")
     one, two = (codec.infill("CC_O", lengths=(0,)) for codec in (masked, denoising))
     assert one["smiles"].tolist() == two["smiles"].tolist() == ["CCO"]
     assert one["log_probability"][0] > two["log_probability"][0]
 
 
-def test_an_impossible_valence_gives_an_empty_table_that_says_why(bundled_codec):
+def test_an_impossible_valence_gives_an_empty_table_with_reasons(bundled_codec):
     table = bundled_codec.infill("CC(C)(C)(C)(C)C_", tries=40)
     assert len(table) == 0
     assert list(table) == ["smiles", "filled", "log_probability", "n_drawn"]
@@ -114,7 +114,7 @@ def test_an_impossible_valence_gives_an_empty_table_that_says_why(bundled_codec)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("fragment", "message"),
     [
         ("CCO", "no gap"),
         ("C?O", "no gap"),
@@ -123,18 +123,18 @@ def test_an_impossible_valence_gives_an_empty_table_that_says_why(bundled_codec)
         ("_".join("CCCCCCC"), "6 gaps"),
         ("C[Si](_)C", r"\[Si\]"),
         ("C[N_]C", "inside the brackets"),
-        ("C)C_", "closes a bracket"),
+        ("C)C_", "closes a branch"),
         ("C" * 300 + "_", "tokens"),
         ("СС_", "."),
     ],
 )
-def test_a_text_that_can_never_be_a_molecule_is_refused(bundled_codec, text, said):
-    with pytest.raises(InputError, match=said):
-        bundled_codec.infill(text)
+def test_an_impossible_fragment_is_an_error(bundled_codec, fragment, message):
+    with pytest.raises(InputError, match=message):
+        bundled_codec.infill(fragment)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"n": 0}, "n:"),
         ({"tries": 0}, "tries"),
@@ -145,18 +145,16 @@ def test_a_text_that_can_never_be_a_molecule_is_refused(bundled_codec, text, sai
         ({"lengths": [1000]}, "tokens"),
     ],
 )
-def test_numbers_out_of_range_are_refused(given, said):
-    with pytest.raises(InputError, match=said):
-        untrained("masked").infill("CC_", **given)
+def test_options_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        untrained("masked").infill("CC_", **options)
 
 
-def test_codecs_that_fill_no_gaps_say_which_do():
-    with pytest.raises(InputError, match=r"'masked', 'denoising' and 'molecular'"):
+def test_a_codec_that_cannot_fill_gaps_is_an_error():
+    with pytest.raises(InputError, match=r"small .*'plain'.*'masked', 'denoising' or 'molecular'"):
         untrained("plain").infill("CC_")
-    with pytest.raises(InputError, match="gaps need tokens of SMILES"):
+    with pytest.raises(InputError, match="SELFIES"):
         untrained("masked", "selfies").infill("CC_")
-    bits = SimpleNamespace(
-        featurizer=FingerprintFeaturizer("bits"), view=None, model=untrained("plain").model, name="b"
-    )
-    with pytest.raises(InputError, match="gaps need tokens of SMILES"):
-        Codec.infill(bits, "CC_")
+    bits = replace(untrained("plain"), featurizer=FingerprintFeaturizer("bits"))
+    with pytest.raises(InputError, match="Morgan"):
+        bits.infill("CC_")

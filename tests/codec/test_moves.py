@@ -35,7 +35,7 @@ def logp(codec, molecules):
 
 @pytest.fixture
 def untrained():
-    """A codec with random weights, whose texts are no molecules."""
+    """A codec with random weights, whose SMILES are invalid."""
     featurizer = TokenFeaturizer.from_corpus([ASPIRIN, PARACETAMOL], 30)
     sizes = {
         "n_latent": 3,
@@ -49,65 +49,65 @@ def untrained():
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_a_path_shows_each_molecule_once_where_it_came_first(codec, path):
+def test_interpolation_lists_each_molecule_at_its_first_step(codec, path):
     table = codec.interpolate(ASPIRIN, DIAZEPAM, steps=15, path=path)
     centre = codec.prior.mean if path == "spherical" else None
     z = codec.encode([ASPIRIN, DIAZEPAM]).z
-    made = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path, centre))]
-    made[0], made[-1] = ASPIRIN, DIAZEPAM
+    expected = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path, centre))]
+    expected[0], expected[-1] = ASPIRIN, DIAZEPAM
     found = table.dropna(subset="smiles")
     assert table["smiles"].iloc[[0, -1]].tolist() == [ASPIRIN, DIAZEPAM]
     assert table["fraction"].iloc[[0, -1]].tolist() == [0, 1]
     assert table["n_steps"].sum() == 15
-    assert len(found) == table.attrs["counts"]["distinct"] == len({text for text in made if text}) >= 4
+    assert len(found) == table.attrs["counts"]["unique"] == len({smiles for smiles in expected if smiles}) >= 4
     for row in found.itertuples():
-        assert row.n_steps == made.count(row.smiles)
-        assert row.step == (14 if row.smiles == DIAZEPAM else made.index(row.smiles))
+        assert row.n_steps == expected.count(row.smiles)
+        assert row.step == (14 if row.smiles == DIAZEPAM else expected.index(row.smiles))
         assert row.fraction == pytest.approx(row.step / 14)
     assert table["reason"].notna().tolist() == table["smiles"].isna().tolist()
     np.testing.assert_allclose(found["similarity_to_a"], tanimoto(ASPIRIN, found["smiles"].tolist()))
     np.testing.assert_allclose(found["similarity_to_b"], tanimoto(DIAZEPAM, found["smiles"].tolist()))
 
 
-def test_the_two_paths_differ(codec):
+def test_linear_and_spherical_paths_differ(codec):
     tables = [codec.interpolate(ASPIRIN, DIAZEPAM, steps=12, path=path) for path in ("linear", "spherical")]
     assert tables[0]["smiles"].tolist() != tables[1]["smiles"].tolist()
 
 
-def test_a_path_from_a_molecule_to_itself_is_one_row(codec):
+def test_interpolation_from_a_molecule_to_itself_is_one_row(codec):
     table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", steps=6)
     assert table[["smiles", "n_steps", "similarity_to_b"]].to_numpy().tolist() == [[LIDOCAINE, 6, 1.0]]
 
 
-def test_steps_that_give_no_molecule_stay_with_their_reasons(untrained):
+def test_invalid_steps_are_rows_with_reasons(untrained):
     table = untrained.interpolate(ASPIRIN, PARACETAMOL, steps=5)
     assert table["step"].tolist() == [0, 1, 2, 3, 4]
     assert table["smiles"].isna().tolist() == [False, True, True, True, False]
     assert table["reason"].notna().tolist() == [False, True, True, True, False]
     assert table["similarity_to_a"].isna().tolist() == [False, True, True, True, False]
-    assert table.attrs["counts"] == {"steps": 5, "invalid": 3, "distinct": 2}
+    assert table.attrs["counts"] == {"steps": 5, "invalid": 3, "unique": 2}
 
 
 @pytest.mark.parametrize(
     ("a", "b", "steps", "path", "message"),
     [
-        ("no molecule", ASPIRIN, 5, "linear", "a: 'no molecule' cannot be read"),
-        (ASPIRIN, "C[Si](C)(C)C", 5, "linear", r"b: 'C\[Si\]\(C\)\(C\)C' cannot be read: .*Si"),
-        ([ASPIRIN], ASPIRIN, 5, "linear", "a: .* cannot be read"),
-        (ASPIRIN, PARACETAMOL, 1, "linear", "steps: expected at least 2"),
-        (ASPIRIN, PARACETAMOL, 2.5, "linear", "steps: expected a whole number"),
-        (ASPIRIN, PARACETAMOL, 5, "crooked", "path: expected"),
+        ("no molecule", ASPIRIN, 5, "linear", "a: 'no molecule'"),
+        (ASPIRIN, "C[Si](C)(C)C", 5, "linear", r"b: .*\[Si\]"),
+        ([ASPIRIN], ASPIRIN, 5, "linear", "a: "),
+        (ASPIRIN, PARACETAMOL, 1, "linear", "steps: .* 2"),
+        (ASPIRIN, PARACETAMOL, 2.5, "linear", "steps: .* 2.5"),
+        (ASPIRIN, PARACETAMOL, 5, "crooked", "path: .*crooked"),
     ],
 )
-def test_a_path_that_cannot_be_gone_says_why(codec, a, b, steps, path, message):
+def test_interpolation_arguments_are_checked(codec, a, b, steps, path, message):
     with pytest.raises(InputError, match=message):
         codec.interpolate(a, b, steps=steps, path=path)
 
 
-def test_around_a_molecule_lie_others_each_once_and_counted(codec):
+def test_a_neighborhood_lists_unique_molecules_and_counts_all(codec):
     table = codec.neighborhood(PARACETAMOL, radius=0.6, n=10, decodes=3)
     counts = table.attrs["counts"]
-    assert len(table) == counts["distinct"] > 5
+    assert len(table) == counts["unique"] > 5
     assert table["smiles"].is_unique
     assert PARACETAMOL not in set(table["smiles"])
     assert counts["decodes"] == 30 == table["n_drawn"].sum() + counts["start"] + counts["invalid"]
@@ -117,7 +117,7 @@ def test_around_a_molecule_lie_others_each_once_and_counted(codec):
     np.testing.assert_allclose(table["distance"], np.linalg.norm(z[1:] - z[0], axis=1), rtol=1e-4)
 
 
-def test_the_first_decode_of_each_point_is_greedy(codec):
+def test_the_first_decode_of_each_latent_vector_is_greedy(codec):
     alone = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=1)
     more = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4)
     exact = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4, noise=0, temperature=0)
@@ -132,9 +132,9 @@ def test_a_neighborhood_depends_on_its_seed_alone(codec):
     assert first["smiles"].tolist() != other["smiles"].tolist()
 
 
-def test_farther_away_molecules_are_less_alike(codec, molecules):
+def test_similarity_falls_with_the_radius(codec, molecules):
     def mean_similarity(radius):
-        tables = [codec.neighborhood(text, radius=radius, n=5, decodes=2) for text in molecules[:4]]
+        tables = [codec.neighborhood(smiles, radius=radius, n=5, decodes=2) for smiles in molecules[:4]]
         return np.mean(
             [np.average([*t["similarity"], 1], weights=[*t["n_drawn"], t.attrs["counts"]["start"]]) for t in tables]
         )
@@ -144,7 +144,7 @@ def test_farther_away_molecules_are_less_alike(codec, molecules):
     assert middle > far + 0.1
 
 
-def test_a_radius_of_0_decodes_the_point_itself(codec):
+def test_a_radius_of_0_decodes_the_molecule_itself(codec):
     table = codec.neighborhood(LIDOCAINE, radius=0, n=4, decodes=5)
     counts = table.attrs["counts"]
     assert counts["start"] >= 4  # the greedy ones
@@ -152,35 +152,35 @@ def test_a_radius_of_0_decodes_the_point_itself(codec):
     only = codec.neighborhood(LIDOCAINE, radius=0, n=3, decodes=1)
     assert only.empty
     assert only.columns.tolist() == table.columns.tolist()
-    assert only.attrs["counts"] == {"decodes": 3, "start": 3, "distinct": 0, "invalid": 0}
+    assert only.attrs["counts"] == {"decodes": 3, "start": 3, "unique": 0, "invalid": 0}
 
 
-def test_a_neighborhood_counts_what_is_no_molecule(untrained):
+def test_a_neighborhood_counts_invalid_molecules(untrained):
     table = untrained.neighborhood(PARACETAMOL, n=4, decodes=2)
     assert table.empty
-    assert table.attrs["counts"] == {"decodes": 8, "start": 0, "distinct": 0, "invalid": 8}
+    assert table.attrs["counts"] == {"decodes": 8, "start": 0, "unique": 0, "invalid": 8}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"radius": float("nan")}, "radius: expected a number of at least 0, got nan"),
+        ({"radius": float("nan")}, "radius: .* nan"),
         ({"radius": -0.1}, "radius"),
         ({"radius": float("inf")}, "radius"),
         ({"radius": "wide"}, "radius: .* got 'wide'"),
-        ({"n": 0}, "n: expected at least 1"),
-        ({"decodes": 0}, "decodes: expected at least 1"),
+        ({"n": 0}, "n: .* 1"),
+        ({"decodes": 0}, "decodes: .* 1"),
         ({"noise": 2}, "noise"),
         ({"temperature": -1}, "temperature"),
-        ({"smiles": "C1CC"}, "smiles: 'C1CC' cannot be read"),
+        ({"molecule": "C1CC"}, "molecule: 'C1CC'"),
     ],
 )
-def test_a_neighborhood_that_cannot_be_drawn_says_why(codec, options, message):
+def test_neighborhood_arguments_are_checked(codec, options, message):
     with pytest.raises(InputError, match=message):
-        codec.neighborhood(**{"smiles": PARACETAMOL, "n": 2} | options)
+        codec.neighborhood(**{"molecule": PARACETAMOL, "n": 2} | options)
 
 
-def test_a_direction_counts_what_it_could_not_use(codec, molecules):
+def test_a_direction_counts_skipped_molecules(codec, molecules):
     smiles = [*molecules[:30], "no molecule", "C[Si](C)(C)C"]
     values = properties.compute(smiles, ["tpsa"])["tpsa"].tolist()
     values[3], values[4] = None, float("nan")
@@ -203,19 +203,19 @@ def test_a_property_may_be_named(codec, molecules):
     [
         (12, [1.0] * 11 + [2.0], None),
         (12, [1.0] * 12, "all 12 values are 1"),
-        (12, [1.0] * 11, "values: expected 12 numbers, one per molecule, got 11"),
-        (12, ["high"] * 12, "values: expected 12 numbers"),
+        (12, [1.0] * 11, "values: .* 12 .* 11"),
+        (12, ["high"] * 12, "values: .* 12"),
         (
             12,
             [1.0, 2.0, 3.0] + [None] * 9,
-            "at least 10 molecules with a value, got 3: of 12, .* 9 have no finite value",
+            "at least 10 .* got 3: of 12, .* 9 ",
         ),
-        (1, [1.0], "at least 10 molecules with a value, got 1"),
+        (1, [1.0], "at least 10 .* got 1"),
         (0, [], "at least 10"),
-        (12, "colour", "property 'colour' is not known"),
+        (12, "colour", "'colour'"),
     ],
 )
-def test_a_direction_that_cannot_be_learnt_says_why(codec, molecules, n, values, message):
+def test_attribute_direction_arguments_are_checked(codec, molecules, n, values, message):
     if message is None:
         assert codec.attribute_direction(molecules[:n], values).n_used == n
     else:
@@ -223,15 +223,15 @@ def test_a_direction_that_cannot_be_learnt_says_why(codec, molecules, n, values,
             codec.attribute_direction(molecules[:n], values)
 
 
-def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, logp):
+def test_moves_keep_the_order_of_the_distances(codec, logp):
     table = codec.move(PARACETAMOL, logp, distances=[2.0, 0.0, -2.0])
     expected = codec.decode(codec.encode([PARACETAMOL]).z + np.array([[2.0], [-2.0]]) * logp.vector)
     assert table["distance"].tolist() == [2, 0, -2]
     assert table["smiles"].tolist() == [expected[0].smiles, PARACETAMOL, expected[1].smiles]
     assert table["similarity_to_start"].iloc[1] == 1
-    usual = codec.move(PARACETAMOL, logp)
+    default = codec.move(PARACETAMOL, logp)
     typical = np.sqrt(np.trace(codec.prior.factor @ codec.prior.factor.T))
-    np.testing.assert_allclose(usual["distance"], np.arange(-3, 4) / 4 * typical)
+    np.testing.assert_allclose(default["distance"], np.arange(-3, 4) / 4 * typical)
     np.testing.assert_array_equal(
         codec.move(PARACETAMOL, 7 * logp.vector, distances=[1.0, 2.0])["smiles"],
         codec.move(PARACETAMOL, logp, distances=np.array([1.0, 2.0]))["smiles"],
@@ -242,7 +242,7 @@ def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, l
     ("direction", "distances", "message"),
     [
         (np.zeros(128), [1], "direction"),
-        (np.ones(3), [1], r"direction: expected a vector \(128,\)"),
+        (np.ones(3), [1], r"direction: .*\(128,\)"),
         (np.full(128, np.nan), [1], "direction"),
         ("up", [1], "direction"),
         (np.ones(128), [1, float("nan")], "distances"),
@@ -250,12 +250,12 @@ def test_moving_begins_at_the_molecule_itself_and_keeps_the_order_asked(codec, l
         (np.ones(128), ["far"], "distances"),
     ],
 )
-def test_a_move_that_cannot_be_made_says_why(codec, direction, distances, message):
+def test_move_arguments_are_checked(codec, direction, distances, message):
     with pytest.raises(InputError, match=message):
         codec.move(PARACETAMOL, direction, distances=distances)
 
 
-def test_logp_really_moves_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
+def test_logp_grows_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
     assert logp.r2 > 0.5
     measured = codec.measure_direction(logp, [*molecules[200:225], "no molecule"], "logp")
     assert measured.n_unreadable == 1
@@ -267,20 +267,20 @@ def test_logp_really_moves_along_its_direction_and_not_along_a_random_one(codec,
     assert (one_way > 0).all()
 
 
-def test_what_was_measured_can_be_looked_at(codec, molecules, logp):
+def test_the_measured_steps_are_listed(codec, molecules, logp):
     measured = codec.measure_direction(
-        logp, molecules[200:204], lambda texts: [len(text) for text in texts], distances=[1.0], seed=3, n_random=2
+        logp, molecules[200:204], lambda smiles: [len(one) for one in smiles], distances=[1.0], seed=3, n_random=2
     )
     steps = measured.steps
     assert len(steps) == 4 * 3 * 3  # molecules, directions, distances
     assert set(steps["direction"]) == {"attribute", "random 1", "random 2"} == set(measured.slopes["direction"])
     valid = steps.dropna(subset="smiles")
-    assert valid["value"].tolist() == [len(text) for text in valid["smiles"]]
+    assert valid["value"].tolist() == [len(smiles) for smiles in valid["smiles"]]
     assert steps["value"].isna().tolist() == steps["smiles"].isna().tolist()
     itself = steps[steps["distance"] == 0]
     assert itself["smiles"].tolist() == np.repeat(codec.encode(molecules[200:204]).smiles, 3).tolist()
     again = codec.measure_direction(
-        logp, molecules[200:204], lambda texts: [len(text) for text in texts], distances=[-1.0], seed=3, n_random=2
+        logp, molecules[200:204], lambda smiles: [len(one) for one in smiles], distances=[-1.0], seed=3, n_random=2
     )
     pd.testing.assert_frame_equal(again.steps, steps)
 
@@ -288,21 +288,21 @@ def test_what_was_measured_can_be_looked_at(codec, molecules, logp):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"smiles": [ASPIRIN, "no molecule"]}, "at least 2 molecules that can be read, got 1 of 2"),
-        ({"distances": [0.0]}, "distances: expected at least one other than 0"),
-        ({"values": "colour"}, "property 'colour' is not known"),
-        ({"values": 3}, "property: expected a name or a function"),
-        ({"values": lambda texts: [1.0]}, "the property function's answer: expected"),
-        ({"n_random": 0}, "n_random: expected at least 1"),
+        ({"molecules": [ASPIRIN, "no molecule"]}, "at least 2 .* got 1 of 2"),
+        ({"distances": [0.0]}, "distances: "),
+        ({"values": "colour"}, "'colour'"),
+        ({"values": 3}, "values: .* 3"),
+        ({"values": lambda smiles: [1.0]}, "values: .* 6 numbers.* 1"),
+        ({"n_random": 0}, "n_random: .* 1"),
     ],
 )
-def test_a_measurement_that_cannot_be_made_says_why(codec, logp, options, message):
-    asked = {"smiles": [ASPIRIN, PARACETAMOL], "values": "logp", "distances": [1.0]}
+def test_measure_direction_arguments_are_checked(codec, logp, options, message):
+    arguments = {"molecules": [ASPIRIN, PARACETAMOL], "values": "logp", "distances": [1.0]}
     with pytest.raises(InputError, match=message):
-        codec.measure_direction(logp, **asked | options)
+        codec.measure_direction(logp, **arguments | options)
 
 
-def test_a_pooled_slope_is_that_of_a_regression_with_a_level_for_each_molecule():
+def test_the_pooled_slope_is_that_of_a_regression_with_an_intercept_per_molecule():
     random = np.random.default_rng(0)
     molecule = np.repeat(np.arange(9), 5)
     distance, value = random.normal(size=45), random.normal(size=45)
@@ -316,12 +316,12 @@ def test_a_pooled_slope_is_that_of_a_regression_with_a_level_for_each_molecule()
     assert np.isnan(pooled_slope(np.ones(4), np.ones(4), np.arange(4))[0])
 
 
-def test_the_standard_error_is_the_spread_of_the_slopes():
+def test_the_standard_error_is_the_standard_deviation_of_the_slopes():
     random = np.random.default_rng(1)
     molecule, distance = np.repeat(np.arange(40), 5), np.tile(np.arange(-2.0, 3.0), 40)
     drawn = []
     for _ in range(60):
-        own_slopes = 0.5 + random.normal(size=40)  # the steps of one molecule go together
+        own_slopes = 0.5 + random.normal(size=40)  # steps of one molecule are correlated
         value = own_slopes[molecule] * distance + random.normal(size=200)
         drawn.append(pooled_slope(distance, value, molecule)[:2])
     slopes, errors = np.array(drawn).T
@@ -329,10 +329,10 @@ def test_the_standard_error_is_the_spread_of_the_slopes():
     assert errors.mean() == pytest.approx(slopes.std(), rel=0.25)
 
 
-def test_a_direction_can_be_made_by_hand(codec):
+def test_a_direction_and_its_vector_move_alike(codec):
     by_hand = AttributeDirection(np.eye(codec.n_latent, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
-    learnt, plain = (
+    direction, vector = (
         codec.move(ASPIRIN, by_hand, distances=[3.0]),
         codec.move(ASPIRIN, np.eye(codec.n_latent)[0], distances=[3.0]),
     )
-    pd.testing.assert_frame_equal(learnt, plain)
+    pd.testing.assert_frame_equal(direction, vector)

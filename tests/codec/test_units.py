@@ -24,31 +24,31 @@ def codec_of(recipe, **changes):
     return Codec("small", featurizer, model, settings, None, SamplingSettings(), {})
 
 
-def test_the_largest_codes_are_listed_in_order():
+def test_the_strongest_activations_are_listed_in_order():
     codec = load_codec("moses")
-    codes = codec.encode(SMILES).z
-    at_work = np.flatnonzero(codes.var(0) > 0.1)
-    table = codec.explain_units(SMILES, top=4, units=[at_work[0], at_work[-1]])
+    z = codec.encode(SMILES).z
+    active = np.flatnonzero(z.var(0) > 0.1)
+    table = codec.explain_units(SMILES, top=4, units=[active[0], active[-1]])
     for unit, rows in table.groupby("unit"):
-        order = np.argsort(-codes[:, unit])[:4]
+        order = np.argsort(-z[:, unit])[:4]
         assert rows["smiles"].tolist() == [codec.encode(SMILES[i]).smiles[0] for i in order]
-        np.testing.assert_allclose(rows["activation"], codes[order, unit], rtol=1e-4)
+        np.testing.assert_allclose(rows["activation"], z[order, unit], rtol=1e-4)
         assert rows["rank"].tolist() == [1, 2, 3, 4]
-        np.testing.assert_allclose(rows["spread"], codes[:, unit].std(), rtol=1e-4)
+        np.testing.assert_allclose(rows["standard_deviation"], z[:, unit].std(), rtol=1e-4)
 
 
 def test_correlations_are_spearmans():
     codec = codec_of("plain")
-    codes, values = codec.encode(SMILES).z, compute(SMILES, ["logp", "rings"])
+    z, values = codec.encode(SMILES).z, compute(SMILES, ["logp", "rings"])
     table = codec.explain_units(SMILES, top=1, properties=["logp", "rings"]).set_index("unit")
     for unit in range(6):
         for name in ("logp", "rings"):
-            expected = spearmanr(codes[:, unit], values[name]).statistic
+            expected = spearmanr(z[:, unit], values[name]).statistic
             assert table[f"correlation_{name}"][unit] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("recipe", ["sparse", "sparse_topk", "sparse_rate", "plain", "variational"])
-def test_activity_is_the_share_of_molecules_for_which_a_unit_speaks(recipe):
+def test_activity_is_the_share_of_molecules_that_activate_a_unit(recipe):
     codec = codec_of(recipe)
     z = codec.encode(SMILES).z
     table = codec.explain_units(SMILES, top=100)
@@ -68,7 +68,7 @@ def test_activity_is_the_share_of_molecules_for_which_a_unit_speaks(recipe):
             assert rows["activation"].dropna().abs().is_monotonic_decreasing
 
 
-def test_a_dead_unit_is_listed_as_such():
+def test_a_dead_unit_is_one_row_of_rank_0():
     codec = codec_of("sparse")
     codec.model.bottleneck.linear.bias[4] = -100.0
     table = codec.explain_units(SMILES, top=2)
@@ -81,12 +81,12 @@ def test_a_dead_unit_is_listed_as_such():
     assert table.attrs["counts"]["dead"] == int((codec.encode(SMILES).z.max(0) == 0).sum()) >= 1
 
 
-def test_one_molecule_alone_is_answered():
+def test_a_single_molecule_is_enough():
     for recipe in ("plain", "sparse_topk", "sparse_rate", "variational"):
         table = codec_of(recipe).explain_units("CCOc1ccccc1")
         assert set(table["unit"]) == set(range(6))
         assert table["correlation_logp"].isna().all()
-        assert table["spread"].eq(0).all()
+        assert table["standard_deviation"].eq(0).all()
     assert codec_of("plain").explain_units("CCO")["activity"].isna().all()
     assert codec_of("sparse_topk").explain_units("CCO")["smiles"].eq("CCO").sum() == 2
 
@@ -96,21 +96,21 @@ def test_unreadable_and_repeated_molecules_are_counted():
     assert table.attrs["counts"] == {"molecules": 10, "unreadable": 2, "repeated": 1, "dead": 0}
 
 
-def test_what_cannot_be_answered_is_refused():
+def test_explain_units_arguments_are_checked():
     codec = codec_of("plain")
     for molecules in ([], ["no molecule"]):
         with pytest.raises(InputError, match="at least one molecule"):
             codec.explain_units(molecules)
     for units in ([6], [-1], [0.5], [], [[1]]):
-        with pytest.raises(InputError, match="whole numbers from 0 to 5"):
+        with pytest.raises(InputError, match="0 to 5"):
             codec.explain_units(SMILES, units=units)
     with pytest.raises(InputError, match="top"):
         codec.explain_units(SMILES, top=0)
-    with pytest.raises(InputError, match="not known"):
+    with pytest.raises(InputError, match="colour"):
         codec.explain_units(SMILES, properties=["colour"])
 
 
-def test_a_codec_that_reads_another_view_is_explained_too():
+def test_a_codec_with_another_view_is_explained():
     codec = codec_of("plain")
-    seen = dataclasses.replace(codec, view=FingerprintFeaturizer("bits", n_bits=64))
-    assert seen.explain_units(SMILES, units=[0]).equals(codec.explain_units(SMILES, units=[0]))
+    other = dataclasses.replace(codec, view=FingerprintFeaturizer("bits", n_bits=64))
+    assert other.explain_units(SMILES, units=[0]).equals(codec.explain_units(SMILES, units=[0]))

@@ -90,18 +90,18 @@ def test_domain_writes_a_row_for_every_row_and_counts_them(library: Path, capsys
     assert run(*arguments, "domain.parquet", "--reference", "known.smi") == 0
     table = pd.read_parquet("domain.parquet")
     assert table["id"].tolist() == [*DRUGS, "salt", "word", "arsane", "none", "chain"]
-    assert table["is_out"].tolist()[2] is False  # the lighter drugs are below the range of the training set
-    assert table["is_out"].tolist()[5:] == [None, True, None, True]
-    assert table["novelty"].isna().tolist() == [False] * 5 + [True, False, True, False]
-    assert "nearest training molecule 0.48" in table["reason"][8]
+    assert table["in_domain"].tolist()[2] is True  # the lighter drugs are below the range of the training set
+    assert table["in_domain"].tolist()[5:] == [None, False, None, False]
+    assert table["domain_percentile"].isna().tolist() == [False] * 5 + [True, False, True, False]
+    assert "0.48" in table["reason"][8]
     lines = capsys.readouterr().err.splitlines()
-    n_out = int(table["is_out"][:5].sum()) + 1
+    n_out = 5 - int(table["in_domain"][:5].sum()) + 1
     assert f"9 rows, {6 - n_out} in the domain, {n_out} out of it (percentile 99): domain.parquet" in lines
     assert sum(line.startswith("  1 not encoded: ") for line in lines) == 3
     assert run(*arguments, "domain.csv", "--percentile", "50") == 0
     again = pd.read_csv("domain.csv")
-    assert "nearest_training" not in again
-    np.testing.assert_allclose(again["novelty"], table["novelty"], rtol=1e-4)
+    assert "nearest_reference" not in again
+    np.testing.assert_allclose(again["domain_percentile"], table["domain_percentile"], rtol=1e-4)
     assert run(*arguments, "more.csv", "--percentile", "100") == 2
     assert "percentile" in capsys.readouterr().err
     assert not Path("more.csv").exists()

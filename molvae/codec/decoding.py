@@ -1,0 +1,180 @@
+"""Latent vectors to molecules: greedy or sampled decoding, and beam search."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from molvae.autoencoder import Autoencoder
+from molvae.codec.encoding import BATCH_SIZE, encode_features
+from molvae.codec.results import Decoded
+from molvae.feature_spec import END
+from molvae.features.featurizer import Featurizer
+from molvae.features.tokens import TokenFeaturizer
+from molvae.workers import Mapper, WorkerFailure
+
+if TYPE_CHECKING:
+    from molvae.chem.molecules import Standardized
+
+_RECONSTRUCTED = 0.05  # distance that rounding alone never reaches; different molecules are some units apart
+_MIN_ROWS_FOR_WORKERS = 20_000  # fewer SMILES are parsed in less time than worker processes need to start
+
+
+def decode_latent(
+    model: Autoencoder,
+    writer: TokenFeaturizer,
+    z: np.ndarray,
+    *,
+    noise: float,
+    temperature: float,
+    seed: int,
+    mapper: Mapper,
+) -> list[Decoded]:
+    """Decode latent vectors once each.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose decoder is used.
+    writer : TokenFeaturizer
+        Turns tokens into SMILES.
+    z : ndarray of shape (n, D)
+        Latent vectors, float32. A row with NaN or infinity is not decoded.
+    noise, temperature
+        As for `Codec.decode`.
+    seed : int
+        Seed of torch's generator.
+    mapper : Mapper
+        Parses SMILES if there are many.
+
+    Returns
+    -------
+    list of Decoded
+        One per row of `z`, in order.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    decoded = [Decoded("", None, "the latent vector holds NaN or infinity")] * len(z)
+    rows = np.flatnonzero(np.isfinite(z).all(1))
+    chunks = _chunks(rows, BATCH_SIZE)
+    tokens = (model.decode(torch.from_numpy(z[chunk]), noise, temperature, draws) for chunk in chunks)
+    for chunk, molecules in zip(chunks, _to_molecules(writer, tokens, len(rows), mapper), strict=True):
+        for row, molecule in zip(chunk, molecules, strict=True):
+            decoded[row] = molecule
+    return decoded
+
+
+def decode_beams(
+    model: Autoencoder,
+    writer: TokenFeaturizer,
+    reader: Featurizer,
+    z: np.ndarray,
+    greedy: list[Decoded],
+    *,
+    beam_size: int,
+    mapper: Mapper,
+) -> list[Decoded]:
+    """Replace molecules that do not encode to the latent vector that they were decoded from.
+
+    Of the `beam_size` most probable SMILES of such a latent vector, the one whose molecule encodes nearest to it is
+    kept.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose encoder and decoder are used.
+    writer : TokenFeaturizer
+        Turns tokens into SMILES.
+    reader : Featurizer
+        Makes the features that the encoder reads.
+    z : ndarray of shape (n, D)
+        Latent vectors, float32.
+    greedy : list of Decoded
+        What they decode to greedily, row by row.
+    beam_size : int
+        Number of SMILES per latent vector.
+    mapper : Mapper
+        Parses SMILES if there are many.
+
+    Returns
+    -------
+    list of Decoded
+        One per row of `z`, in order.
+    """
+    best, distance = list(greedy), distance_to_source(model, reader, z, greedy)
+    rows = np.flatnonzero((distance > _RECONSTRUCTED) & np.isfinite(z).all(1))
+    chunks = _chunks(rows, max(1, BATCH_SIZE // beam_size))
+    tokens = (model.decode_beams(torch.from_numpy(z[part]), beam_size).flatten(0, 1) for part in chunks)
+    for chunk, molecules in zip(chunks, _to_molecules(writer, tokens, beam_size * len(rows), mapper), strict=True):
+        sources = np.repeat(z[chunk], beam_size, axis=0)
+        distances = distance_to_source(model, reader, sources, molecules).reshape(-1, beam_size)
+        for row, away, begin in zip(chunk, distances, range(0, len(molecules), beam_size), strict=True):
+            valid = [i for i in range(beam_size) if molecules[begin + i].smiles is not None]
+            nearest = min(valid, key=away.__getitem__, default=None)  # the most probable of equally near ones
+            if nearest is not None and (away[nearest] < distance[row] or best[row].smiles is None):
+                best[row] = molecules[begin + nearest]
+    return best
+
+
+def distance_to_source(model: Autoencoder, reader: Featurizer, z: np.ndarray, decoded: list[Decoded]) -> np.ndarray:
+    """Distances from latent vectors to the latent vectors of the molecules that they decode to.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose encoder is used.
+    reader : Featurizer
+        Makes the features that the encoder reads.
+    z : ndarray of shape (n, D)
+        Latent vectors.
+    decoded : list of Decoded
+        What they decode to, row by row.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Euclidean distances; infinite where the molecule is invalid or cannot be encoded.
+    """
+    rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
+    features = reader.encode([decoded[row].smiles or "" for row in rows])
+    encoded = np.array(rows, np.int64)[features.ok]
+    distance = np.full(len(z), np.inf)
+    own = encode_features(model, features.x[features.ok], reader.spec)
+    distance[encoded] = np.linalg.norm(own - z[encoded], axis=1)
+    return distance
+
+
+def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(rows, range(size, len(rows), size)) if len(rows) else []
+
+
+def _to_molecules(
+    writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int, mapper: Mapper
+) -> Iterator[list[Decoded]]:
+    """The molecules of each chunk of token rows (b, L); `n` rows in all."""
+    generated: deque[list[tuple[str, bool]]] = deque()
+
+    def raw_smiles() -> Iterator[list[str]]:
+        for x in map(torch.Tensor.numpy, tokens):
+            found = list(zip(writer.decode(x), (x == END).any(1).tolist(), strict=True))
+            generated.append(found)
+            yield [raw if has_end else "" for raw, has_end in found]
+
+    for parsed in _parse(raw_smiles(), n, mapper):
+        molecules = []
+        for (raw, has_end), molecule in zip(generated.popleft(), parsed, strict=True):
+            reason = molecule.reason if has_end else "no end token within the maximum length"
+            molecules.append(Decoded(raw, None if reason else molecule.smiles, reason))
+        yield molecules
+
+
+def _parse(raw_smiles: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator[list[Standardized]]":
+    """Parse SMILES chunk by chunk; many in worker processes, while the model decodes the next chunk."""
+    from molvae.chem.molecules import Standardized, read_written
+
+    if n < _MIN_ROWS_FOR_WORKERS:
+        yield from (list(map(read_written, chunk)) for chunk in raw_smiles)
+        return
+    for parsed in mapper(read_written, raw_smiles):
+        yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in parsed]

@@ -1,0 +1,108 @@
+"""Molecules to latent vectors: standardize, featurize, encode."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from molvae.autoencoder import Autoencoder
+from molvae.codec.results import Encoding
+from molvae.feature_spec import FeatureSpec
+from molvae.features.featurizer import Featurizer
+from molvae.features.store import Rows, filled_lengths, model_input
+
+BATCH_SIZE = 512
+
+
+def encode_molecules(
+    model: Autoencoder, featurizer: Featurizer, molecules: Iterable[object] | str, remove_stereo: bool
+) -> Encoding:
+    """Standardize, featurize and encode molecules.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose encoder is used.
+    featurizer : Featurizer
+        Makes the features that the encoder reads.
+    molecules, remove_stereo
+        As for `Codec.encode`.
+
+    Returns
+    -------
+    Encoding
+        One row per molecule, in order.
+    """
+    from molvae.chem import molecules as chem
+
+    smiles: list[str | None] = []
+    reason: list[str | None] = []
+    note: list[str | None] = []
+    for molecule in [molecules] if isinstance(molecules, str) else molecules:
+        standard = chem.standardize(chem.to_smiles(molecule))
+        final = chem.remove_stereo(standard.smiles) if remove_stereo and standard.smiles else standard.smiles
+        changes = [standard.warning, "stereo removed" if final != standard.smiles else None]
+        smiles.append(final)
+        reason.append(standard.reason)
+        note.append("; ".join(filter(None, changes)) or None)
+    z = np.full((len(smiles), model.bottleneck.n_latent), np.nan, np.float32)
+    valid = [row for row, one in enumerate(smiles) if one is not None]
+    features = featurizer.encode([smiles[row] or "" for row in valid])
+    for row, problem in zip(valid, features.reason, strict=True):
+        hint = " (remove_stereo=True removes it)" if problem and "stereo" in problem and not remove_stereo else ""
+        reason[row] = f"{problem}{hint}" if problem else None
+    z[np.array(valid, np.int64)[features.ok]] = encode_features(model, features.x[features.ok], featurizer.spec)
+    return Encoding(z, np.array([one is None for one in reason], bool), reason, smiles, note)
+
+
+def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Encode feature rows; rows of similar length share a batch, so that little is computed for padding.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose encoder is used.
+    x : ndarray of shape (n, ...)
+        Features as the encoder reads them.
+    spec : FeatureSpec
+        Kind and size of the features.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        Latent vectors, float32, in the order of `x`.
+    """
+    if not len(x):
+        return np.empty((0, model.bottleneck.n_latent), np.float32)
+    lengths = filled_lengths(x, spec)
+    order = np.argsort(lengths, kind="stable")
+    parts = []
+    for start in range(0, len(order), BATCH_SIZE):
+        rows = order[start : start + BATCH_SIZE]
+        parts.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
+    z = np.empty((len(x), parts[0].shape[1]), np.float32)
+    z[order] = np.concatenate(parts)
+    return z
+
+
+def encode_rows(model: Autoencoder, rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """Encode rows of stored features.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model whose encoder is used.
+    rows : Rows
+        Stored features.
+    chosen : ndarray of shape (n,)
+        Row numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        Latent vectors, float32, in the order of `chosen`.
+    """
+    view = rows.views(chosen)
+    if view is None:
+        return encode_features(model, rows.rows(chosen), rows.spec)
+    return encode_features(model, view, rows.view_spec or rows.spec)
