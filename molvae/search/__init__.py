@@ -1,1 +1,1 @@
-"""Search among latent points: optimizers that ask and tell, and the loop that decodes and scores between the two."""
+"""Search in latent space: optimizers that propose and learn, and the loop that decodes and scores."""

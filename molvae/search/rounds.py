@@ -129,10 +129,10 @@ class Search:
         self.scored.add(proposals, scores, self.n_rounds)
         are_starts = bool(proposals) and proposals[0].asked is None
         z = _latent(proposals, self._codec.n_latent)
-        told = z if are_starts or not proposals or not self._settings.reencode else self._reencode(proposals, z)
+        own_z = z if are_starts or not proposals or not self._settings.reencode else self._reencode(proposals, z)
         score = self.scored.penalized()[len(self.scored) - len(proposals) :]
         asked = None if are_starts else np.array([proposal.asked for proposal in proposals], dtype=np.int64)
-        self._optimizer.tell(told, score, asked)
+        self._optimizer.tell(own_z, score, asked)
         self.history.append(self.scored.summarize(self.n_rounds, len(proposals)))
         values = {
             "smiles": [proposal.smiles for proposal in proposals],
@@ -142,7 +142,7 @@ class Search:
             "summary": self.history[-1],
             "notes": self.notes[n_notes:],
         }
-        arrays = {"z": z, "told_z": told, "score": scores.score, "told_score": score}
+        arrays = {"z": z, "score": scores.score, "optimizer_z": own_z, "optimizer_score": score}
         arrays |= {f"term_{index}": column for index, column in enumerate(scores.terms.values())}
         arrays["decoded"] = np.array(sorted(self._new_decoded), np.uint64)
         self._new_decoded = set()
@@ -179,7 +179,9 @@ class Search:
             self._decoded.update(arrays["decoded"].tolist())
             self.history.append(values["summary"])
             self.notes += values["notes"]
-        z, score = (np.concatenate([arrays[name] for _, arrays in records]) for name in ("told_z", "told_score"))
+        z, score = (
+            np.concatenate([arrays[name] for _, arrays in records]) for name in ("optimizer_z", "optimizer_score")
+        )
         values = dict(state.values)
         self._optimizer.restore(State(state.arrays, values["rng"]), z, score)
         for name in _STATE:

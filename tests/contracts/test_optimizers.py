@@ -25,7 +25,7 @@ def bowl(z):
 
 
 def play(optimizer, rounds, score=bowl, n=40, n_told=20):
-    """Rounds of ask and tell as in the search loop: only some of the proposals are told."""
+    """Rounds of `ask` and `tell` as in the search loop, with half of the proposals."""
     asked, told_z, told_score = [], [], []
     for _ in range(rounds):
         z = optimizer.ask(n)

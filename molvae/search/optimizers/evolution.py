@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_told
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_scores
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -98,7 +98,7 @@ class Evolution:
         self._wins = np.zeros(len(self._shares))
         self._z = np.zeros((0, self._scale.n_latent), np.float32)  # the population, best first
         self._score = np.zeros(0)
-        self._row = np.zeros(0, np.int64)  # of each parent, counted over all rows told
+        self._row = np.zeros(0, np.int64)  # of each parent, counted over all rows passed to `tell`
         self._n_told = 0
         self._is_breeding = False
         self._move = np.zeros(0, np.int64)  # of each proposal of the last ask
@@ -129,7 +129,7 @@ class Evolution:
 
     def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
         """Keep the best molecules as parents and count the moves that led to better children."""
-        z, score = check_told(z, score, self._scale.n_latent)
+        z, score = check_scores(z, score, self._scale.n_latent)
         rows = np.arange(self._n_told, self._n_told + len(z))
         self._n_told += len(z)
         if asked is not None:
@@ -146,7 +146,7 @@ class Evolution:
         return State(arrays, self._rng.bit_generator.state)
 
     def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
-        """Resume from a state and everything told before."""
+        """Resume from a state and all earlier arguments of `tell`."""
         for name in self._STATE:
             setattr(self, f"_{name}", state.arrays[name].copy())
         self._z, self._score = np.asarray(z, np.float32)[self._row], np.asarray(score, float)[self._row]

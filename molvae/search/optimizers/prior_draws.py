@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_told
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_scores
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -41,8 +41,8 @@ class PriorDraws:
         return self._scale.to_latent(self._scale.draw(n, self._rng))
 
     def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
-        """Check the shapes; nothing is learned."""
-        check_told(z, score, self._scale.n_latent)
+        """Check the arguments and ignore them."""
+        check_scores(z, score, self._scale.n_latent)
 
     def state(self) -> State:
         """Return the state from which `restore` resumes exactly."""

@@ -18,7 +18,7 @@ NO_PARENT = -1
 
 
 class State(NamedTuple):
-    """The state of an optimizer between two rounds, without the latent vectors and scores that it was told.
+    """The state of an optimizer between two rounds, without the arguments of `tell`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class LatentOptimizer(Protocol):
         Whether proposals depend on the scores. If not, the surrogate is not used either.
     parents : ndarray of shape (n,)
         For each proposal of the last `ask`, the row of the molecule whose latent vector was changed, counted over all
-        rows told so far; `NO_PARENT` if there is none. int64.
+        rows passed to `tell`; `NO_PARENT` if there is none. int64.
     """
 
     Settings: ClassVar[type[base.Settings]]
@@ -99,7 +99,7 @@ class LatentOptimizer(Protocol):
         Returns
         -------
         State
-            A copy. It need not contain what was told.
+            A copy. It need not contain the arguments of `tell`.
         """
         ...
 
@@ -111,14 +111,14 @@ class LatentOptimizer(Protocol):
         state : State
             Return value of `state`.
         z : ndarray of shape (m, D)
-            Latent vectors of all rows told before `state`, in order, float32.
+            All latent vectors passed to `tell` before `state`, in order, float32.
         score : ndarray of shape (m,)
             Their scores.
         """
         ...
 
 
-def check_told(z: np.ndarray, score: np.ndarray, n_latent: int) -> tuple[np.ndarray, np.ndarray]:
+def check_scores(z: np.ndarray, score: np.ndarray, n_latent: int) -> tuple[np.ndarray, np.ndarray]:
     """Check the arguments of `tell` and convert their types.
 
     Parameters

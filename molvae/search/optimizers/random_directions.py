@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_told
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_scores
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -47,7 +47,7 @@ class RandomDirections:
         self._rng = generator(seed, "search/random_directions")
         self._scale = LatentScale(draw, seed)
         self._starts = np.zeros((0, self._scale.n_latent), np.float32)
-        self._row = np.zeros(0, np.int64)  # of each start, counted over all rows told
+        self._row = np.zeros(0, np.int64)  # of each start, counted over all rows passed to `tell`
         self._n_told = 0
         self.parents = np.zeros(0, np.int64)
 
@@ -70,7 +70,7 @@ class RandomDirections:
 
     def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
         """Keep the start molecules; the scores are ignored."""
-        z, _ = check_told(z, score, self._scale.n_latent)
+        z, _ = check_scores(z, score, self._scale.n_latent)
         if asked is None:
             self._starts = np.vstack([self._starts, z])
             self._row = np.append(self._row, np.arange(self._n_told, self._n_told + len(z)))
@@ -82,7 +82,7 @@ class RandomDirections:
         return State(arrays, self._rng.bit_generator.state)
 
     def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
-        """Resume from a state and everything told before."""
+        """Resume from a state and all earlier arguments of `tell`."""
         self._row, self.parents = state.arrays["row"].copy(), state.arrays["parents"].copy()
         self._starts = np.asarray(z, np.float32)[self._row]
         self._n_told = int(state.arrays["n_told"])

@@ -66,7 +66,8 @@ def list_optimizers() -> dict[str, type[LatentOptimizer]]:
         missing = [part for part in _PARTS if not hasattr(optimizer, part)]
         if missing:
             raise InputError(f"plug-in {GROUP} {name}: {optimizer.__name__} has no {', '.join(missing)}")
-        if not (isinstance(optimizer.Settings, type) and issubclass(optimizer.Settings, base.Settings)):
+        settings = getattr(optimizer, "Settings", None)
+        if not (isinstance(settings, type) and issubclass(settings, base.Settings)):
             raise InputError(f"plug-in {GROUP} {name}: Settings must be a subclass of molvae.settings.Settings")
     return OPTIMIZERS | plugins
 
