@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from molvae.codec import Codec, load_codec
     from molvae.estimators import AutoencoderTransformer, CodecTransformer
     from molvae.search.loop import optimize
+    from molvae.training import featurize, refit_codec, sweep_latent_sizes, train_codec
 
     __version__: str
 
@@ -14,11 +15,25 @@ _HOME = {
     "AutoencoderTransformer": "molvae.estimators",
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
+    "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
     "optimize": "molvae.search.loop",
+    "refit_codec": "molvae.training.codec_training",
+    "sweep_latent_sizes": "molvae.training.latent_sizes",
+    "train_codec": "molvae.training.codec_training",
 }
 
-__all__ = ["AutoencoderTransformer", "Codec", "CodecTransformer", "load_codec", "optimize"]
+__all__ = [
+    "AutoencoderTransformer",
+    "Codec",
+    "CodecTransformer",
+    "featurize",
+    "load_codec",
+    "optimize",
+    "refit_codec",
+    "sweep_latent_sizes",
+    "train_codec",
+]
 
 
 def __getattr__(name: str) -> Any:
