@@ -70,7 +70,7 @@ def test_featurize_accounts_for_every_row(folder: Path) -> None:
     counts = molvae.featurize("library.smi", "features", CONFIG, progress=seen.append, notify=notes.append)
     assert (counts.n_rows, counts.n_kept) == (34, 32)
     assert counts.dropped == {"not a SMILES": 1, "duplicate": 1}
-    assert counts.files["molecules.parquet"] == counts.files["rebuilt.npy"] == 32
+    assert counts.files["molecules.parquet"] == counts.files["decoder_output.npy"] == 32
     assert {path.name for path in Path("features").iterdir()} == counts.files.keys()
     assert len(FeatureStore.open(Path("features"))) == 32
     assert [(event.step, event.done) for event in seen] == [
