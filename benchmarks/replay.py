@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from molvae.pipeline.train import find_config
 
 from molvae.features import FeatureStore
 from molvae.training import TrainConfig
 from molvae.training.batches import Batches, BatchPlan
+from molvae.training.config import read_config
 from molvae.training.parallel import Rank
 from molvae.training.trainer import new_model
 from molvae.training.update import Update, optimizer_of
@@ -38,7 +38,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(rows):,} molecules")
     print("| batch | launched | captured | times as fast | losses apart |\n|---|---|---|---|---|")
     for size in SIZES:
-        config = TrainConfig.from_dict(_sized(TrainConfig.from_toml(find_config(given.config)), size), "replay")
+        config = TrainConfig.from_dict(_sized(read_config(given.config), size), "replay")
         (slow, a), (fast, b) = (run(config, rows, batches, captures, given.steps) for captures in (False, True))
         print(f"| {size:,} | {slow:,.0f} | {fast:,.0f} | {fast / slow:.2f} | {abs(a - b) / a:.1%} |", flush=True)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from molvae.estimators import AutoencoderTransformer, CodecTransformer
     from molvae.report.report import Report, write_report
     from molvae.search.loop import optimize
+    from molvae.training import featurize, refit_codec, sweep_latent_sizes, train_codec
 
     __version__: str
 
@@ -29,9 +30,13 @@ _HOME = {
     "evaluate": "molvae.benchmark.evaluate",
     "evaluate_file": "molvae.benchmark.files",
     "evaluate_smiles": "molvae.benchmark.comparison",
+    "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
     "optimize": "molvae.search.loop",
     "read_candidates": "molvae.candidates.files",
+    "refit_codec": "molvae.training.codec_training",
+    "sweep_latent_sizes": "molvae.training.latent_sizes",
+    "train_codec": "molvae.training.codec_training",
     "write_candidates": "molvae.candidates.files",
     "write_report": "molvae.report.report",
 }
@@ -47,9 +52,13 @@ __all__ = [
     "evaluate",
     "evaluate_file",
     "evaluate_smiles",
+    "featurize",
     "load_codec",
     "optimize",
     "read_candidates",
+    "refit_codec",
+    "sweep_latent_sizes",
+    "train_codec",
     "write_candidates",
     "write_report",
 ]

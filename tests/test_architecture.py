@@ -58,6 +58,7 @@ PIPELINE = {
     "molecule_rows": 3,
     "tables": 2,
     "campaign": 2,
+    "progress": 2,
     "run_dir": 2,
     "api": 1,
     "log": 1,

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -19,6 +19,37 @@ Facts = dict[str, float]
 """seconds: trained so far; best: the lowest validation loss; waited: validations since it."""
 
 
+class LogEntry(TypedDict):
+    """One validation of a training, a line of the log.
+
+    Parameters
+    ----------
+    step : int
+        Steps so far.
+    molecules : int
+        Molecules shown so far.
+    learning_rate : float
+        Learning rate of the last step.
+    train : dict of str to float
+        Mean of each unweighted term since the last validation.
+    validation : dict of str to float
+        Mean of each unweighted term over the held-out molecules, the weighted "loss", "exact" (share reconstructed
+        exactly) and "active_units".
+    seconds : float
+        Training time so far, over all resumes.
+    seconds_left : float
+        Estimate of the remaining training time.
+    """
+
+    step: int
+    molecules: int
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float]
+    seconds: float
+    seconds_left: float
+
+
 class Keeper(Protocol):
     """Where a training run leaves what outlasts it."""
 
@@ -27,12 +58,12 @@ class Keeper(Protocol):
         ...
 
     def keep(
-        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Keep a validated step."""
         ...
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[LogEntry]:
         """All entries so far."""
         ...
 
@@ -45,7 +76,7 @@ class MemoryKeeper:
     """Keeps the best weights and the log while the process lives."""
 
     def __init__(self) -> None:
-        self._log: list[dict[str, Any]] = []
+        self._log: list[LogEntry] = []
         self._best: dict[str, Tensor] = {}
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
@@ -53,14 +84,14 @@ class MemoryKeeper:
         return None
 
     def keep(
-        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Keep the entry, and the weights if they are the best."""
         self._log.append(entry)
         if is_best:
             self._best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[LogEntry]:
         """All entries so far."""
         return self._log
 
@@ -103,7 +134,7 @@ class FolderKeeper:
         return found
 
     def keep(
-        self, entry: dict[str, Any], facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Write the entry, the checkpoint, and the weights if they are the best."""
         if not self._is_first:
@@ -114,7 +145,7 @@ class FolderKeeper:
             log.write(json.dumps(entry) + "\n")
         save_checkpoint(self._folder, entry["step"], facts, model, optimizer)
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[LogEntry]:
         """All entries so far."""
         path = self._folder / LOG_NAME
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []

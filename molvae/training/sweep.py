@@ -26,6 +26,7 @@ from molvae.files import replacing, write_text
 from molvae.latent.dimension import knee, two_nearest_neighbors
 from molvae.seeds import generator, integer_seed
 from molvae.training.config import TrainConfig
+from molvae.training.keepers import LogEntry
 from molvae.training.trainer import train_in_memory
 
 COLUMNS = ("size", "rebuilt", "rebuilt_pca", "loss", "exact", "codes_dimension", "stopped", "seconds")
@@ -197,7 +198,7 @@ def sweep(
     sizes: Sequence[int],
     n_molecules: int | None = None,
     finished: pd.DataFrame | None = None,
-    report: Callable[[int, dict[str, Any]], None] | None = None,
+    report: Callable[[int, LogEntry], None] | None = None,
     keep: Callable[[pd.DataFrame], None] | None = None,
 ) -> SweepResult:
     """Reconstruction by a recipe at each size of the code, beside PCA's, and the size that the data suggest.
@@ -484,7 +485,7 @@ def _blocks(chosen: np.ndarray, rows: Rows) -> Iterator[np.ndarray]:
         yield chosen[begin : begin + size]
 
 
-def _told(report: Callable[[int, dict[str, Any]], None], size: int) -> Callable[[dict[str, Any]], None]:
+def _told(report: Callable[[int, LogEntry], None], size: int) -> Callable[[LogEntry], None]:
     return lambda entry: report(size, entry)
 
 

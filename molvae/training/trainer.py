@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from molvae.seeds import integer_seed
 from molvae.training import parallel
 from molvae.training.batches import Batches, BatchPlan, held_out_rows
 from molvae.training.config import TrainConfig, TrainingSettings
-from molvae.training.keepers import FolderKeeper, Keeper, MemoryKeeper
+from molvae.training.keepers import FolderKeeper, Keeper, LogEntry, MemoryKeeper
 from molvae.training.update import Update, optimizer_of, weights_of
 
 CONFIG_NAME = "config.toml"
@@ -41,7 +40,7 @@ class Trained:
     stop_reason: str
 
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[LogEntry], None]
 """Is given each entry of the log."""
 
 
@@ -103,7 +102,7 @@ def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank,
     return Trained(model, log[-1]["molecules"], log[-1]["seconds"], best["validation"], stop_reason)
 
 
-def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) -> Generator[dict[str, Any], None, str]:
+def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) -> Generator[LogEntry, None, str]:
     """The loop, as one rank runs it: yields a log entry at each validation, and returns why it stopped."""
     settings = config.training
     device = fastest_device()
@@ -125,17 +124,23 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
         update(plan.batch(step)[rank.rank :: rank.n], draws, done)
         step += 1
         if step % every == 0 or step == n_steps:
-            rate = float(optimizer.param_groups[0]["lr"])
-            entry: dict[str, Any] = {"step": step, "molecules": step * settings.batch_size, "learning_rate": rate}
-            entry["train"] = update.means((step - 1) % every + 1)
-            if not all(np.isfinite(value) for value in entry["train"].values()):
-                raise MolvaeError(f"training lost its way at step {step} (a loss is not finite); lower learning_rate")
-            entry["validation"] = validate(model, rows, held_out, settings, batches)
-            is_best = entry["validation"]["loss"] < facts["best"]
+            means = update.means((step - 1) % every + 1)
+            if not all(np.isfinite(value) for value in means.values()):
+                raise MolvaeError(f"training diverged at step {step:,} (a loss is not finite); lower learning_rate")
+            validation = validate(model, rows, held_out, settings, batches)
+            is_best = validation["loss"] < facts["best"]
             facts["waited"] = 0.0 if is_best else facts["waited"] + 1
-            facts["best"] = min(facts["best"], entry["validation"]["loss"])
-            facts["seconds"] = entry["seconds"] = time.monotonic() - started
-            entry["seconds_left"] = entry["seconds"] / step * (n_steps - step)
+            facts["best"] = min(facts["best"], validation["loss"])
+            facts["seconds"] = time.monotonic() - started
+            entry: LogEntry = {
+                "step": step,
+                "molecules": step * settings.batch_size,
+                "learning_rate": float(optimizer.param_groups[0]["lr"]),
+                "train": means,
+                "validation": validation,
+                "seconds": facts["seconds"],
+                "seconds_left": facts["seconds"] / step * (n_steps - step),
+            }
             keeper.keep(entry, facts, model, optimizer, is_best)
             yield entry
     return "finished" if step >= n_steps else f"no better in {settings.patience} validations"

@@ -72,8 +72,9 @@ def featurize(
     from molvae.codec.description import find_codec, read_featurizers
     from molvae.features.views import FeatureSettings
     from molvae.folders import new_folder
+    from molvae.training.featurizing import FeaturePlan
 
-    from ..featurize import FeaturePlan, featurize_file
+    from ..featurize import featurize_file
 
     given: dict[str, object] = {
         "decoder_output": decoder_output,
@@ -85,15 +86,13 @@ def featurize(
     if config is None:
         settings = FeatureSettings()
     else:
-        from molvae.training.config import TrainConfig  # imports torch
+        from molvae.training.config import read_config  # imports torch
 
-        from ..train import find_config
-
-        settings = TrainConfig.from_toml(find_config(config)).features
+        settings = read_config(config).features
     settings = FeatureSettings.from_dict(settings.model_dump() | changes, "featurize")
     plan = FeaturePlan(settings, read_featurizers(find_codec(vocabulary)) if vocabulary else None)
     with terminal.showing(), new_folder(out) as folder:
-        manifest = featurize_file(source, folder, smiles_column=smiles_column, id_column=id_column, wanted=plan)
+        manifest = featurize_file(source, folder, smiles_column=smiles_column, id_column=id_column, plan=plan)
     counts = manifest.counts
     terminal.report(f"{counts.into:,} read, {counts.kept:,} kept: {out}")
     for reason, count in sorted(counts.dropped.items(), key=lambda item: -item[1]):

@@ -375,7 +375,7 @@ def test_train_writes_a_codec_that_loads(features: Path, capsys: pytest.CaptureF
     narrow = 'n_latent = 4\nencoder = {kind = "gru", embedding = 8, hidden = 16}\ndecoder = {kind = "gru", hidden = 16}'
     Path("narrow.toml").write_text(CONFIG.replace("n_latent = 4", narrow))
     assert run("train", "narrow.toml", "--features", str(features), "-o", "other", "--start", "moses") == 2
-    assert "--start moses" in capsys.readouterr().err
+    assert "moses (--start)" in capsys.readouterr().err
 
 
 def test_training_starts_from_a_codec_with_another_vocabulary(
@@ -387,7 +387,7 @@ def test_training_starts_from_a_codec_with_another_vocabulary(
     capsys.readouterr()
     assert run("train", "tiny.toml", "--features", "other", "-o", "second", "--start", "first") == 0
     assert re.search(r"tiny: 9\d\.\d% of the weights, \d+ of \d+ tokens", capsys.readouterr().err)
-    assert molvae.load_codec("second").card["begun_from"].startswith("tiny, sha256 ")
+    assert molvae.load_codec("second").card["initial_weights"].startswith("tiny, sha256 ")
 
 
 @pytest.mark.parametrize("kind", ["mixture", "flow"])
@@ -438,8 +438,9 @@ def test_train_resumes_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
     assert weights[0] == weights[1]
     whole, stopped = molvae.load_codec("whole"), molvae.load_codec("stopped")
     assert stopped.sampling == whole.sampling, "it resumes with its own settings"
-    assert stopped.card["begun_from"] == whole.card["begun_from"] == f"tiny, sha256 {molvae.load_codec('first').sha256}"
-    assert stopped.card["domain"].startswith("measured by ")
+    origins = {stopped.card["initial_weights"], whole.card["initial_weights"]}
+    assert origins == {f"tiny, sha256 {molvae.load_codec('first').sha256}"}
+    assert stopped.card["domain"].startswith("measured on ")
     assert run(*arguments, "-o", "new", "--resume") == 2
 
 

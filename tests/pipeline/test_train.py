@@ -1,4 +1,4 @@
-"""A campaign that trains its own codec: the four stages, and a training that is stopped and gone on with."""
+"""A campaign that trains its own codec: the four stages, and an interrupted training that resumes."""
 
 import shutil
 from pathlib import Path
@@ -10,16 +10,14 @@ from molvae.pipeline.featurize import featurize
 from molvae.pipeline.manifest import Manifest
 from molvae.pipeline.run_dir import RunDir
 from molvae.pipeline.search import search
-from molvae.pipeline.train import _kept_out, train
+from molvae.pipeline.train import train
 from molvae.pipeline.validate import validate
 
 import molvae
 from molvae.candidates.files import read_candidates
 from molvae.errors import InputError
 from molvae.files import sha256_of
-from molvae.training.batches import held_out_rows
 from molvae.training.checkpoint import CHECKPOINT_NAME
-from molvae.training.config import TrainingSettings
 
 CAMPAIGN = """
 name = "own"
@@ -72,14 +70,14 @@ def trained(featurized: RunDir) -> RunDir:
     return run
 
 
-def test_the_library_is_written_as_tokens_and_labels(featurized: RunDir) -> None:
+def test_the_library_is_written_as_features_and_labels(featurized: RunDir) -> None:
     manifest = Manifest.read(featurized.featurize)
     assert manifest is not None
     rows = {entry.path: entry.rows for entry in manifest.outputs}
     assert rows["decoder_output.npy"] == rows["molecules.parquet"] == 32
 
 
-def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:
+def test_the_search_uses_the_trained_codec(trained: RunDir) -> None:
     manifest = Manifest.read(trained.train)
     assert manifest is not None
     assert manifest.stopped == "finished"
@@ -93,12 +91,12 @@ def test_the_run_uses_the_codec_it_trained(trained: RunDir) -> None:
     assert searched.inputs["codec"].sha256 == codec.sha256
     table = read_candidates(trained.path)
     assert len(table) > 0
-    assert "check_in_training" not in table, "nothing is said of a training set that is not known"
+    assert "check_in_training" not in table, "the training set is not known"
     found = codec.applicability_domain(table["smiles"], percentile=90, remove_stereo=True)
     assert table["check_in_domain"].tolist() == [reason or "pass" for reason in found["reason"]]
 
 
-def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_resumes(featurized: RunDir, trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copy(featurized, "stopped")
 
     def stop(line: str) -> None:
@@ -109,44 +107,34 @@ def test_training_that_is_stopped_goes_on(featurized: RunDir, trained: RunDir, m
         patch.setattr(terminal, "say", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
-    (left,) = run.train.iterdir()
-    assert (left / CHECKPOINT_NAME).exists(), "the checkpoint stays"
+    (work,) = run.train.iterdir()
+    assert (work / CHECKPOINT_NAME).exists()
     train(run)
     for name in ("weights.safetensors", "prior.safetensors"):
         assert sha256_of(run.codec / name) == sha256_of(trained.codec / name)
     assert {path.name for path in run.train.iterdir()} == {path.name for path in trained.train.iterdir()}
 
 
-def test_training_killed_before_its_first_checkpoint_begins_anew(featurized: RunDir, trained: RunDir) -> None:
+def test_a_training_killed_before_its_first_checkpoint_starts_again(featurized: RunDir, trained: RunDir) -> None:
     run = copy(featurized, "early")
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("molvae.pipeline.train.train_model", stop)
+        patch.setattr("molvae.training.codec_training.train", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     manifest = Manifest.read(trained.train)
     assert manifest is not None
-    half = run.train / f"checkpoint-{manifest.key[:12]}"
-    half.mkdir()
-    (half / "config.toml").write_text("[train")
+    partial = run.train / f"checkpoint-{manifest.key[:12]}"
+    partial.mkdir()
+    (partial / "config.toml").write_text("[train")
     train(run)
     assert sha256_of(run.codec / "weights.safetensors") == sha256_of(trained.codec / "weights.safetensors")
 
 
-def test_without_its_section_there_is_nothing_to_train(tmp_path: Path) -> None:
+def test_a_campaign_without_a_train_section_is_refused(tmp_path: Path) -> None:
     run = runs.start(Campaign.load(None), tmp_path / "run")
-    with pytest.raises(InputError, match=r"there is no \[train\] section"):
+    with pytest.raises(InputError, match=r"\[train\]"):
         train(run)
-
-
-def test_a_domain_is_measured_by_molecules_that_training_did_not_see() -> None:
-    assert _kept_out(TrainingSettings(n_held_out=500), 20_000) is None
-    assert _kept_out(TrainingSettings(), 9_000) is None
-    kept_out = _kept_out(TrainingSettings(n_held_out=3_000, seed=1), 20_000)
-    assert kept_out is not None
-    assert len(kept_out) == 2_000
-    seen, _ = held_out_rows(20_000, 3_000, seed=1)
-    assert not set(kept_out.tolist()) & set(seen.tolist())

@@ -1,4 +1,4 @@
-"""Codecs that read one form of a molecule and rebuild another: a file, features, a codec, and molecules again."""
+"""Codecs that read one form of a molecule and reconstruct another: file, features, codec, molecules."""
 
 from pathlib import Path
 
@@ -58,7 +58,9 @@ def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("output", "view", "recipe"), FORMS)
-def test_a_codec_of_any_two_forms_is_trained_saved_and_used(output: str, view: str | None, recipe: str) -> None:
+def test_codecs_of_any_two_representations_are_trained_saved_and_used(
+    output: str, view: str | None, recipe: str
+) -> None:
     settings(output, view, recipe)
     assert run("featurize", "library.smi", "-o", "features", "--config", "small.toml") == 0
     store = FeatureStore.open(Path("features"))
@@ -75,15 +77,15 @@ def test_a_codec_of_any_two_forms_is_trained_saved_and_used(output: str, view: s
         assert len(codec.sample(5)) == 5
     else:
         assert codec.decode_features(encoding.z[:4]).shape == (4, 128)
-        with pytest.raises(InputError, match=f"Morgan {output}.*decode_features"):
+        with pytest.raises(InputError, match="decode_features"):
             codec.decode(encoding.z[:4])
-        with pytest.raises(InputError, match="a search needs molecules"):
+        with pytest.raises(InputError, match="search"):
             runs.load(Path("default.toml"), ["codec.folder=codec"])
     assert codec.featurizer.describe() in Path("codec/README.md").read_text()
     assert codec.view is None or codec.view.describe() in Path("codec/README.md").read_text()
 
 
-def test_a_molecule_is_one_point_however_its_atoms_stand() -> None:
+def test_the_latent_vector_does_not_depend_on_the_order_of_atoms() -> None:
     settings("smiles", "graph")
     assert run("featurize", "library.smi", "-o", "features", "--config", "small.toml") == 0
     assert run("train", "small.toml", "--features", "features", "-o", "codec") == 0
@@ -95,48 +97,47 @@ def test_a_molecule_is_one_point_however_its_atoms_stand() -> None:
     assert abs(z[0] - z[2]).max() > 1e-4
 
 
-def test_features_of_another_form_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_of_another_representation_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     settings("smiles", "graph")
     assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "bits") == 0
     assert run("train", "small.toml", "--features", "features", "-o", "codec") == 2
-    assert (
-        "decoder_output 'smiles' and encoder_input 'graph', but features holds 'smiles' and 'bits'"
-        in capsys.readouterr().err
-    )
+    message = capsys.readouterr().err
+    assert all(fact in message for fact in ("[features]", "smiles", "graph", "bits"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "fact"),
     [
         (["--encoder-input", "grpah"], "did you mean graph"),
         (["--decoder-output", "graph"], "decoder_output"),
         (["--config", "missing.toml"], "missing.toml"),
-        (["--vocabulary-size", "8"], "needs at least"),
+        (["--vocabulary-size", "8"], "8"),
     ],
 )
-def test_forms_that_there_are_not_are_refused(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_unknown_representations_are_refused(
+    arguments: list[str], fact: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("featurize", "library.smi", "-o", "features", *arguments) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert "Traceback" not in said
+    message = capsys.readouterr().err
+    assert fact in message
+    assert "Traceback" not in message
     assert not Path("features").exists()
 
 
-def test_what_a_view_cannot_show_is_dropped_with_the_reason() -> None:
+def test_molecules_that_a_view_cannot_represent_are_dropped_with_the_reason() -> None:
     tungsten = "F[W](F)(F)(F)(F)(F)F"
     Path("library.smi").write_text("\n".join([*LIBRARY, tungsten]))
     assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "graph") == 0
     dropped = Path("features/dropped.csv").read_text()
-    assert "cannot be written as features: an atom (W) with more than 6 bonds" in dropped
+    assert ",cannot be written as features: " in dropped
+    assert "(W)" in dropped
     assert len(FeatureStore.open(Path("features"))) == len(LIBRARY)
 
 
-def test_a_campaign_cannot_train_what_gives_no_molecules() -> None:
+def test_a_campaign_cannot_train_a_codec_that_decodes_no_molecules() -> None:
     Path("own.toml").write_text(
         '[molecules]\npath = "library.smi"\n[train.features]\ndecoder_output = "bits"\n'
         '[objective.terms.weight]\nproperty = "mol_weight"\nshape = "lower"\n'
     )
-    with pytest.raises(InputError, match=r"\[train.features\] decoder_output = 'bits'"):
+    with pytest.raises(InputError, match=r"\[train.features\] decoder_output"):
         runs.load(Path("own.toml"), [])
