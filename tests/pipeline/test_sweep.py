@@ -111,7 +111,7 @@ def test_what_cannot_be_swept_is_refused_in_one_sentence(
         (config, "2000", features, out, "between 1 and 1024"),
         (linear, "65", features, out, "larger than the 64 columns"),
         (other, "2", features, out, "decoder_output 'counts'"),
-        (config, "2", tmp_path / "none", out, "no readable features here"),
+        (config, "2", tmp_path / "none", out, "molvae featurize"),
         (tmp_path / "none.toml", "2", features, out, "no such file"),
         (config, "2", features, full, "expected a new or empty folder"),
     ]:
