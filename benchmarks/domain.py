@@ -1,15 +1,16 @@
-"""Does novelty tell strangers from the codec's own kind? ROC-AUC beside three baselines, prints one table.
+"""Applicability domain of a codec: ROC-AUC of its score and of four baselines; prints one table.
 
-    OMP_NUM_THREADS=1 python benchmarks/domain.py --chembl chembl.smi.gz           # some minutes
+    OMP_NUM_THREADS=1 python benchmarks/domain.py --chembl chembl.smi.gz           # a few minutes
     OMP_NUM_THREADS=1 python benchmarks/domain.py --n 200 --training 2000          # a quick look, without ChEMBL
 
-In the domain: MOSES test molecules. Strangers: (a) ChEMBL molecules outside the MOSES filters, stereo dropped: weight
-not from 250 to 350 Da, more than 7 rotatable bonds, logP (Crippen) above 3.5, an element other than C, N, O, S, F, Cl
-and Br, a charge, or a ring of more than 8 atoms; (b) other test molecules with one odd edit that RDKit accepts. The
-area is the probability that a stranger is stranger than a test molecule. "readable": only what the codec can read;
-"all": what it cannot read is stranger than everything, for novelty alone; the baselines judge every molecule.
-Baselines: one minus Tanimoto similarity to the nearest of 20,000 training molecules (Morgan radius 2, 2,048 bits), and
-isolation forests fitted to codes, to Morgan bits (1,024) and to eleven physicochemical properties of the same.
+Inside the domain: MOSES test molecules. Outside: (a) ChEMBL molecules outside the MOSES filters, stereo removed:
+molecular weight not from 250 to 350 Da, more than 7 rotatable bonds, logP (Crippen) above 3.5, an element other than C,
+N, O, S, F, Cl and Br, a charge, or a ring of more than 8 atoms; (b) other test molecules with one unusual edit that
+RDKit accepts. The ROC-AUC is the probability that an outside molecule has a higher score than a test molecule.
+"encoded": molecules that the codec can encode. "all": the codec's scores of molecules that it cannot encode are
+infinite; the baselines score every molecule. Baselines: one minus the Tanimoto similarity to the nearest of 20,000
+training molecules (Morgan radius 2, 2,048 bits), and isolation forests fitted to their latent vectors, Morgan bits
+(1,024) and eleven physicochemical properties.
 """
 
 import argparse
@@ -35,7 +36,7 @@ Edit = Callable[[Chem.RWMol, np.random.Generator], bool]
 
 
 def _draw(mol: Chem.Mol, smarts: str, random: np.random.Generator) -> tuple[int, ...] | None:
-    """One match of a pattern, drawn at random."""
+    """A random match of a pattern."""
     matches = mol.GetSubstructMatches(_PATTERNS.setdefault(smarts, Chem.MolFromSmarts(smarts)))
     return matches[random.integers(len(matches))] if matches else None
 
@@ -44,7 +45,7 @@ _PATTERNS: dict[str, Chem.Mol] = {}
 
 
 def _chain(symbols: str) -> Edit:
-    """Atoms put between two carbons that are singly bound."""
+    """Insert atoms between two carbons with a single bond."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, "[#6]-[#6]", random)
@@ -62,16 +63,16 @@ def _chain(symbols: str) -> Edit:
     return edit
 
 
-def _hang(smiles: str, smarts: str = "[C,c,N,n;!H0]") -> Edit:
-    """A group hung by its first atom on an atom in place of a hydrogen."""
+def _attach(smiles: str, smarts: str = "[C,c,N,n;!H0]") -> Edit:
+    """Replace a hydrogen by a group, bonded by its first atom."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, smarts, random)
         if match is None:
             return False
-        place = mol.GetNumAtoms()
+        first = mol.GetNumAtoms()
         mol.InsertMol(parse(smiles))
-        mol.AddBond(match[0], place, Chem.BondType.SINGLE)
+        mol.AddBond(match[0], first, Chem.BondType.SINGLE)
         atom = mol.GetAtomWithIdx(match[0])
         atom.SetNumExplicitHs(max(0, atom.GetNumExplicitHs() - 1))
         return True
@@ -80,7 +81,7 @@ def _hang(smiles: str, smarts: str = "[C,c,N,n;!H0]") -> Edit:
 
 
 def _bonds(smarts: str, *orders: Chem.BondType) -> Edit:
-    """Other orders for the bonds along a chain of carbons."""
+    """Set the bond orders along a chain of carbons."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, smarts, random)
@@ -94,14 +95,14 @@ def _bonds(smarts: str, *orders: Chem.BondType) -> Edit:
 
 
 def _swap(smarts: str, symbol: str) -> Edit:
-    """Every atom of a match becomes another element."""
+    """Change the element of every atom of a match."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, smarts, random)
         if match is None:
             return False
-        for place in match:
-            atom = mol.GetAtomWithIdx(place)
+        for index in match:
+            atom = mol.GetAtomWithIdx(index)
             atom.SetAtomicNum(Chem.GetPeriodicTable().GetAtomicNumber(symbol))
             atom.SetNumExplicitHs(0)
         return True
@@ -110,14 +111,14 @@ def _swap(smarts: str, symbol: str) -> Edit:
 
 
 def _halogenate(mol: Chem.RWMol, random: np.random.Generator) -> bool:
-    """A halogen in place of every hydrogen of four carbons."""
-    places = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetSymbol() == "C" and atom.GetTotalNumHs()]
-    if len(places) < 4:
+    """Replace every hydrogen of four carbons by a halogen."""
+    carbons = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetSymbol() == "C" and atom.GetTotalNumHs()]
+    if len(carbons) < 4:
         return False
     number = int(random.choice([9, 17, 35]))
-    for place in random.permutation(places)[:4].tolist():
-        for _ in range(mol.GetAtomWithIdx(place).GetTotalNumHs()):
-            mol.AddBond(place, mol.AddAtom(Chem.Atom(number)), Chem.BondType.SINGLE)
+    for carbon in random.permutation(carbons)[:4].tolist():
+        for _ in range(mol.GetAtomWithIdx(carbon).GetTotalNumHs()):
+            mol.AddBond(carbon, mol.AddAtom(Chem.Atom(number)), Chem.BondType.SINGLE)
     return True
 
 
@@ -134,38 +135,38 @@ EDITS: dict[str, Edit] = {
     "anti-Bredt double bond": _bonds("[CX4;R2;!H0]-[CX4;R1;!H0]", _D),
     "allene in a ring": _bonds("[CX4;R;!H0]@-[CX4;R;!H0;!H1]@-[CX4;R;!H0]", _D, _D),
     "alkyne in a ring": _bonds("[CX4;R;!H0;!H1]@-[CX4;R;!H0;!H1]", _T),
-    "cumulene": _hang("C=C=C=C"),
-    "cyclopropene": _hang("C1=CC1"),
-    "oxirene": _hang("C1=CO1"),
-    "tetrahedrane": _hang("C12C3C1C23"),
-    "cyclobutadiene": _hang("C1=CC=C1"),
-    "propellane": _hang("C1CC23CC1C2C3"),
-    "ynol": _hang("C#CO", "[C,c;!H0]"),
-    "hypohalite": _hang("OCl", "[C,c;!H0]"),
-    "N-bromo": _hang("Br", "[#7;!H0]"),
-    "N-fluoro": _hang("F", "[#7;!H0]"),
-    "orthocarbonate": _hang("C(O)(O)O", "[C,c;!H0]"),
-    "thioaldehyde": _hang("C=S", "[C,c;!H0]"),
-    "halogens everywhere": _halogenate,
+    "cumulene": _attach("C=C=C=C"),
+    "cyclopropene": _attach("C1=CC1"),
+    "oxirene": _attach("C1=CO1"),
+    "tetrahedrane": _attach("C12C3C1C23"),
+    "cyclobutadiene": _attach("C1=CC=C1"),
+    "propellane": _attach("C1CC23CC1C2C3"),
+    "ynol": _attach("C#CO", "[C,c;!H0]"),
+    "hypohalite": _attach("OCl", "[C,c;!H0]"),
+    "N-bromo": _attach("Br", "[#7;!H0]"),
+    "N-fluoro": _attach("F", "[#7;!H0]"),
+    "orthocarbonate": _attach("C(O)(O)O", "[C,c;!H0]"),
+    "thioaldehyde": _attach("C=S", "[C,c;!H0]"),
+    "polyhalogenated": _halogenate,
 }
 
 
-def odd_edit(smiles: str, random: np.random.Generator) -> tuple[str, str] | None:
-    """The same molecule with one odd edit that RDKit accepts, and the edit's name; None where no edit fits."""
+def unusual_edit(smiles: str, random: np.random.Generator) -> tuple[str, str] | None:
+    """The molecule with one unusual edit that RDKit accepts, and the name of the edit; None if no edit is possible."""
     names = list(EDITS)
-    for place in random.permutation(len(names)).tolist():
+    for index in random.permutation(len(names)).tolist():
         mol = Chem.RWMol(parse(smiles))
         Chem.Kekulize(mol, clearAromaticFlags=False)
-        if not EDITS[names[place]](mol, random):
+        if not EDITS[names[index]](mol, random):
             continue
         with rdBase.BlockLogs():
             try:
                 Chem.SanitizeMol(mol)
-                written = canonicalize(Chem.MolToSmiles(mol)).smiles
+                edited = canonicalize(Chem.MolToSmiles(mol)).smiles
             except (ValueError, RuntimeError):
                 continue
-        if written is not None and written != smiles and "." not in written:
-            return written, names[place]
+        if edited is not None and edited != smiles and "." not in edited:
+            return edited, names[index]
     return None
 
 
@@ -180,7 +181,7 @@ SCORES = {
 
 
 def is_outside(smiles: str) -> bool:
-    """Whether a molecule is outside the MOSES filters, their substructure rules aside."""
+    """Whether a molecule is outside the MOSES filters, without their substructure rules."""
     mol = parse(smiles)
     values = compute([smiles], ["mol_weight", "logp", "rotatable_bonds", "formal_charge"]).iloc[0]
     symbols = {atom.GetSymbol() for atom in mol.GetAtoms()}
@@ -195,30 +196,30 @@ def is_outside(smiles: str) -> bool:
     )
 
 
-def read_outsiders(path: Path, n: int, random: np.random.Generator) -> list[str]:
-    """n molecules of a file, one SMILES a line, that are outside the filters; drawn at random, stereo dropped."""
+def read_outside(path: Path, n: int, random: np.random.Generator) -> list[str]:
+    """n random molecules of a file, one SMILES per line, that are outside the filters; stereo removed."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        texts = [line.split()[0] for line in lines if line.strip()]
+        raw = [line.split()[0] for line in lines if line.strip()]
     found: list[str] = []
-    for place in random.permutation(len(texts)):
-        standard = standardize(texts[place]).smiles
+    for row in random.permutation(len(raw)):
+        standard = standardize(raw[row]).smiles
         if standard is None:
             continue
         mol = parse(standard)
         Chem.RemoveStereochemistry(mol)
-        flat = canonicalize(Chem.MolToSmiles(mol)).smiles
-        if flat is not None and is_outside(flat):
-            found.append(flat)
+        smiles = canonicalize(Chem.MolToSmiles(mol)).smiles
+        if smiles is not None and is_outside(smiles):
+            found.append(smiles)
         if len(found) == n:
             break
     return found
 
 
 def baselines(codec: Codec, training: list[str], seed: int) -> dict[str, Callable[[list[str]], np.ndarray]]:
-    """Name -> a function of molecules: how strange each is, NaN where it cannot say."""
+    """Name -> function of molecules: a score each, higher outside the domain, NaN where it cannot be computed."""
     nearest = ReferenceSet(training)
 
-    def codes(smiles: list[str]) -> np.ndarray:
+    def latent(smiles: list[str]) -> np.ndarray:
         return codec.encode(smiles).z
 
     def bits(smiles: list[str]) -> np.ndarray:
@@ -231,76 +232,80 @@ def baselines(codec: Codec, training: list[str], seed: int) -> dict[str, Callabl
         x = features(training)
         trees = IsolationForest(n_estimators=200, random_state=seed).fit(x[np.isfinite(x).all(1)])
 
-        def judge(smiles: list[str]) -> np.ndarray:
+        def score(smiles: list[str]) -> np.ndarray:
             x = features(smiles)
-            answer, finite = np.full(len(x), np.nan), np.isfinite(x).all(1)
-            answer[finite] = -trees.score_samples(x[finite])
-            return answer
+            scores, finite = np.full(len(x), np.nan), np.isfinite(x).all(1)
+            scores[finite] = -trees.score_samples(x[finite])
+            return scores
 
-        return judge
+        return score
 
     return {
         "nearest Tanimoto": lambda smiles: 1 - nearest.nearest(smiles)[1].astype(float),
-        "isolation forest, codes": forest(codes),
+        "isolation forest, latent vectors": forest(latent),
         "isolation forest, Morgan bits": forest(bits),
         "isolation forest, properties": forest(properties),
     }
 
 
-def area(inside: np.ndarray, strangers: np.ndarray) -> float:
-    """ROC-AUC of strangers against test molecules."""
-    labels = np.repeat([0, 1], [len(inside), len(strangers)])
-    return float(roc_auc_score(labels, np.concatenate([inside, strangers])))
+def area(inside: np.ndarray, outside: np.ndarray) -> float:
+    """ROC-AUC of outside molecules against test molecules."""
+    labels = np.repeat([0, 1], [len(inside), len(outside)])
+    return float(roc_auc_score(labels, np.concatenate([inside, outside])))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
-    parser.add_argument("--chembl", type=Path, help="a file of SMILES, one a line; without it (a) is left out")
+    parser.add_argument("--chembl", type=Path, help="file of SMILES, one per line; without it, (a) is skipped")
     parser.add_argument("--n", type=int, default=2_000, help="molecules of each set")
     parser.add_argument("--training", type=int, default=20_000, help="training molecules of the baselines")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     codec, random = load_codec(arguments.codec), generator(arguments.seed, "domain benchmark")
     test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].to_numpy()[random.permutation(176_074)]
-    inside = [canonicalize(text).smiles or "" for text in test[: arguments.n]]
-    strangers: dict[str, list[str]] = {}
+    inside = [canonicalize(smiles).smiles or "" for smiles in test[: arguments.n]]
+    outside: dict[str, list[str]] = {}
     if arguments.chembl:
-        strangers["(a) ChEMBL"] = read_outsiders(arguments.chembl, arguments.n, random)
-    edited = (odd_edit(canonicalize(text).smiles or "", random) for text in test[arguments.n :])
-    odd = [pair for _, pair in zip(range(arguments.n), filter(None, edited), strict=False)]
-    strangers["(b) odd edits"] = [smiles for smiles, _ in odd]
+        outside["(a) ChEMBL"] = read_outside(arguments.chembl, arguments.n, random)
+    edits = (unusual_edit(canonicalize(smiles).smiles or "", random) for smiles in test[arguments.n :])
+    edited = [pair for _, pair in zip(range(arguments.n), filter(None, edits), strict=False)]
+    outside["(b) unusual edits"] = [smiles for smiles, _ in edited]
     training = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].sample(arguments.training, random_state=0).tolist()
-    training = [canonicalize(text).smiles or "" for text in training]
+    training = [canonicalize(smiles).smiles or "" for smiles in training]
 
-    sets = {"test": inside} | strangers
-    judged = {name: codec.applicability_domain(smiles) for name, smiles in sets.items()}
-    readable = {name: table["reconstruction_nats"].notna().to_numpy() for name, table in judged.items()}
-    answers = {
-        score: {name: np.where(readable[name], table[column], np.inf) for name, table in judged.items()}
+    sets = {"test": inside} | outside
+    tables = {name: codec.applicability_domain(smiles) for name, smiles in sets.items()}
+    encoded = {name: table["reconstruction_nats"].notna().to_numpy() for name, table in tables.items()}
+    scores = {
+        score: {name: np.where(encoded[name], table[column], np.inf) for name, table in tables.items()}
         for score, column in SCORES.items()
     }
-    for name, judge in baselines(codec, training, arguments.seed).items():
-        answers[name] = {key: judge(smiles) for key, smiles in sets.items()}
-    print("| ROC-AUC | " + " | ".join(f"{name}, readable | {name}, all" for name in strangers) + " |")
-    print("|---" * (1 + 2 * len(strangers)) + "|")
-    for score, values in answers.items():
+    for name, function in baselines(codec, training, arguments.seed).items():
+        scores[name] = {key: function(smiles) for key, smiles in sets.items()}
+    print("| ROC-AUC | " + " | ".join(f"{name}, encoded | {name}, all" for name in outside) + " |")
+    print("|---" * (1 + 2 * len(outside)) + "|")
+    for score, values in scores.items():
         cells = []
-        for name in strangers:
+        for name in outside:
             own, other = (np.minimum(values[key], 1e9) for key in ("test", name))
-            own, is_read = own[readable["test"]], readable[name]
-            cells.append(f"{area(own, other[is_read]):.3f}")
+            own, is_encoded = own[encoded["test"]], encoded[name]
+            cells.append(f"{area(own, other[is_encoded]):.3f}")
             cells.append("" if np.isnan(other).any() else f"{area(own, other):.3f}")
         print(f"| {score} | " + " | ".join(cells) + " |", flush=True)
     print()
-    for name, table in judged.items():
-        out = (~table["in_domain"].astype(bool)).mean()
-        print(f"{name}: {len(table):,} molecules, {readable[name].mean():.1%} readable, {out:.1%} out")
+    for name, table in tables.items():
+        outside_share = (~table["in_domain"].astype(bool)).mean()
+        print(
+            f"{name}: {len(table):,} molecules, {encoded[name].mean():.1%} encoded, {outside_share:.1%} out of domain"
+        )
     missed: Counter[str] = Counter()
-    for (_, edit), in_domain in zip(odd, judged["(b) odd edits"]["in_domain"], strict=True):
+    for (_, edit), in_domain in zip(edited, tables["(b) unusual edits"]["in_domain"], strict=True):
         missed[edit] += in_domain
-    total = Counter(edit for _, edit in odd)
-    print("found of each edit: " + ", ".join(f"{edit} {1 - missed[edit] / n:.0%} of {n}" for edit, n in total.items()))
+    total = Counter(edit for _, edit in edited)
+    print(
+        "detected of each edit: " + ", ".join(f"{edit} {1 - missed[edit] / n:.0%} of {n}" for edit, n in total.items())
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""What the space is good for beyond search: moving a property, neighbourhoods, paths and maps; prints four tables.
+"""Latent space beyond search: property directions, neighborhoods, interpolation and maps; prints five tables.
 
-    OMP_NUM_THREADS=1 python benchmarks/generation.py          # some ten minutes
+    OMP_NUM_THREADS=1 python benchmarks/generation.py          # about ten minutes
     OMP_NUM_THREADS=1 python benchmarks/generation.py --quick  # a tenth of the molecules
 
-Molecules of the bundled MOSES test set, which no codec was trained on. All similarities are Tanimoto, Morgan radius 2.
+Molecules of the bundled MOSES test set, on which no codec was trained. Similarities are Tanimoto, Morgan radius 2.
+"Between by similarity": fraction of the molecules between two ends that are at least as similar to both as the ends are
+to each other.
 """
 
 import argparse
@@ -20,8 +22,9 @@ RADII = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
 def directions(codec: Codec, fitted: list[str], moved: list[str]) -> None:
-    """Each property along its direction, and along five random ones, by the mean over both ways."""
-    print(f"\n| property | r2 | slope by the fit | slope along {len(moved)} moved | largest of 5 random | valid |")
+    """Print the slopes of each property along its direction and along five random ones, mean over both ways."""
+    columns = f"slope of the fit | slope of {len(moved)} molecules | largest of 5 random directions"
+    print(f"\n| property | r2 | {columns} | valid |")
     print("|---|---|---|---|---|---|")
     profiles = {}
     for name in PROPERTIES:
@@ -43,12 +46,11 @@ def directions(codec: Codec, fitted: list[str], moved: list[str]) -> None:
 
 
 def neighborhoods(codec: Codec, smiles: list[str]) -> None:
-    print(
-        f"\n| radius, {len(smiles)} molecules | the start itself | no molecule | others, of 15 | similarity of others |"
-    )
+    columns = "start molecule | invalid | other molecules of 15 | similarity of others"
+    print(f"\n| radius, {len(smiles)} molecules | {columns} |")
     print("|---|---|---|---|---|")
     for radius in RADII:
-        tables = [codec.neighborhood(text, radius=radius, n=5, decodes=3) for text in smiles]
+        tables = [codec.neighborhood(one, radius=radius, n=5, decodes=3) for one in smiles]
         counts = pd.DataFrame([table.attrs["counts"] for table in tables])
         share = counts.sum() / counts["decodes"].sum()
         similarity = pd.concat(tables)["similarity"].mean()
@@ -57,19 +59,18 @@ def neighborhoods(codec: Codec, smiles: list[str]) -> None:
         print(row, flush=True)
 
 
-def paths(codec: Codec, pairs: list[tuple[str, str]]) -> None:
-    print(
-        f"\n| path, {len(pairs)} pairs, 8 steps between | valid | distinct between | similarity to both ends between |"
-    )
+def interpolations(codec: Codec, pairs: list[tuple[str, str]]) -> None:
+    columns = "valid | unique molecules between | between by similarity"
+    print(f"\n| interpolation, {len(pairs)} pairs, 8 steps | {columns} |")
     print("|---|---|---|---|")
     for path in ("linear", "spherical"):
         counts, is_between = [], []
         for a, b in pairs:
             table = codec.interpolate(a, b, steps=10, path=path)
-            apart = table["similarity_to_b"].iloc[0]
+            between_ends = table["similarity_to_b"].iloc[0]
             inner = table.iloc[1:-1].dropna(subset="smiles")
             counts.append(table.attrs["counts"])
-            is_between += (inner[["similarity_to_a", "similarity_to_b"]].min(axis=1) >= apart).tolist()
+            is_between += (inner[["similarity_to_a", "similarity_to_b"]].min(axis=1) >= between_ends).tolist()
         of_all = pd.DataFrame(counts)
         valid = 1 - of_all["invalid"].sum() / (of_all["steps"] - 2).sum()
         print(f"| {path} | {valid:.1%} | {of_all['distinct'].mean() - 2:.1f} | {np.mean(is_between):.1%} |", flush=True)
@@ -77,11 +78,11 @@ def paths(codec: Codec, pairs: list[tuple[str, str]]) -> None:
 
 def maps(codec: Codec, smiles: list[str]) -> None:
     encoding = codec.encode(smiles)
-    print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbours by | trustworthiness | preservation@10 |")
+    print(f"\n| map of {int(encoding.ok.sum()):,} molecules | neighbors by | trustworthiness | preservation@10 |")
     print("|---|---|---|---|")
     for method in ("pca", "tsne"):
-        drawn = codec.project(encoding, method=method)
-        for line in drawn.quality.itertuples():
+        projection = codec.project(encoding, method=method)
+        for line in projection.quality.itertuples():
             numbers = f"{line.trustworthiness:.3f} | {line.preservation:.3f}"
             print(f"| {method} of {line.map} | {line.neighbors_by} | {numbers} |", flush=True)
 
@@ -95,12 +96,12 @@ def main() -> None:
     share = 10 if arguments.quick else 1
     test = pd.read_csv(bundled("moses_test.csv.gz"))["SMILES"].sample(5000, random_state=0)
     encoding = codec.encode(test)
-    smiles = [text for text, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok and text]
+    smiles = [one for one, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok and one]
     begin = time.process_time()
     directions(codec, smiles[:400], smiles[400 : 400 + 100 // share])
     neighborhoods(codec, smiles[1000 : 1000 + 200 // share])
     ends = smiles[1500 : 1500 + 100 // share]
-    paths(codec, list(zip(ends[::2], ends[1::2], strict=True)))
+    interpolations(codec, list(zip(ends[::2], ends[1::2], strict=True)))
     maps(codec, smiles[2000 : 2000 + 2000 // share])
     print(f"\n{time.process_time() - begin:.0f} CPU seconds")
 

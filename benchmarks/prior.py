@@ -1,19 +1,18 @@
-"""What a prior is worth, and how noise, temperature and guidance act on samples: prints two tables.
+"""Samples of different priors, and the effect of noise, temperature and guidance; prints two tables.
 
     python benchmarks/prior.py --flow-points 20000000      # about 40 CPU-minutes, 20 of them for the flow
-    python benchmarks/prior.py --part guidance             # five of them
-    python benchmarks/prior.py --quick                     # does it run?
+    python benchmarks/prior.py --part guidance             # about five CPU-minutes
+    python benchmarks/prior.py --quick                     # a quick look
 
-Priors are fitted to the codes of molecules of the MOSES training set (--n-codes, seed 0). "codes" draws from those
-codes themselves: what the decoder makes of points that are right, the best that any prior could give; "as shipped" is
-the codec's own prior with its spread, which the others lack. Each row is of 10,000 points (seed 1), decoded once: valid
-at the first try; unique and novel (not in the training set) of the valid; own point: mean cosine between a point before
-noise and the code of the molecule decoded from it (1,500 molecules); IntDiv; FCD of 9,000 valid molecules to the MOSES
-test set, where real molecules have 0.15.
+Priors are fitted to latent vectors of molecules of the MOSES training set (--n-codes, seed 0). "training latent
+vectors" decodes these vectors themselves, the upper limit of any prior; "as shipped" is the codec's own prior with its
+spread, which the others lack. Each row is of 10,000 draws (seed 1), decoded once. valid: at the first attempt; unique
+and novel (not in the training set): of the valid. prior_cosine: mean cosine of a draw, before noise, and the latent
+vector of its molecule (1,500 molecules). FCD: of 9,000 valid molecules to the MOSES test set; real molecules have 0.15.
 
-Guidance: 2,000 draws of the codec as it is (own prior and temperature, no spread), up to three tries each, to a window
-of logP, at its own noise and at less; hit: the valid molecules whose own logP lies within it. Real ones have an FCD of
-0.63 at that number.
+Guidance: 2,000 draws of the codec (own prior and temperature, no spread), up to three attempts each, to a window of
+logP, at the codec's noise level and at a lower one. hit: fraction of the valid molecules whose logP is in the window.
+Real molecules have an FCD of 0.63 at this number.
 """
 
 import argparse
@@ -40,11 +39,11 @@ WINDOWS = [(0.0, 0.5), (2.0, 2.5), (4.0, 4.5)]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codec", default="moses")
+    parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--part", nargs="+", choices=("priors", "guidance"), default=("priors", "guidance"))
-    parser.add_argument("--n-codes", type=int, default=300_000)
-    parser.add_argument("--flow-points", type=int, default=20_000_000)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--n-codes", type=int, default=300_000, help="latent vectors to fit the priors to")
+    parser.add_argument("--flow-points", type=int, default=20_000_000, help="training points of the flow")
+    parser.add_argument("--quick", action="store_true", help="few molecules, as a test")
     options = parser.parse_args()
     torch.set_num_threads(1)
     codec, n = load_codec(options.codec), 300 if options.quick else 10_000
@@ -61,42 +60,43 @@ def prior_rows(
     codec: Codec, n: int, n_codes: int, n_points: int, reference: FcdStatistics
 ) -> list[dict[str, float | str | None]]:
     train = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
-    codes = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_codes]]).z
-    codes = codes[np.isfinite(codes).all(1)]
+    z = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_codes]]).z
+    z = z[np.isfinite(z).all(1)]
     flow = PriorSettings(kind="flow", flow=FlowSettings(n_points=n_points))
-    plain = GaussianPrior(np.zeros(codec.n_latent), np.eye(codec.n_latent))
+    standard_normal = GaussianPrior(np.zeros(codec.n_latent), np.eye(codec.n_latent))
     priors: dict[str, Any] = {
-        "N(0, I)": plain,
-        "gaussian": GaussianPrior.fit(codes),
-        "mixture of 32": MixturePrior.fit(codes, PriorSettings(kind="mixture", components=32)),
-        "flow": FlowPrior.fit(codes, flow),
+        "N(0, I)": standard_normal,
+        "gaussian": GaussianPrior.fit(z),
+        "mixture of 32": MixturePrior.fit(z, PriorSettings(kind="mixture", components=32)),
+        "flow": FlowPrior.fit(z, flow),
     }
-    drawn = {"codes": codes[:n], **{name: own.sample(n, np.random.default_rng(1)) for name, own in priors.items()}}
-    drawn["as shipped"] = codec.draw(n, seed=1)
-    known, rows = set(train), []
-    for name, points in drawn.items():
+    draws = {name: prior.sample(n, np.random.default_rng(1)) for name, prior in priors.items()}
+    draws = {"training latent vectors": z[:n], **draws}
+    draws["as shipped"] = codec.draw(n, seed=1)
+    training_set, rows = set(train), []
+    for name, latent in draws.items():
         for noise, temperature in SETTINGS:
-            figures = sample_figures(codec, points, noise, temperature, known, reference)
+            figures = sample_figures(codec, latent, noise, temperature, training_set, reference)
             rows.append({"prior": name, "noise": noise, "temperature": temperature, **figures})
             print(rows[-1], flush=True)
     return rows
 
 
 def sample_figures(
-    codec: Codec, z: np.ndarray, noise: float, temperature: float, known: set[str], reference: FcdStatistics
+    codec: Codec, z: np.ndarray, noise: float, temperature: float, training_set: set[str], reference: FcdStatistics
 ) -> dict[str, float | None]:
     decoded = codec.decode(z, noise=noise, temperature=temperature, seed=1)
     rows = [row for row, molecule in enumerate(decoded) if molecule.smiles is not None]
     smiles = [decoded[row].smiles or "" for row in rows]
     unique = set(smiles)
-    again = codec.encode(smiles[:1_500])
-    a, b = z[rows[:1_500]][again.ok], again.z[again.ok]
+    reencoded = codec.encode(smiles[:1_500])
+    a, b = z[rows[:1_500]][reencoded.ok], reencoded.z[reencoded.ok]
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     (distance,) = fcd(smiles[:9_000], reference)
     return {
         "valid": round(len(smiles) / len(z), 4),
         "unique": round(len(unique) / len(smiles), 4),
-        "novel": round(1 - len(unique & known) / len(unique), 3),
+        "novel": round(1 - len(unique & training_set) / len(unique), 3),
         "prior_cosine": round(float(cosine.mean()), 3),
         "IntDiv": round(internal_diversity(smiles[:5_000]), 4),
         "FCD": None if distance is None else round(distance, 3),

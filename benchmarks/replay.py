@@ -1,10 +1,10 @@
-"""What a captured training step gains over a launched one on a GPU: molecules per second at several batch sizes.
+"""Speed of a training step captured as a CUDA graph compared with launched kernels, at several batch sizes.
 
     python benchmarks/replay.py moses.toml --features features      # half a minute, on a machine with a GPU
 
-Launched, each of a step's thousand kernels is started by Python; captured, all are replayed at once as a CUDA graph
-(see molvae/training/update.py). Both do the same steps from the same seeds; the last column is how far apart the mean
-losses of what they rebuild are. The first steps, which capture a graph for each width of a batch, are not timed.
+Launched: Python starts each of about a thousand kernels. Captured: all kernels are replayed at once as a CUDA graph
+(see molvae/training/update.py). Both run the same steps with the same seeds; the last column is the relative difference
+of their mean reconstruction losses. The first steps, which capture a graph for each batch width, are not timed.
 """
 
 import argparse
@@ -28,15 +28,16 @@ SIZES = (1024, 2048, 4096)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="training settings (.toml)")
-    parser.add_argument("--features", type=Path, required=True, help="a folder made by `molvae featurize`")
-    parser.add_argument("--steps", type=int, default=150, help="steps that are timed, after as many that are not")
+    parser.add_argument("--features", type=Path, required=True, help="features folder, from `molvae featurize`")
+    parser.add_argument("--steps", type=int, default=150, help="timed steps, after the same number of untimed steps")
     given = parser.parse_args()
     if not torch.cuda.is_available():
-        raise SystemExit("there is no GPU here, and nothing to capture")
+        raise SystemExit("no GPU found; this benchmark needs one")
     rows, device = FeatureStore.open(given.features), torch.device("cuda")
     batches = Batches(rows, device)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(rows):,} molecules")
-    print("| batch | launched | captured | times as fast | losses apart |\n|---|---|---|---|---|")
+    print("| batch | launched kernel by kernel | captured and replayed | times as fast | loss difference |")
+    print("|---|---|---|---|---|")
     for size in SIZES:
         config = TrainConfig.from_dict(_sized(read_config(given.config), size), "replay")
         (slow, a), (fast, b) = (run(config, rows, batches, captures, given.steps) for captures in (False, True))
@@ -50,7 +51,7 @@ def _sized(config: TrainConfig, size: int) -> dict[str, object]:
 
 
 def run(config: TrainConfig, rows: FeatureStore, batches: Batches, captures: bool, n_steps: int) -> tuple[float, float]:
-    """Molecules per second, and the mean loss of what is rebuilt."""
+    """Molecules per second, and the mean reconstruction loss."""
     model = new_model(config, rows, torch.device("cuda"))
     update = Update(model, optimizer_of(model, config.training), config.training, batches, Rank(), captures)
     plan = BatchPlan(np.arange(len(rows)), rows.lengths, config.training.batch_size, 0)

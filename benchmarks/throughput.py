@@ -1,23 +1,22 @@
-"""Molecules per second of everything that handles many of them, with a bundled codec, and how near that is to what
-cannot be beaten: prints two tables.
+"""Molecules per second of every step that processes many of them, with a bundled codec; prints two tables.
 
     python benchmarks/throughput.py                  # a few minutes; nothing else should be running
     python benchmarks/throughput.py --n 2000         # a quick look
-    python benchmarks/throughput.py --peer DIR       # and the VAE of MOSES beside it, in the same run
+    python benchmarks/throughput.py --peer DIR       # also the VAE of MOSES, in the same run
 
-The molecules are those of the bundled MOSES test set. "One thread" counts the CPU seconds of one process with one
-thread; "all cores" counts seconds on the clock as a user meets them: worker processes for featurize and training,
-torch's threads for the rest. The least time of the repeats is taken.
+Molecules of the bundled MOSES test set. "One thread": CPU seconds of one process with one thread. "All cores":
+wall-clock seconds, with worker processes for featurize and training and torch threads for the rest. The lowest time of
+the repeats counts.
 
-The second table sets each beside its floor, in CPU seconds of one thread in the same run: RDKit's own parsing and
-canonical writing of the same molecules, and the matrix products alone, counted by torch, at the rate at which this
-machine multiplies bfloat16 matrices of a GRU's size. Featurizing a file counts all its processes, their start and the
-reading of the file, so that few molecules make it look slow.
+The second table compares each step with a lower bound, in CPU seconds of one thread in the same run: RDKit parses and
+canonicalizes the same molecules, and the matrix products alone, counted by torch, at the rate at which this machine
+multiplies bfloat16 matrices of the size of a GRU step. Featurizing a file includes all its processes, their start and
+the reading of the file, so that it looks slow for few molecules.
 
-DIR holds the package `moses` of MOSES: `pip download --no-deps molsets==0.3.1`, and unpack the wheel, a zip file.
-Of it only the VAE is imported, with the sizes and settings that are its defaults; it is trained by its own trainer in
-batches of 512, and draws texts in batches of 512 that are 100 symbols long, as it always does; its weights are random,
-which cost the same. What it draws is not parsed, ours is.
+DIR holds the package `moses` of MOSES: `pip download --no-deps molsets==0.3.1`, and unzip the wheel. Only its VAE is
+imported, with its default sizes and settings. Its own trainer trains it in batches of 512. It samples batches of 512
+strings of 100 symbols, as it always does, with random weights, which cost the same. Its samples are not parsed; those
+of the codec are.
 """
 
 import argparse
@@ -61,9 +60,9 @@ def seconds(work: Callable[[], object], clock: Clock, repeats: int) -> float:
     return min(taken)
 
 
-def featurize_here(codec: Codec, smiles: list[str]) -> None:
-    texts = [standard.smiles for standard in map(standardize, smiles) if standard.smiles]
-    codec.featurizer.encode(texts)
+def featurize_list(codec: Codec, smiles: list[str]) -> None:
+    standardized = [result.smiles for result in map(standardize, smiles) if result.smiles]
+    codec.featurizer.encode(standardized)
 
 
 def featurize_file(codec: Codec, path: Path) -> None:
@@ -73,7 +72,7 @@ def featurize_file(codec: Codec, path: Path) -> None:
 
 def write_features(codec: Codec, smiles: list[str], folder: Path) -> None:
     names = tuple(codec.property_names)
-    labels = np.random.default_rng(0).standard_normal((len(smiles), len(names)))  # any numbers cost the same
+    labels = np.random.default_rng(0).standard_normal((len(smiles), len(names)))  # the values do not affect the time
     folder.mkdir()
     with FeatureWriter(folder, codec.featurizer.spec, names) as writer:
         features = codec.featurizer.encode(smiles)
@@ -81,7 +80,7 @@ def write_features(codec: Codec, smiles: list[str], folder: Path) -> None:
 
 
 def train_for(codec: Codec, features: Path, n: int, n_processes: int) -> Callable[[], None]:
-    """Training on n molecules, its start and its one validation counted, too."""
+    """A training on n molecules, including its start and one validation."""
     training = {"n_molecules": n, "evaluate_every": 10 * n, "n_held_out": 64, "n_processes": n_processes}
     config = TrainConfig.from_dict({"model": codec.settings.model_dump(), "training": training}, "benchmark")
 
@@ -93,7 +92,7 @@ def train_for(codec: Codec, features: Path, n: int, n_processes: int) -> Callabl
 
 
 def training_rate(codec: Codec, features: Path, n: int, n_processes: int, clock: Clock, repeats: int) -> float:
-    """Molecules per second of the steps alone: what a longer training takes more than a shorter one."""
+    """Molecules per second of the steps alone: the difference of a longer and a shorter training."""
     short, long = (
         seconds(train_for(codec, features, size, n_processes), clock, repeats) for size in (n // 4, n // 4 + n)
     )
@@ -103,39 +102,39 @@ def training_rate(codec: Codec, features: Path, n: int, n_processes: int, clock:
 def measure(codec: Codec, n: int, repeats: int) -> dict[str, tuple[float, float]]:
     """Step -> molecules per CPU second of one thread, and per second on all cores."""
     smiles = pd.read_csv(bundled("moses_test.csv.gz"), nrows=n)["SMILES"].tolist()
-    points = codec.draw(n, seed=0)
+    draws = codec.draw(n, seed=0)
     jobs: dict[str, Callable[[], object]] = {
         "encode": lambda: codec.encode(smiles),
-        "decode": lambda: codec.decode(points),
+        "decode": lambda: codec.decode(draws),
         "sample": lambda: codec.sample(n, seed=0),
     }
     rates: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path, features = Path(folder, "molecules.csv"), Path(folder, "features")
         with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["smiles"], *([text] for text in smiles)])
+            csv.writer(file).writerows([["smiles"], *([one] for one in smiles)])
         write_features(codec, smiles, features)
-        featurize_here(codec, smiles[:100])  # whatever is set up at first use
+        featurize_list(codec, smiles[:100])  # warm-up
         codec.sample(100)
         torch.set_num_threads(1)
         one = {
-            "featurize": n / seconds(lambda: featurize_here(codec, smiles), time.process_time, repeats),
+            "featurize": n / seconds(lambda: featurize_list(codec, smiles), time.process_time, repeats),
             **{name: n / seconds(work, time.process_time, repeats) for name, work in jobs.items()},
             "train step": training_rate(codec, features, n, 1, time.process_time, repeats),
         }
         torch.set_num_threads(n_cores())
-        every = {
+        all_cores = {
             "featurize": n / seconds(lambda: featurize_file(codec, path), time.monotonic, repeats),
             **{name: n / seconds(work, time.monotonic, repeats) for name, work in jobs.items()},
             "train step": training_rate(codec, features, n, n_cores(), time.monotonic, repeats),
         }
     for name in one:
-        rates[name] = (one[name], every[name])
+        rates[name] = (one[name], all_cores[name])
     return rates
 
 
 def multiplications_per_second() -> float:
-    """Floating-point operations a second of one thread, in bfloat16 products of the size of a GRU's step."""
+    """Floating-point operations per second of one thread, in bfloat16 products of the size of a GRU step."""
     a, b = torch.randn(512, 512).bfloat16(), torch.randn(512, 1536).bfloat16()
     n, taken = 50, []
     for _ in range(10):
@@ -147,7 +146,7 @@ def multiplications_per_second() -> float:
 
 
 def operations(codec: Codec, smiles: list[str]) -> dict[str, float]:
-    """Floating-point operations of matrix products a molecule, of a training step, encoding and greedy decoding."""
+    """Floating-point operations of matrix products per molecule, of a training step, encoding and greedy decoding."""
     x = codec.featurizer.encode(smiles).x
     x = x[np.argsort((x != 0).sum(1), kind="stable")]
     counts = dict.fromkeys(("train step", "encode", "decode"), 0.0)
@@ -171,54 +170,64 @@ def operations(codec: Codec, smiles: list[str]) -> dict[str, float]:
 
 
 def _addmm_flop(into: Any, a: tuple[int, int], b: tuple[int, int], **_: Any) -> int:
-    """Of an in-place sum with a product, which torch's counter leaves out."""
+    """Operations of addmm_, which torch does not count."""
     return 2 * a[0] * a[1] * b[1]
 
 
 def processes_seconds(command: list[str], folder: str) -> float:
-    """CPU seconds of a command and of every process that it starts."""
+    """CPU seconds of a command and all its child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def floors(codec: Codec, at: str, n: int, repeats: int, rates: dict[str, tuple[float, float]]) -> list[str]:
+def lower_bounds(
+    codec: Codec, name_or_folder: str, n: int, repeats: int, rates: dict[str, tuple[float, float]]
+) -> list[str]:
     """Rows of the second table."""
     smiles = pd.read_csv(bundled("moses_train.csv.gz"), nrows=10 * n)["SMILES"].tolist()
     torch.set_num_threads(1)
     parsing = n / seconds(
-        lambda: [Chem.MolToSmiles(Chem.MolFromSmiles(text)) for text in smiles[:n]], time.process_time, repeats
+        lambda: [Chem.MolToSmiles(Chem.MolFromSmiles(one)) for one in smiles[:n]], time.process_time, repeats
     )
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "molecules.smi").write_text("\n".join(smiles) + "\n")
-        command = [sys.executable, "-m", "molvae.pipeline.cli", "featurize", "molecules.smi", "--vocabulary", at]
+        command = [
+            sys.executable,
+            "-m",
+            "molvae.pipeline.cli",
+            "featurize",
+            "molecules.smi",
+            "--vocabulary",
+            name_or_folder,
+        ]
         featurizing = len(smiles) / processes_seconds([*command, "-o", "features"], folder)
     rate, per_molecule = multiplications_per_second(), operations(codec, smiles[: min(n, 4_096)])
     rows = [
-        f"| RDKit: parse and write canonically | {parsing:,.0f} | |",
+        f"| RDKit: parse and canonicalize | {parsing:,.0f} | |",
         f"| encode | {rates['encode'][0]:,.0f} | takes {parsing / rates['encode'][0]:.2f} times as long as RDKit |",
         f"| featurize a file of {len(smiles):,} | {featurizing:,.0f} | takes {parsing / featurizing:.2f} times |",
     ]
     for name, count in per_molecule.items():
-        floor = rate / count
+        bound = rate / count
         rows.append(
-            f"| {name}: products alone, {count / 1e6:,.0f} MFLOP at {rate / 1e9:,.0f} GFLOP/s | {floor:,.0f} "
-            f"| {rates[name][0] / floor:.0%} of it reached |"
+            f"| {name}: matrix products alone, {count / 1e6:,.0f} MFLOP at {rate / 1e9:,.0f} GFLOP/s | {bound:,.0f} "
+            f"| {rates[name][0] / bound:.0%} of it reached |"
         )
     return rows
 
 
 def peer(folder: Path, n: int, repeats: int) -> dict[str, float]:
-    """Training step and sampling of the VAE of MOSES, molecules per CPU second of one thread, and its parameters."""
+    """Molecules per CPU second of one thread of the VAE of MOSES, training step and sampling, and its parameters."""
     if not (folder / "moses" / "vae").is_dir():
-        raise SystemExit(f"{folder}: expected a folder that holds the package moses; see --help")
+        raise SystemExit(f"{folder}: expected a folder with the package moses; see --help")
     package: Any = types.ModuleType("moses")
-    package.__path__ = [str(folder / "moses")]  # its own __init__ asks for an RDKit of 2019
+    package.__path__ = [str(folder / "moses")]  # its __init__ needs RDKit of 2019
     sys.modules["moses"] = package
     vae = importlib.import_module("moses.vae")
-    written: Any = importlib.import_module("moses.vae.model")
-    written.torch = types.SimpleNamespace(**(vars(torch) | {"uint8": torch.bool}))  # today's masks are bool
+    model_module: Any = importlib.import_module("moses.vae.model")
+    model_module.torch = types.SimpleNamespace(**(vars(torch) | {"uint8": torch.bool}))  # current masks are bool
     smiles = pd.read_csv(bundled("moses_train.csv.gz"), nrows=n)["SMILES"].tolist()
     config = vae.vae_parser().parse_args([])
     trainer = vae.VAETrainer(config)
@@ -228,7 +237,7 @@ def peer(folder: Path, n: int, repeats: int) -> dict[str, float]:
 
     def train_on_all() -> None:
         batches = map(trainer.get_collate_fn(model), (list(part) for part in parts))
-        trainer._train_epoch(model, 0, Untold(batches), 0.05, optimizer)
+        trainer._train_epoch(model, 0, Silent(batches), 0.05, optimizer)
 
     torch.set_num_threads(1)
     training = n / seconds(train_on_all, time.process_time, repeats)
@@ -237,18 +246,18 @@ def peer(folder: Path, n: int, repeats: int) -> dict[str, float]:
     return {"train step": training, "sample": sampling, "parameters": sum(p.numel() for p in model.parameters())}
 
 
-class Untold(list[Any]):
-    """Batches, in place of a progress bar."""
+class Silent(list[Any]):
+    """Batches that replace a progress bar."""
 
     def set_postfix_str(self, text: str) -> None:
-        """Nothing is shown."""
+        """Do nothing."""
 
 
-WHAT = {
-    "featurize": "read, standardize, tokens",
-    "encode": "SMILES to points, standardization counted",
-    "decode": "points of the prior to canonical SMILES, greedy",
-    "sample": "molecules from the prior, up to three tries",
+DESCRIPTIONS = {
+    "featurize": "read, standardize, tokenize",
+    "encode": "SMILES to latent vectors, standardization included",
+    "decode": "draws from the prior to canonical SMILES, greedy",
+    "sample": "molecules from the prior, up to three attempts",
     "train step": "forward, backward, optimizer",
 }
 
@@ -257,19 +266,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=20_000, help="molecules of each measurement")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2, help="timed repeats")
     parser.add_argument("--peer", type=Path, metavar="DIR", help="folder with the package moses, see above")
     arguments = parser.parse_args()
     codec = load_codec(arguments.codec)
-    at = str(Path(arguments.codec).resolve()) if Path(arguments.codec).is_dir() else arguments.codec
+    name_or_folder = str(Path(arguments.codec).resolve()) if Path(arguments.codec).is_dir() else arguments.codec
     rates = measure(codec, arguments.n, arguments.repeats)
     print(f"| molecules per second, codec {codec.name} | one thread, per CPU second | all {n_cores()} cores |")
     print("|---|---|---|")
-    for name, (one, every) in rates.items():
-        print(f"| {name}: {WHAT[name]} | {one:,.0f} | {every:,.0f} |")
-    print("\n| molecules per CPU second | of one thread | beside it |")
+    for name, (one, all_cores) in rates.items():
+        print(f"| {name}: {DESCRIPTIONS[name]} | {one:,.0f} | {all_cores:,.0f} |")
+    print("\n| molecules per CPU second | of one thread | compared |")
     print("|---|---|---|")
-    for row in floors(codec, at, arguments.n, arguments.repeats, rates):
+    for row in lower_bounds(codec, name_or_folder, arguments.n, arguments.repeats, rates):
         print(row)
     if arguments.peer:
         other = peer(arguments.peer, 1_536, arguments.repeats)

@@ -1,14 +1,13 @@
-"""What masked, denoising and sparse members do on tokens, beside plain and beside baselines; prints three tables.
+"""The recipes masked, denoising and sparse_topk on tokens, compared with plain and baselines; prints three tables.
 
     OMP_NUM_THREADS=1 python benchmarks/tokens.py                        # about 10 minutes on one core
     OMP_NUM_THREADS=1 python benchmarks/tokens.py --molecules 20000      # a quick look
 
-Models of one size, trained on 20,000 molecules of the bundled MOSES training set, judged by 2,000 of its test set.
-Hidden tokens: nats a hidden token, decoder told the true tokens before it; unigram and bigram (given the true token
-before) are learnt from the same training rows, the bigram at the smoothing that serves it best. Clean from masked: nats
-a token of the whole molecule, END counted, and the share of molecules that come back exactly when the code of the
-masked text is decoded greedily. Infill: real molecules, two of their tokens that stand together hidden, three hundred
-fillings; the bundled codec's tokens are others than those of the rest, and longer.
+Models of equal size, trained on 20,000 molecules of the bundled MOSES training set, evaluated on 2,000 of its test set.
+Masked tokens: nats per masked token, given the true tokens before it; unigram and bigram are fitted to the same
+training rows, the bigram with its best smoothing. Reconstruction from masked input: nats per token of the whole
+molecule, END included, and the rate of exact greedy reconstructions. Infilling: test molecules with two adjacent tokens
+masked, three hundred fillings; the bundled codec has another vocabulary, with longer tokens.
 """
 
 import argparse
@@ -34,7 +33,7 @@ from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import PriorSettings
 from molvae.training import TrainConfig, train
 
-MEMBERS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "masked": {"corruption_level": 0.3},
     "denoising": {"corruption_level": 0.3},
@@ -52,9 +51,9 @@ def molecules(name: str, n: int) -> list[str]:
 def trained_codec(
     recipe: str, featurizer: TokenFeaturizer, rows: np.ndarray, n_molecules: int, seed: int
 ) -> tuple[Codec, float]:
-    """A codec, and the minutes of one core that its training took."""
+    """A codec, and the minutes of its training on one core."""
     sizes = {"encoder": {"kind": "gru", "embedding": 64, "hidden": 96}, "decoder": {"kind": "gru", "hidden": 192}}
-    model = {"recipe": recipe, "n_latent": 64, **sizes, **MEMBERS[recipe]}
+    model = {"recipe": recipe, "n_latent": 64, **sizes, **SETTINGS[recipe]}
     training = {
         "seed": seed,
         "n_molecules": n_molecules,
@@ -69,68 +68,68 @@ def trained_codec(
         with FeatureWriter(Path(folder), featurizer.spec) as writer:
             writer.write(rows)
         started = time.process_time()
-        model_trained = train(config, Path(folder), Path(folder, "work")).model
+        trained = train(config, Path(folder), Path(folder, "work")).model
         minutes = (time.process_time() - started) / 60
-        model_trained.requires_grad_(False)
-        prior = fit_prior(model_trained, FeatureStore.open(Path(folder)), PriorSettings(n_codes=5_000))
-    return Codec(recipe, featurizer, model_trained, config.model, prior, SamplingSettings(), {}), minutes
+        trained.requires_grad_(False)
+        prior = fit_prior(trained, FeatureStore.open(Path(folder)), PriorSettings(n_codes=5_000))
+    return Codec(recipe, featurizer, trained, config.model, prior, SamplingSettings(), {}), minutes
 
 
-def nats(codec: Codec, view: Tensor, x: Tensor, places: Tensor) -> float:
-    """Nats a token at the places of x, from what the encoder makes of a view."""
+def nats(codec: Codec, view: Tensor, x: Tensor, mask: Tensor) -> float:
+    """Nats per token of x where the mask is True, given an encoder input."""
     logits = codec.model.decoder(codec.model.encode(view), torch.zeros(len(x)), x)
-    return float(cross_entropy(logits[places], x[places]))
+    return float(cross_entropy(logits[mask], x[mask]))
 
 
-def baselines(rows: np.ndarray, x: np.ndarray, places: np.ndarray, width: int) -> tuple[float, float]:
-    """Nats a token of unigram and bigram."""
-    known, asked = (np.concatenate([np.full((len(r), 1), BEGIN), r], 1).astype(np.int64) for r in (rows, x))
+def baselines(rows: np.ndarray, x: np.ndarray, mask: np.ndarray, width: int) -> tuple[float, float]:
+    """Nats per masked token of unigram and bigram."""
+    train, test = (np.concatenate([np.full((len(r), 1), BEGIN), r], 1).astype(np.int64) for r in (rows, x))
     inside = (rows != PAD) & (rows != END)
     unigram = np.bincount(rows[inside], minlength=width) + 1.0
     unigram /= unigram.sum()
     counts = np.zeros((width, width))
-    np.add.at(counts, (known[:, :-1][inside], known[:, 1:][inside]), 1)
-    before, hidden = asked[:, :-1][places], asked[:, 1:][places]
+    np.add.at(counts, (train[:, :-1][inside], train[:, 1:][inside]), 1)
+    before, masked = test[:, :-1][mask], test[:, 1:][mask]
     smoothed = [
-        (counts[before, hidden] + a * unigram[hidden]) / (counts[before].sum(1) + a) for a in (1, 3, 10, 30, 100)
+        (counts[before, masked] + a * unigram[masked]) / (counts[before].sum(1) + a) for a in (1, 3, 10, 30, 100)
     ]
-    return float(-np.log(unigram[hidden]).mean()), min(float(-np.log(p).mean()) for p in smoothed)
+    return float(-np.log(unigram[masked]).mean()), min(float(-np.log(p).mean()) for p in smoothed)
 
 
 def infilled(codec: Codec, smiles: list[str], seed: int) -> dict[str, Any]:
-    """How often two hidden tokens come back as they were, and how many of all fillings are molecules."""
+    """How often infilling finds two masked tokens, and the fraction of valid fillings."""
     random = np.random.default_rng(seed)
-    ranks, tried, made, distinct = [], 0, 0, []
+    ranks, tried, valid, unique = [], 0, 0, []
     assert isinstance(codec.featurizer, TokenFeaturizer)
     names, started = codec.featurizer.token_texts, time.process_time()
-    for text in smiles:
-        row = codec.featurizer.encode([text]).x[0]
+    for original in smiles:
+        row = codec.featurizer.encode([original]).x[0]
         ids = row[(row != PAD) & (row != END)]
-        place = int(random.integers(len(ids) - 1))
-        parts = ["".join(names[i] for i in part) for part in (ids[:place], ids[place + 2 :])]
+        gap = int(random.integers(len(ids) - 1))
+        parts = ["".join(names[i] for i in part) for part in (ids[:gap], ids[gap + 2 :])]
         table = codec.infill("_".join(parts), n=1000, seed=seed, lengths=(1, 2, 3), tries=300)
         counts = table.attrs["counts"]
-        tried, made = tried + counts["tried"], made + counts["tried"] - counts["invalid"] - counts["altered"]
-        found = np.flatnonzero(table["smiles"] == canonicalize(text).smiles)
+        tried, valid = tried + counts["tried"], valid + counts["tried"] - counts["invalid"] - counts["altered"]
+        found = np.flatnonzero(table["smiles"] == canonicalize(original).smiles)
         ranks.append(found[0] if len(found) else np.inf)
-        distinct.append(len(table))
-    at = np.array(ranks)
+        unique.append(len(table))
+    rank = np.array(ranks)
     return {
-        "first": (at == 0).mean(),
-        "in ten": (at < 10).mean(),
-        "found": np.isfinite(at).mean(),
-        "fillings that are molecules": made / tried,
-        "distinct molecules": np.mean(distinct),
-        "seconds each": (time.process_time() - started) / len(smiles),
+        "original first": (rank == 0).mean(),
+        "in first ten": (rank < 10).mean(),
+        "found": np.isfinite(rank).mean(),
+        "valid fillings": valid / tried,
+        "unique molecules": np.mean(unique),
+        "seconds per molecule": (time.process_time() - started) / len(smiles),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--molecules", type=int, default=200_000, help="shown to each model")
-    parser.add_argument("--corpus", type=int, default=20_000)
-    parser.add_argument("--vocabulary", type=int, default=200)
-    parser.add_argument("--infilled", type=int, default=50, help="molecules of which two tokens are hidden")
+    parser.add_argument("--molecules", type=int, default=200_000, help="training molecules of each model")
+    parser.add_argument("--corpus", type=int, default=20_000, help="unique training molecules")
+    parser.add_argument("--vocabulary", type=int, default=200, help="size of the vocabulary")
+    parser.add_argument("--infilled", type=int, default=50, help="molecules to infill")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -139,35 +138,39 @@ def main() -> None:
     rows = featurizer.encode(corpus).x
     encoded = featurizer.encode(test)
     x = torch.from_numpy(encoded.x[encoded.ok].astype(np.int64))
-    test = [text for text, ok in zip(test, encoded.ok, strict=True) if ok]
+    test = [smiles for smiles, ok in zip(test, encoded.ok, strict=True) if ok]
     codecs = {}
-    for recipe in MEMBERS:
+    for recipe in SETTINGS:
         codecs[recipe], minutes = trained_codec(recipe, featurizer, rows, given.molecules, given.seed)
         print(f"{recipe}: {minutes:.1f} minutes of one core, seed {given.seed}", flush=True)
-    hidden, clean = [], []
+    masked_rows, reconstructed_rows = [], []
     for rate in RATES:
         corrupted = MaskTokens(rate, is_hidden_scored=True)(Batch(x), torch.Generator().manual_seed(given.seed))
         unigram, bigram = baselines(rows, x.numpy(), corrupted.scored.numpy(), featurizer.spec.width)
-        said = {name: nats(codecs[name], corrupted.view, x, corrupted.scored) for name in ("masked", "denoising")}
-        hidden.append({"hidden": rate, "unigram": unigram, "bigram": bigram, **said})
+        by_codec = {name: nats(codecs[name], corrupted.view, x, corrupted.scored) for name in ("masked", "denoising")}
+        masked_rows.append({"masked": rate, "unigram": unigram, "bigram": bigram, **by_codec})
         for name in ("plain", "denoising"):
             codec = codecs[name]
-            back = [made.smiles for made in codec.decode(codec.model.encode(corrupted.view).numpy())]
-            exact = np.mean([a == canonicalize(b).smiles for a, b in zip(back, test, strict=True)])
+            decoded = [molecule.smiles for molecule in codec.decode(codec.model.encode(corrupted.view).numpy())]
+            exact = np.mean([a == canonicalize(b).smiles for a, b in zip(decoded, test, strict=True)])
             per_token = nats(codec, corrupted.view, x, x != PAD)
-            clean.append({"hidden": rate, "member": name, "nats a token": per_token, "exact": exact})
-    codes = codecs["sparse_topk"].encode(test).z
-    speaking = (codes != 0).sum(1)
+            reconstructed_rows.append({"masked": rate, "recipe": name, "nats per token": per_token, "exact": exact})
+    is_active = codecs["sparse_topk"].encode(test).z != 0
+    n_active = is_active.sum(1)
     infills = [
         {"codec": codec.name, **infilled(codec, test[: given.infilled], given.seed)}
         for codec in (codecs["masked"], codecs["denoising"], load_codec("moses"))
     ]
     with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 3):
-        for title, table in (("Hidden tokens", hidden), ("Clean from masked", clean), ("Infill", infills)):
+        for title, table in (
+            ("Masked tokens", masked_rows),
+            ("Reconstruction from masked input", reconstructed_rows),
+            ("Infilling", infills),
+        ):
             print(f"\n{title}\n{pd.DataFrame(table).to_string(index=False)}")
     print(
-        f"\nsparse_topk: {speaking.min()} to {speaking.max()} units speak for each of {len(codes):,} molecules, k = 8; "
-        f"{(codes != 0).any(0).sum()} of {codes.shape[1]} units for any"
+        f"\nsparse_topk, k = 8: {n_active.min()} to {n_active.max()} active units per molecule ({len(is_active):,}); "
+        f"{is_active.any(0).sum()} of {is_active.shape[1]} units are active for at least one"
     )
 
 

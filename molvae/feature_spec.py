@@ -6,7 +6,7 @@ from typing import Literal
 PAD, BEGIN, END, MASK = 0, 1, 2, 3
 """Ids of the special tokens, the same in every vocabulary."""
 
-HIDDEN_ATOM = 1
+MASKED_ATOM = 1
 """Id of a masked atom in a graph."""
 MAX_DEGREE = 6
 """Largest number of bonds of an atom in a graph."""

@@ -1,7 +1,35 @@
 """What tests of several rooms need."""
 
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pandas as pd
 import pytest
+
+from molvae import plugins
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Put a package with entry points on the import path: `install_plugin(package, group, code, name=object)`."""
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins._load.cache_clear()
+    modules: list[str] = []
+
+    def install(package: str, group: str, code: str, **entries: str) -> None:
+        modules.append(f"{package}_code")
+        (tmp_path / f"{package}_code.py").write_text(code)
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        lines = [f"{name} = {package}_code:{target}" for name, target in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+
+    yield install
+    plugins._load.cache_clear()
+    for module in modules:
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The code of docs/extending.md runs, and the members that it adds pass the checks of built-in members."""
+"""The code of docs/extending.md runs, and its members pass the tests of built-in members."""
 
 import re
 import sys
@@ -63,7 +63,7 @@ def test_the_example_bottleneck_gives_unit_vectors(example):
     torch.testing.assert_close(model.encode(torch.randn(5, 12)).norm(dim=1), torch.ones(5))
 
 
-def test_the_example_view_is_learnt_saved_and_loaded(example, tmp_path):
+def test_the_example_view_is_learned_saved_and_loaded(example, tmp_path):
     settings = FeatureSettings(encoder_input="properties", options={"properties": {"names": ["logp", "qed"]}})
     featurizer = learn_featurizer("properties", settings, lambda: SMILES)
     assert featurizer.spec == FeatureSpec("array", 2)

@@ -1,10 +1,7 @@
-"""Entry points of installed packages: made here as real package metadata on the import path."""
-
-import sys
+"""Entry points of installed packages, with real package metadata on the import path."""
 
 import pytest
 
-from molvae import plugins
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 
@@ -12,25 +9,8 @@ GROUP = "molvae.test_plugins"
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Put a package with entry points on the import path."""
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins._load.cache_clear()
-    made = []
-
-    def make(package, code, **names):
-        made.append(f"{package}_code")
-        (tmp_path / f"{package}_code.py").write_text(code)
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        lines = [f"{name} = {package}_code:{target}" for name, target in names.items()]
-        (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines]) + "\n")
-
-    yield make
-    plugins._load.cache_clear()
-    for module in made:
-        sys.modules.pop(module, None)
+def install(install_plugin):
+    return lambda package, code, **entries: install_plugin(package, GROUP, code, **entries)
 
 
 def test_no_package_gives_an_empty_dict():

@@ -90,11 +90,11 @@ def test_family_of_the_design_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| (\w+)[^|]* \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", DESIGN, re.MULTILINE)
     written = {
         name: (
-            scored.startswith("hidden"),
+            loss.startswith("masked"),
             bottleneck.split(",")[0],
             set(re.findall(r"kl_to_rate|kl|l1|contraction|similarity", terms)),
         )
-        for name, scored, bottleneck, terms in rows
+        for name, loss, bottleneck, terms in rows
     }
     there = {
         name: (recipe.scores_hidden, recipe.bottleneck, {*recipe.regularizers}) for name, recipe in RECIPES.items()

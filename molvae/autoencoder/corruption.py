@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from molvae.autoencoder.trace import Batch, Corrupted
-from molvae.feature_spec import END, HIDDEN_ATOM, MASK, PAD
+from molvae.feature_spec import END, MASK, MASKED_ATOM, PAD
 
 Corruption = Callable[[Batch, Generator | None], Corrupted]
 """Corrupts the encoder input, never the decoder output; returns it with the positions that the loss counts."""
@@ -68,7 +68,7 @@ class HideAtoms:
         view = _view(batch).clone()
         atoms = view[:, :, 0]
         masked = _drawn(atoms, self.rate, generator) & (atoms != PAD)
-        view[:, :, 0] = atoms.masked_fill(masked, HIDDEN_ATOM)
+        view[:, :, 0] = atoms.masked_fill(masked, MASKED_ATOM)
         return Corrupted(view, _present(batch.x))
 
 

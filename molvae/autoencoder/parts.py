@@ -1,4 +1,4 @@
-"""The parts that a model is composed of, as protocols: what encoder, bottleneck and decoder must provide.
+"""Protocols of the parts of a model: encoder, bottleneck and decoder.
 
 Each part is a `torch.nn.Module`. Calling it is differentiable; the other methods of a decoder are not.
 """

@@ -327,11 +327,11 @@ def _corruption(settings: ModelSettings, recipe: Recipe, kind: Kind) -> Corrupti
     return corruption.FlipBits(level) if name == "flip" else corruption.AddNoise(level)
 
 
-def _named(table: Mapping[str, _Part], name: str, what: str) -> _Part:
+def _named(table: Mapping[str, _Part], name: str, kind: str) -> _Part:
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"{what} {name!r}: unknown; {hint}expected one of {', '.join(table)}")
+        raise InputError(f"{kind} {name!r}: unknown; {hint}expected one of {', '.join(table)}")
     return table[name]
 
 

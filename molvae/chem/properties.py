@@ -16,6 +16,7 @@ from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
 
 from molvae.chem import alerts, molecules
 from molvae.errors import InputError
+from molvae.plugins import load_plugins
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def look_up(name: str) -> Property:
     Parameters
     ----------
     name : str
-        A name of PROPERTIES.
+        A name of PROPERTIES or of a plug-in.
 
     Returns
     -------
@@ -126,9 +127,31 @@ def look_up(name: str) -> Property:
     InputError
         The name is unknown; the message lists the known names.
     """
-    if name not in PROPERTIES:
-        raise InputError(f"property {name!r} is not known; known: {', '.join(PROPERTIES)}")
-    return PROPERTIES[name]
+    if name in PROPERTIES:
+        return PROPERTIES[name]
+    known = list_properties()
+    if name not in known:
+        raise InputError(f"property {name!r} is not known; known: {', '.join(known)}")
+    return known[name]
+
+
+def list_properties() -> dict[str, Property]:
+    """List all properties, those of other packages (entry-point group ``molvae.properties``) included.
+
+    Returns
+    -------
+    dict of str to Property
+        By name; a new dict.
+
+    Raises
+    ------
+    InputError
+        A plug-in cannot be loaded, has the name of another property, or is not a `Property`.
+    """
+    return PROPERTIES | load_plugins("molvae.properties", (*PROPERTIES, *_RESERVED), Property)
+
+
+_RESERVED = ("similarity", "substructure")  # terms of an objective
 
 
 def count_open_stereo_centers(mol: Chem.Mol) -> int:

@@ -22,7 +22,7 @@ class Labels(NamedTuple):
     Parameters
     ----------
     properties : list of float
-        Properties, in the order in which they were asked for.
+        Properties, in the requested order.
     bits : ndarray of uint8
         Packed bits of its fingerprint.
     """

@@ -70,7 +70,7 @@ class TokenFeaturizer:
         length: int | None = None,
         notation: Notation = "smiles",
     ) -> Self:
-        """A featurizer with a vocabulary that is learnt from a corpus.
+        """A featurizer with a vocabulary that is learned from a corpus.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Which representation the encoder reads and which the decoder outputs: the table of featurizers, learning, loading.
+"""The representations of decoder output and encoder input: settings, registry, learning and loading of featurizers.
 
 A model reads and reconstructs one representation of a molecule, or reads a second one, its *view* (a heteroencoder:
 Bjerrum and Sattarov 2018, doi:10.3390/biom8040131).
@@ -30,7 +30,7 @@ _Options = TypeVar("_Options", bound=Settings)
 
 
 class FeatureSettings(Settings):
-    """Which representation of a molecule the decoder outputs, which one the encoder reads, and which labels are added.
+    """Settings of `molvae featurize`: the representations of decoder output and encoder input, and the labels.
 
     Parameters
     ----------
@@ -39,17 +39,17 @@ class FeatureSettings(Settings):
     encoder_input : str, optional
         Representation that the encoder reads; any of FEATURIZERS. None: the same as `decoder_output`.
     vocabulary_size : int, default=500
-        Number of tokens of a vocabulary that is learnt.
+        Vocabulary size of token representations.
     radius : int, default=2
-        Radius of a Morgan fingerprint, in bonds.
+        Radius of Morgan fingerprints, in bonds.
     n_bits : int, default=1024
-        Number of bits of a Morgan fingerprint.
+        Length of Morgan fingerprints.
     options : dict, default={}
         Further settings of a representation, by its name; validated by the `options` of its row in FEATURIZERS.
     labels : int, default=0
-        Number of molecules, drawn at random, whose properties are computed for the model to learn.
+        Number of molecules, drawn at random, that get property labels.
     label_bits : int, default=0
-        Number of bits of a Morgan fingerprint (radius 2) of the labelled molecules, for the term `similarity`; 0: none.
+        Length of the Morgan fingerprint (radius 2) of labelled molecules, for the term `similarity`; 0: none.
     hold_out : int, default=0
         One molecule in `hold_out` is held out for testing, chosen by its structure (`molvae.datasets.is_held_out`);
         0: none.
@@ -119,12 +119,12 @@ class _SavedFeaturizer(Featurizer, Protocol):
 
 @dataclass(frozen=True)
 class FeaturizerEntry:
-    """A row of FEATURIZERS: a class of featurizers, and everything that the settings and the commands need of it.
+    """A row of FEATURIZERS: a class of featurizers, with its representations and their settings.
 
     Parameters
     ----------
     featurizer : type
-        The class; its `load` reads what its `save` writes. With a method `decode` its rows can be decoded to SMILES.
+        The class; its `load` reads the file that `save` writes. A method `decode` decodes its rows to SMILES, if any.
     representations : dict of str to callable
         The representations that the class writes, by the names that `[features]` uses; each callable makes the
         featurizer: ``learn(settings, corpus)``.
@@ -141,7 +141,7 @@ class FeaturizerEntry:
 
 
 def learn_featurizer(representation: str, settings: FeatureSettings, corpus: Corpus) -> Featurizer:
-    """The featurizer of a representation; its vocabulary, if it has one, is learnt from canonical SMILES.
+    """The featurizer of a representation; its vocabulary, if it has one, is learned from canonical SMILES.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def learn_featurizer(representation: str, settings: FeatureSettings, corpus: Cor
     settings : FeatureSettings
         Sizes of vocabulary and fingerprint, and further settings.
     corpus : callable
-        Returns the canonical SMILES to learn from; not called where nothing is learnt.
+        Returns the canonical SMILES to learn from; not called where nothing is learned.
 
     Returns
     -------
@@ -235,7 +235,7 @@ def load_featurizer(path: Path) -> Featurizer:
 
 
 def registered_featurizers() -> dict[str, FeaturizerEntry]:
-    """All featurizers: the built-in ones, and those that installed packages register under `molvae.featurizers`.
+    """All featurizers: built-in ones, and entry points `molvae.featurizers` of installed packages.
 
     Returns
     -------

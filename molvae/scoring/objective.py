@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from molvae.chem.alerts import SOURCES, alerts
 from molvae.chem.fingerprints import morgan_bits
 from molvae.chem.molecules import is_substructure, parse, parse_smarts, standardize
-from molvae.chem.properties import PROPERTIES, compute
+from molvae.chem.properties import PROPERTIES, compute, list_properties
 from molvae.errors import InputError
 from molvae.scoring.desirability import Scale, Shape, desirability
 from molvae.settings import Settings
@@ -89,10 +89,7 @@ class TermSettings(Settings):
         if not isinstance(data, Mapping):
             return data
         name = data.get("property")
-        defaults = _OWN_DEFAULTS.get(name, {}) if isinstance(name, str) else {}
-        if isinstance(name, str) and name not in _OWN_DEFAULTS and name in PROPERTIES:
-            low, high = PROPERTIES[name].usual
-            defaults = {"low": float(low), "high": float(high)}
+        defaults = _defaults(name) if isinstance(name, str) else {}
         if "low" in data or "high" in data:  # one bound alone is an error, reported by `_belongs`
             defaults = {key: value for key, value in defaults.items() if key not in ("low", "high")}
         return defaults | {key: value for key, value in data.items() if value is not None}
@@ -100,7 +97,9 @@ class TermSettings(Settings):
     @field_validator("property")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        return _known(name, sorted({*PROPERTIES, *_OWN_KEYS}), "property", "properties")
+        if name in PROPERTIES or name in _OWN_KEYS:
+            return name
+        return _known(name, sorted({*list_properties(), *_OWN_KEYS}), "property", "properties")
 
     @field_validator("shape", "low", "high", "soft", "power", "scale", "to", "radius", "smarts", "wanted", "catalogs")
     @classmethod
@@ -286,6 +285,14 @@ def _score(term: TermSettings, value: np.ndarray) -> np.ndarray:
     return desirability(
         value, term.shape, term.low, term.high, term.soft or 0.0, term.power or 1.0, term.scale or "linear"
     )
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    """Default keys of a term with this property; empty if it is unknown."""
+    if name in _OWN_DEFAULTS:
+        return _OWN_DEFAULTS[name]
+    entry = PROPERTIES.get(name) or list_properties().get(name)
+    return {"low": float(entry.usual[0]), "high": float(entry.usual[1])} if entry else {}
 
 
 def _special(term: TermSettings) -> Callable[[list[str]], np.ndarray]:

@@ -5,7 +5,7 @@ import torch
 
 from molvae.autoencoder.corruption import AddNoise, FlipBits, HideAtoms, HideNumbers, MaskTokens, keep
 from molvae.autoencoder.trace import Batch
-from molvae.feature_spec import END, HIDDEN_ATOM, MASK, MAX_DEGREE, PAD
+from molvae.feature_spec import END, MASK, MASKED_ATOM, MAX_DEGREE, PAD
 
 N, L, F = 64, 9, 30
 
@@ -50,7 +50,7 @@ def test_corruption_changes_the_encoder_input_and_the_loss_counts_all_of_the_out
 def test_masked_atoms_keep_their_bonds():
     graph = features("graph")
     view = HideAtoms(0.3)(Batch(features("bits"), graph), torch.Generator().manual_seed(0)).view
-    masked = view[:, :, 0] == HIDDEN_ATOM
+    masked = view[:, :, 0] == MASKED_ATOM
     assert 0.2 < masked[:, :-1].float().mean() < 0.4
     assert not masked[:, -1].any()
     assert torch.equal(view[:, :, 1:], graph[:, :, 1:])

@@ -15,7 +15,7 @@ def featurizer():
     return GraphFeaturizer.from_corpus(CORPUS)
 
 
-def test_atom_types_are_learnt_most_frequent_first(featurizer):
+def test_atom_types_are_learned_most_frequent_first(featurizer):
     assert featurizer.atoms[0] == "c H"
     assert "C H S" in featurizer.atoms
     assert featurizer.spec == FeatureSpec("graph", 2 + len(featurizer.atoms), 11)

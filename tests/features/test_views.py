@@ -11,7 +11,7 @@ REPRESENTATIONS = [name for entry in FEATURIZERS.values() for name in entry.repr
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
-def test_every_representation_is_learnt_saved_and_loaded(representation, tmp_path):
+def test_every_representation_is_learned_saved_and_loaded(representation, tmp_path):
     featurizer = learn_featurizer(representation, FeatureSettings(vocabulary_size=30, n_bits=64), lambda: CORPUS)
     assert featurizer.representation == representation
     assert featurizer.encode(CORPUS).ok.all()

@@ -224,3 +224,40 @@ def test_settings_cannot_be_changed():
     settings = objective(qed=QED).settings
     with pytest.raises(ValueError, match="frozen"):
         settings.terms["qed"].weight = 3
+
+
+PLUGIN = """
+from molvae.chem.properties import Property
+
+def count(mol):
+    return sum(atom.GetAtomicNum() in (9, 17, 35, 53) for atom in mol.GetAtoms())
+
+halogens = Property("halogens", lambda mol: count(mol), "", (0, 4), "")
+broken = "not a property"
+"""
+
+
+def test_a_property_of_another_package_can_be_a_term(install_plugin):
+    install_plugin("halo", "molvae.properties", PLUGIN, halogens="halogens")
+    scorer = objective(halo={"property": "halogens", "shape": "lower"}, qed=QED)
+    assert (scorer.settings.terms["halo"].low, scorer.settings.terms["halo"].high) == (0, 4)
+    table = scorer(["Clc1ccc(F)cc1", "CCO", "C1CC"])
+    assert table["value_halo"].tolist()[:2] == [2, 0]
+    assert table["score_halo"].tolist()[:2] == [0.5, 1]
+    assert table.loc[2].isna().all()
+    with pytest.raises(InputError, match=r"\[terms\.it\] property: .*halogens\?"):
+        objective(it={"property": "halogen", "shape": "lower"})
+
+
+def test_an_unusable_property_plugin_does_not_affect_builtin_properties(install_plugin):
+    install_plugin("halo", "molvae.properties", PLUGIN, halogens="broken")
+    assert objective(qed=QED)(MOLECULES)["score"].notna().all()
+    with pytest.raises(InputError, match=r"halogens .*package halo.*Property, got str"):
+        objective(it={"property": "halogens", "shape": "lower"})
+
+
+@pytest.mark.parametrize("name", ["qed", "similarity"])
+def test_a_property_plugin_cannot_replace_a_builtin_term(install_plugin, name):
+    install_plugin("halo", "molvae.properties", PLUGIN, **{name: "halogens"})
+    with pytest.raises(InputError, match=f"{name} .*package halo"):
+        objective(it={"property": "unknown", "shape": "lower"})

@@ -1,6 +1,5 @@
 import pytest
 
-from molvae import plugins
 from molvae.errors import InputError
 from molvae.search.optimizers import OPTIMIZERS, find_optimizer, list_optimizers
 from molvae.search.optimizers.evolution import Evolution, EvolutionSettings
@@ -115,22 +114,8 @@ text = "not a class"
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install a package that registers an optimizer; its module is imported anew in each test."""
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins._load.cache_clear()
-    module = f"plugged_{tmp_path.name.replace('-', '_')}"
-
-    def make(code=CODE, **entries):
-        (tmp_path / f"{module}.py").write_text(code)
-        info = tmp_path / "plugged-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
-        lines = [f"{name} = {module}:{target}" for name, target in entries.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[molvae.optimizers]", *lines]) + "\n")
-
-    yield make
-    plugins._load.cache_clear()
+def install(install_plugin):
+    return lambda **entries: install_plugin("plugged", "molvae.optimizers", CODE, **entries)
 
 
 def test_a_plugin_is_an_optimizer_like_any_other(install):

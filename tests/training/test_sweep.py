@@ -264,8 +264,8 @@ def test_sizes_are_read_in_any_order():
     ("settings", "sizes", "message"),
     [
         (config("linear"), [4, 13], "size 13: larger than the 12 columns"),
-        (config("sparse_topk", model={"k": 4}), [2, 4, 8], "size 2: k 4: more than the 2 units"),
-        (config("plan"), [2], "recipe 'plan': expected one of"),
+        (config("sparse_topk", model={"k": 4}), [2, 4, 8], r"size 2: k 4.*2"),
+        (config("plan"), [2], "recipe 'plan'.*plain"),
         (config("plain", model=GRU), [2], "^encoder 'gru': cannot read array"),
         (config(), [], "at least one size"),
     ],
