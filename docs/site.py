@@ -45,9 +45,14 @@ ROOMS = {
     "autoencoder": "Autoencoders",
     "training": "Training",
     "benchmark": "Evaluation",
+    "errors": "Errors",
+    "settings": "Settings",
+    "plugins": "Plug-ins",
+    "workers": "Worker processes",
 }
 """Public rooms of molvae, in reading order -> titles of their API pages."""
 
+CAMPAIGNS = [f"pipeline/campaigns/{name}.toml" for name in ("default", "lead")]
 NOTEBOOKS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 _LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
@@ -74,6 +79,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"api/{room}.md", content=_api_page(room, title)))
     files.append(File.generated(config, "api/index.md", content=_api_index()))
     files.append(File.generated(config, "commands.md", content=_commands()))
+    files.append(File.generated(config, "campaigns.md", content=_campaigns()))
     return files
 
 
@@ -91,7 +97,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return link
         else:
             target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
-        there = OUTSIDE.get(target, target.removeprefix("docs/"))
+        there = "campaigns.md" if target in CAMPAIGNS else OUTSIDE.get(target, target.removeprefix("docs/"))
         if files.get_file_from_path(there):
             return posixpath.relpath(there, posixpath.dirname(path) or ".")
         return REPOSITORY + target
@@ -106,11 +112,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _modules(room: str) -> list[str]:
-    """The public modules of a room, the package itself first where it documents names of its own."""
+    """The public modules of a room: first those of the names that molvae itself exports."""
     path = ROOT / "molvae" / room
     if not path.is_dir():
         return [f"molvae.{room}"]
-    return [f"molvae.{room}.{file.stem}" for file in sorted(path.glob("*.py")) if not file.stem.startswith("_")]
+    files = [file.relative_to(ROOT).with_suffix("") for file in path.rglob("*.py") if not file.stem.startswith("_")]
+    exported = {getattr(molvae, name).__module__ for name in molvae.__all__}
+    return sorted((".".join(file.parts) for file in files), key=lambda module: (module not in exported, module))
 
 
 def _api_page(room: str, title: str) -> str:
@@ -156,3 +164,10 @@ def _commands() -> str:
                 texts.append((f"molvae {name}", command.get_help(inner)))
     sections = [f"## {name}\n\n```text\n{text}\n```" for name, text in texts]
     return "\n\n".join(["# Commands", *sections]) + "\n"
+
+
+def _campaigns() -> str:
+    """The bundled campaign files, whose comments explain every setting."""
+    intro = "# Campaign files\n\nThe settings of `molvae design`. Copy one of the bundled files and change it."
+    files = [f"## {Path(path).name}\n\n```toml\n{(ROOT / path).read_text(encoding='utf-8')}```" for path in CAMPAIGNS]
+    return "\n\n".join([intro, *files]) + "\n"

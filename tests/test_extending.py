@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from molvae.pipeline import cli
@@ -14,14 +15,17 @@ from molvae import plugins
 from molvae.autoencoder import RECIPES, ModelSettings, build
 from molvae.autoencoder.recipes import BOTTLENECKS, REGULARIZERS
 from molvae.autoencoder.trace import Batch
+from molvae.codec import ToyCodec
 from molvae.errors import InputError
 from molvae.feature_spec import FeatureSpec
 from molvae.features import FeatureSettings, learn_featurizer, load_featurizer
 from molvae.features.views import FEATURIZERS
+from molvae.search.optimizers import OPTIMIZERS
+from molvae.search.settings import SearchSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS)
+TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS, OPTIMIZERS)
 SMILES = ["CC(=O)Nc1ccc(O)cc1", "CCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCC", "Cc1ccccc1", "OCCO"]
 
 
@@ -126,6 +130,29 @@ def test_the_example_view_works_in_every_command(tmp_path, monkeypatch):
     finally:
         plugins._load.cache_clear()
         sys.modules.pop("property_view", None)
+
+
+def test_the_example_search_method_has_settings_and_resumes(example, tmp_path):
+    with pytest.raises(InputError, match=r"\[hill_climb\] stpe: .*step\?"):
+        SearchSettings.from_dict({"hill_climb": {"stpe": 1}}, "campaign.toml")
+
+    def oracle(smiles):
+        n_scored.append(len(smiles))
+        return [one.count("c") for one in smiles]
+
+    def stop(summary):
+        raise KeyboardInterrupt
+
+    arguments = {"budget": 40, "codec": ToyCodec(), "settings": {"method": "hill_climb", "hill_climb": {"step": 0.3}}}
+    n_scored: list[int] = []
+    whole = molvae.optimize(oracle, **arguments)
+    n_scored.clear()
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            molvae.optimize(oracle, **arguments, checkpoint=tmp_path / "search", progress=stop)
+    resumed = molvae.optimize(oracle, **arguments, checkpoint=tmp_path / "search")
+    pd.testing.assert_frame_equal(resumed.table, whole.table, check_exact=True)
+    assert sum(n_scored) == 40
 
 
 def test_every_table_that_the_page_names_exists():
