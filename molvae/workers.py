@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 from queue import Empty, LifoQueue
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from molvae.errors import InputError, MolvaeError
+from molvae.errors import InputError, MolvaeError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -187,8 +187,7 @@ def _apply(function: Callable[[T], R], row: T, megabytes: int | None = None) -> 
     except MemoryError:
         return WorkerFailure("out of memory" + (f": more than {megabytes:,} MB" if megabytes else ""))
     except (ValueError, RuntimeError, ArithmeticError) as error:
-        first_line = next(iter(str(error).strip().splitlines()), "")
-        return WorkerFailure(f"failed: {type(error).__name__}: {first_line}")
+        return WorkerFailure(f"failed: {type(error).__name__}: {first_line(error)}")
 
 
 def _program_error(text: str) -> MolvaeError:

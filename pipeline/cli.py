@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn, Protocol, runtime_checkable
 
 import typer
 
-from molvae.errors import InputError, MissingPackageError, MolvaeError
+from molvae.errors import InputError, MissingPackageError, MolvaeError, first_line
 
 from .commands import (
     decode,
@@ -211,8 +211,7 @@ def _end_by_crash(error: BaseException) -> int:
             with os.fdopen(handle, "w", encoding="utf-8") as log:
                 traceback.print_exception(error, file=log)
             error.add_note(f"details: {name}")
-    first_line = next(iter(str(error).strip().splitlines()), "no message")
-    return _print_error(f"failed unexpectedly ({type(error).__name__}: {first_line})", error, FAILED)
+    return _print_error(f"failed unexpectedly ({type(error).__name__}: {first_line(error)})", error, FAILED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

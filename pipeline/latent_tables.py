@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from molvae.errors import InputError
+from molvae.errors import InputError, first_line
 from molvae.tables import Kinds
 
 from .tables import LATENT_ENDINGS
@@ -127,13 +127,13 @@ def _open(source: Path) -> tuple[list[str], Iterator[pd.DataFrame]]:
             return parquet.schema_arrow.names, (batch.to_pandas() for batch in parquet.iter_batches(_CHUNK_ROWS))
         reader = pd.read_csv(source, chunksize=_CHUNK_ROWS, dtype=str)
         first = next(reader)
-        return list(first), chain([first], reader)
+        return first.columns.astype(str).tolist(), chain([first], reader)
     except (ValueError, OSError, StopIteration) as error:
-        detail = next(iter(str(error).splitlines()), "it is empty")
-        raise InputError(f"{source}: cannot be read as a table ({detail})") from None
+        raise InputError(f"{source}: cannot be read as a table ({first_line(error)})") from None
 
 
 def _read_chunk(chunk: pd.DataFrame, columns: list[str], has_ids: bool) -> tuple[list[str | None], np.ndarray]:
     z = chunk[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
-    ids = [None if pd.isna(name) else str(name) for name in chunk["id"]] if has_ids else [None] * len(chunk)
-    return ids, z
+    if not has_ids:
+        return [None] * len(chunk), z
+    return [None if pd.isna(name) else str(name) for name in chunk["id"]], z

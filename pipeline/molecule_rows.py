@@ -70,8 +70,8 @@ def _join(chunk: pd.DataFrame, results: list[Standardized | WorkerFailure]) -> S
     joined = StandardizedChunk(chunk["id"].tolist(), [], [], [])
     for result, unreadable in zip(results, chunk["reason"], strict=True):
         reason = unreadable or result.reason
-        is_valid = not reason and isinstance(result, Standardized)
-        joined.smiles.append(result.smiles if is_valid else None)
+        valid = result if isinstance(result, Standardized) and not reason else None
+        joined.smiles.append(valid.smiles if valid else None)
         joined.reason.append(reason)
-        joined.warning.append(result.warning if is_valid else None)
+        joined.warning.append(valid.warning if valid else None)
     return joined

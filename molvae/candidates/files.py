@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.chem.drawing import mol_block
-from molvae.errors import InputError
+from molvae.errors import InputError, first_line
 from molvae.files import replacing
 from molvae.tables import escape_formula, unescape_formula
 
@@ -201,7 +201,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{path}: not a readable Parquet file ({first_line(error)})") from None
     for name, kind in _kinds(table.column_names).items():
         if kind in ("integer", "flag") and table[name].null_count:
             raise InputError(

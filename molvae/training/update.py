@@ -7,7 +7,7 @@ from torch import Tensor
 from molvae.autoencoder import Autoencoder
 from molvae.autoencoder.trace import Batch
 from molvae.devices import autocast
-from molvae.errors import MolvaeError
+from molvae.errors import MolvaeError, first_line
 from molvae.training.batches import Batches
 from molvae.training.config import TrainingSettings
 from molvae.training.parallel import Rank
@@ -115,7 +115,7 @@ class Update:
                 self._step(self._batches.gathered(at, width))
         except RuntimeError as error:
             raise MolvaeError(
-                f"a training step cannot be captured as a CUDA graph ({str(error).splitlines()[0]}); a part of the "
+                f"a training step cannot be captured as a CUDA graph ({first_line(error)}); a part of the "
                 "model that asks the GPU for a number (.item(), x[mask], if tensor) stands in the way"
             ) from None
         return graph
