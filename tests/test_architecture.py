@@ -1,4 +1,4 @@
-"""Imports run down only, in no circle, and torch, RDKit and Prefect stay in their rooms."""
+"""Imports run down only and form no cycle; torch, RDKit and Prefect are imported in their rooms only."""
 
 import ast
 from collections.abc import Iterator
@@ -141,14 +141,14 @@ def is_inside(module: str, rooms: tuple[str, ...]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
-def test_something_was_read() -> None:
+def test_modules_and_imports_are_found() -> None:
     assert len(MODULES) > 40
     assert any(found.imported == "molvae.errors" for found in IMPORTS)
 
 
 def test_every_module_has_a_floor() -> None:
-    homeless = [module for module in MODULES if module != "molvae" and room_of(module) is None]
-    assert not homeless, f"give a floor to {homeless}"
+    without_floor = [module for module in MODULES if module != "molvae" and room_of(module) is None]
+    assert not without_floor, f"give a floor to {without_floor}"
     rooms = {module.split(".")[1] for module in MODULES if module.startswith("pipeline.")}
     assert rooms <= PIPELINE.keys(), f"give a floor to {rooms - PIPELINE.keys()}"
 
@@ -182,8 +182,8 @@ def test_commands_do_not_import_each_other() -> None:
     assert not [str(found) for found in inner if found.imported != shared]
 
 
-def test_no_circles() -> None:
-    """Also none through a lazy import; imports for types alone do not run."""
+def test_no_import_cycles() -> None:
+    """Lazy imports count; imports for types alone do not."""
     below: dict[str, set[str]] = {module: set() for module in MODULES}
     for found in IMPORTS:
         if found.imported in MODULES and found.imported != found.importer and not found.is_for_types:
@@ -192,7 +192,7 @@ def test_no_circles() -> None:
     done: set[str] = set()
     while ready := {module for module in below if module not in done and below[module] <= done}:
         done |= ready
-    assert done == set(MODULES), f"in a circle, or above one: {sorted(set(MODULES) - done)}"
+    assert done == set(MODULES), f"in a cycle, or above one: {sorted(set(MODULES) - done)}"
 
 
 @pytest.mark.parametrize("library", ALLOWED)
@@ -212,7 +212,7 @@ def test_no_package_imports_its_own_init() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_parts_of_the_autoencoder_do_not_know_each_other() -> None:
+def test_autoencoder_parts_do_not_import_each_other() -> None:
     prefix = "molvae.autoencoder."
     wrong = [
         str(found)
@@ -224,6 +224,6 @@ def test_parts_of_the_autoencoder_do_not_know_each_other() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_room_without_a_name() -> None:
+def test_no_vague_module_names() -> None:
     vague = {"utils", "common", "helpers", "base", "misc"}
     assert not [module for module in MODULES if vague & set(module.split("."))]

@@ -22,7 +22,7 @@ def test_every_file_is_described() -> None:
 
 
 @pytest.mark.parametrize(("name", "rows", "columns", "digest"), FILES, ids=[name for name, *_ in FILES])
-def test_file_is_as_described(name: str, rows: str, columns: str, digest: str) -> None:
+def test_file_matches_its_description(name: str, rows: str, columns: str, digest: str) -> None:
     path = FOLDER / name
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
     n, names = int(rows.replace(",", "")), re.findall(r"`(\w+)`", columns)

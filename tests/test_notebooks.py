@@ -1,4 +1,4 @@
-"""The notebooks run as they stand, and their committed outputs come from the codec that is bundled now."""
+"""The notebooks run, and their committed outputs come from the bundled codec."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
-    """For each code cell what kinds of output it gave, whatever their content: that may differ between processors."""
+    """The kinds of output of each code cell; the content may differ between processors."""
     return [
         [(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs]
         for cell in notebook.cells
@@ -25,7 +25,7 @@ def texts(notebook: nbformat.NotebookNode) -> str:
     return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
-def test_there_are_notebooks() -> None:
+def test_notebooks_are_found() -> None:
     assert NOTEBOOKS
 
 
@@ -43,8 +43,8 @@ def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_outputs_are_of_the_bundled_codec(path: Path) -> None:
-    """Where the codec has changed, run the notebook again, and read whether its words still hold:
+def test_outputs_come_from_the_bundled_codec(path: Path) -> None:
+    """After a change of the codec, run the notebook again and check whether its text still holds:
 
     jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb
     """

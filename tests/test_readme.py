@@ -1,4 +1,4 @@
-"""What README.md and docs/ promise is there: paths exist, commands can be read, the Python example runs."""
+"""README.md and docs/ match the code: paths exist, command lines parse, figures match, the Python example runs."""
 
 import ast
 import json
@@ -41,14 +41,14 @@ COMMANDS = [
 
 
 def tree(text: str, heading: str) -> list[str]:
-    """The paths of the indented tree below a heading: names end where two spaces begin the remark."""
+    """The paths of the indented tree below a heading; two spaces separate a name from its description."""
     block = re.search(rf"^## (?:\d+\. )?{heading}\n(?:(?!    ).*\n)*((?:(?: {{4}}.*)?\n)+)", text, re.MULTILINE)
     assert block
     parents: list[tuple[int, str]] = []
     paths = []
     for line in filter(str.strip, block[1].splitlines()):
         depth = len(line) - len(line.lstrip())
-        if depth > 20:  # a remark that goes on
+        if depth > 20:  # a continued description
             continue
         names = re.split(r" {2,}", line.strip())[0].split()
         parents = [parent for parent in parents if parent[0] < depth]
@@ -59,13 +59,13 @@ def tree(text: str, heading: str) -> list[str]:
     return paths
 
 
-def test_every_path_of_the_readme_exists() -> None:
+def test_readme_lists_no_missing_path() -> None:
     paths = tree(README, "What is where")
     assert len(paths) > 15
     assert not [path for path in paths if not (ROOT / path).exists()]
 
 
-def test_every_path_of_the_design_exists_and_no_module_is_left_out() -> None:
+def test_design_lists_every_module_and_no_missing_path() -> None:
     paths = tree(DESIGN, "Layout")
     assert not [path for path in paths if not (ROOT / path).exists()]
     modules = [*(ROOT / "molvae").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")]
@@ -73,22 +73,22 @@ def test_every_path_of_the_design_exists_and_no_module_is_left_out() -> None:
     assert names <= set(paths), f"not in docs/design.md: {sorted(names - set(paths))}"
 
 
-def test_floors_of_the_design_are_those_that_are_tested() -> None:
+def test_floors_match_the_architecture_test() -> None:
     block = re.search(r"^## 3\. .*\n\n((?: {4}.*\n)+)", DESIGN, re.MULTILINE)
     assert block
-    written = {
+    listed = {
         name.strip(): int(line.split()[0])
         for line in block[1].splitlines()
         for name in re.split(r" {2,}", line.strip())[1:]
     }
     floors = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["FLOORS"]
-    there = {room: floor for room, floor in floors.items() if list(ROOT.glob(room.replace(".", "/") + "*"))}
-    assert written == there
+    expected = {room: floor for room, floor in floors.items() if list(ROOT.glob(room.replace(".", "/") + "*"))}
+    assert listed == expected
 
 
-def test_family_of_the_design_is_that_of_the_code() -> None:
+def test_recipe_table_matches_the_code() -> None:
     rows = re.findall(r"^\| (\w+)[^|]* \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", DESIGN, re.MULTILINE)
-    written = {
+    listed = {
         name: (
             loss.startswith("masked"),
             bottleneck.split(",")[0],
@@ -96,13 +96,13 @@ def test_family_of_the_design_is_that_of_the_code() -> None:
         )
         for name, loss, bottleneck, terms in rows
     }
-    there = {
+    expected = {
         name: (recipe.scores_hidden, recipe.bottleneck, {*recipe.regularizers}) for name, recipe in RECIPES.items()
     }
-    assert {name: row for name, row in written.items() if name != "recipe"} == there
+    assert {name: row for name, row in listed.items() if name != "recipe"} == expected
 
 
-def test_figures_of_the_codecs_are_those_of_their_cards() -> None:
+def test_figures_match_the_cards() -> None:
     done = subprocess.run([sys.executable, FIGURES, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -124,27 +124,27 @@ def test_figures_are_filled_in_from_the_cards() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_resolve(page: Path) -> None:
     prose = re.sub(r"^(?: {4}.*|```(?s:.*?)^```)$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
-def test_command_can_be_read(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line is read as it stands; what it asks for is not done."""
+def test_command_line_parses(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command is parsed but not run."""
     job: Any = app(shlex.split(line, comments=True)[1:], prog_name="molvae", standalone_mode=False)
     assert callable(job)
 
 
-def test_commands_are_found() -> None:
-    named = {line.split()[1] for _, line in COMMANDS}
-    assert named >= {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
+def test_every_command_is_shown() -> None:
+    shown = {line.split()[1] for _, line in COMMANDS}
+    assert shown >= {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Torch on one thread: beside other jobs, two that wait for each other take ten times as long."""
+    """One torch thread: next to other jobs, two that wait for each other take ten times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

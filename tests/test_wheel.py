@@ -16,17 +16,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PLUGIN = """
 from molvae.checks.check import CheckEntry
+from molvae.chem.properties import Property
 from molvae.search.optimizers.prior_draws import PriorDraws
 
 class Wander(PriorDraws):
     pass
 
-def count(smiles):
-    return sum(map(smiles.count, ("F", "Cl", "Br")))
+def count(mol):
+    return sum(atom.GetSymbol() in ("F", "Cl", "Br") for atom in mol.GetAtoms())
 
 def few(limit, context):
-    return lambda molecules: [f"{count(m.smiles)} halogens" if count(m.smiles) > limit else None for m in molecules]
+    return lambda molecules: [f"{count(m.mol)} halogens" if count(m.mol) > limit else None for m in molecules]
 
+HALOGENS = Property("halogens", count, "", (0, 3), "number of halogen atoms")
 FEW = CheckEntry(few, 3, int, "at most this many halogens")
 """
 PLUGIN_PROJECT = """
@@ -37,6 +39,9 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "halogens"
 version = "1.0"
+
+[project.entry-points."molvae.properties"]
+halogens = "halogens:HALOGENS"
 
 [project.entry-points."molvae.checks"]
 few_halogens = "halogens:FEW"
@@ -145,15 +150,18 @@ def test_design_command_with_plugins(installed: Environment, tmp_path: Path) -> 
     (tmp_path / "pyproject.toml").write_text(PLUGIN_PROJECT)
     install(installed.home, tmp_path)
 
-    changes = ["search.budget=40", "checks.few_halogens=0"]
+    term = {"property": "halogens", "shape": "lower", "low": 0, "high": 5}
+    changes = [f"objective.terms.halogens.{key}={value}" for key, value in term.items()]
+    changes += ["search.budget=40", "checks.few_halogens=0"]
     installed.molvae("design", "--out", "run", *(part for change in changes for part in ("--set", change)))
     candidates = pd.read_csv(installed.folder / "run" / "candidates.csv")
     assert len(candidates) == 40
     assert candidates["smiles"].is_unique
     assert candidates["score"].between(0, 1).all()
-    has_halogen = candidates["smiles"].str.contains("F|Cl|Br")
-    assert 0 < has_halogen.sum() < len(candidates)
-    assert ((candidates["check_few_halogens"] != "pass") == has_halogen).all()
+    n_halogens = candidates["smiles"].str.count("F|Cl|Br")
+    assert (candidates["value_halogens"] == n_halogens).all()
+    assert n_halogens.nunique() > 1
+    assert ((candidates["check_few_halogens"] == "pass") == (n_halogens == 0)).all()
 
     search = "molvae.optimize(lambda smiles: [len(s) for s in smiles], budget=20, settings={'method': 'wander'})"
     assert installed.run(installed.python, "-c", f"import molvae; print(len({search}.table))") == "20\n"
