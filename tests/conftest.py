@@ -1,4 +1,4 @@
-"""What tests of several rooms need."""
+"""Fixtures that several folders use."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def candidates() -> pd.DataFrame:
-    """A candidate table as a run makes it: four molecules, of which two failed a check and one has no score."""
+    """A candidate table of four molecules: two failed a check, and one has no score."""
     return pd.DataFrame(
         {
             "candidate_id": ["C000001", "C000002", "C000003", "C000004"],

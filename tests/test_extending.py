@@ -15,17 +15,20 @@ from molvae import plugins
 from molvae.autoencoder import RECIPES, ModelSettings, build
 from molvae.autoencoder.recipes import BOTTLENECKS, REGULARIZERS
 from molvae.autoencoder.trace import Batch
+from molvae.checks.checks import CHECKS
+from molvae.chem.properties import PROPERTIES
 from molvae.codec import ToyCodec
 from molvae.errors import InputError
 from molvae.feature_spec import FeatureSpec
 from molvae.features import FeatureSettings, learn_featurizer, load_featurizer
 from molvae.features.views import FEATURIZERS
+from molvae.scoring.objective import Objective, ObjectiveSettings
 from molvae.search.optimizers import OPTIMIZERS
 from molvae.search.settings import SearchSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS, OPTIMIZERS)
+TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS, OPTIMIZERS, PROPERTIES, CHECKS)
 SMILES = ["CC(=O)Nc1ccc(O)cc1", "CCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCC", "Cc1ccccc1", "OCCO"]
 
 
@@ -85,6 +88,15 @@ def test_settings_of_the_example_view_are_validated(example):
         FeatureSettings.from_dict({"options": {"properties": {"nmes": ["logp"]}}}, "train.toml")
     with pytest.raises(InputError, match="decoder_output"):
         FeatureSettings.from_dict({"decoder_output": "properties"}, "train.toml")
+
+
+def test_the_example_property_and_checks_are_used(example):
+    settings = molvae.ChecksSettings(mol_weight=False, fluorines=2, nitrogens=[1, 6])
+    table = molvae.check_molecules(["CC(F)(F)F", "NCC"], settings)
+    assert table["check_fluorines"].tolist() == ["fluorines 3 > 2", "pass"]
+    assert table["check_nitrogens"].tolist() == ["nitrogens 0 < 1", "pass"]
+    settings = ObjectiveSettings.from_dict({"terms": {"n": {"property": "nitrogens", "shape": "higher"}}}, "test")
+    assert Objective(settings)(["NCCN"])["value_n"].tolist() == [2]
 
 
 CONFIG = """

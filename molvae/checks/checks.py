@@ -16,7 +16,7 @@ from molvae.checks.limits import (
     read_range,
 )
 from molvae.chem.alerts import alerts
-from molvae.chem.properties import PROPERTIES
+from molvae.chem.properties import PROPERTIES, look_up
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 
@@ -45,7 +45,7 @@ class InRange:
         return [self._check(mol) for _, mol in molecules]
 
     def _check(self, mol: Any) -> str | None:
-        definition = PROPERTIES[self.name]
+        definition = look_up(self.name)
         value = definition(mol)
         if math.isnan(value):
             return f"{self.label} could not be computed"
@@ -205,11 +205,11 @@ def property_range(name: str, default: tuple[float, float], label: str) -> Check
     def make(limits: tuple[float, float], _: CheckContext) -> Check:
         return InRange(name, label, *limits)
 
-    unit = PROPERTIES[name].unit
+    unit = PROPERTIES[name].unit if name in PROPERTIES else ""
     return CheckEntry(make, default, read_range, f"{label} in this range{f', in {unit}' if unit else ''}")
 
 
-def load_checks() -> dict[str, CheckEntry[Any]]:
+def list_checks() -> dict[str, CheckEntry[Any]]:
     """All checks: the built-in ones and those that installed packages provide.
 
     Another package adds a check with an entry point of the group ``molvae.checks`` that refers to a `CheckEntry`.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from molvae.checks.check import PASS, Check, CheckContext, Library, MissingData, Molecule, TrainedCodec
-from molvae.checks.checks import load_checks
+from molvae.checks.checks import list_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.molecules import canonicalize, parse
 from molvae.errors import InputError
@@ -120,7 +120,7 @@ def run_checks(
 
 def _make_checks(settings: ChecksSettings | None, context: CheckContext) -> tuple[dict[str, Check], dict[str, str]]:
     """The checks that are on, and the reasons why others of these are skipped."""
-    entries = load_checks()
+    entries = list_checks()
     checks: dict[str, Check] = {}
     skipped: dict[str, str] = {}
     for name, limit in (settings or ChecksSettings()).limits().items():

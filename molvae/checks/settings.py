@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from molvae.checks.checks import load_checks
+from molvae.checks.checks import list_checks
 from molvae.settings import Settings
 
 
@@ -27,7 +27,7 @@ class ChecksSettings(Settings):
     @classmethod
     def known_keys(cls) -> list[str]:
         """Names of all checks."""
-        return list(load_checks())
+        return list(list_checks())
 
     def limits(self) -> dict[str, Any]:
         """The limits of the checks that are on.
@@ -45,7 +45,7 @@ class ChecksSettings(Settings):
         if not isinstance(given, dict):
             return given
         limits: dict[str, object] = {}
-        checks = load_checks()
+        checks = list_checks()
         problems = [
             InitErrorDetails(type="extra_forbidden", loc=(str(name),), input=value)
             for name, value in given.items()

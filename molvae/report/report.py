@@ -19,7 +19,7 @@ from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.candidates.files import arrange
 from molvae.checks.check import PASS
 from molvae.chem.drawing import draw_svg
-from molvae.chem.properties import PROPERTIES
+from molvae.chem.properties import list_properties
 from molvae.chem.scaffolds import first_per_scaffold
 from molvae.errors import InputError
 from molvae.files import write_text
@@ -196,6 +196,7 @@ class _Term:
 
 def _terms(table: pd.DataFrame) -> list[_Term]:
     columns = [str(name) for name in table]
+    properties = list_properties()
     names = [
         name.removeprefix(family) for family in ("score_", "value_") for name in columns if name.startswith(family)
     ]
@@ -203,7 +204,7 @@ def _terms(table: pd.DataFrame) -> list[_Term]:
         _Term(
             name,
             _label(name),
-            PROPERTIES[name].unit if name in PROPERTIES else "",
+            properties[name].unit if name in properties else "",
             f"value_{name}" in table,
         )
         for name in dict.fromkeys(names)

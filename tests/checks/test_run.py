@@ -1,12 +1,9 @@
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from molvae import plugins
-from molvae.checks.check import PASS, CheckContext, CheckEntry, MissingData
-from molvae.checks.checks import CHECKS, load_checks
-from molvae.checks.limits import read_highest
+from molvae.checks.check import PASS, CheckContext
+from molvae.checks.checks import CHECKS, list_checks
 from molvae.checks.run import NOT_CHECKED, check_molecules, run_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.errors import InputError
@@ -77,38 +74,39 @@ def test_check_molecules_canonicalizes_molecules_and_reference(fake_codec: type)
         check_molecules(["CCO"], settings, reference=["CCO", "C1CC"])
 
 
-class PlugIn:
-    """A check of another package: at most `highest` letters N."""
+CODE = """
+from molvae.checks.check import CheckEntry, MissingData
+from molvae.checks.limits import read_highest
 
-    entry = CheckEntry(
-        lambda highest, _: (
-            lambda molecules: ["too many N" if one.smiles.count("N") > highest else None for one in molecules]
-        ),
-        1.0,
-        read_highest,
-        "few nitrogens",
-    )
-    wrong = CheckEntry(lambda *_: lambda molecules: [], 1.0, read_highest, "never")
+def count(highest, context):
+    return lambda molecules: ["too many N" if one.smiles.count("N") > highest else None for one in molecules]
+
+def skip(limit, context):
+    raise MissingData("no assay")
+
+nitrogens = CheckEntry(count, 1.0, read_highest, "few nitrogens")
+short = CheckEntry(lambda *_: lambda molecules: [], 1.0, read_highest, "never")
+assay = CheckEntry(skip, 1.0, read_highest, "inactive")
+other = 3
+"""
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that provides entry points of the group molvae.checks."""
+def install(install_plugin: Callable[..., None]) -> Callable[[str, str], None]:
+    """A function that installs an object of CODE as the check of this name."""
 
-    def provide(**values: object) -> None:
-        found = [EntryPoint(name, f"somewhere:{name}", "molvae.checks") for name in values]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints(found).select(group=group))
-        monkeypatch.setattr(EntryPoint, "load", lambda entry: values[entry.name])
-        plugins._load.cache_clear()
+    def make(name: str, target: str) -> None:
+        install_plugin("extra", "molvae.checks", CODE, **{name: target})
 
-    yield provide
-    monkeypatch.undo()
-    plugins._load.cache_clear()
+    return make
 
 
-def test_a_plugin_check_has_settings_and_a_column(install: Callable[..., None]) -> None:
-    install(nitrogens=PlugIn.entry)
-    assert list(load_checks()) == [*CHECKS, "nitrogens"]
+Install = Callable[[str, str], None]
+
+
+def test_a_plugin_check_has_settings_and_a_column(install: Install) -> None:
+    install("nitrogens", "nitrogens")
+    assert list(list_checks()) == [*CHECKS, "nitrogens"]
     table = run_checks(["NCCN", "CCN"], ChecksSettings(mol_weight=False))
     assert table["check_nitrogens"].tolist() == ["too many N", PASS]
     assert "check_nitrogens" not in run_checks(["NCCN"], ChecksSettings(nitrogens=False))
@@ -119,23 +117,16 @@ def test_a_plugin_check_has_settings_and_a_column(install: Callable[..., None]) 
         ChecksSettings.from_dict({"nitrogen": 2}, "campaign.toml")
 
 
-def test_a_faulty_plugin_is_named(install: Callable[..., None]) -> None:
-    install(few=PlugIn.wrong)
-    with pytest.raises(InputError, match="check few: expected 1"):
-        run_checks(["C"])
-    install(logp=PlugIn.entry)
-    with pytest.raises(InputError, match="logp"):
-        run_checks(["C"])
-    with pytest.raises(InputError, match="logp"):
-        ChecksSettings.from_dict({}, "campaign.toml")
-    install(other=3)
-    with pytest.raises(InputError, match=r"other.*CheckEntry"):
-        run_checks(["C"])
-
-
-def test_a_plugin_can_skip_its_check(install: Callable[..., None]) -> None:
-    def make(limit: float, context: CheckContext) -> None:
-        raise MissingData("no assay")
-
-    install(assay=CheckEntry(make, 1.0, read_highest, "inactive"))
+def test_a_plugin_can_skip_its_check(install: Install) -> None:
+    install("assay", "assay")
     assert run_checks(["C"]).attrs["skipped"]["assay"] == "no assay"
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "fact"),
+    [("short", "short", "check short: expected 1"), ("logp", "nitrogens", "logp"), ("other", "other", "CheckEntry")],
+)
+def test_a_faulty_plugin_is_named(install: Install, name: str, target: str, fact: str) -> None:
+    install(name, target)
+    with pytest.raises(InputError, match=fact):
+        run_checks(["C"])
