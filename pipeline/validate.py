@@ -22,7 +22,18 @@ VERSION = 1
 
 
 def validate(run: RunDir) -> Manifest:
-    """Candidates and report in 4-validate, and what people open at the top of the run."""
+    """Run stage 4: check the proposals, and write candidates and report.
+
+    Parameters
+    ----------
+    run : RunDir
+        A run whose search stage is finished.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the stage.
+    """
     campaign = Campaign.load(run.campaign)
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
     inputs = {path.stem: file_entry(path, run.path) for path in (run.proposals, run.history, run.molecules)}

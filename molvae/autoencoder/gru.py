@@ -62,7 +62,20 @@ class GatedRecurrence(nn.Module):
 
     @torch.no_grad()
     def step(self, gates: Tensor, state: Tensor) -> Tensor:
-        """The next state (B, H), in the precision of the input gates (B, 3H); without gradients."""
+        """The next state, without gradients.
+
+        Parameters
+        ----------
+        gates : Tensor of shape (B, 3H)
+            Input gates.
+        state : Tensor of shape (B, H)
+            Current state.
+
+        Returns
+        -------
+        Tensor of shape (B, H)
+            The next state, in the precision of `gates`.
+        """
         precision = gates.dtype
         weight, bias = self.weight.to(precision).t(), self.candidate_bias.to(precision)
         after = state.new_empty(state.shape, dtype=precision)

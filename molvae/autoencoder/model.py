@@ -178,7 +178,20 @@ class Autoencoder(nn.Module):
             return self.decoder.generate(noised_z, level, temperature, generator)
 
     def decode_beams(self, z: Tensor, beam_size: int) -> Tensor:
-        """The most probable token rows (B, beam_size, L) of latent vectors (B, D), most probable first."""
+        """The most probable token rows of latent vectors.
+
+        Parameters
+        ----------
+        z : Tensor of shape (B, D)
+            Latent vectors.
+        beam_size : int
+            Number of token rows per latent vector.
+
+        Returns
+        -------
+        Tensor of shape (B, beam_size, L)
+            Token rows, most probable first.
+        """
         with self._fast(z.device):
             return self.token_decoder.beam_search(z, torch.zeros(len(z), device=z.device), beam_size)
 

@@ -208,7 +208,13 @@ class PropertyHead(nn.Module):
         self.register_buffer("scale", torch.ones(n_properties))
 
     def standardize_by(self, labels: Tensor) -> None:
-        """Set mean and standard deviation from labels (n, P), NaN where one is missing."""
+        """Set mean and standard deviation from labels.
+
+        Parameters
+        ----------
+        labels : Tensor of shape (n, P)
+            Properties of training molecules; NaN where one is missing.
+        """
         present = ~labels.isnan()
         n = present.sum(0).clamp(min=1)
         self.mean.copy_(labels.nansum(0) / n)
@@ -221,7 +227,20 @@ class PropertyHead(nn.Module):
         return values
 
     def nats(self, latent: Latent, y: Tensor | None) -> Tensor:
-        """The term (B,) of a batch with labels (B, P)."""
+        """The loss of the predicted properties.
+
+        Parameters
+        ----------
+        latent : Latent
+            Latent vectors of a batch.
+        y : Tensor of shape (B, P), optional
+            Labels; NaN where one is missing. None counts as no labels.
+
+        Returns
+        -------
+        Tensor of shape (B,)
+            The term, in nats per molecule.
+        """
         if y is None:
             return latent.z.new_zeros(len(latent.z))
         error = (self(latent.sample) - y) / self.scale
