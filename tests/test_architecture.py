@@ -55,7 +55,6 @@ PIPELINE = {
     "summary": 4,
     "manifest": 3,
     "latent_tables": 3,
-    "molecule_rows": 3,
     "tables": 2,
     "campaign": 2,
     "progress": 2,

@@ -118,11 +118,12 @@ class Codec:
         """Encode molecules to latent vectors.
 
         Each molecule is standardized first: salts are stripped, charges neutralized, and the SMILES is made canonical.
-        A molecule that is invalid, or outside the vocabulary of the codec, is a row with a reason.
+        A row that `molvae.datasets.standardized_rows` gives is used as it is. A molecule that is invalid, or outside
+        the vocabulary of the codec, is a row with a reason.
 
         Parameters
         ----------
-        molecules : iterable of str or rdkit.Chem.Mol, or str
+        molecules : iterable of str, rdkit.Chem.Mol or Standardized, or str
             SMILES or RDKit molecules, such as a list or a Series; or one SMILES.
         remove_stereo : bool, default=False
             Remove stereo before encoding; it is noted in `Encoding.note`.

@@ -39,8 +39,13 @@ def encode_molecules(
     reason: list[str | None] = []
     note: list[str | None] = []
     for molecule in [molecules] if isinstance(molecules, str) else molecules:
-        standard = chem.standardize(chem.to_smiles(molecule))
-        final = chem.remove_stereo(standard.smiles) if remove_stereo and standard.smiles else standard.smiles
+        if isinstance(molecule, chem.Standardized):
+            standard = molecule
+        else:
+            standard = chem.standardize(chem.to_smiles(molecule))
+        final = standard.smiles
+        if remove_stereo and final is not None and chem.has_stereo(final):
+            final = chem.remove_stereo(final)
         changes = [standard.warning, "stereo removed" if final != standard.smiles else None]
         smiles.append(final)
         reason.append(standard.reason)

@@ -11,6 +11,7 @@ from .declaration import CodecName, IdColumn, MoleculeFileArgument, RemoveStereo
 
 if TYPE_CHECKING:
     from molvae.codec.domain import Nearest
+    from molvae.workers import Mapper
 
 _KINDS = {"smiles": str, "in_domain": bool, "nearest_reference": str, "reason": str}
 
@@ -46,34 +47,35 @@ def domain(
     import pandas as pd
 
     from molvae.codec import load_codec
-    from molvae.datasets import open_molecules
+    from molvae.datasets import open_molecules, standardize_file, standardized_rows
     from molvae.tables import Kinds, kind_of, writing
+    from molvae.workers import LocalProcesses
 
-    from ..molecule_rows import standardized_chunks
     from ..tables import LATENT_ENDINGS, check_ending
 
     check_ending(out, LATENT_ENDINGS)
-    file = open_molecules(source, smiles_column, id_column)
+    mapper = LocalProcesses()
+    file = open_molecules(source, smiles_column, id_column, mapper=mapper)
     loaded = load_codec(codec)
     empty = loaded.applicability_domain([], percentile=percentile)  # fails before the files are read
-    nearest = None if reference is None else _read_reference(reference)
+    nearest = None if reference is None else _read_reference(reference, mapper)
     columns = [str(name) for name in empty if nearest or not str(name).startswith("nearest_")]
     kinds: Kinds = {"id": str} if file.id_column else {}
     kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "in_domain", *columns]}
     n, counts, not_encoded = 0, Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("domain", None, "molecules") as bar, writing(out, kinds) as writer:
-        for chunk in standardized_chunks(file):
+        for chunk in standardize_file(file, mapper, drop_duplicates=False):
             table = loaded.applicability_domain(
-                chunk.smiles, percentile=percentile, reference=nearest, remove_stereo=remove_stereo
+                standardized_rows(chunk), percentile=percentile, reference=nearest, remove_stereo=remove_stereo
             )
-            table["reason"] = [first or second for first, second in zip(chunk.reason, table["reason"], strict=True)]
             flags = [None if pd.isna(flag) else bool(flag) for flag in table["in_domain"]]
             is_encoded = table["reconstruction_nats"].notna()
             not_encoded.update(map(kind_of, table["reason"][~is_encoded]))
             for flag, encoded in zip(flags, is_encoded, strict=True):
                 if encoded:
                     counts["in" if flag else "out"] += 1
-            writer.write(table.assign(id=pd.Series(chunk.id, dtype=object), in_domain=pd.Series(flags, dtype=object)))
+            ids = pd.Series(chunk["id"].tolist(), dtype=object)
+            writer.write(table.assign(id=ids, in_domain=pd.Series(flags, dtype=object)))
             n += len(table)
             bar.advance(len(table))
             bar.expect(file.fraction_read)
@@ -86,11 +88,9 @@ def domain(
         terminal.report(f"  {count:,} not encoded: {kind}")
 
 
-def _read_reference(path: Path) -> "Nearest":
+def _read_reference(path: Path, mapper: "Mapper") -> "Nearest":
     from molvae.codec.domain import Nearest
-    from molvae.datasets import open_molecules
+    from molvae.datasets import open_molecules, standardize_file
 
-    from ..molecule_rows import standardized_chunks
-
-    chunks = standardized_chunks(open_molecules(path))
-    return Nearest(smiles for chunk in chunks for smiles in chunk.smiles if smiles is not None)
+    chunks = standardize_file(open_molecules(path, mapper=mapper), mapper, drop_duplicates=False)
+    return Nearest(smiles for chunk in chunks for smiles in chunk["smiles"] if smiles is not None)

@@ -26,19 +26,19 @@ def encode(
       molvae encode library.csv -o latent.parquet
       molvae encode library.csv --id-column compound --codec moses -o latent.csv
     """
-    import numpy as np
     import pandas as pd
 
     from molvae.codec import load_codec
-    from molvae.datasets import open_molecules
+    from molvae.datasets import open_molecules, standardize_file, standardized_rows
     from molvae.tables import Kinds, kind_of, writing
+    from molvae.workers import LocalProcesses
 
     from ..latent_tables import latent_columns
-    from ..molecule_rows import standardized_chunks
     from ..tables import LATENT_ENDINGS, check_ending
 
     check_ending(out, LATENT_ENDINGS)
-    file = open_molecules(source, smiles_column, id_column)
+    mapper = LocalProcesses()
+    file = open_molecules(source, smiles_column, id_column, mapper=mapper)
     loaded = load_codec(codec)
     columns = latent_columns(loaded.n_latent)
     kinds: Kinds = {"id": str} if file.id_column else {}
@@ -46,22 +46,18 @@ def encode(
     n = 0
     reasons, warnings = Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("encode", None, "molecules") as bar, writing(out, kinds) as writer:
-        for chunk in standardized_chunks(file):
-            smiles, reason = chunk.smiles, chunk.reason
-            valid = [row for row, text in enumerate(smiles) if text is not None]
-            encoding = loaded.encode([smiles[row] or "" for row in valid], remove_stereo=remove_stereo)
-            for i, row in enumerate(valid):
-                smiles[row], reason[row] = encoding.smiles[i], encoding.reason[i]
-                notes = [note for note in (chunk.warning[row], encoding.note[i]) if note]
-                warnings.update({kind_of(part) for note in notes for part in note.split("; ")})  # each kind once a row
-            z = np.full((len(smiles), loaded.n_latent), np.nan, np.float32)
-            z[valid] = encoding.z
-            table = pd.DataFrame({"id": chunk.id, "smiles": smiles, "reason": reason}, dtype=object)
-            table = table.assign(ok=table["reason"].isna())
-            writer.write(pd.concat([table, pd.DataFrame(z, columns=columns)], axis=1))
-            reasons.update(kind_of(text) for text in reason if text)
-            n += len(smiles)
-            bar.advance(len(smiles))
+        for chunk in standardize_file(file, mapper, drop_duplicates=False):
+            encoding = loaded.encode(standardized_rows(chunk), remove_stereo=remove_stereo)
+            table = pd.DataFrame(
+                {"id": chunk["id"].tolist(), "smiles": encoding.smiles, "reason": encoding.reason}, dtype=object
+            )
+            table = table.assign(ok=encoding.ok)
+            writer.write(pd.concat([table, pd.DataFrame(encoding.z, columns=columns)], axis=1))
+            reasons.update(kind_of(reason) for reason in encoding.reason if reason)
+            for note in encoding.note:
+                warnings.update({kind_of(part) for part in note.split("; ")} if note else ())  # each kind once a row
+            n += len(table)
+            bar.advance(len(table))
             bar.expect(file.fraction_read)
     for note in file.notes:
         terminal.report(f"note: {note}")

@@ -12,6 +12,7 @@ from rdkit import Chem
 import molvae
 from molvae.autoencoder import ModelSettings, build
 from molvae.bundled import bundled, bundled_codecs
+from molvae.chem.molecules import standardize
 from molvae.chem.properties import compute
 from molvae.codec import Codec, SamplingSettings, fit_prior
 from molvae.codec.decoding import distance_to_source
@@ -136,6 +137,18 @@ def test_removed_stereo_is_noted(codec):
     assert encoding.ok.all()
     assert encoding.smiles[0] == "CC(N)C(=O)O"
     assert encoding.note == ["stereo removed", None]
+
+
+@pytest.mark.parametrize("remove_stereo", [False, True])
+def test_standardized_rows_are_encoded_as_they_are(codec, monkeypatch, remove_stereo):
+    raw = ["OCC", "C1CC", "CCN.Cl", "C[C@H](N)C(=O)O", "NO", None, "C[Si](C)(C)C"]
+    expected = codec.encode(raw, remove_stereo=remove_stereo)
+    rows = [standardize(one) for one in raw]
+    monkeypatch.setattr("molvae.chem.molecules.standardize", None)
+    encoding = codec.encode(rows, remove_stereo=remove_stereo)
+    np.testing.assert_array_equal(encoding.z, expected.z)
+    assert encoding.ok.tolist() == expected.ok.tolist()
+    assert (encoding.smiles, encoding.reason, encoding.note) == (expected.smiles, expected.reason, expected.note)
 
 
 def test_a_stripped_salt_is_noted(codec):
