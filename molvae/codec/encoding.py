@@ -39,10 +39,7 @@ def encode_molecules(
     reason: list[str | None] = []
     note: list[str | None] = []
     for molecule in [molecules] if isinstance(molecules, str) else molecules:
-        if isinstance(molecule, chem.Standardized):
-            standard = molecule
-        else:
-            standard = chem.standardize(chem.to_smiles(molecule))
+        standard = molecule if isinstance(molecule, chem.Standardized) else chem.standardize(chem.to_smiles(molecule))
         final = standard.smiles
         if remove_stereo and final is not None and chem.has_stereo(final):
             final = chem.remove_stereo(final)
