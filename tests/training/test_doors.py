@@ -14,6 +14,7 @@ from molvae.features.store import FeatureStore
 from molvae.features.views import FeatureSettings
 from molvae.training import Progress, TrainConfig
 from molvae.training.feature_source import FeatureSource, read_source
+from molvae.workers import Serial
 
 LIBRARY = [f"{'C' * i}{tail}" for i in range(1, 9) for tail in ("O", "N", "(=O)O", "c1ccccc1")]
 CONFIG = TrainConfig.from_dict(
@@ -27,15 +28,16 @@ CONFIG = TrainConfig.from_dict(
 )
 SCRIPT = """
 import sys
+from pathlib import Path
 import molvae
-from molvae.features.views import FeatureSettings
 from molvae.training import TrainConfig
+from molvae.workers import Serial
 
-config = TrainConfig.from_toml(__import__("pathlib").Path("tiny.toml"))
+config = TrainConfig.from_toml(Path("tiny.toml"))
 print(molvae.featurize("library.smi", "features", config).n_kept)
 codec = molvae.train_codec(config, "features", "codec")
 print(codec.encode(["CCO"]).z.shape)
-molvae.featurize("library.smi", "own", like="codec")
+molvae.featurize("library.smi", "own", like="codec", mapper=Serial())
 molvae.refit_codec("codec", "own", "focused")
 molvae.sweep_latent_sizes(config, "features", [1, 2], "sizes", n_molecules=32)
 print(sorted(name for name in sys.modules if name.partition(".")[0] == "prefect" or "pipeline" in name.split(".")[:2]))
@@ -51,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def features(folder: Path) -> Path:
-    molvae.featurize("library.smi", "features", CONFIG)
+    molvae.featurize("library.smi", "features", CONFIG, mapper=Serial())
     return Path("features")
 
 
@@ -67,9 +69,11 @@ def test_a_codec_is_trained_without_pipeline_and_prefect(folder: Path) -> None:
 def test_featurize_accounts_for_every_row(folder: Path) -> None:
     seen: list[Progress] = []
     notes: list[str] = []
-    counts = molvae.featurize("library.smi", "features", CONFIG, progress=seen.append, notify=notes.append)
+    counts = molvae.featurize(
+        "library.smi", "features", CONFIG, mapper=Serial(), progress=seen.append, notify=notes.append
+    )
     assert (counts.n_rows, counts.n_kept) == (34, 32)
-    assert counts.dropped == {"not a SMILES": 1, "duplicate": 1}
+    assert counts.dropped == {"invalid SMILES": 1, "duplicate": 1}
     assert counts.files["molecules.parquet"] == counts.files["decoder_output.npy"] == 32
     assert {path.name for path in Path("features").iterdir()} == counts.files.keys()
     assert len(FeatureStore.open(Path("features"))) == 32
@@ -87,7 +91,7 @@ def test_featurize_accounts_for_every_row(folder: Path) -> None:
 def test_a_failed_featurize_leaves_no_folder(folder: Path) -> None:
     Path("bad.smi").write_text("nonsense\nmore\n")
     with pytest.raises(InputError, match=r"bad\.smi: .*2 rows"):
-        molvae.featurize("bad.smi", "features", FeatureSettings())
+        molvae.featurize("bad.smi", "features", FeatureSettings(), mapper=Serial())
     assert {path.name for path in folder.iterdir()} == {"library.smi", "bad.smi"}
 
 
