@@ -53,7 +53,7 @@ def _sized(config: TrainConfig, size: int) -> dict[str, object]:
 def run(config: TrainConfig, rows: FeatureStore, batches: Batches, captures: bool, n_steps: int) -> tuple[float, float]:
     """Molecules per second, and the mean reconstruction loss."""
     model = new_model(config, rows, torch.device("cuda"))
-    update = Update(model, optimizer_of(model, config.training), config.training, batches, Rank(), captures)
+    update = Update(model, optimizer_of(model, config.training), config.training, batches, Rank(), captures=captures)
     plan = BatchPlan(np.arange(len(rows)), rows.lengths, config.training.batch_size, 0)
     for step in range(n_steps):
         update(plan.batch(step), step, 0.5)

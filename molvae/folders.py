@@ -74,6 +74,11 @@ def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
     folder : Path
         The folder that is locked, for the error message.
 
+    Yields
+    ------
+    None
+        While the lock is held.
+
     Raises
     ------
     InputError

@@ -45,12 +45,13 @@ def featurize(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     section = campaign.molecules
     features = FeaturePlan(campaign.train.features) if campaign.train else None
     file = open_molecules(molecules_path(section), section.smiles_column, section.id_column, mapper=mapper)
-    return _featurize(file, run.featurize, features, campaign.seed, run.path, mapper)
+    return _featurize(file, run.featurize, features, seed=campaign.seed, base=run.path, mapper=mapper)
 
 
 def featurize_file(
     source: Path,
     folder: Path,
+    *,
     smiles_column: str | None,
     id_column: str | None,
     plan: FeaturePlan,
@@ -88,11 +89,11 @@ def featurize_file(
     """
     mapper = mapper or LocalProcesses()
     file = open_molecules(source, smiles_column, id_column, mapper=mapper)
-    return _featurize(file, folder, plan, seed, folder, mapper)
+    return _featurize(file, folder, plan, seed=seed, base=folder, mapper=mapper)
 
 
 def _featurize(
-    file: MoleculeFile, folder: Path, features: FeaturePlan | None, seed: int, base: Path, mapper: Mapper
+    file: MoleculeFile, folder: Path, features: FeaturePlan | None, *, seed: int, base: Path, mapper: Mapper
 ) -> Manifest:
     settings: dict[str, object] = {"smiles_column": file.smiles_column, "id_column": file.id_column}
     if features is not None:

@@ -37,7 +37,8 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
             show(progress)
             row = progress.metrics
             if "size" in row:
-                line = f"size {int(row['size'])}: {row['rebuilt']:.1%} reconstructed, {row['rebuilt_pca']:.1%} by PCA"
+                model, pca = row["reconstructed"], row["reconstructed_pca"]
+                line = f"size {int(row['size'])}: {model:.1%} reconstructed, {pca:.1%} by PCA"
                 terminal.say(f"  {line}, {terminal.elapsed(row['seconds'])}")
 
         return sweep_latent_sizes(

@@ -1,4 +1,4 @@
-"""Which molecules stand in which batch: shuffled, of like length, and the same for the same seed."""
+"""Batches of molecules: shuffled, of similar length, reproducible by the seed."""
 
 import numpy as np
 import torch
@@ -9,19 +9,30 @@ from molvae.feature_spec import PAD
 from molvae.features.store import Rows
 from molvae.seeds import generator
 
-_N_INSTEAD = 1_000  # training molecules that are validated on where none is held out
-_RESIDENT_BYTES = 4 * 2**30  # rows that take more stay with the processor
+_N_INSTEAD = 1_000  # training molecules for validation if none is held out
+_RESIDENT_BYTES = 4 * 2**30  # larger features stay in main memory
 _ROWS_AT_ONCE = 100_000
-_EVERY_WIDTH = 24  # tokens up to which batches are as wide as their longest row
+_EVERY_WIDTH = 24  # up to this many tokens, a batch is as wide as its longest row
 
 
 class BatchPlan:
-    """Batches of row numbers, epoch after epoch, addressed by step; a run that resumes needs no other state.
+    """Batches of row numbers, epoch after epoch, addressed by step, so that a resume needs no other state.
 
-    Rows of like length stand together, so that hardly any place of a batch is PAD; which they are, and the order of
-    the batches, is drawn anew each epoch. A rest too small for a batch waits for the next epoch's draw.
+    The rows of a batch have similar lengths, so that it holds little padding; each epoch draws the batches and their
+    order again. The incomplete last batch of an epoch is dropped.
 
-    shares: (len(rows),) of the epochs in which each row is shown; None: every row in all of them.
+    Parameters
+    ----------
+    rows : ndarray of shape (n,)
+        Row numbers to train on.
+    lengths : ndarray
+        Tokens of each row, by row number.
+    batch_size : int
+        Rows per batch; all rows if there are fewer.
+    seed : int
+        Seed of the shuffling.
+    shares : ndarray of shape (n,) or None
+        Share of epochs that show each row, in (0, 1]; None: every epoch shows all rows.
     """
 
     def __init__(
@@ -34,32 +45,50 @@ class BatchPlan:
         self._epoch, self._batches = -1, np.empty((0, 0), np.int64)
 
     def batch(self, step: int) -> np.ndarray:
-        """Row numbers (batch_size,) of the batch of a step, counted from 0."""
-        epoch, place = divmod(step, self._n_batches)
+        """The batch of a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+
+        Returns
+        -------
+        ndarray of shape (batch_size,)
+            Row numbers.
+        """
+        epoch, position = divmod(step, self._n_batches)
         if epoch != self._epoch:
             random = generator(self._seed, f"epoch {epoch}")
             order = random.permutation(len(self._rows))
-            if self._shares is not None:  # those whose turn it is come first; a few others where they are too few
+            if self._shares is not None:  # rows whose turn it is come first; others only fill up the last batch
                 turns = self._turns(epoch, self._shares)
                 order = order[np.argsort(~turns[order], kind="stable")]
             drawn = self._rows[order[: self._n_batches * self._batch_size]]
-            lengths = self._lengths[drawn].astype(np.uint16)  # of two bytes: sorted in linear time
+            lengths = self._lengths[drawn].astype(np.uint16)  # NumPy sorts two-byte integers in linear time
             by_length = drawn[np.argsort(lengths, kind="stable")]
             self._batches = random.permutation(by_length.reshape(self._n_batches, self._batch_size))
             self._epoch = epoch
-        return self._batches[place]
+        return self._batches[position]
 
     def _turns(self, epoch: int, shares: np.ndarray) -> np.ndarray:
-        """Which rows an epoch shows (n,): each at even distances, from a start that is drawn for it."""
-        starts = generator(self._seed, "turns").random(len(shares))
-        turns: np.ndarray = np.floor(starts + shares * (epoch + 1)) > np.floor(starts + shares * epoch)
+        """Which rows an epoch shows, (n,): each at regular intervals, with a random offset."""
+        offsets = generator(self._seed, "turns").random(len(shares))
+        turns: np.ndarray = np.floor(offsets + shares * (epoch + 1)) > np.floor(offsets + shares * epoch)
         return turns
 
 
 class Batches:
-    """Batches of rows by their numbers, where torch computes.
+    """Batches on the training device, by row number.
 
-    A GPU would wait for rows that the processor gathers and sends; rows of tokens lie with it from the start.
+    Gathering rows on the CPU and copying them would keep a GPU waiting; tokens are copied to it once, at the start.
+
+    Parameters
+    ----------
+    rows : Rows
+        The features.
+    device : torch.device
+        The training device.
     """
 
     def __init__(self, rows: Rows, device: torch.device) -> None:
@@ -68,38 +97,85 @@ class Batches:
         self._resident = _Resident(rows, device) if is_wanted and _resident_bytes(rows) <= _RESIDENT_BYTES else None
 
     def batch(self, chosen: np.ndarray) -> Batch:
-        """The rows of these numbers, as a model takes them."""
+        """A batch of rows.
+
+        Parameters
+        ----------
+        chosen : ndarray of shape (B,)
+            Row numbers.
+
+        Returns
+        -------
+        Batch
+            On the training device.
+        """
         if self._resident is not None:
             return self.gathered(torch.from_numpy(chosen).to(self._device), self.width(chosen))
         rows = self._rows
         y = rows.labels(chosen) if rows.label_names else None
         view, bits = rows.views(chosen), rows.fingerprints(chosen)
-        return Batch(self._sent(rows.rows(chosen)), *(None if a is None else self._sent(a) for a in (view, y, bits)))
+        return Batch(
+            self._to_device(rows.rows(chosen)), *(None if a is None else self._to_device(a) for a in (view, y, bits))
+        )
 
     @property
     def are_resident(self) -> bool:
-        """Whether the rows lie with the device."""
+        """Whether all rows are on the device."""
         return self._resident is not None
 
     def width(self, chosen: np.ndarray) -> int:
-        """Tokens of the longest of these rows; of long ones some more, so that there are few widths."""
+        """The width of a batch: tokens of its longest row, rounded up for long rows to keep the number of widths small.
+
+        Parameters
+        ----------
+        chosen : ndarray of shape (B,)
+            Row numbers.
+
+        Returns
+        -------
+        int
+            Width in tokens.
+
+        Raises
+        ------
+        ValueError
+            The rows are not on the device.
+        """
         if self._resident is None:
-            raise ValueError("only rows that lie with the device are gathered to a width")
+            raise ValueError("expected rows on the device")
         longest = int(self._resident.lengths[chosen].max())
         return longest if longest <= _EVERY_WIDTH else min(-(-longest // 4) * 4, self._resident.width)
 
     def gathered(self, at: Tensor, width: int) -> Batch:
-        """Rows that lie with the device, by their numbers there (B,), so many tokens wide."""
+        """A batch of a given width, gathered on the device.
+
+        Parameters
+        ----------
+        at : Tensor of shape (B,)
+            Row numbers, on the device.
+        width : int
+            Width in tokens; longer rows are cut off.
+
+        Returns
+        -------
+        Batch
+            On the training device.
+
+        Raises
+        ------
+        ValueError
+            The rows are not on the device.
+        """
         if self._resident is None:
-            raise ValueError("only rows that lie with the device are gathered there")
+            raise ValueError("expected rows on the device")
         return self._resident.batch(at, width)
 
-    def _sent(self, array: np.ndarray) -> Tensor:
+    def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
 
 class _Resident:
-    """All rows on a device: tokens filled up with PAD, labels, and labelled rows' bits."""
+    """All rows on a device: padded tokens, labels, and the fingerprints of labelled rows."""
 
     def __init__(self, rows: Rows, device: torch.device) -> None:
         n, n_labelled = len(rows), len(rows.labelled)
@@ -108,31 +184,49 @@ class _Resident:
         for begin in range(0, n, _ROWS_AT_ONCE):
             part = torch.from_numpy(rows.rows(np.arange(begin, min(n, begin + _ROWS_AT_ONCE))))
             table[begin : begin + len(part), : part.shape[1]] = part
-        bits = torch.zeros((n_labelled + 1, rows.n_bits), dtype=torch.uint8)  # the last: of rows that have none
+        bits = torch.zeros(
+            (n_labelled + 1, rows.n_bits), dtype=torch.uint8
+        )  # the last row is that of rows without labels
         for begin in range(0, n_labelled if rows.n_bits else 0, _ROWS_AT_ONCE):
             chosen = rows.labelled[begin : begin + _ROWS_AT_ONCE]
             bits[begin : begin + len(chosen)] = torch.from_numpy(rows.fingerprints(chosen))
-        place = torch.full((n,), n_labelled)
-        place[torch.from_numpy(rows.labelled)] = torch.arange(n_labelled)
-        self._table, self._bits, self._place = table.to(device), bits.to(device), place.to(device)
+        bit_rows = torch.full((n,), n_labelled)
+        bit_rows[torch.from_numpy(rows.labelled)] = torch.arange(n_labelled)
+        self._table, self._bits, self._bit_rows = table.to(device), bits.to(device), bit_rows.to(device)
         self._labels = torch.from_numpy(rows.labels(np.arange(n))).to(device)
 
     def batch(self, at: Tensor, width: int) -> Batch:
         x = self._table[at, :width].long()
         y = self._labels[at] if self._labels.shape[1] else None
-        bits = self._bits[self._place[at]].float() if self._bits.shape[1] else None
+        bits = self._bits[self._bit_rows[at]].float() if self._bits.shape[1] else None
         return Batch(x, None, y, bits)
 
 
 def _resident_bytes(rows: Rows) -> int:
-    """What all rows take on a device."""
+    """Memory that all rows take on a device."""
     return len(rows) * 4 * (int(rows.lengths.max()) + len(rows.label_names)) + len(rows.labelled) * rows.n_bits
 
 
 def held_out_rows(n: int, n_held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers for training and for validation, sorted; at most a tenth is held out.
+    """Row numbers for training and for validation.
 
-    Where none can be held out, training molecules serve for validation, too.
+    If no molecule can be held out, up to 1,000 training molecules also serve for validation.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    n_held_out : int
+        Rows to hold out; at most a tenth is held out.
+    seed : int
+        Seed of the random choice.
+
+    Returns
+    -------
+    train : ndarray
+        Row numbers for training, sorted.
+    held_out : ndarray
+        Row numbers for validation, sorted.
     """
     shuffled = generator(seed, "held out").permutation(n)
     n_held_out = min(n_held_out, n // 10)

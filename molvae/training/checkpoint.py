@@ -1,9 +1,9 @@
-"""Tensors on disk, whole or not at all, in pieces that travel well; of such is the state from which a run goes on."""
+"""Tensors on disk, in small files that are written whole or not at all; the checkpoint of a training."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import torch
 from safetensors.torch import load, save
@@ -16,11 +16,38 @@ CHECKPOINT_NAME = "checkpoint.json"
 _PIECE_BYTES = 15_000_000
 
 
-def save_pieces(index: Path, tensors: dict[str, Tensor], content: dict[str, Any] | None = None) -> None:
-    """Write tensors to files of at most 15 MB (or of one larger tensor) beside an index (.json), which names them.
+class IndexContent(TypedDict):
+    """Further content of an index file.
 
-    content: what else stands in the index. It is written last, and what older ones of its name left is removed after
-    it: who reads it finds what was written before, or all that is new. Only one process may write.
+    Parameters
+    ----------
+    origin : str
+        Where the weights come from.
+    step : int
+        Steps so far.
+    facts : dict of str to float
+        State of the training loop.
+    """
+
+    origin: NotRequired[str]
+    step: NotRequired[int]
+    facts: NotRequired[dict[str, float]]
+
+
+def save_pieces(index: Path, tensors: dict[str, Tensor], content: IndexContent | None = None) -> None:
+    """Write tensors to files of at most 15 MB (or one larger tensor) next to an index file that lists them.
+
+    The index is written last, and older files of its name are removed after it: a reader finds either the old tensors
+    or all new ones. Only one process may write.
+
+    Parameters
+    ----------
+    index : Path
+        The index file (.json); the names of the other files begin with its stem.
+    tensors : dict of str to Tensor
+        Tensors on the CPU.
+    content : IndexContent or None
+        Further content of the index.
     """
     digests = {}
     for piece in _pieces(tensors):
@@ -32,29 +59,43 @@ def save_pieces(index: Path, tensors: dict[str, Tensor], content: dict[str, Any]
         digests[path.name] = digest
     write_text(index, json.dumps({**(content or {}), "files": digests}, indent=1) + "\n")
     stale = [path for path in index.parent.glob(f"{index.stem}-*.safetensors") if path.name not in digests]
-    for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter of writers that were killed
+    for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter from killed writers
         path.unlink()
 
 
-def load_pieces(index: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors that an index names, on the processor, and its further content.
+def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
+    """The tensors of an index file, and its further content.
 
-    Raises:
-        InputError: a file is not there, or was changed since it was written.
+    Parameters
+    ----------
+    index : Path
+        The index file (.json).
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+        On the CPU.
+    content : IndexContent
+        Further content of the index.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or has changed since it was written.
     """
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
         files = dict(content.pop("files"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{index}: changed since it was written; start this training again") from None
+        raise InputError(f"{index}: has changed since it was written; start the training again") from None
     tensors: dict[str, Tensor] = {}
     for name, digest in files.items():
         path = index.with_name(name)
         if not path.exists():
-            raise InputError(f"{path}: gone, though {index.name} names it; start this training again")
+            raise InputError(f"{path}: missing, but {index.name} lists it; start the training again")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise InputError(f"{path}: changed since it was written (sha256 differs); start this training again")
+            raise InputError(f"{path}: has changed since it was written (sha256 differs); start the training again")
         tensors |= load(data)
     return tensors, content
 
@@ -62,17 +103,47 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def save_checkpoint(
     folder: Path, step: int, facts: dict[str, float], model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write the newest checkpoint in the folder, in place of the one before."""
+    """Write a checkpoint in place of the previous one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the training.
+    step : int
+        Steps so far.
+    facts : dict of str to float
+        State of the training loop.
+    model : nn.Module
+        The model.
+    optimizer : torch.optim.Optimizer
+        Its optimizer.
+    """
     save_pieces(folder / CHECKPOINT_NAME, _flat_state(model, optimizer), {"step": step, "facts": facts})
 
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, dict[str, float]] | None:
-    """Put the checkpoint into model and optimizer: its step and facts; None where there is none.
+    """Load the checkpoint into model and optimizer.
 
-    Raises:
-        InputError: a file of the checkpoint was changed, or it belongs to another model.
+    Parameters
+    ----------
+    folder : Path
+        The folder of the training.
+    model : nn.Module
+        The model, changed in place.
+    optimizer : torch.optim.Optimizer
+        Its optimizer, changed in place.
+
+    Returns
+    -------
+    tuple of (int, dict of str to float) or None
+        Steps so far and the state of the training loop; None without a checkpoint.
+
+    Raises
+    ------
+    InputError
+        A file of the checkpoint has changed, or it belongs to another model.
     """
     index = folder / CHECKPOINT_NAME
     if not index.exists():
@@ -82,7 +153,7 @@ def load_checkpoint(
     try:
         model.load_state_dict(weights)
     except RuntimeError:
-        raise InputError(f"{index}: a checkpoint of another model; use another folder, or the same settings") from None
+        raise InputError(f"{index}: checkpoint of another model; use another folder or the same settings") from None
     for name, parameter in model.named_parameters():
         moments = {key: state[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state}
         optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items()}

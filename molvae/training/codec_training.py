@@ -148,7 +148,7 @@ def train_in_folder(
     def report(entry: LogEntry) -> None:
         progress(Progress("train", entry["molecules"], n_molecules, entry["validation"], entry["seconds_left"]))
 
-    trained = train(config, features, work, resume, initial, report, origin)
+    trained = train(config, features, work, resume=resume, start=initial, report=report, origin=origin)
     notify(f"fitting the prior ({config.prior.kind})")
     prior = fit_prior(trained.model, read.store, config.prior, seed=config.training.seed)
     card = _card(trained, read.store, features)

@@ -40,7 +40,7 @@ _DRAFT = "standardized.parquet"
 _KEPT_COLUMNS: Kinds = {"row": int, "id": str, "smiles": str, "warning": str}
 _DROPPED_COLUMNS: Kinds = {"row": int, "id": str, "raw": str, "reason": str}
 _HELD_OUT_COLUMNS: Kinds = {"row": int, "id": str, "smiles": str}
-_HELD_OUT_REASON = "held out: to test with"
+_HELD_OUT_REASON = "held out: for testing"
 _VOCABULARY_ROWS = 300_000  # molecules from which a vocabulary is learned
 _CHUNK_ROWS = 20_000
 _ARRAYS = (f"{DECODER_OUTPUT}.npy", f"{ENCODER_INPUT}.npy")
@@ -191,7 +191,15 @@ def write_library(
     InputError
         The file cannot be read, or none of its rows can be used.
     """
-    return _Writer(file, folder, seed, mapper or LocalProcesses(), progress or ignore, notify or ignore).write(plan)
+    writer = _Writer(
+        file,
+        folder,
+        seed=seed,
+        mapper=mapper or LocalProcesses(),
+        progress=progress or ignore,
+        notify=notify or ignore,
+    )
+    return writer.write(plan)
 
 
 def _feature_settings(settings: "FeatureSettings | TrainConfig | str | Path | None") -> FeatureSettings:
@@ -206,7 +214,7 @@ class _Writer:
     """Writes one molecule file to one folder, and counts its rows."""
 
     def __init__(
-        self, file: MoleculeFile, folder: Path, seed: int, mapper: Mapper, progress: Report, notify: Notify
+        self, file: MoleculeFile, folder: Path, *, seed: int, mapper: Mapper, progress: Report, notify: Notify
     ) -> None:
         self._file, self._folder, self._seed, self._mapper = file, folder, seed, mapper
         self._progress, self._notify = progress, notify
@@ -277,19 +285,20 @@ class _Writer:
                 folder, featurizer.spec, LABELS if n_labels else (), view.spec if view else None, n_bits
             ) as features,
         ):
-            for (chunk, mask), (encoded, seen) in zip(_chunks(draft, labelled), rows, strict=True):
-                ok = encoded.ok if seen is None else encoded.ok & seen.ok
-                reasons = [*zip(encoded.reason, seen.reason if seen else encoded.reason, strict=True)]
+            for (chunk, mask), (encoded, encoded_view) in zip(_chunks(draft, labelled), rows, strict=True):
+                ok = encoded.ok if encoded_view is None else encoded.ok & encoded_view.ok
+                reasons = [*zip(encoded.reason, (encoded_view or encoded).reason, strict=True)]
                 y = np.full((len(chunk), len(LABELS)), np.nan, np.float32)
                 bits = np.zeros((len(chunk), n_bits), np.uint8)
                 for row, answer in zip(np.flatnonzero(mask), next(answers) if answers else (), strict=bool(answers)):
                     if isinstance(answer, Labels):
                         y[row], bits[row] = answer.properties, np.unpackbits(answer.bits, count=n_bits)
-                features.write(encoded.x[ok], y[ok] if n_labels else None, seen.x[ok] if seen else None, bits[ok])
+                view_x = encoded_view.x[ok] if encoded_view else None
+                features.write(encoded.x[ok], y[ok] if n_labels else None, view_x, bits[ok])
                 kept.write(chunk[ok])
                 not_encoded = chunk[~ok].assign(
                     raw=chunk["smiles"][~ok],
-                    reason=[f"cannot be written as features: {a or b}" for a, b in reasons if a or b],
+                    reason=[f"cannot be featurized: {a or b}" for a, b in reasons if a or b],
                 )
                 dropped.write(not_encoded)
                 counts.n_kept -= len(not_encoded)

@@ -1,4 +1,4 @@
-"""What outlasts a step of training: the state to go on from, the best weights, the log; in a folder or in memory."""
+"""Where a training keeps its checkpoint, its best weights and its log: in a folder or in memory."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ BEST_NAME = "best.json"
 START_NAME = "start.json"
 
 Facts = dict[str, float]
-"""seconds: trained so far; best: the lowest validation loss; waited: validations since it."""
+"""State of the training loop: seconds so far, best validation loss, validations waited since then."""
 
 
 class LogEntry(TypedDict):
@@ -51,16 +51,43 @@ class LogEntry(TypedDict):
 
 
 class Keeper(Protocol):
-    """Where a training run leaves what outlasts it."""
+    """Keeps the state of a training."""
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
-        """Put model and optimizer where an earlier attempt left them: its step and facts; None where there is none."""
+        """Load the state of an interrupted training into model and optimizer.
+
+        Parameters
+        ----------
+        model : Autoencoder
+            The model, changed in place.
+        optimizer : torch.optim.Optimizer
+            Its optimizer, changed in place.
+
+        Returns
+        -------
+        tuple of (int, dict of str to float) or None
+            Steps so far and the state of the training loop; None if nothing was kept.
+        """
         ...
 
     def keep(
         self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
-        """Keep a validated step."""
+        """Keep the state after a validation.
+
+        Parameters
+        ----------
+        entry : LogEntry
+            The validation.
+        facts : dict of str to float
+            State of the training loop.
+        model : Autoencoder
+            The model.
+        optimizer : torch.optim.Optimizer
+            Its optimizer.
+        is_best : bool
+            Whether its validation loss is the lowest so far.
+        """
         ...
 
     def log(self) -> list[LogEntry]:
@@ -73,14 +100,14 @@ class Keeper(Protocol):
 
 
 class MemoryKeeper:
-    """Keeps the best weights and the log while the process lives."""
+    """Keeps the best weights and the log in memory."""
 
     def __init__(self) -> None:
         self._log: list[LogEntry] = []
         self._best: dict[str, Tensor] = {}
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
-        """Nothing was kept."""
+        """None: nothing was kept."""
         return None
 
     def keep(
@@ -101,29 +128,42 @@ class MemoryKeeper:
 
 
 class FolderKeeper:
-    """Keeps everything in a folder, so that a run which ends at any moment goes on exactly.
+    """Keeps the state in a folder, so that a training that is interrupted at any moment resumes exactly.
 
-    is_first: whether this process writes; those beside it only read what they begin from.
+    Parameters
+    ----------
+    folder : Path
+        The folder of the training.
+    is_first : bool, default=True
+        Whether this process writes; the other data-parallel processes only read.
     """
 
     def __init__(self, folder: Path, is_first: bool = True) -> None:
         self._folder, self._is_first = folder, is_first
 
     def set_start(self, model: Autoencoder | None, origin: str = "") -> None:
-        """Weights to begin from; origin: whose they are, in words. None: it begins at random."""
-        if model is None:  # what a run left that was killed before it began must not be taken for its start
+        """Keep the initial weights.
+
+        Parameters
+        ----------
+        model : Autoencoder or None
+            A model with these weights; None: they are random.
+        origin : str, default=""
+            Where the weights come from.
+        """
+        if model is None:  # a killed training may have left initial weights here
             (self._folder / START_NAME).unlink(missing_ok=True)
         else:
             save_pieces(self._folder / START_NAME, _weights(model), {"origin": origin})
 
     @property
     def origin(self) -> str:
-        """Whose weights the run began from; empty where it began at random."""
+        """Where the initial weights come from; empty if they are random."""
         index = self._folder / START_NAME
         return str(json.loads(index.read_text(encoding="utf-8"))["origin"]) if index.exists() else ""
 
     def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
-        """The newest checkpoint, else the weights to begin from; later entries leave the log, to be made again."""
+        """Load the checkpoint, or else the initial weights; drop log entries that are newer than the checkpoint."""
         if (self._folder / START_NAME).exists():
             model.load_state_dict(load_pieces(self._folder / START_NAME)[0])
         found = load_checkpoint(self._folder, model, optimizer)

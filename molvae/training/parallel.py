@@ -1,6 +1,6 @@
-"""Data-parallel training on CPU: one process a core, gradients averaged after each step.
+"""Data-parallel training on CPU: one process per core, gradients averaged after each step.
 
-Two processes of one thread train half as fast again as one process of two threads: small matrix products gain nothing
+Two processes with one thread are 1.5 times as fast as one process with two threads: small matrix products gain nothing
 from a second thread.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import distributed, nn
@@ -23,15 +24,58 @@ from molvae.errors import MolvaeError
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3)
 
 
+class Task(TypedDict):
+    """What a further process is started with.
+
+    Parameters
+    ----------
+    features : str
+        The features folder.
+    work : str
+        The folder of the training.
+    store : str
+        URL of the file by which the processes find each other.
+    rank : int
+        Number of the process, from 1.
+    n : int
+        Number of processes.
+    """
+
+    features: str
+    work: str
+    store: str
+    rank: int
+    n: int
+
+
 @dataclass(frozen=True)
 class Rank:
-    """This process among those that train together."""
+    """This process among the data-parallel ones.
+
+    Parameters
+    ----------
+    rank : int, default=0
+        Number of this process; 0 is the first.
+    n : int, default=1
+        Number of processes.
+    """
 
     rank: int = 0
     n: int = 1
 
     def average_gradients(self, model: nn.Module) -> None:
-        """Give every process the mean of all processes' gradients."""
+        """Replace the gradients by their mean over all processes.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model, after its backward pass.
+
+        Raises
+        ------
+        MolvaeError
+            Another process ended.
+        """
         if self.n == 1:
             return
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -39,9 +83,7 @@ class Rank:
         try:
             distributed.all_reduce(flat)
         except RuntimeError as error:
-            raise MolvaeError(
-                f"a training process beside this one ended ({error}); start again with --resume"
-            ) from None
+            raise MolvaeError(f"another training process ended ({error}); resume with --resume") from None
         flat /= self.n
         for gradient, piece in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(piece.view_as(gradient))
@@ -49,16 +91,31 @@ class Rank:
 
 @contextmanager
 def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
-    """This process as rank 0, with n - 1 others started beside it, which end with it."""
+    """Start the other processes; they end with the block.
+
+    Parameters
+    ----------
+    n_processes : int
+        Number of processes, this one included.
+    features : Path
+        The features folder.
+    work : Path
+        The folder of the training, which holds its settings.
+
+    Yields
+    ------
+    Rank
+        This process, rank 0.
+    """
     if n_processes == 1:
         yield Rank()
         return
-    with tempfile.TemporaryDirectory(prefix="molvae-") as meeting:
-        store = f"file://{Path(meeting, 'store')}"
+    with tempfile.TemporaryDirectory(prefix="molvae-") as folder:
+        store = f"file://{Path(folder, 'store')}"
         others = []
         try:
             for rank in range(1, n_processes):
-                task = {"features": str(features), "work": str(work), "store": store, "rank": rank, "n": n_processes}
+                task = Task(features=str(features), work=str(work), store=store, rank=rank, n=n_processes)
                 command = [sys.executable, "-m", "molvae.training.worker", json.dumps(task)]
                 others.append(subprocess.Popen(command, env=_worker_environment()))
             join(store, Rank(0, n_processes))
@@ -72,15 +129,23 @@ def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
 
 
 def join(store: str, rank: Rank) -> None:
-    """Meet the other processes; training runs on one thread each from here on."""
+    """Join the process group; from here on, torch uses one thread.
+
+    Parameters
+    ----------
+    store : str
+        URL of the file by which the processes find each other.
+    rank : Rank
+        This process.
+    """
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=store, rank=rank.rank, world_size=rank.n)
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed: fresh pages for every step's arrays cost a fifth of a training step."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent where the C library is another
+    """Make glibc keep freed memory: fresh pages for the arrays of each step cost a fifth of a training step."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent in other C libraries
     if mallopt is not None:
         for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
             mallopt(option, value)

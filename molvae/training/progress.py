@@ -30,10 +30,10 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-"""Is called with the progress of a job as it advances."""
+"""Called with the progress of a job as it advances."""
 
 Notify = Callable[[str], None]
-"""Is called with each note as it occurs."""
+"""Called with each note as it occurs."""
 
 
 def ignore(event: object) -> None:

@@ -1,12 +1,12 @@
-"""How large a code must be: one recipe trained at several sizes, beside PCA and the dimension of the data."""
+"""How many latent dimensions a model needs: one recipe at several latent sizes, compared with PCA."""
 
 import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -29,35 +29,50 @@ from molvae.training.config import TrainConfig
 from molvae.training.keepers import LogEntry
 from molvae.training.trainer import train_in_memory
 
-COLUMNS = ("size", "rebuilt", "rebuilt_pca", "loss", "exact", "codes_dimension", "stopped", "seconds")
+COLUMNS = ("size", "reconstructed", "reconstructed_pca", "loss", "exact", "latent_dimension", "stopped", "seconds")
 TABLE_NAME = "sweep.csv"
 
 _LARGEST_SIZE = 1024  # of ModelSettings.n_latent
-_LEAST_ROWS = 20
-_N_JUDGED, _N_DIMENSION, _N_PCA = 2_000, 4_000, 10_000  # rows at most
-_N_VALIDATED = 1_000  # the trainer's validation chooses weights here, it reports nothing
+_MIN_ROWS = 20
+_N_TEST, _N_DIMENSION, _N_PCA = 2_000, 4_000, 10_000  # rows at most
+_N_VALIDATED = 1_000  # validation only selects the best weights here
 _N_VALIDATIONS = 10
-_PCA_NUMBERS = 40_000_000  # rows times columns of the PCA's training table, at most
+_PCA_NUMBERS = 40_000_000  # rows times columns of the PCA's training table at most
 _BLOCK_NUMBERS = 20_000_000
-_NO_SPREAD = 1e-12  # of the sum of squares: what rounding leaves of equal rows
-_DENSE_COLUMNS = 2_048  # up to here PCA comes from the whole covariance
+_NO_VARIANCE = 1e-12  # relative to the sum of squares; rounding leaves this much of equal rows
+_DENSE_COLUMNS = 2_048  # up to here, PCA decomposes the full covariance
 
-Rebuild = Callable[[np.ndarray], np.ndarray]
-"""Row numbers to those rows as they came back."""
+Reconstruct = Callable[[np.ndarray], np.ndarray]
+"""Row numbers -> the reconstructed rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class SweepResult:
-    """Reconstruction against the size of the code.
+    """Reconstruction as a function of the latent size.
 
-    table: one row a size, ascending: `size`; `rebuilt` and `rebuilt_pca`, by the model and by PCA, see sweep(); `loss`
-        of the validation (nats, weighted as in training); `exact`, share of rows that come back whole (NaN for numbers
-        of any value); `codes_dimension`, the intrinsic dimension of the codes (NaN where there is none to tell);
-        `stopped`, why training ended; `seconds`, of training and judging.
-    unit: of what `rebuilt` is a share: "variance" or "tokens".
-    dimension: the intrinsic dimension of the data; NaN where there is none, for a `reason` in words.
-    dimension_of: of what it was measured.
-    knee: the size beyond which a larger one brings little more; None where there is no such size.
+    Parameters
+    ----------
+    table : DataFrame
+        One row per size, ascending: `size`; `reconstructed` and `reconstructed_pca`, the shares that the model and PCA
+        reconstruct (see `sweep`); `loss` of the validation (nats, weighted as in training); `exact`, the share of rows
+        reconstructed exactly (NaN for real numbers); `latent_dimension`, the intrinsic dimension of the latent vectors
+        (NaN if it cannot be estimated); `stopped`, why the training ended; `seconds` of training and evaluation.
+    unit : str
+        What `reconstructed` is a share of: "variance" or "tokens".
+    dimension : float
+        Intrinsic dimension of the data; NaN if it cannot be estimated.
+    dimension_of : str
+        What the intrinsic dimension was estimated from.
+    reason : str or None
+        Why there is no intrinsic dimension; None if there is one.
+    knee : int or None
+        The size beyond which larger sizes add little; None if there is none.
+    config : TrainConfig
+        The settings of every size, except `n_latent`.
+    n_rows : int
+        Rows of the features.
+    n_test : int
+        Rows that reconstruction was measured on.
     """
 
     table: pd.DataFrame
@@ -68,41 +83,71 @@ class SweepResult:
     knee: int | None
     config: TrainConfig
     n_rows: int
-    n_judged: int
+    n_test: int
 
     def text(self) -> str:
-        """The table, the dimension and the knee, to be read on a terminal."""
+        """The table, the intrinsic dimension and the knee as text.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         shown = pd.DataFrame({"size": self.table["size"]})
-        for name, title in (("rebuilt", f"{self.unit} rebuilt"), ("rebuilt_pca", "by PCA"), ("exact", "exact")):
+        for name, title in (
+            ("reconstructed", f"{self.unit} reconstructed"),
+            ("reconstructed_pca", "by PCA"),
+            ("exact", "exact"),
+        ):
             shown[title] = [_percent(value) for value in self.table[name]]
         shown["loss"] = [f"{value:,.3f}" for value in self.table["loss"]]
-        shown["codes fill"] = ["" if np.isnan(value) else f"{value:.1f} dim" for value in self.table["codes_dimension"]]
+        shown["latent dim"] = ["" if np.isnan(value) else f"{value:.1f}" for value in self.table["latent_dimension"]]
         shown["seconds"] = [f"{value:,.0f}" for value in self.table["seconds"]]
         return "\n".join([shown.to_string(index=False), "", self.dimension_sentence(), self.knee_sentence()])
 
     def dimension_sentence(self) -> str:
-        """The intrinsic dimension in words."""
+        """The intrinsic dimension in a sentence.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         if self.reason is not None:
             return f"intrinsic dimension of {self.dimension_of}: none ({self.reason})"
-        return f"intrinsic dimension of {self.dimension_of}: {self.dimension:.1f} (two nearest neighbours)"
+        return f"intrinsic dimension of {self.dimension_of}: {self.dimension:.1f} (two nearest neighbors)"
 
     def knee_sentence(self) -> str:
-        """Where the knee is, in words."""
+        """The knee in a sentence.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         if self.knee is None:
             return "knee: none among these sizes"
         row = self.table[self.table["size"] == self.knee].iloc[0]
-        model, pca = _percent(row["rebuilt"]), _percent(row["rebuilt_pca"])
-        return f"knee: size {self.knee}, where {model} of the {self.unit} come back ({pca} by PCA)"
+        model, pca = _percent(row["reconstructed"]), _percent(row["reconstructed_pca"])
+        return f"knee: size {self.knee}, with {model} of the {self.unit} reconstructed ({pca} by PCA)"
 
     def figure(self) -> Figure:
-        """Both curves over the size, the dimension and the knee marked."""
+        """Plot reconstruction against latent size, with the intrinsic dimension and the knee.
+
+        Returns
+        -------
+        Figure
+            A matplotlib figure.
+        """
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
         sizes = self.table["size"].to_numpy()
-        axes.plot(sizes, self.table["rebuilt"], "o-", color="#1f5fa8", label=f"{self.config.model.recipe} autoencoder")
-        axes.plot(sizes, self.table["rebuilt_pca"], "s--", color="#8a8a8a", markerfacecolor="white", label="PCA")
+        axes.plot(
+            sizes, self.table["reconstructed"], "o-", color="#1f5fa8", label=f"{self.config.model.recipe} autoencoder"
+        )
+        axes.plot(sizes, self.table["reconstructed_pca"], "s--", color="#8a8a8a", markerfacecolor="white", label="PCA")
         if self.knee is not None:
-            height = self.table["rebuilt"][sizes == self.knee]
+            height = self.table["reconstructed"][sizes == self.knee]
             axes.plot([self.knee], height, "o", markersize=14, color="#c8501e", fillstyle="none", label="knee")
         if self.reason is None and self.dimension > 0:
             label = f"intrinsic dimension of {self.dimension_of}, {self.dimension:.1f}"
@@ -112,25 +157,31 @@ class SweepResult:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([str(size) for size in sizes])
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set_xlabel("size of the code")
-        axes.set_ylabel(f"{self.unit} rebuilt, of {self.n_judged:,} held-out rows")
+        axes.set_xlabel("latent size")
+        axes.set_ylabel(f"{self.unit} reconstructed, {self.n_test:,} held-out rows")
         axes.grid(color="#e4e4e4")
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
         return figure
 
     def save(self, folder: Path) -> None:
-        """Write sweep.csv, sweep.json, sweep.svg and sweep.png."""
+        """Write sweep.csv, sweep.json, sweep.svg and sweep.png.
+
+        Parameters
+        ----------
+        folder : Path
+            An existing folder.
+        """
         write_table(self.table, folder / TABLE_NAME)
         content = {
             "intrinsic_dimension": None if self.reason else self.dimension,
             "intrinsic_dimension_of": self.dimension_of,
             "intrinsic_dimension_missing": self.reason,
             "knee": self.knee,
-            "rebuilt_is_share_of": self.unit,
+            "reconstructed_is_share_of": self.unit,
             "seed": self.config.training.seed,
             "rows": self.n_rows,
-            "rows_judged": self.n_judged,
+            "rows_tested": self.n_test,
             "sizes": self.table["size"].tolist(),
             "settings": self.config.model_dump(mode="json", exclude={"model": {"n_latent"}}),
         }
@@ -143,47 +194,83 @@ class SweepResult:
 
 
 def read_sizes(text: str) -> tuple[int, ...]:
-    """The sizes of a text such as "2,4,8".
+    """Parse latent sizes.
 
-    Raises:
-        InputError: one of them is not a whole number, or they are no sizes of a sweep; see check_sizes().
+    Parameters
+    ----------
+    text : str
+        Sizes and commas, such as "2,4,8".
+
+    Returns
+    -------
+    tuple of int
+        The sizes, ascending.
+
+    Raises
+    ------
+    InputError
+        One of them is not a whole number, or `check_sizes` refuses them.
     """
     parts = [part.strip() for part in text.split(",")]
     wrong = [part for part in parts if not part.removeprefix("-").isdecimal()]
     if wrong:
-        raise InputError(
-            f"sizes {text!r}: expected whole numbers and commas between them, such as 2,4,8; got {wrong[0]!r}"
-        )
+        raise InputError(f"sizes {text!r}: expected whole numbers separated by commas, such as 2,4,8; got {wrong[0]!r}")
     return check_sizes([int(part) for part in parts])
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """The sizes of a sweep, ascending.
+    """Check the latent sizes of a sweep.
 
-    Raises:
-        InputError: there are none, one stands twice, or one lies outside 1 to 1024.
+    Parameters
+    ----------
+    sizes : sequence of int
+        The sizes.
+
+    Returns
+    -------
+    tuple of int
+        The sizes, ascending.
+
+    Raises
+    ------
+    InputError
+        There are none, one is given twice, or one is outside 1 to 1024.
     """
     if not len(sizes):
-        raise InputError("sizes: expected at least one size of the code, got none")
+        raise InputError("sizes: expected at least one latent size, got none")
     for size in sizes:
         if not 1 <= size <= _LARGEST_SIZE:
-            raise InputError(f"size {size}: expected a size of the code between 1 and {_LARGEST_SIZE}")
+            raise InputError(f"size {size}: expected a latent size between 1 and {_LARGEST_SIZE}")
         if list(sizes).count(size) > 1:
-            raise InputError(f"size {size}: stands twice among the sizes; name each size once")
+            raise InputError(f"size {size}: given twice; give each size once")
     return tuple(sorted(int(size) for size in sizes))
 
 
 def small(config: TrainConfig, n_molecules: int | None = None) -> TrainConfig:
-    """The settings with which every size is trained: those given, with fewer molecules shown, if so asked.
+    """The settings of each training of a sweep.
 
-    Validation, which here only chooses the weights, is made ten times and on at most 1,000 rows.
+    Validation, which only selects the best weights here, is done ten times on at most 1,000 rows.
 
-    Raises:
-        InputError: fewer than one molecule.
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings of a full training.
+    n_molecules : int or None
+        Molecules shown at each size; None: as in `config`.
+
+    Returns
+    -------
+    TrainConfig
+        Settings with fewer molecules and fewer validations.
+
+    Raises
+    ------
+    InputError
+        `n_molecules` is less than 1.
     """
     shown = config.training.n_molecules if n_molecules is None else n_molecules
     if shown < 1:
-        raise InputError(f"molecules: expected at least 1 to be shown at each size, got {shown}")
+        raise InputError(f"molecules: expected at least 1 at each size, got {shown}")
     changes = {
         "n_molecules": shown,
         "evaluate_every": max(1, min(config.training.evaluate_every, shown // _N_VALIDATIONS)),
@@ -196,40 +283,62 @@ def sweep(
     config: TrainConfig,
     rows: Rows,
     sizes: Sequence[int],
+    *,
     n_molecules: int | None = None,
     finished: pd.DataFrame | None = None,
     report: Callable[[int, LogEntry], None] | None = None,
     keep: Callable[[pd.DataFrame], None] | None = None,
 ) -> SweepResult:
-    """Reconstruction by a recipe at each size of the code, beside PCA's, and the size that the data suggest.
+    """Train one recipe at each latent size, and compare its reconstruction with that of PCA.
 
-    What comes back is judged on at most 2,000 rows (a tenth), drawn by the seed, which neither training nor the choice
-    of the best weights sees. Of numbers: 1 - squared error / variance about the mean of the other rows, so that 0 is
-    what a model without a code would reach; of bits the model's probabilities and of counts its rates are compared. Of
-    tokens: the share, END among them, that stands in its place when the code is decoded greedily and freely. PCA is
-    judged in the same way: fitted on at most 10,000 of the other rows, tokens one-hot for each place, the largest
-    number taken. PCA reads what is rebuilt, also where the model reads another view, and has no more components than
-    rows or columns.
-    The intrinsic dimension is that of at most 4,000 rows (bits by Jaccard distance), for tokens that of the codes of
-    the largest size. Everything is trained in this process.
+    Reconstruction is measured on at most 2,000 rows (a tenth), drawn with the seed, that neither the training nor the
+    selection of the best weights uses. For numbers it is 1 - squared error / variance around the mean of the other
+    rows, so that 0 is what a model without latent dimensions reaches; bits are compared as predicted probabilities,
+    counts as predicted rates. For tokens it is the share of tokens, END included, at their position after greedy
+    decoding. PCA is measured in the same way: it is fitted to at most 10,000 of the other rows, with tokens one-hot at
+    each position and the largest value decoded. PCA reads the decoder output, even if the model reads another view, and
+    has at most as many components as rows or columns.
 
-    config: its n_latent is not read. n_molecules: shown at each size; None: as in config.
-    finished: the table of a sweep with the same settings and rows; its sizes are not trained again.
-    report: is given the size and each entry of its training's log; keep: the table so far, after each size.
+    The intrinsic dimension is that of at most 4,000 rows (bits by Jaccard distance); for tokens, that of the latent
+    vectors of the largest size. All training happens in this process.
 
-    Raises:
-        InputError: sizes that are none, parts that cannot be put together, a linear code larger than the number of
-            columns, fewer than 20 rows, or rows that are all alike.
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings; `n_latent` is not used.
+    rows : Rows
+        The features.
+    sizes : sequence of int
+        Latent sizes.
+    n_molecules : int or None
+        Molecules shown at each size; None: as in `config`.
+    finished : DataFrame or None
+        The table of an interrupted sweep with the same settings and rows; its sizes are not trained again.
+    report : callable or None
+        Called with the size and each entry of the log of its training.
+    keep : callable or None
+        Called with the table so far, after each size.
+
+    Returns
+    -------
+    SweepResult
+        The table, the intrinsic dimension and the knee.
+
+    Raises
+    ------
+    InputError
+        The sizes are invalid, the parts of the model do not fit together, a linear model has more latent dimensions
+        than columns, there are fewer than 20 rows, or all rows are equal.
     """
     sizes = check_sizes(sizes)
     config = small(config, n_molecules)
     _check_recipe(config, rows, sizes)
-    if len(rows) < _LEAST_ROWS:
-        raise InputError(f"a sweep holds rows out to judge by and needs at least {_LEAST_ROWS}, got {len(rows)}")
+    if len(rows) < _MIN_ROWS:
+        raise InputError(f"a sweep needs at least {_MIN_ROWS} rows, some of them held out; got {len(rows)}")
     seed = config.training.seed
     shuffled = generator(seed, "sweep").permutation(len(rows))
-    n_judged = min(_N_JUDGED, len(rows) // 10)
-    judged, others = _by_length(rows, shuffled[:n_judged]), np.sort(shuffled[n_judged:])
+    n_test = min(_N_TEST, len(rows) // 10)
+    test, others = _by_length(rows, shuffled[:n_test]), np.sort(shuffled[n_test:])
     sampled = _by_length(rows, np.sort(generator(seed, "dimension").permutation(len(rows))[:_N_DIMENSION]))
     table = pd.DataFrame(columns=list(COLUMNS)) if finished is None else finished
     missing = [size for size in sizes if size not in set(table["size"])]
@@ -238,18 +347,18 @@ def sweep(
         mean = pca.mean
     for size in missing:
         begin = time.monotonic()
-        rebuilt_pca, _ = _share(rows, judged, mean, pca.at(size))
+        reconstructed_pca, _ = _share(rows, test, mean, pca.at(size))
         at_size = config.model_copy(update={"model": config.model.model_copy(update={"n_latent": size})})
-        trained = train_in_memory(at_size, _Part(rows, others), report and _told(report, size))
-        rebuilt, exact = _share(rows, judged, mean, _by_model(trained.model, rows))
-        codes = np.concatenate([_encoded(trained.model, rows, block) for block in _blocks(sampled, rows)])
+        trained = train_in_memory(at_size, _Part(rows, others), report and partial(report, size))
+        reconstructed, exact = _share(rows, test, mean, _by_model(trained.model, rows))
+        z = np.concatenate([_encode(trained.model, rows, block) for block in _blocks(sampled, rows)])
         entry = {
             "size": size,
-            "rebuilt": rebuilt,
-            "rebuilt_pca": rebuilt_pca,
+            "reconstructed": reconstructed,
+            "reconstructed_pca": reconstructed_pca,
             "loss": trained.validation["loss"],
             "exact": exact,
-            "codes_dimension": _dimension(codes.astype(np.float64), "array")[0],
+            "latent_dimension": _dimension(z.astype(np.float64), "array")[0],
             "stopped": trained.stop_reason,
             "seconds": round(time.monotonic() - begin, 2),
         }
@@ -258,36 +367,57 @@ def sweep(
         if keep is not None:
             keep(table)
     table = table[table["size"].isin(sizes)].sort_values("size", ignore_index=True)
-    of, dimension, reason = f"the codes of size {sizes[-1]}", float(table["codes_dimension"].iloc[-1]), None
+    dimension_of, reason = f"the latent vectors of size {sizes[-1]}", None
+    dimension = float(table["latent_dimension"].iloc[-1])
     if rows.spec.kind != "tokens":
-        of = "the data"
+        dimension_of = "the data"
         dimension, reason = _dimension(_numbers(rows, sampled), rows.spec.kind)
     elif np.isnan(dimension):
-        reason = "too few distinct codes"
-    place = knee(np.log2(table["size"].to_numpy(np.float64)), table["rebuilt"].to_numpy())
+        reason = "too few distinct latent vectors"
+    knee_row = knee(np.log2(table["size"].to_numpy(np.float64)), table["reconstructed"].to_numpy())
     return SweepResult(
         table=table,
         unit="tokens" if rows.spec.kind == "tokens" else "variance",
         dimension=dimension,
-        dimension_of=of,
+        dimension_of=dimension_of,
         reason=reason,
-        knee=None if place is None else int(table["size"][place]),
+        knee=None if knee_row is None else int(table["size"][knee_row]),
         config=config,
         n_rows=len(rows),
-        n_judged=n_judged,
+        n_test=n_test,
     )
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of a sweep as CSV, whole or not at all."""
+    """Write the table of a sweep as CSV, whole or not at all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table; see `SweepResult`.
+    path : Path
+        The CSV file.
+    """
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The table of a sweep that write_table() wrote.
+    """Read the table of a sweep.
 
-    Raises:
-        InputError: it is no such table.
+    Parameters
+    ----------
+    path : Path
+        A file that `write_table` wrote.
+
+    Returns
+    -------
+    DataFrame
+        The table; see `SweepResult`.
+
+    Raises
+    ------
+    InputError
+        The file is not the table of a sweep.
     """
     try:
         table = pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")), float_precision="round_trip")
@@ -299,11 +429,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def _check_recipe(config: TrainConfig, rows: Rows, sizes: tuple[int, ...]) -> None:
-    """Refuse, before anything is trained, what could not be trained at one of the sizes.
-
-    Raises:
-        InputError: naming the size where it lies in the size.
-    """
+    """Refuse, before the first training, a model that cannot be built at one of the sizes."""
     for size in reversed(sizes):
         settings = config.model.model_copy(update={"n_latent": size})
         try:
@@ -313,14 +439,14 @@ def _check_recipe(config: TrainConfig, rows: Rows, sizes: tuple[int, ...]) -> No
     columns = min(spec.width for spec in (rows.spec, rows.view_spec) if spec is not None)
     if RECIPES[config.model.recipe].is_linear and sizes[-1] > columns:
         raise InputError(
-            f"size {sizes[-1]}: larger than the {columns} columns, of which a linear code needs no more; "
+            f"size {sizes[-1]}: a linear model has at most as many latent dimensions as the {columns} columns; "
             f"give sizes up to {columns}"
         )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of the rows, renumbered from 0, as Rows: what training may see."""
+    """Some rows, renumbered from 0: those that the training uses."""
 
     whole: Rows
     chosen: np.ndarray
@@ -367,10 +493,7 @@ class _Part:
 
 
 class _Pca:
-    """The components of rows of numbers, or of tokens one-hot for each place; fitted once, cut off at each size.
-
-    mean: (F,), of the rows that it was fitted on.
-    """
+    """PCA of rows of numbers, or of tokens one-hot at each position; fitted once and truncated at each size."""
 
     def __init__(self, rows: Rows, candidates: np.ndarray, largest: int, seed: int) -> None:
         self._rows = rows
@@ -384,25 +507,25 @@ class _Pca:
             svd_solver="covariance_eigh" if is_dense else "arpack",
             random_state=integer_seed(seed, "pca"),
         )
-        with np.errstate(invalid="ignore"):  # rows all alike have no shares of variance; _share() refuses them
+        with np.errstate(invalid="ignore"):  # equal rows have no variance; _share refuses them
             fit = solver.fit(table.toarray() if is_dense and isinstance(table, csr_array) else table)
         self._components, self.mean = fit.components_.astype(np.float32), fit.mean_.astype(np.float32)
 
-    def at(self, size: int) -> Rebuild:
-        """Rows as they come back from `size` components: numbers (b, F), or token ids (b, L)."""
+    def at(self, size: int) -> Reconstruct:
+        """Reconstruct rows from the first `size` components: numbers (b, F), or token ids (b, L)."""
         components = self._components[:size]
 
-        def rebuild(block: np.ndarray) -> np.ndarray:
-            codes = np.asarray(self._table(block) @ components.T) - self.mean @ components.T
-            back: np.ndarray = codes @ components + self.mean
+        def reconstruct(block: np.ndarray) -> np.ndarray:
+            scores = np.asarray(self._table(block) @ components.T) - self.mean @ components.T
+            x: np.ndarray = scores @ components + self.mean
             if self._rows.spec.kind == "tokens":
-                back = back.reshape(len(block), self._length, -1).argmax(2)
-            return back
+                x = x.reshape(len(block), self._length, -1).argmax(2)
+            return x
 
-        return rebuild
+        return reconstruct
 
-    def _table(self, block: np.ndarray) -> Any:
-        """Rows as columns of numbers: (b, F), sparse unless any number may come."""
+    def _table(self, block: np.ndarray) -> np.ndarray | csr_array:
+        """Rows as columns of numbers (b, F), sparse unless they are real numbers."""
         x = self._rows.rows(block)
         if self._rows.spec.kind == "array":
             return x
@@ -416,47 +539,48 @@ class _Pca:
         return csr_array((np.ones(columns.size, np.float32), columns.ravel(), starts), shape=shape)
 
 
-def _share(rows: Rows, chosen: np.ndarray, mean: np.ndarray, rebuild: Rebuild) -> tuple[float, float]:
-    """The share that comes back of chosen rows, as sweep() says, and that of whole rows (NaN for any numbers)."""
-    right, total, power, n_exact = 0.0, 0.0, 0.0, 0
+def _share(rows: Rows, chosen: np.ndarray, mean: np.ndarray, reconstruct: Reconstruct) -> tuple[float, float]:
+    """The share of chosen rows that is reconstructed (see `sweep`), and the share of exact rows (NaN for arrays)."""
+    reconstructed, total, power, n_exact = 0.0, 0.0, 0.0, 0
     for block in _blocks(chosen, rows):
-        x, back = rows.rows(block), rebuild(block)
+        x, output = rows.rows(block), reconstruct(block)
         if rows.spec.kind == "tokens":
             ids = np.full_like(x, PAD)
-            ids[:, : back.shape[1]] = back[:, : x.shape[1]]
-            there, is_right = x != PAD, ids == x
-            right, total = right + float((is_right & there).sum()), total + float(there.sum())
-            n_exact += int((is_right | ~there).all(1).sum())
+            ids[:, : output.shape[1]] = output[:, : x.shape[1]]
+            is_token, is_equal = x != PAD, ids == x
+            reconstructed += float((is_equal & is_token).sum())
+            total += float(is_token.sum())
+            n_exact += int((is_equal | ~is_token).all(1).sum())
         else:
-            spread = float(((x - mean).astype(np.float64) ** 2).sum())
-            right += spread - float(((x - back).astype(np.float64) ** 2).sum())
-            total, power = total + spread, power + float((x.astype(np.float64) ** 2).sum())
-            n_exact += int((np.rint(back) == x).all(1).sum())
-    if total <= _NO_SPREAD * power:
-        raise InputError("the rows are all alike: there is nothing to rebuild; give rows that differ")
-    return right / total, np.nan if rows.spec.kind == "array" else n_exact / len(chosen)
+            variance = float(((x - mean).astype(np.float64) ** 2).sum())
+            reconstructed += variance - float(((x - output).astype(np.float64) ** 2).sum())
+            total, power = total + variance, power + float((x.astype(np.float64) ** 2).sum())
+            n_exact += int((np.rint(output) == x).all(1).sum())
+    if total <= _NO_VARIANCE * power:
+        raise InputError("all rows are equal, so there is nothing to reconstruct; give rows that differ")
+    return reconstructed / total, np.nan if rows.spec.kind == "array" else n_exact / len(chosen)
 
 
-def _by_model(model: Autoencoder, rows: Rows) -> Rebuild:
-    """Rows as a model gives them back from their codes: tokens decoded freely; of numbers those expected."""
+def _by_model(model: Autoencoder, rows: Rows) -> Reconstruct:
+    """Reconstruct rows with a model: tokens by greedy decoding, numbers by their expectation."""
 
     @torch.no_grad()
-    def rebuild(block: np.ndarray) -> np.ndarray:
-        z = torch.from_numpy(_encoded(model, rows, block))
+    def reconstruct(block: np.ndarray) -> np.ndarray:
+        z = torch.from_numpy(_encode(model, rows, block))
         if rows.spec.kind != "bits":
-            written: np.ndarray = model.decode(z).numpy()
-            return written
+            decoded: np.ndarray = model.decode(z).numpy()
+            return decoded
         logits: torch.Tensor = model.decoder(z, torch.zeros(len(z)))
         probabilities: np.ndarray = torch.sigmoid(logits.float()).numpy()
         return probabilities
 
-    return rebuild
+    return reconstruct
 
 
-def _encoded(model: Autoencoder, rows: Rows, block: np.ndarray) -> np.ndarray:
+def _encode(model: Autoencoder, rows: Rows, block: np.ndarray) -> np.ndarray:
     view = rows.views(block)
-    codes: np.ndarray = model.encode(torch.from_numpy(rows.rows(block) if view is None else view)).numpy()
-    return codes
+    z: np.ndarray = model.encode(torch.from_numpy(rows.rows(block) if view is None else view)).numpy()
+    return z
 
 
 def _numbers(rows: Rows, chosen: np.ndarray) -> np.ndarray:
@@ -465,7 +589,7 @@ def _numbers(rows: Rows, chosen: np.ndarray) -> np.ndarray:
 
 
 def _dimension(x: np.ndarray, kind: str) -> tuple[float, str | None]:
-    """The intrinsic dimension of rows (n, F), or NaN and why there is none."""
+    """The intrinsic dimension of rows (n, F), or NaN and the reason."""
     try:
         return two_nearest_neighbors(x, metric="jaccard" if kind == "bits" else "euclidean"), None
     except InputError as error:
@@ -473,20 +597,16 @@ def _dimension(x: np.ndarray, kind: str) -> tuple[float, str | None]:
 
 
 def _by_length(rows: Rows, chosen: np.ndarray) -> np.ndarray:
-    """Rows of like length beside each other, so that a block of them holds little PAD."""
+    """Row numbers sorted by length, so that a block holds little padding."""
     ordered: np.ndarray = chosen[np.argsort(rows.lengths[chosen], kind="stable")]
     return ordered
 
 
 def _blocks(chosen: np.ndarray, rows: Rows) -> Iterator[np.ndarray]:
-    """Row numbers in pieces that fit into memory, also one-hot."""
+    """Row numbers in blocks that fit into memory when they are one-hot."""
     size = max(1, min(500, _BLOCK_NUMBERS // (int(rows.lengths.max()) * rows.spec.width)))
     for begin in range(0, len(chosen), size):
         yield chosen[begin : begin + size]
-
-
-def _told(report: Callable[[int, LogEntry], None], size: int) -> Callable[[LogEntry], None]:
-    return lambda entry: report(size, entry)
 
 
 def _percent(value: float) -> str:

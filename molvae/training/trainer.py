@@ -1,4 +1,4 @@
-"""The one training loop: features and a recipe in, a trained autoencoder out; it resumes exactly."""
+"""The training loop for every recipe: features and settings in, a trained autoencoder out; it resumes exactly."""
 
 import os
 import time
@@ -25,13 +25,27 @@ from molvae.training.keepers import FolderKeeper, Keeper, LogEntry, MemoryKeeper
 from molvae.training.update import Update, optimizer_of, weights_of
 
 CONFIG_NAME = "config.toml"
-_LEAST_ROWS = 2  # a prior has no width with fewer
-_N_EXACT = 2_000  # held-out molecules decoded freely at each validation
+_MIN_ROWS = 2  # fewer have no covariance for a prior
+_N_EXACT = 2_000  # held-out molecules decoded without teacher forcing at each validation
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and what is worth telling of its training."""
+    """A trained model and the result of its training.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model with the weights of the best validation.
+    n_molecules : int
+        Molecules shown.
+    seconds : float
+        Training time, over all resumes.
+    validation : dict of str to float
+        Metrics of the best validation; see `LogEntry`.
+    stop_reason : str
+        "finished", or why the training stopped early.
+    """
 
     model: Autoencoder
     n_molecules: int
@@ -41,51 +55,93 @@ class Trained:
 
 
 Report = Callable[[LogEntry], None]
-"""Is given each entry of the log."""
+"""Called with each entry of the log."""
 
 
 def train(
     config: TrainConfig,
     features: Path,
     work: Path,
+    *,
     resume: bool = False,
     start: Autoencoder | None = None,
     report: Report | None = None,
     origin: str = "",
 ) -> Trained:
-    """Train a recipe on a features folder; state, log and best weights go to the folder `work`.
+    """Train an autoencoder on a features folder, with checkpoints; it uses a GPU, or else every core.
 
-    resume: go on from the newest checkpoint in `work`, with the settings written there.
-    start: earlier weights to begin from; the learning rate starts anew. origin: whose they are, in words, kept in
-        `work` with them.
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings; ignored when the training is resumed.
+    features : Path
+        The features folder.
+    work : Path
+        The folder for settings, checkpoint, best weights and log.
+    resume : bool, default=False
+        Resume from the checkpoint in `work`, with the settings kept there.
+    start : Autoencoder or None
+        A model with the initial weights; None: they are random.
+    report : callable or None
+        Called with each entry of the log.
+    origin : str, default=""
+        Where the initial weights come from; kept in `work`.
 
-    Raises:
-        InputError: `work` holds a run already and resume is not asked for, or the other way round; or there are
-            fewer than two molecules.
+    Returns
+    -------
+    Trained
+        The model and the result of its training.
+
+    Raises
+    ------
+    InputError
+        `work` holds a training and `resume` is False, or the other way round; or there are fewer than two molecules.
+    MolvaeError
+        The training diverged, or another data-parallel process ended.
     """
     rows = FeatureStore.open(features)
-    if len(rows) < _LEAST_ROWS:
-        raise InputError(f"{features}: expected at least {_LEAST_ROWS} molecules to train on, got {len(rows)}")
+    if len(rows) < _MIN_ROWS:
+        raise InputError(f"{features}: expected at least {_MIN_ROWS} molecules to train on, got {len(rows)}")
     keeper = FolderKeeper(work)
     if resume:
         config = stopped_config(work)
     else:
         _open_work(work)
         keeper.set_start(start, origin)
-        write_text(work / CONFIG_NAME, config.to_toml())  # last: with it there is a run to go on with
+        write_text(work / CONFIG_NAME, config.to_toml())  # last: it marks a training that can be resumed
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))
-    n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # each has a share
+    n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # one row each
     with parallel.ranks(n_processes, features, work) as rank:
-        return _drain(config, rows, keeper, rank, report)
+        return _run(config, rows, keeper, rank, report)
 
 
 def train_in_memory(config: TrainConfig, rows: Rows, report: Report | None = None) -> Trained:
-    """Train a recipe on rows in memory, in this process, leaving nothing behind."""
-    return _drain(config, rows, MemoryKeeper(), parallel.Rank(), report)
+    """Train an autoencoder in this process, without a folder.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings; `n_processes` is ignored.
+    rows : Rows
+        The features.
+    report : callable or None
+        Called with each entry of the log.
+
+    Returns
+    -------
+    Trained
+        The model and the result of its training.
+
+    Raises
+    ------
+    MolvaeError
+        The training diverged.
+    """
+    return _run(config, rows, MemoryKeeper(), parallel.Rank(), report)
 
 
-def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank, report: Report | None) -> Trained:
+def _run(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank, report: Report | None) -> Trained:
     loop = fit(config, rows, keeper, rank)
     while True:
         try:
@@ -103,7 +159,34 @@ def _drain(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank,
 
 
 def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) -> Generator[LogEntry, None, str]:
-    """The loop, as one rank runs it: yields a log entry at each validation, and returns why it stopped."""
+    """Run the training loop as one of the data-parallel processes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings.
+    rows : Rows
+        The features.
+    keeper : Keeper
+        Keeps the state of the training.
+    rank : Rank
+        This process.
+
+    Yields
+    ------
+    LogEntry
+        Each validation.
+
+    Returns
+    -------
+    str
+        "finished", or why the training stopped early.
+
+    Raises
+    ------
+    MolvaeError
+        The training diverged.
+    """
     settings = config.training
     device = fastest_device()
     model = new_model(config, rows, device)
@@ -143,20 +226,41 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
             }
             keeper.keep(entry, facts, model, optimizer, is_best)
             yield entry
-    return "finished" if step >= n_steps else f"no better in {settings.patience} validations"
+    return "finished" if step >= n_steps else f"no improvement in {settings.patience} validations"
 
 
 def validate(
     model: Autoencoder, rows: Rows, chosen: np.ndarray, settings: TrainingSettings, batches: Batches
 ) -> dict[str, float]:
-    """Means over held-out molecules: every term, their weighted sum, exact reconstruction, KL, ELBO and active units.
+    """Validate a model on held-out molecules.
 
-    elbo: the evidence lower bound in nats, minus reconstruction and KL at weight 1, whatever the training's weights.
-    exact: share of molecules whose tokens or bits come back exactly, decoded greedily and freely from their codes.
-    active_units: dimensions whose code varies by more than 0.01 (Burda et al. 2016, arXiv 1509.00519).
+    Parameters
+    ----------
+    model : Autoencoder
+        The model.
+    rows : Rows
+        The features.
+    chosen : ndarray of shape (n,)
+        Row numbers of the held-out molecules.
+    settings : TrainingSettings
+        Weights, batch size and seed.
+    batches : Batches
+        The rows, on the training device.
+
+    Returns
+    -------
+    dict of str to float
+        The mean of each unweighted term in nats, and their weighted sum "loss". "kl_nats" and "elbo" (the evidence
+        lower bound, both terms at weight 1) if the bottleneck is Gaussian. "exact": share of molecules whose tokens or
+        bits are reconstructed exactly by greedy decoding of up to 2,000 latent vectors. "active_units": latent
+        dimensions with a variance above 0.01 [1]_.
+
+    References
+    ----------
+    .. [1] Burda et al. 2016, arXiv 1509.00519.
     """
     totals: dict[str, float] = {}
-    codes, n_exact = [], 0
+    z, n_exact = [], 0
     decoded = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _N_EXACT)).astype(np.int64)]
     is_decoded = model.spec.kind in ("tokens", "bits")
     for chunk in _by_length(rows, chosen, settings.batch_size):
@@ -170,33 +274,49 @@ def validate(
             if trace.latent.logvar is not None:
                 terms["kl_nats"] = kl_to_standard_normal(trace.latent).sum(1)
                 terms["elbo"] = -(terms["reconstruction"] + terms["kl_nats"])
-        codes.append(model.encode(batch.x if batch.view is None else batch.view))
+        z.append(model.encode(batch.x if batch.view is None else batch.view))
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + float(term.sum())
         among = np.flatnonzero(np.isin(chunk, decoded))
         if is_decoded and len(among):
-            n_exact += int(_is_rebuilt(model, batch.x[among], codes[-1][among]).sum())
+            n_exact += int(_is_exact(model, batch.x[among], z[-1][among]).sum())
     means = {name: total / len(chosen) for name, total in totals.items()}
-    active = int((torch.cat(codes).var(0, correction=0) > 0.01).sum())
+    active = int((torch.cat(z).var(0, correction=0) > 0.01).sum())
     exact = {"exact": n_exact / len(decoded)} if is_decoded else {}
     return {**means, **exact, "active_units": active}
 
 
-def _is_rebuilt(model: Autoencoder, x: Tensor, code: Tensor) -> Tensor:
-    written = model.decode(code)
-    width = max(x.shape[1], written.shape[1])
-    filled = [torch.nn.functional.pad(t, (0, width - t.shape[1]), value=PAD) for t in (x, written)]
-    return (filled[0] == filled[1]).all(1)
+def _is_exact(model: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
+    """Whether each row is reconstructed exactly, (B,) bool."""
+    decoded = model.decode(z)
+    width = max(x.shape[1], decoded.shape[1])
+    padded = [torch.nn.functional.pad(t, (0, width - t.shape[1]), value=PAD) for t in (x, decoded)]
+    return (padded[0] == padded[1]).all(1)
 
 
 def _by_length(rows: Rows, chosen: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The rows in chunks of like length."""
+    """The rows in chunks of similar length."""
     ordered = chosen[np.argsort(rows.lengths[chosen], kind="stable")]
     yield from (ordered[i : i + size] for i in range(0, len(ordered), size))
 
 
 def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = None) -> Autoencoder:
-    """A model with random weights, as the seed has them, for rows of features."""
+    """A model with random weights, drawn with the seed of the settings.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The settings.
+    rows : Rows
+        The features; the property head is standardized by their labels.
+    device : torch.device or None
+        The training device; None: the CPU.
+
+    Returns
+    -------
+    Autoencoder
+        The model.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(config.training.seed, "weights"))
         model = build(config.model, rows.spec, len(rows.label_names), rows.view_spec, rows.n_bits).to(device)
@@ -206,19 +326,31 @@ def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = Non
 
 
 def stopped_config(work: Path) -> TrainConfig:
-    """The settings of the run in the folder `work`, by which it goes on.
+    """The settings of an interrupted training.
 
-    Raises:
-        InputError: there is none.
+    Parameters
+    ----------
+    work : Path
+        The folder of the training.
+
+    Returns
+    -------
+    TrainConfig
+        The settings it was started with.
+
+    Raises
+    ------
+    InputError
+        The folder holds no training.
     """
     path = work / CONFIG_NAME
     if not path.exists():
-        raise InputError(f"{work}: no training run to resume here; leave --resume out to begin one")
+        raise InputError(f"{work}: holds no training to resume; start one without --resume")
     return TrainConfig.from_toml(path)
 
 
 def _open_work(work: Path) -> None:
-    """A folder for a new run."""
+    """Make the folder of a new training."""
     if (work / CONFIG_NAME).exists():
-        raise InputError(f"{work}: holds a training run already; go on with --resume, or name another folder")
+        raise InputError(f"{work}: already holds a training; resume it with --resume, or choose another folder")
     work.mkdir(parents=True, exist_ok=True)

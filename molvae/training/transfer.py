@@ -1,4 +1,4 @@
-"""Earlier weights as a beginning: what fits a new model is taken over, token by token where the vocabulary differs."""
+"""Initial weights from an earlier model: arrays that fit, token by token where the vocabularies differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,21 @@ import torch
 from molvae.autoencoder import Autoencoder
 
 _BY_TOKEN = ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.output_bias")
-"""Arrays with a row for each token."""
+"""Arrays with one row per token."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What rows of a model's arrays stand for: tokens that it reads and writes, properties that it reads off points.
+    """Names of the rows of a model's arrays; empty where it has none.
 
-    Empty where there are none.
+    Parameters
+    ----------
+    read : sequence of str
+        Tokens of the encoder input, by id; special tokens have no text.
+    written : sequence of str
+        Tokens of the decoder output, by id.
+    properties : sequence of str
+        Properties of the property head.
     """
 
     read: Sequence[str] = ()
@@ -25,7 +32,19 @@ class Names:
 
 @dataclass(frozen=True)
 class Taken:
-    """How many of a model's weights, and of the tokens that it writes, begin from earlier ones."""
+    """How much of a model comes from an earlier one.
+
+    Parameters
+    ----------
+    weights : int
+        Weights that were copied.
+    n_weights : int
+        All weights.
+    tokens : int
+        Tokens of the decoder output that the earlier model has, too.
+    n_tokens : int
+        All tokens of the decoder output.
+    """
 
     weights: int
     n_weights: int
@@ -34,19 +53,35 @@ class Taken:
 
     @property
     def is_all(self) -> bool:
-        """Whether nothing begins at random."""
+        """Whether no weight is random."""
         return (self.weights, self.tokens) == (self.n_weights, self.n_tokens)
 
 
 @torch.no_grad()
 def take_over(model: Autoencoder, names: Names, first: Autoencoder, first_names: Names) -> Taken:
-    """Give a model the weights of an earlier one, in place.
+    """Copy the weights of an earlier model into a model, in place.
 
-    An array is taken whole where its shape is the same; one with a row for each token, row by row, for the tokens of
-    the same text; the property head, where it reads the same properties. What is left stays as it is.
+    Arrays with one row per token are copied row by row, for tokens with the same text; the property head, if it
+    predicts the same properties; every other array, if its shape is the same. The remaining weights stay unchanged.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, changed in place.
+    names : Names
+        Its tokens and properties.
+    first : Autoencoder
+        The earlier model.
+    first_names : Names
+        Its tokens and properties.
+
+    Returns
+    -------
+    Taken
+        How much was copied.
     """
     old = first.state_dict()
-    arrays = model.state_dict()  # the model's own memory
+    arrays = model.state_dict()  # shares memory with the model
     n_taken = 0
     for name, array in arrays.items():
         if name.startswith("property_head.") and list(names.properties) != list(first_names.properties):
@@ -67,7 +102,7 @@ def take_over(model: Autoencoder, names: Names, first: Autoencoder, first_names:
 
 
 def _shared(new: Sequence[str], old: Sequence[str]) -> tuple[list[int], list[int]]:
-    """The ids of the tokens in both, in the new and in the old vocabulary; specials, without text, are the first."""
-    place = {text: i for i, text in enumerate(old) if text}
-    pairs = [(i, place[text] if text else i) for i, text in enumerate(new) if text in place or not text]
+    """The ids of shared tokens in the new and in the old vocabulary; special tokens have no text and come first."""
+    ids = {text: i for i, text in enumerate(old) if text}
+    pairs = [(i, ids[text] if text else i) for i, text in enumerate(new) if text in ids or not text]
     return [i for i, _ in pairs], [i for _, i in pairs]

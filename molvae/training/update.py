@@ -1,4 +1,4 @@
-"""One training step: what a batch's terms say, and what the optimizer makes of it; on a GPU replayed, not launched."""
+"""One training step: forward pass, gradients and optimizer; on a GPU replayed as a CUDA graph."""
 
 import numpy as np
 import torch
@@ -13,13 +13,26 @@ from molvae.training.config import TrainingSettings
 from molvae.training.parallel import Rank
 from molvae.training.schedules import learning_rate_factor, warmed_weight
 
-_LAUNCHED = 3  # steps of a GPU before the first is captured: what is made once must stand outside
+_N_EAGER = 3  # steps on a GPU before the first capture, which must not contain one-time allocations
 
 _IS_LOW = {"auto": None, "bfloat16": True, "float32": False}
 
 
 def optimizer_of(model: Autoencoder, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimizer of a run, for parameters that lie where they are trained."""
+    """The optimizer of a training.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, on the training device.
+    settings : TrainingSettings
+        Learning rate and weight decay.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+        AdamW.
+    """
     device = next(model.parameters()).device
     is_gpu = device.type == "cuda"
     rate = torch.tensor(settings.learning_rate, device=device) if is_gpu else settings.learning_rate
@@ -34,18 +47,48 @@ def optimizer_of(model: Autoencoder, settings: TrainingSettings) -> torch.optim.
 
 
 def weights_of(settings: TrainingSettings, names: tuple[str, ...], done: float = 1.0) -> list[float]:
-    """The weight of each term when a share `done` of the run lies behind."""
+    """The weight of each term.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Weights and their warmup.
+    names : tuple of str
+        The terms.
+    done : float, default=1.0
+        Completed fraction of the training.
+
+    Returns
+    -------
+    list of float
+        One weight per term, in order.
+    """
     return [
         warmed_weight(done, settings.weights.get(name, 1.0), settings.weight_warmup.get(name, 0.0)) for name in names
     ]
 
 
 class Update:
-    """Steps of a model, one a call.
+    """Training steps, one per call.
 
-    A step of small matrices is some thousand kernels, which a GPU ends sooner than a processor can launch them. So
-    each step of a width is captured once as a CUDA graph, from the rows' numbers to the new weights, and replayed;
-    unless `captures` is false, or rows do not lie with a GPU.
+    A step of small matrices launches about a thousand kernels, and a GPU runs them faster than the CPU launches them.
+    On a GPU that holds the rows, the step of each batch width is therefore captured once as a CUDA graph, from the row
+    numbers to the new weights, and replayed.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, on the training device.
+    optimizer : torch.optim.Optimizer
+        Its optimizer.
+    settings : TrainingSettings
+        The settings of the training.
+    batches : Batches
+        The rows.
+    rank : Rank
+        This process among the data-parallel ones.
+    captures : bool, default=True
+        Whether to capture steps on a GPU.
     """
 
     def __init__(
@@ -55,6 +98,7 @@ class Update:
         settings: TrainingSettings,
         batches: Batches,
         rank: Rank,
+        *,
         captures: bool = True,
     ) -> None:
         self._model, self._optimizer, self._settings = model, optimizer, settings
@@ -65,12 +109,22 @@ class Update:
         self._weights = torch.zeros(len(model.term_names), device=self._device)
         self._last_weights: list[float] = []
         self._sums = torch.zeros_like(self._weights)
-        self._n_launched = 0
+        self._n_eager = 0
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self._at: Tensor | None = None
 
     def __call__(self, chosen: np.ndarray, seed: int, done: float) -> None:
-        """One step on the rows of these numbers; seed: of what is drawn; done: the share of the run behind it."""
+        """Make one step.
+
+        Parameters
+        ----------
+        chosen : ndarray of shape (B,)
+            Row numbers of the batch.
+        seed : int
+            Seed of the noise and the corruption.
+        done : float
+            Completed fraction of the training.
+        """
         settings = self._settings
         rate = settings.learning_rate * learning_rate_factor(done, settings.warmup, settings.decay_from)
         for group in self._optimizer.param_groups:
@@ -86,22 +140,33 @@ class Update:
         if not self._captures:
             self._step(self._batches.batch(chosen))
             return
-        if self._n_launched < _LAUNCHED:
-            self._n_launched += 1
-            self._step_aside(self._batches.batch(chosen))
+        if self._n_eager < _N_EAGER:
+            self._n_eager += 1
+            self._step_on_a_side_stream(self._batches.batch(chosen))
             return
         width = self._batches.width(chosen)
         if self._at is None:
             self._at = torch.empty(len(chosen), dtype=torch.int64, device=self._device)
         if len(chosen) != len(self._at):
-            raise ValueError(f"expected {len(self._at)} rows, as in the steps before, got {len(chosen)}")
+            raise ValueError(f"expected {len(self._at)} rows as in the steps before, got {len(chosen)}")
         self._at.copy_(torch.from_numpy(chosen).pin_memory(), non_blocking=True)
         if width not in self._graphs:
             self._graphs[width] = self._capture(self._at, width)
         self._graphs[width].replay()
 
     def means(self, n_steps: int) -> dict[str, float]:
-        """Each term's mean over the steps since this was asked last, which were so many."""
+        """The mean of each term since the last call.
+
+        Parameters
+        ----------
+        n_steps : int
+            Number of steps since the last call.
+
+        Returns
+        -------
+        dict of str to float
+            Term -> mean, unweighted.
+        """
         sums = dict(zip(self._model.term_names, (self._sums / n_steps).tolist(), strict=True))
         self._sums.zero_()
         return sums
@@ -115,13 +180,13 @@ class Update:
                 self._step(self._batches.gathered(at, width))
         except RuntimeError as error:
             raise MolvaeError(
-                f"a training step cannot be captured as a CUDA graph ({first_line(error)}); a part of the "
-                "model that asks the GPU for a number (.item(), x[mask], if tensor) stands in the way"
+                f"a training step cannot be captured as a CUDA graph ({first_line(error)}); check the parts "
+                "of the model for operations that wait for the GPU (.item(), x[mask], if tensor)"
             ) from None
         return graph
 
-    def _step_aside(self, batch: Batch) -> None:
-        """A step on a stream of its own, so that nothing of it is bound to the default one, which no capture allows."""
+    def _step_on_a_side_stream(self, batch: Batch) -> None:
+        """Make a step on a separate stream: a capture allows nothing that is bound to the default stream."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -1,4 +1,4 @@
-"""A training process beside the first one; started by parallel.ranks, never by a person."""
+"""A further data-parallel process of a training; started by `parallel.ranks`, never by a user."""
 
 import json
 import signal
@@ -12,8 +12,14 @@ from molvae.training.keepers import FolderKeeper
 from molvae.training.trainer import CONFIG_NAME, fit
 
 
-def main(task: dict) -> None:
-    """Train as one rank, on the settings that the first process wrote down; silent, and stopped by the first."""
+def main(task: parallel.Task) -> None:
+    """Train as one rank, silently, until the first process ends.
+
+    Parameters
+    ----------
+    task : Task
+        Folders, meeting point and rank; the settings are those in the folder of the training.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work = Path(task["work"])
     rank = parallel.Rank(task["rank"], task["n"])

@@ -269,8 +269,8 @@ def test_featurize_drops_molecules_outside_the_vocabulary_of_a_codec(library: Pa
     manifest = Manifest.read(Path("features"))
     assert manifest is not None
     assert manifest.counts.kept == 4
-    assert manifest.counts.dropped["cannot be written as features"] == 1
-    assert ",C[As](C)C,cannot be written as features: " in Path("features/dropped.csv").read_text()
+    assert manifest.counts.dropped["cannot be featurized"] == 1
+    assert ",C[As](C)C,cannot be featurized: " in Path("features/dropped.csv").read_text()
     assert TokenFeaturizer.load(Path("features/featurizer.json")) == molvae.load_codec("moses").featurizer
 
 

@@ -129,7 +129,7 @@ def test_molecules_that_a_view_cannot_represent_are_dropped_with_the_reason() ->
     Path("library.smi").write_text("\n".join([*LIBRARY, tungsten]))
     assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "graph") == 0
     dropped = Path("features/dropped.csv").read_text()
-    assert ",cannot be written as features: " in dropped
+    assert ",cannot be featurized: " in dropped
     assert "(W)" in dropped
     assert len(FeatureStore.open(Path("features"))) == len(LIBRARY)
 

@@ -14,7 +14,7 @@ FRAGMENTS = ["c1ccccc1", "C(=O)N", "CC", "OC", "Cl", "N1CCOCC1", "C#N", "c1ccncc
 
 @pytest.fixture(scope="module")
 def features(tmp_path_factory):
-    """600 texts of a simple language, with a label that is their length."""
+    """600 strings of a simple language, labelled with their length."""
     folder = tmp_path_factory.mktemp("features")
     random = np.random.default_rng(0)
     texts = ["".join(random.choice(FRAGMENTS, 4)) for _ in range(600)]
@@ -46,7 +46,7 @@ def weights(trained):
     return {name: value.clone() for name, value in trained.model.state_dict().items()}
 
 
-def test_every_term_falls_and_the_log_tells_it(features, tmp_path):
+def test_every_term_falls_and_is_logged(features, tmp_path):
     reported = []
     trained = train(config(19_200, evaluate_every=4800), features, tmp_path, report=reported.append)
     log = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
@@ -60,21 +60,21 @@ def test_every_term_falls_and_the_log_tells_it(features, tmp_path):
     assert log[-1]["seconds_left"] == 0
 
 
-def test_a_resumed_run_ends_in_the_same_weights(features, tmp_path):
+def test_a_resumed_training_gives_the_same_weights(features, tmp_path):
     whole = train(config(3200), features, tmp_path / "whole")
 
     def stop(entry):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config(3200), features, tmp_path / "broken", report=stop)
-    resumed = train(config(3200), features, tmp_path / "broken", resume=True)
+        train(config(3200), features, tmp_path / "interrupted", report=stop)
+    resumed = train(config(3200), features, tmp_path / "interrupted", resume=True)
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=0)
-    logs = [(tmp_path / name / LOG_NAME).read_text().splitlines() for name in ("whole", "broken")]
+    logs = [(tmp_path / name / LOG_NAME).read_text().splitlines() for name in ("whole", "interrupted")]
     assert [json.loads(a)["train"] for a in logs[0]] == [json.loads(b)["train"] for b in logs[1]]
 
 
-def test_an_entry_that_the_checkpoint_has_not_seen_is_written_once(features, tmp_path):
+def test_log_entries_newer_than_the_checkpoint_are_dropped(features, tmp_path):
     train(config(1600), features, tmp_path)
     with (tmp_path / LOG_NAME).open("a") as log:
         log.write(json.dumps({"step": 99, "train": {}}) + "\n")
@@ -91,24 +91,24 @@ def test_two_processes_learn_like_one(features, tmp_path):
     torch.testing.assert_close(weights(two), weights(again))
 
 
-def test_training_stops_when_nothing_gets_better(features, tmp_path):
+def test_training_stops_without_improvement(features, tmp_path):
     trained = train(config(64_000, learning_rate=1e-12, patience=2), features, tmp_path)
-    assert trained.stop_reason == "no better in 2 validations"
+    assert trained.stop_reason == "no improvement in 2 validations"
     assert trained.n_molecules < 64_000
 
 
-def test_a_loss_that_explodes_ends_the_run(features, tmp_path):
-    with pytest.raises(MolvaeError, match="not finite"):
+def test_a_diverged_training_ends(features, tmp_path):
+    with pytest.raises(MolvaeError, match=r"step \d+"):
         train(config(learning_rate=1e12, gradient_norm=1e12), features, tmp_path)
 
 
-def test_earlier_weights_are_the_start(features, tmp_path):
+def test_training_starts_from_given_weights(features, tmp_path):
     first = train(config(3200), features, tmp_path / "first")
     second = train(config(64, learning_rate=1e-9), features, tmp_path / "second", start=first.model)
     torch.testing.assert_close(weights(second), weights(first), atol=1e-4, rtol=1e-4)
 
 
-def test_a_start_is_there_before_there_is_a_run_to_go_on_with(features, tmp_path, monkeypatch):
+def test_initial_weights_of_a_killed_start_are_not_used(features, tmp_path, monkeypatch):
     first = train(config(64), features, tmp_path / "first")
     set_start = FolderKeeper.set_start
 
@@ -120,22 +120,22 @@ def test_a_start_is_there_before_there_is_a_run_to_go_on_with(features, tmp_path
         patch.setattr(FolderKeeper, "set_start", killed)
         with pytest.raises(KeyboardInterrupt):
             train(config(64), features, tmp_path / "second", start=first.model)
-    with pytest.raises(InputError, match="no training run to resume"):
+    with pytest.raises(InputError, match=r"second: .*--resume"):
         train(config(64), features, tmp_path / "second", resume=True)
     again = train(config(64), features, tmp_path / "second")
-    torch.testing.assert_close(weights(again), weights(first), rtol=0, atol=0)  # at random, as the first one began
+    torch.testing.assert_close(weights(again), weights(first), rtol=0, atol=0)  # random, as in the first training
 
 
-def test_a_folder_is_not_trained_in_twice(features, tmp_path):
+def test_a_folder_holds_one_training(features, tmp_path):
     train(config(64), features, tmp_path)
     with pytest.raises(InputError, match="--resume"):
         train(config(64), features, tmp_path)
-    with pytest.raises(InputError, match="no training run to resume"):
+    with pytest.raises(InputError, match=r"other: .*--resume"):
         train(config(64), features, tmp_path / "other", resume=True)
 
 
 @pytest.mark.parametrize(("n", "n_processes"), [(2, 1), (20, 1), (2, 3)])
-def test_fewer_molecules_than_a_batch_still_train(features, tmp_path, n, n_processes):
+def test_training_works_with_fewer_molecules_than_a_batch(features, tmp_path, n, n_processes):
     store = FeatureStore.open(features)
     (tmp_path / "few").mkdir()
     with FeatureWriter(tmp_path / "few", store.spec, ("length",)) as writer:
@@ -149,5 +149,5 @@ def test_too_few_molecules_are_refused(features, tmp_path, n):
     (tmp_path / "none").mkdir()
     with FeatureWriter(tmp_path / "none", store.spec) as writer:
         writer.write(store.rows(np.arange(1)).astype(np.uint16)[:n])
-    with pytest.raises(InputError, match=f"at least 2 molecules to train on, got {n}"):
+    with pytest.raises(InputError, match=f"none: .*got {n}"):
         train(config(64), tmp_path / "none", tmp_path / "work")

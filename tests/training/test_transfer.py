@@ -17,7 +17,7 @@ def model(names: Names, seed: int, n_latent: int = 6, hidden: int = 16):
     return build(settings, FeatureSpec("tokens", len(names.written), 12), len(names.properties))
 
 
-def test_a_model_alike_is_taken_over_whole():
+def test_a_model_of_the_same_shape_is_copied_completely():
     first, second = model(OLD, 0), model(OLD, 1)
     first.property_head.mean.fill_(3.0)
     taken = take_over(second, OLD, first, OLD)
@@ -40,7 +40,7 @@ def test_tokens_of_another_vocabulary_keep_their_weights():
 
 
 @pytest.mark.parametrize("n_latent", [4, 9])
-def test_arrays_of_another_size_stay_as_they_were(n_latent):
+def test_arrays_of_another_size_stay_unchanged(n_latent):
     first, second = model(OLD, 0), model(OLD, 1, n_latent)
     before = {name: array.clone() for name, array in second.state_dict().items()}
     taken = take_over(second, OLD, first, OLD)
@@ -51,7 +51,7 @@ def test_arrays_of_another_size_stay_as_they_were(n_latent):
         torch.testing.assert_close(array, before[name] if name in changed else first.state_dict()[name])
 
 
-def test_a_head_for_other_properties_is_not_taken():
+def test_the_head_for_other_properties_is_not_copied():
     first, second = model(OLD, 0), model(OLD, 1)
     before = second.property_head.linear.weight.clone()
     take_over(second, Names(OLD.read, OLD.written, ("logp", "tpsa")), first, OLD)

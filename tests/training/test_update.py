@@ -32,10 +32,10 @@ def update_of(rows, device="cpu", captures=True, **training):
     model = new_model(config, rows, torch.device(device))
     optimizer = optimizer_of(model, config.training)
     batches = Batches(rows, torch.device(device))
-    return Update(model, optimizer, config.training, batches, Rank(), captures), model, optimizer
+    return Update(model, optimizer, config.training, batches, Rank(), captures=captures), model, optimizer
 
 
-def test_a_step_moves_weights_at_the_rate_of_its_place_in_the_run(rows):
+def test_a_step_uses_the_learning_rate_of_the_schedule(rows):
     update, model, optimizer = update_of(rows, warmup=0.5, decay_from=1.0)
     before = {name: value.clone() for name, value in model.named_parameters()}
     update(np.arange(64), 1, 0.25)
@@ -43,7 +43,7 @@ def test_a_step_moves_weights_at_the_rate_of_its_place_in_the_run(rows):
     assert any((value != before[name]).any() for name, value in model.named_parameters())
 
 
-def test_means_are_those_of_the_steps_since_they_were_asked_last(rows):
+def test_means_cover_the_steps_since_the_last_call(rows):
     update, model, _ = update_of(rows)
     for seed in range(4):
         update(np.arange(64), seed, 0.5)
@@ -55,13 +55,13 @@ def test_means_are_those_of_the_steps_since_they_were_asked_last(rows):
     assert update.means(20)["reconstruction"] < first["reconstruction"]
 
 
-def test_weights_rise_over_their_warmup_and_are_one_where_none_is_given():
+def test_weights_rise_over_their_warmup_and_default_to_one():
     settings = TrainingSettings(weights={"kl": 0.4}, weight_warmup={"kl": 0.2})
     assert weights_of(settings, ("reconstruction", "kl"), 0.1) == [1.0, pytest.approx(0.2)]
     assert weights_of(settings, ("reconstruction", "kl")) == [1.0, 0.4]
 
 
-def test_a_term_of_weight_zero_moves_nothing(rows):
+def test_terms_of_weight_zero_change_no_parameter(rows):
     weights = dict.fromkeys(("reconstruction", "noised_reconstruction", "kl", "similarity", "properties"), 0.0)
     update, model, _ = update_of(rows, weights=weights, weight_decay=0.0)
     before = {name: value.clone() for name, value in model.named_parameters()}
@@ -70,12 +70,12 @@ def test_a_term_of_weight_zero_moves_nothing(rows):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="captured steps need a GPU")
-def test_captured_steps_are_the_steps_that_are_launched(rows):
-    launched, captured = update_of(rows, "cuda", captures=False)[0], update_of(rows, "cuda")[0]
+def test_captured_steps_equal_eager_steps(rows):
+    eager, captured = update_of(rows, "cuda", captures=False)[0], update_of(rows, "cuda")[0]
     random = np.random.default_rng(0)
     for seed in range(30):
         chosen = random.permutation(512)[:64]
-        launched(chosen, seed, 0.5)
+        eager(chosen, seed, 0.5)
         captured(chosen, seed, 0.5)
-    ours, theirs = captured.means(30), launched.means(30)
+    ours, theirs = captured.means(30), eager.means(30)
     assert ours == {name: pytest.approx(value, rel=1e-3) for name, value in theirs.items()}
