@@ -118,7 +118,7 @@ def test_an_interrupted_training_resumes(featurized: RunDir, trained: RunDir, mo
 def test_a_training_killed_before_its_first_checkpoint_starts_again(featurized: RunDir, trained: RunDir) -> None:
     run = copy(featurized, "early")
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
