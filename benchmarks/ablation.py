@@ -185,7 +185,7 @@ def evaluate_row(name: str, model: Autoencoder, validation: dict[str, float], fe
     """The figures of a trained row; validation: those of the trainer on held-out molecules."""
     store, featurizer = FeatureStore.open(features), TokenFeaturizer.load(features / FEATURIZER_NAME)
     view = load_featurizer(features / VIEW_NAME) if store.view_spec else None
-    prior = fit_prior(model, store, PriorSettings(n_codes=100_000))
+    prior = fit_prior(model, store, PriorSettings(n_molecules=100_000))
     model.requires_grad_(False)
     codec = Codec("row", featurizer, model, config_of(name, 1).model, prior, SamplingSettings(), {}, view)
     training_smiles = featurizer.decode(store.rows(np.arange(min(20_000, len(store)))))

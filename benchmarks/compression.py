@@ -68,12 +68,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, (method, n_bytes) in SETTINGS.items():
             path = Path(folder, name)
-            write_compressed(path, np.array_split(z, 10), fit_quantizer(z, method, n_bytes))
+            write_compressed(path, np.array_split(z, 10), fit_quantizer(z, method, n_bytes=n_bytes))
             codes = open_compressed(path)
             found, taken = timed(partial(codes.nearest, queries, 10))
             recall = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)])
             rate = exact_decode(codes.decode(decoded))
-            row = f"| {name} | {codes.bytes_per_code} | {rate:.1%} | {recall:.1%} | {taken / seconds:.2f} |"
+            row = f"| {name} | {codes.n_bytes} | {rate:.1%} | {recall:.1%} | {taken / seconds:.2f} |"
             print(row, flush=True)
 
 

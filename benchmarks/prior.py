@@ -62,7 +62,7 @@ def prior_rows(
     train = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
     z = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_codes]]).z
     z = z[np.isfinite(z).all(1)]
-    flow = PriorSettings(kind="flow", flow=FlowSettings(n_points=n_points))
+    flow = PriorSettings(kind="flow", flow=FlowSettings(n_samples=n_points))
     standard_normal = GaussianPrior(np.zeros(codec.n_latent), np.eye(codec.n_latent))
     priors: dict[str, Any] = {
         "N(0, I)": standard_normal,

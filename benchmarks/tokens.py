@@ -71,7 +71,7 @@ def trained_codec(
         trained = train(config, Path(folder), Path(folder, "work")).model
         minutes = (time.process_time() - started) / 60
         trained.requires_grad_(False)
-        prior = fit_prior(trained, FeatureStore.open(Path(folder)), PriorSettings(n_codes=5_000))
+        prior = fit_prior(trained, FeatureStore.open(Path(folder)), PriorSettings(n_molecules=5_000))
     return Codec(recipe, featurizer, trained, config.model, prior, SamplingSettings(), {}), minutes
 
 

@@ -70,7 +70,7 @@ def row_of(
         started = time.process_time()
         trained = train(config, Path(folder), Path(folder, "work"))
         learning = time.process_time() - started
-        prior = fit_prior(trained.model, FeatureStore.open(Path(folder)), PriorSettings(n_codes=20_000))
+        prior = fit_prior(trained.model, FeatureStore.open(Path(folder)), PriorSettings(n_molecules=20_000))
     trained.model.requires_grad_(False)
     codec = Codec("view", featurizer, trained.model, config.model, prior, SamplingSettings(), {}, view)
     encoding = codec.encode(test)

@@ -1,12 +1,13 @@
-"""scikit-learn's way in: autoencoders over tables, and codecs over SMILES, as steps of a Pipeline."""
+"""scikit-learn transformers: autoencoders of tables, and codecs of SMILES, as steps of a Pipeline."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,29 +20,65 @@ from molvae.features.arrays import ArrayFeaturizer, ArrayRows
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.trainer import train_in_memory
 
-_WHOLE_ROWS = 10_000  # rows that a linear model reads in one step
-_LEAST_TO_HOLD_OUT = 200
+_FULL_BATCH = 10_000  # most rows that the linear recipe trains on as one batch
+_MIN_ROWS_TO_HOLD_OUT = 200
 
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Codes of table rows, and rows of codes, by an autoencoder of any recipe, trained on the table.
+    """Encode the rows of a table with an autoencoder that is trained on it.
 
-    recipe: a name of RECIPES; n_components: the code's size, brought down to the number of columns if larger.
-    widths: of the layers between row and code; None is a halving stack; no matter for the linear recipe.
-    corruption: "gaussian" or "zero"; None takes what the recipe has for numbers. Of a level: a standard deviation of
-        the scaled rows, or a share of numbers.
-    weight: of the recipe's regularizer; k: units that speak in the top-k bottleneck, at most n_components;
-    active_rate: the mean activity that sparse_rate aims at.
-    n_steps: of training, each on `batch_size` rows; None: 2,000 on 256 rows. For the linear recipe 400 on the whole
-        table, since the noise of small batches turns the subspace by degrees; 1,500 on 1,024 rows above 10,000 rows.
-    learning_rate: at its height; None takes what suits the recipe. It falls to zero.
-    held_out: share of rows kept out to choose the best weights by and to stop early; none is kept out of fewer than 200
-        rows, nor for the linear recipe, whose optimum is a property of the whole table.
-    scale: "whole" keeps the shape of the cloud of rows, "columns" gives each column the same variance.
-    random_state: the same one gives the same codes on the same machine.
+    Parameters
+    ----------
+    recipe : str, default="plain"
+        A name of `molvae.autoencoder.recipes.RECIPES`.
+    n_components : int, default=8
+        Number of latent dimensions, at most the number of columns.
+    widths : tuple of int, optional
+        Widths of the hidden layers; by default halving widths. Unused by the linear recipe.
+    corruption : {"gaussian", "zero"}, optional
+        Corruption of the input; by default that of the recipe.
+    corruption_level : float, default=0.3
+        Standard deviation of the noise, in standard deviations of the scaled rows, or share of numbers set to zero.
+    weight : float, default=1.0
+        Weight of the regularizer of the recipe.
+    k : int, default=4
+        Number of active units in a top-k bottleneck, at most `n_components`.
+    active_rate : float, default=0.05
+        Target of the mean activity for the sparse_rate recipe.
+    n_steps : int, optional
+        Number of training steps. By default 2,000; for the linear recipe 400 on the full table, because the noise of
+        small batches rotates the subspace, or 1,500 above 10,000 rows.
+    batch_size : int, optional
+        Rows per step. By default 256; for the linear recipe the full table, or 1,024 above 10,000 rows.
+    learning_rate : float, optional
+        Highest learning rate, which decays to zero; by default that of the recipe.
+    held_out : float, default=0.1
+        Share of held-out rows, on which the best weights are chosen and training stops early. No row is held out of
+        fewer than 200, or for the linear recipe, whose optimum depends on the full table.
+    scale : {"whole", "columns"}, default="whole"
+        Scale the table by one factor, or each column to the same variance.
+    random_state : int or RandomState, optional
+        Seed; equal seeds give equal latent vectors on the same machine.
+
+    Attributes
+    ----------
+    model_ : Autoencoder
+        The trained model.
+    featurizer_ : ArrayFeaturizer
+        The fitted scaling.
+    n_steps_ : int
+        Number of training steps until the training stopped.
+    validation_ : dict of str to float
+        Metrics on the held-out rows.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(100, 5))
+    >>> AutoencoderTransformer("linear", n_components=2, random_state=0).fit_transform(x).shape
+    (100, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
         "recipe": [StrOptions(set(RECIPES))],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "widths": [None, "array-like"],
@@ -91,12 +128,25 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.scale = scale
         self.random_state = random_state
 
-    def fit(self, X: Any, y: object = None) -> Self:
-        """Train on rows (n, F); y is not read."""
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train the autoencoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, F)
+            Rows.
+        y : object, optional
+            Ignored.
+
+        Returns
+        -------
+        AutoencoderTransformer
+            The fitted transformer.
+        """
         self._validate_params()
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        self.featurizer_ = ArrayFeaturizer.from_corpus(X, self.scale)
-        n_latent = min(self.n_components, X.shape[1])
+        x: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        self.featurizer_ = ArrayFeaturizer.from_corpus(x, self.scale)
+        n_latent = min(self.n_components, x.shape[1])
         is_linear = RECIPES[self.recipe].is_linear
         sizes = MlpSettings(widths=None if self.widths is None or is_linear else tuple(map(int, self.widths)))
         model = ModelSettings(
@@ -110,8 +160,8 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             active_rate=self.active_rate,
             k=min(self.k, n_latent),
         )
-        n_steps, batch_size, learning_rate, decay_from = self._schedule(len(X), is_linear)
-        is_any_held_out = not is_linear and len(X) >= _LEAST_TO_HOLD_OUT
+        n_steps, batch_size, learning_rate, decay_from = self._schedule(len(x), is_linear)
+        has_held_out = not is_linear and len(x) >= _MIN_ROWS_TO_HOLD_OUT
         training = TrainingSettings(
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
             n_molecules=n_steps * batch_size,
@@ -123,10 +173,10 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             weight_warmup={},
             precision="float32",
             n_processes=1,
-            n_held_out=int(self.held_out * len(X)) if is_any_held_out else 0,
-            evaluate_every=max(1, n_steps // 20 if is_any_held_out else n_steps) * batch_size,
+            n_held_out=int(self.held_out * len(x)) if has_held_out else 0,
+            evaluate_every=max(1, n_steps // 20 if has_held_out else n_steps) * batch_size,
         )
-        rows = ArrayRows.of(self.featurizer_.encode(X), self.featurizer_.spec)
+        rows = ArrayRows.of(self.featurizer_.encode(x), self.featurizer_.spec)
         trained = train_in_memory(TrainConfig(model=model, training=training), rows)
         self.model_ = trained.model.requires_grad_(False)
         self.n_steps_ = trained.n_molecules // batch_size
@@ -135,44 +185,99 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self
 
     def _schedule(self, n: int, is_linear: bool) -> tuple[int, int, float, float]:
-        """Steps, rows a batch, learning rate and where it begins to fall, for a table of n rows."""
+        """Number of steps, batch size, learning rate, and share of the steps before it decays, for n rows."""
         if not is_linear:
-            usual = (2000, 256, 3e-3, 0.4)
+            default = (2000, 256, 3e-3, 0.4)
         else:
-            usual = (400, n, 5e-3, 0.5) if n <= _WHOLE_ROWS else (1500, 1024, 1e-2, 0.0)
-        n_steps, batch_size, learning_rate, decay_from = usual
+            default = (400, n, 5e-3, 0.5) if n <= _FULL_BATCH else (1500, 1024, 1e-2, 0.0)
+        n_steps, batch_size, learning_rate, decay_from = default
         batch_size = min(self.batch_size or batch_size, n)
         return self.n_steps or n_steps, batch_size, self.learning_rate or learning_rate, decay_from
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Codes (n, n_components) of rows (n, F)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        codes: np.ndarray = self.model_.encode(torch.from_numpy(self.featurizer_.encode(X))).numpy()
-        return codes.astype(X.dtype)
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Encode rows.
 
-    def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Rows (n, F) of codes (n, n_components)."""
+        Parameters
+        ----------
+        X : array-like of shape (n, F)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components)
+            Latent vectors.
+        """
+        check_is_fitted(self)
+        x: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        z: np.ndarray = self.model_.encode(torch.from_numpy(self.featurizer_.encode(x))).numpy()
+        return z.astype(x.dtype)
+
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
+        """Decode latent vectors.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_components)
+            Latent vectors.
+
+        Returns
+        -------
+        ndarray of shape (n, F)
+            Rows.
+
+        Raises
+        ------
+        InputError
+            `Z` has another shape.
+        """
         check_is_fitted(self)
         z = np.asarray(Z, np.float32)
         if z.ndim != 2 or z.shape[1] != self._n_features_out:
-            raise InputError(f"inverse_transform: expected codes of shape (n, {self._n_features_out}), got {z.shape}")
+            raise InputError(
+                f"inverse_transform: expected latent vectors of shape (n, {self._n_features_out}), got {z.shape}"
+            )
         return self.featurizer_.decode(self.model_.decode(torch.from_numpy(z)).numpy())
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """How typical rows are, (n,): minus the mean squared error of their reconstruction; higher is more typical."""
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Score how well rows are reconstructed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, F)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Negative mean squared reconstruction errors; higher is more typical.
+        """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        typical: np.ndarray = -((self.inverse_transform(self.transform(X)) - X) ** 2).mean(axis=1)
-        return typical
+        x: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scores: np.ndarray = -((self.inverse_transform(self.transform(x)) - x) ** 2).mean(axis=1)
+        return scores
 
 
 class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Codes of SMILES, by a trained codec; nothing is learnt from the data.
+    """Encode SMILES with a trained codec; nothing is fitted to the data.
 
-    codec: as `load_codec` takes it, or a Codec; None is the default one.
-    on_error: "raise" refuses a molecule that the codec cannot read, and names its row; "nan" gives it a row of NaN.
-    remove_stereo: whether stereo is dropped, for a codec that knows none.
+    Parameters
+    ----------
+    codec : Codec, str or Path, optional
+        A codec, or the name or folder of one as for `load_codec`; the default codec if None.
+    on_error : {"raise", "nan"}, default="raise"
+        Raise an error that names the row of a molecule that cannot be encoded, or return a row of NaN.
+    remove_stereo : bool, default=False
+        Remove stereo before encoding, for a codec whose vocabulary has none.
+
+    Attributes
+    ----------
+    codec_ : Codec
+        The loaded codec.
+
+    Examples
+    --------
+    >>> CodecTransformer("moses").fit_transform(["CCO", "CCN"]).shape
+    (2, 128)
     """
 
     def __init__(
@@ -186,26 +291,56 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.on_error = on_error
         self.remove_stereo = remove_stereo
 
-    def fit(self, X: Iterable[Any], y: object = None) -> Self:
-        """Load the codec; X and y are not read."""
+    def fit(self, X: Iterable[object], y: object = None) -> Self:
+        """Load the codec.
+
+        Parameters
+        ----------
+        X : iterable of str
+            Ignored.
+        y : object, optional
+            Ignored.
+
+        Returns
+        -------
+        CodecTransformer
+            The transformer.
+
+        Raises
+        ------
+        InputError
+            `on_error` is unknown.
+        """
         if self.on_error not in ("raise", "nan"):
             raise InputError(f"on_error: expected 'raise' or 'nan', got {self.on_error!r}")
         self.codec_ = self.codec if isinstance(self.codec, Codec) else load_codec(self.codec)
         self._n_features_out = self.codec_.n_latent
         return self
 
-    def transform(self, X: Iterable[Any]) -> np.ndarray:
-        """Codes (n, n_latent) float32 of SMILES: a list, a Series, an array or a table of one column.
+    def transform(self, X: Iterable[object]) -> np.ndarray:
+        """Encode SMILES.
 
-        Raises:
-            InputError: a molecule cannot be read, unless on_error is "nan".
+        Parameters
+        ----------
+        X : iterable of str
+            SMILES: a list, a Series, an array, or a table with one column.
+
+        Returns
+        -------
+        ndarray of shape (n, n_latent)
+            Latent vectors, float32.
+
+        Raises
+        ------
+        InputError
+            A molecule cannot be encoded and `on_error` is "raise", or a table has several columns.
         """
         check_is_fitted(self)
         encoding = self.codec_.encode(_column(X), remove_stereo=self.remove_stereo)
         if self.on_error == "raise" and not encoding.ok.all():
             row = int(np.argmin(encoding.ok))
             count = f"{int((~encoding.ok).sum())} of {len(encoding.ok)} molecules cannot be encoded"
-            raise InputError(f"row {row}: {encoding.reason[row]} ({count}); drop them, or use on_error='nan'")
+            raise InputError(f"row {row}: {encoding.reason[row]} ({count}); drop them or use on_error='nan'")
         return encoding.z
 
     def __sklearn_tags__(self) -> Tags:
@@ -220,11 +355,11 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return hasattr(self, "codec_")
 
 
-def _column(X: Any) -> Iterable[Any]:
-    """The molecules of a list, a Series, or the one column of a table."""
+def _column(X: Iterable[object]) -> Iterable[object]:
+    """The molecules of a list, a Series, or a table with one column."""
     values = np.asarray(X, dtype=object) if hasattr(X, "shape") else X
     if isinstance(values, np.ndarray) and values.ndim == 2:
         if values.shape[1] != 1:
-            raise InputError(f"expected one column of SMILES, got a table of shape {values.shape}")
+            raise InputError(f"expected one column of SMILES, got an array of shape {values.shape}")
         return values[:, 0]
     return values

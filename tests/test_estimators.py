@@ -25,40 +25,40 @@ def pca_error(n, train=TRAIN, test=TEST):
 
 
 @parametrize_with_checks([AutoencoderTransformer(n_steps=5)])
-def test_it_is_an_estimator_as_scikit_learn_means_it(estimator, check):
+def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_linear_spans_the_pca_subspace_of_digits():
+def test_the_linear_recipe_spans_the_pca_subspace():
     linear = AutoencoderTransformer("linear", 4, n_steps=600, learning_rate=1e-2, random_state=0).fit(DIGITS)
-    spanned = linear.model_.decoder.layers[0].weight.numpy()  # (F, D), trained from random weights
-    assert np.degrees(subspace_angles(spanned, PCA(4).fit(DIGITS).components_.T)).max() < 1
+    axes = linear.model_.decoder.layers[0].weight.numpy()  # (F, D)
+    assert np.degrees(subspace_angles(axes, PCA(4).fit(DIGITS).components_.T)).max() < 1
 
 
-def test_plain_beats_pca_on_digits_it_has_not_seen():
+def test_the_plain_recipe_beats_pca_on_held_out_digits():
     plain = AutoencoderTransformer("plain", 8, n_steps=600, random_state=0).fit(TRAIN)
     assert -plain.score_samples(TEST).mean() < 0.9 * pca_error(8)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_fits_and_the_same_seed_gives_the_same_codes(recipe):
-    codes = [
+def test_every_recipe_is_reproducible(recipe):
+    z = [
         AutoencoderTransformer(recipe, 6, n_steps=20, random_state=3).fit(TRAIN[:300]).transform(TEST[:20])
         for _ in range(2)
     ]
-    np.testing.assert_array_equal(*codes)
-    assert codes[0].shape == (20, 6)
+    np.testing.assert_array_equal(*z)
+    assert z[0].shape == (20, 6)
 
 
-def test_rows_come_back_near_and_odd_ones_score_lower():
+def test_rows_are_reconstructed_and_shuffled_ones_score_lower():
     plain = AutoencoderTransformer("plain", 16, n_steps=600, random_state=0).fit(TRAIN)
-    back = plain.inverse_transform(plain.transform(TEST))
-    assert ((back - TEST) ** 2).mean() < 0.25 * TEST.var()
-    odd = np.random.default_rng(0).permuted(TEST, axis=1)
-    assert np.median(plain.score_samples(TEST)) > np.quantile(plain.score_samples(odd), 0.99)
+    reconstructed = plain.inverse_transform(plain.transform(TEST))
+    assert ((reconstructed - TEST) ** 2).mean() < 0.25 * TEST.var()
+    shuffled = np.random.default_rng(0).permuted(TEST, axis=1)
+    assert np.median(plain.score_samples(TEST)) > np.quantile(plain.score_samples(shuffled), 0.99)
 
 
-def test_topk_leaves_exactly_k_units_and_sparse_leaves_few():
+def test_sparse_topk_has_k_active_units_and_sparse_has_few():
     topk = AutoencoderTransformer("sparse_topk", 16, k=3, n_steps=50, random_state=0).fit(TRAIN).transform(TEST)
     assert ((topk != 0).sum(1) == 3).all()
     free, sparse = (
@@ -68,7 +68,7 @@ def test_topk_leaves_exactly_k_units_and_sparse_leaves_few():
     assert (sparse == 0).mean() > (free == 0).mean() + 0.1
 
 
-def test_it_works_in_a_pipeline_and_a_grid_search():
+def test_a_pipeline_and_a_grid_search():
     pipeline = make_pipeline(AutoencoderTransformer(n_steps=100, random_state=0), LogisticRegression(max_iter=500))
     grid = GridSearchCV(pipeline, {"autoencodertransformer__n_components": [2, 12]}, cv=2)
     grid.fit(DIGITS[:600], LABELS[:600])
@@ -76,24 +76,24 @@ def test_it_works_in_a_pipeline_and_a_grid_search():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "name"),
     [({"recipe": "plane"}, "recipe"), ({"n_components": 0}, "n_components"), ({"learning_rate": 0}, "learning_rate")],
 )
-def test_parameters_out_of_range_are_refused(parameters, words):
-    with pytest.raises(ValueError, match=words):
+def test_parameters_are_checked(parameters, name):
+    with pytest.raises(ValueError, match=name):
         AutoencoderTransformer(**parameters).fit(TRAIN)
 
 
-def test_codes_of_the_wrong_size_are_refused():
+def test_latent_vectors_of_another_size_are_an_error():
     with pytest.raises(InputError, match=r"\(n, 4\), got \(2, 5\)"):
         AutoencoderTransformer("plain", 4, n_steps=2).fit(TRAIN).inverse_transform(np.zeros((2, 5)))
 
 
-def test_constant_columns_and_more_components_than_columns_are_no_harm():
+def test_constant_columns_and_more_components_than_columns():
     table = np.column_stack([np.ones(50), np.arange(50.0)])
-    codes = AutoencoderTransformer("plain", 8, n_steps=5, scale="columns", random_state=0).fit_transform(table)
-    assert codes.shape == (50, 2)
-    assert np.isfinite(codes).all()
+    z = AutoencoderTransformer("plain", 8, n_steps=5, scale="columns", random_state=0).fit_transform(table)
+    assert z.shape == (50, 2)
+    assert np.isfinite(z).all()
 
 
 def test_a_codec_is_a_step_of_a_pipeline():
@@ -105,7 +105,7 @@ def test_a_codec_is_a_step_of_a_pipeline():
     assert model.score(smiles[400:], logp[400:]) > 0.5
 
 
-def test_codes_are_those_of_the_codec_whatever_holds_the_smiles():
+def test_lists_series_arrays_and_tables_of_smiles_are_encoded_alike():
     smiles = ["CCO", "c1ccccc1"]
     expected = molvae.load_codec().encode(smiles).z
     frame = pd.DataFrame({"smiles": smiles})
@@ -114,7 +114,7 @@ def test_codes_are_those_of_the_codec_whatever_holds_the_smiles():
     assert CodecTransformer().fit(smiles).get_feature_names_out()[0] == "codectransformer0"
 
 
-def test_a_molecule_that_cannot_be_read_is_named_or_nan():
+def test_a_molecule_that_cannot_be_encoded_is_an_error_or_nan():
     smiles = ["CCO", "C[As](C)C"]
     with pytest.raises(InputError, match=r"row 1: .*\[As\]"):
         CodecTransformer().fit_transform(smiles)

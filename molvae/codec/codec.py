@@ -275,7 +275,7 @@ class Codec:
         targets = to_guidance_windows(
             self.model.property_head, windows or {}, names=self.property_names, errors=self._property_errors
         )
-        z = self.prior.sample(n, generator(seed, "prior"), targets, float(guidance))
+        z = self.prior.sample(n, generator(seed, "prior"), windows=targets, guidance=float(guidance))
         if spread:
             steps = generator(seed, "spread").standard_normal(z.shape, np.float32)
             z += np.float32(spread) * (steps @ self.prior.factor.T.astype(np.float32))

@@ -43,10 +43,10 @@ def fit_prior(model: Autoencoder, rows: Rows, settings: PriorSettings | None = N
         There are too few molecules.
     """
     settings = settings or PriorSettings()
-    chosen = np.sort(generator(seed, "prior fit").permutation(len(rows))[: settings.n_codes])
+    chosen = np.sort(generator(seed, "prior fit").permutation(len(rows))[: settings.n_molecules])
     parts = np.array_split(chosen, max(1, len(chosen) // _PART))
     z = np.concatenate([encode_rows(model, rows, part) for part in parts])
-    return fit_prior_to_latent(z, settings, seed)
+    return fit_prior_to_latent(z, settings, seed=seed)
 
 
 def property_errors(model: Autoencoder, rows: Rows, *, n: int = 5_000, seed: int = 0) -> dict[str, float]:

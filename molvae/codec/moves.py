@@ -100,7 +100,7 @@ def interpolate(
     """
     steps = _integer(steps, 2, "steps")
     start, end = _encode_one(space, a, "a"), _encode_one(space, b, "b")
-    z = geometry.interpolate(start.z, end.z, steps, path, prior.mean if path == "spherical" else None)
+    z = geometry.interpolate(start.z, end.z, steps, path=path, center=prior.mean if path == "spherical" else None)
     between = space.decode(z[1:-1])
     table = pd.DataFrame(
         {
@@ -291,7 +291,9 @@ def measure_direction(
         )
     random, like = generator(seed, "random direction"), space.draw(2000, seed=seed, spread=0.0)
     vectors = {"attribute": vector}
-    vectors |= {f"random {i + 1}": geometry.random_direction(space.n_latent, random, like) for i in range(n_random)}
+    vectors |= {
+        f"random {i + 1}": geometry.random_direction(space.n_latent, random, like=like) for i in range(n_random)
+    }
     z = encoding.z[rows]
     starts = pd.DataFrame(
         {"row": rows, "distance": 0.0, "smiles": [encoding.smiles[row] for row in rows], "reason": None}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from molvae.codec.results import Encoding
 from molvae.errors import InputError
-from molvae.latent.maps import Method, map_points, quality
+from molvae.latent.maps import Method, map_quality, project
 from molvae.latent.neighbors import nearest
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MoleculeMap:
     quality : DataFrame
         One row per map (`map`: "latent" or "fingerprints") and neighbor definition (`neighbors_by`: "latent", Euclidean
         distance of latent vectors, or "fingerprints", Tanimoto similarity): `trustworthiness`, `preservation`, the
-        number of neighbors `k`, and the `reason` where they are NaN. See `molvae.latent.quality`.
+        number of neighbors `k`, and the `reason` where they are NaN. See `molvae.latent.map_quality`.
     fingerprint_xy : ndarray of shape (n, 2)
         Coordinates on the map of fingerprints, float32; NaN where a molecule cannot be encoded.
     method : {"pca", "tsne"}
@@ -118,7 +118,7 @@ def neighbors(query: Encoding, library: Encoding, *, k: int, metric: LatentMetri
     if n_unreadable == len(library.ok):
         first = f"; the first: {library.reason[0]}" if n_unreadable else ""
         raise InputError(f"library: expected at least one molecule that can be encoded, got 0 of {n_unreadable}{first}")
-    rows, distances = nearest(query.z, library.z, k, metric)
+    rows, distances = nearest(query.z, library.z, k, metric=metric)
     lines: list[dict[str, object]] = []
     for row, (found, lengths) in enumerate(zip(rows, distances, strict=True)):
         line: dict[str, object] = {"query": row, "query_smiles": query.smiles[row], "reason": query.reason[row]}
@@ -159,9 +159,11 @@ def map_molecules(encoding: Encoding, *, method: Method, seed: int) -> MoleculeM
             f"a map needs at least 2 molecules that can be encoded, got {len(rows)} of {len(encoding.ok)}{first}"
         )
     z, bits = encoding.z[rows], morgan_bits([str(encoding.smiles[row]) for row in rows])
-    latent = map_points(z, method, seed)
-    fingerprints = map_points(bits, method, seed, metric="jaccard")
-    crossed = quality(bits, latent.xy, latent.k, "jaccard", seed) if latent.k else (np.nan, np.nan)
+    latent = project(z, method=method, seed=seed)
+    fingerprints = project(bits, method=method, seed=seed, metric="jaccard")
+    crossed = (np.nan, np.nan)
+    if latent.k:
+        crossed = map_quality(bits, latent.xy, k=latent.k, metric="jaccard", seed=seed)
     lines = [
         ("latent", "latent", latent.trustworthiness, latent.preservation, latent.k, latent.reason),
         ("latent", "fingerprints", *crossed, latent.k, latent.reason),

@@ -1,16 +1,16 @@
-"""What can be done with points alone."""
+"""Operations on latent vectors alone: priors, geometry, neighbors, maps, dimension, compression."""
 
-from molvae.latent.compression import QUANTIZERS, CompressedCodes, fit_quantizer, open_compressed, write_compressed
+from molvae.latent.compression import QUANTIZERS, CompressedVectors, fit_quantizer, open_compressed, write_compressed
 from molvae.latent.dimension import knee, two_nearest_neighbors
 from molvae.latent.geometry import Direction, attribute_direction, interpolate, random_direction, step_around
-from molvae.latent.maps import Map, map_points, quality
+from molvae.latent.maps import Map, map_quality, project
 from molvae.latent.neighbors import nearest
 from molvae.latent.prior import PRIORS, FlowPrior, GaussianPrior, MixturePrior, PriorSettings, SamplingSettings
 
 __all__ = [
     "PRIORS",
     "QUANTIZERS",
-    "CompressedCodes",
+    "CompressedVectors",
     "Direction",
     "FlowPrior",
     "GaussianPrior",
@@ -22,10 +22,10 @@ __all__ = [
     "fit_quantizer",
     "interpolate",
     "knee",
-    "map_points",
+    "map_quality",
     "nearest",
     "open_compressed",
-    "quality",
+    "project",
     "random_direction",
     "step_around",
     "two_nearest_neighbors",

@@ -1,4 +1,4 @@
-"""Points in few bytes: quantizers, and a file of quantized points that is searched and read where it lies."""
+"""Latent vectors in few bytes: quantizers, and a memory-mapped file of quantized latent vectors."""
 
 import base64
 import json
@@ -15,209 +15,333 @@ from molvae.files import replacing
 from molvae.latent.neighbors import nearest
 
 _MAGIC, _VERSION = b"MOLVAEPT", 1
-_START = struct.Struct("<8sIQQ")  # magic, version, bytes of the header, number of points
+_START = struct.Struct("<8sIQQ")  # magic, version, bytes of the header, number of latent vectors
 _BLOCK = 1 << 16
-_N_CENTRES = 256
+_N_CENTROIDS = 256
 _N_FITTED = 20_000
+_STORED_CENTROIDS = "centres"  # their name in the files of version 1
 
 
 class Quantizer(Protocol):
-    """Points (n, D) as rows of bytes (n, bytes) uint8, and back; n_latent: D; n_bytes: per point."""
+    """Latent vectors to codes of a few bytes, and back."""
 
     @property
-    def n_latent(self) -> int: ...  # noqa: D102
+    def n_latent(self) -> int:
+        """Number of latent dimensions, D."""
+        ...
+
     @property
-    def n_bytes(self) -> int: ...  # noqa: D102
-    def encode(self, z: np.ndarray) -> np.ndarray: ...  # noqa: D102
-    def decode(self, codes: np.ndarray) -> np.ndarray: ...  # noqa: D102
-    def arrays(self) -> dict[str, np.ndarray]: ...  # noqa: D102
+    def n_bytes(self) -> int:
+        """Bytes per code."""
+        ...
+
+    def encode(self, z: np.ndarray) -> np.ndarray:
+        """Codes (n, n_bytes), uint8, of latent vectors (n, D)."""
+        ...
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Latent vectors (n, D), float32, of codes (n, n_bytes)."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to store, by name."""
+        ...
 
 
 @dataclass(frozen=True)
 class Float16:
-    """Half precision: two bytes a dimension, three decimal digits; what lies beyond 65,504 is clipped."""
+    """Half precision: two bytes per dimension, three decimal digits; values beyond 65,504 are clipped.
+
+    Parameters
+    ----------
+    n_latent : int
+        Number of latent dimensions, D.
+    """
 
     n_latent: int
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of a point."""
+        """Bytes per code."""
         return 2 * self.n_latent
 
     @classmethod
-    def fit(cls, z: np.ndarray, n_bytes: int | None = None, seed: int = 0) -> Self:
-        """For points as wide as z (n, D)."""
+    def fit(cls, z: np.ndarray, *, n_bytes: int | None = None, seed: int = 0) -> Self:
+        """Fit the quantizer.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        n_bytes : int, optional
+            Unused; two bytes per dimension.
+        seed : int, default=0
+            Unused; nothing is random.
+
+        Returns
+        -------
+        Float16
+            The quantizer.
+        """
         return cls(z.shape[1])
 
     def encode(self, z: np.ndarray) -> np.ndarray:
-        """Rows of bytes (n, 2 D) of points (n, D)."""
+        """Codes (n, 2 D), uint8, of latent vectors (n, D)."""
         return np.clip(z, -65504, 65504).astype("<f2").view(np.uint8)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Points (n, D) float32."""
+        """Latent vectors (n, D), float32, of codes."""
         return np.ascontiguousarray(codes).view("<f2").astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
+        """The arrays to store, by name."""
         return {"n_latent": np.array(self.n_latent)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was saved."""
+        """The quantizer that was stored."""
         return cls(int(arrays["n_latent"]))
 
 
 @dataclass(frozen=True)
 class Int8:
-    """One byte a dimension, in 256 even steps from `low` (D,), each `step` (D,) wide; what lies beyond is clipped."""
+    """One byte per dimension, in 256 even steps; values outside the range are clipped.
+
+    Parameters
+    ----------
+    low : ndarray of shape (D,)
+        Lowest value of each dimension.
+    step : ndarray of shape (D,)
+        Width of a step of each dimension.
+    """
 
     low: np.ndarray
     step: np.ndarray
 
     @property
     def n_latent(self) -> int:
-        """Dimensions of a point."""
+        """Number of latent dimensions, D."""
         return len(self.low)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of a point."""
+        """Bytes per code."""
         return len(self.low)
 
     @classmethod
-    def fit(cls, z: np.ndarray, n_bytes: int | None = None, seed: int = 0) -> Self:
-        """Each dimension's range in z (n, D) and a twentieth more; at most six standard deviations from its mean."""
-        mean, reach, more = z.mean(0), 6 * z.std(0), np.ptp(z, 0) / 20  # other points reach further than a sample
-        low, high = np.maximum(z.min(0) - more, mean - reach), np.minimum(z.max(0) + more, mean + reach)
+    def fit(cls, z: np.ndarray, *, n_bytes: int | None = None, seed: int = 0) -> Self:
+        """Fit the quantizer.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        n_bytes : int, optional
+            Unused; one byte per dimension.
+        seed : int, default=0
+            Unused; nothing is random.
+
+        Returns
+        -------
+        Int8
+            The quantizer.
+        """
+        # 5 % wider than the sample, whose range other latent vectors exceed; at most six standard deviations
+        mean, reach, margin = z.mean(0), 6 * z.std(0), np.ptp(z, 0) / 20
+        low, high = np.maximum(z.min(0) - margin, mean - reach), np.minimum(z.max(0) + margin, mean + reach)
         return cls(low.astype(np.float32), ((high - low) / 255).astype(np.float32))
 
     def encode(self, z: np.ndarray) -> np.ndarray:
-        """Rows of bytes (n, D) of points (n, D)."""
+        """Codes (n, D), uint8, of latent vectors (n, D)."""
         return np.clip(np.rint((z - self.low) / np.where(self.step > 0, self.step, 1)), 0, 255).astype(np.uint8)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Points (n, D) float32."""
+        """Latent vectors (n, D), float32, of codes."""
         return codes.astype(np.float32) * self.step + self.low
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
+        """The arrays to store, by name."""
         return {"low": self.low, "step": self.step}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was saved."""
+        """The quantizer that was stored."""
         return cls(arrays["low"], arrays["step"])
 
 
 @dataclass(frozen=True)
 class ProductQuantizer:
-    """One byte a group of dimensions: which of at most 256 centres lies nearest in it.
+    """Product quantization: one byte per group of principal axes, the nearest of at most 256 centroids.
 
-    mean: (D,); rotation: (D, D), whose columns, the principal axes, stand group after group, so shared out that each
-    group holds as much variance as the others. centres: (256, D) along them. sizes: (n_bytes,), axes in each group.
+    Parameters
+    ----------
+    mean : ndarray of shape (D,)
+        Mean of the latent vectors.
+    rotation : ndarray of shape (D, D)
+        Principal axes as columns, group by group; the groups have about equal products of variances.
+    centroids : ndarray of shape (256, D)
+        Centroids of each group, along its axes.
+    sizes : ndarray of shape (n_bytes,)
+        Number of axes in each group.
 
-    Source: Ge et al. 2013, doi:10.1109/CVPR.2013.379, section 3.2 (eigenvalue allocation).
+    References
+    ----------
+    .. [1] Ge et al. 2013, doi:10.1109/CVPR.2013.379, section 3.2 (eigenvalue allocation).
     """
 
     mean: np.ndarray
     rotation: np.ndarray
-    centres: np.ndarray
+    centroids: np.ndarray
     sizes: np.ndarray
 
     @property
     def n_latent(self) -> int:
-        """Dimensions of a point."""
+        """Number of latent dimensions, D."""
         return len(self.mean)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of a point."""
+        """Bytes per code."""
         return len(self.sizes)
 
     @classmethod
-    def fit(cls, z: np.ndarray, n_bytes: int | None = None, seed: int = 0) -> Self:
-        """For points like z (n, D), in n_bytes bytes each (default: one for every two dimensions).
+    def fit(cls, z: np.ndarray, *, n_bytes: int | None = None, seed: int = 0) -> Self:
+        """Fit the quantizer.
 
-        Raises:
-            InputError: n_bytes is not in 1 to D.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        n_bytes : int, optional
+            Bytes per code, 1 to D; one per two dimensions by default.
+        seed : int, default=0
+            Seed of k-means.
+
+        Returns
+        -------
+        ProductQuantizer
+            The quantizer.
+
+        Raises
+        ------
+        InputError
+            `n_bytes` is out of range.
         """
         from sklearn.cluster import KMeans
 
         n_latent = z.shape[1]
         n_bytes = (n_latent + 1) // 2 if n_bytes is None else n_bytes
         if not 1 <= n_bytes <= n_latent:
-            raise InputError(f"n_bytes: expected 1 to {n_latent}, the dimensions of a point, got {n_bytes}")
+            raise InputError(f"n_bytes: expected 1 to {n_latent}, the number of latent dimensions, got {n_bytes}")
         mean = z.mean(0)
         variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(z, rowvar=False, bias=True)))
-        groups = _share_out(np.maximum(variance, 0), n_bytes)
+        groups = _allocate(np.maximum(variance, 0), n_bytes)
         rotation = axes[:, np.concatenate(groups)]
-        turned = (z - mean) @ rotation
-        centres = np.zeros((_N_CENTRES, n_latent))
+        rotated = (z - mean) @ rotation
+        centroids = np.zeros((_N_CENTROIDS, n_latent))
         for columns in _columns(np.array([len(group) for group in groups])):
-            part = turned[:, columns]
-            distinct = np.unique(part.astype(np.float32), axis=0)
-            if len(distinct) > _N_CENTRES:
-                means = KMeans(_N_CENTRES, n_init=1, max_iter=30, random_state=seed, copy_x=False)
-                distinct = means.fit(part.astype(np.float32)).cluster_centers_
-            centres[:, columns] = distinct[np.minimum(np.arange(_N_CENTRES), len(distinct) - 1)]
+            part = rotated[:, columns]
+            unique = np.unique(part.astype(np.float32), axis=0)
+            if len(unique) > _N_CENTROIDS:
+                means = KMeans(_N_CENTROIDS, n_init=1, max_iter=30, random_state=seed, copy_x=False)
+                unique = means.fit(part.astype(np.float32)).cluster_centers_
+            centroids[:, columns] = unique[np.minimum(np.arange(_N_CENTROIDS), len(unique) - 1)]
         sizes = np.array([len(group) for group in groups])
-        return cls(mean.astype(np.float32), rotation.astype(np.float32), centres.astype(np.float32), sizes)
+        return cls(mean.astype(np.float32), rotation.astype(np.float32), centroids.astype(np.float32), sizes)
 
     def encode(self, z: np.ndarray) -> np.ndarray:
-        """Rows of bytes (n, n_bytes) of points (n, D)."""
-        turned = (np.asarray(z, np.float32) - self.mean) @ self.rotation
-        codes = np.empty((len(turned), self.n_bytes), np.uint8)
+        """Codes (n, n_bytes), uint8, of latent vectors (n, D)."""
+        rotated = (np.asarray(z, np.float32) - self.mean) @ self.rotation
+        codes = np.empty((len(rotated), self.n_bytes), np.uint8)
         for i, columns in enumerate(_columns(self.sizes)):
-            centres = self.centres[:, columns]
-            codes[:, i] = (np.square(centres).sum(1) - 2 * turned[:, columns] @ centres.T).argmin(1)
+            centroids = self.centroids[:, columns]
+            codes[:, i] = (np.square(centroids).sum(1) - 2 * rotated[:, columns] @ centroids.T).argmin(1)
         return codes
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Points (n, D) float32."""
-        turned = np.empty((len(codes), self.n_latent), np.float32)
+        """Latent vectors (n, D), float32, of codes."""
+        rotated = np.empty((len(codes), self.n_latent), np.float32)
         for i, columns in enumerate(_columns(self.sizes)):
-            turned[:, columns] = self.centres[:, columns][codes[:, i]]
-        return turned @ self.rotation.T + self.mean
+            rotated[:, columns] = self.centroids[:, columns][codes[:, i]]
+        return rotated @ self.rotation.T + self.mean
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
-        return {"mean": self.mean, "rotation": self.rotation, "centres": self.centres, "sizes": self.sizes}
+        """The arrays to store, by name."""
+        return {"mean": self.mean, "rotation": self.rotation, _STORED_CENTROIDS: self.centroids, "sizes": self.sizes}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was saved."""
-        return cls(arrays["mean"], arrays["rotation"], arrays["centres"], arrays["sizes"])
+        """The quantizer that was stored."""
+        return cls(arrays["mean"], arrays["rotation"], arrays[_STORED_CENTROIDS], arrays["sizes"])
 
 
-def fit_quantizer(z: np.ndarray, method: str, n_bytes: int | None = None, seed: int = 0) -> Quantizer:
-    """A quantizer fitted to points (n, D): float16, int8 or pq.
+def fit_quantizer(z: np.ndarray, method: str, *, n_bytes: int | None = None, seed: int = 0) -> Quantizer:
+    """Fit a quantizer to latent vectors.
 
-    At most 20,000 of the points are used, drawn with the seed; those that hold NaN or infinity are left out.
-    n_bytes: bytes of a point, for pq alone; 1 to D, default half of D.
+    Parameters
+    ----------
+    z : ndarray of shape (n, D)
+        Latent vectors, of which at most 20,000 are used; rows with NaN or infinity are skipped.
+    method : {"float16", "int8", "pq"}
+        Half precision, one byte per dimension, or product quantization.
+    n_bytes : int, optional
+        Bytes per code, for "pq" only; 1 to D, half of D by default.
+    seed : int, default=0
+        Seed of the rows that are drawn, and of k-means.
 
-    Raises:
-        InputError: the method is unknown, n_bytes does not suit it, or there is no finite point.
+    Returns
+    -------
+    Quantizer
+        The quantizer.
+
+    Raises
+    ------
+    InputError
+        The method is unknown, `n_bytes` does not fit it, or there is no finite latent vector.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(1000, 8))
+    >>> quantizer = fit_quantizer(z, "int8")
+    >>> quantizer.encode(z).shape, bool(np.abs(quantizer.decode(quantizer.encode(z)) - z).max() < 0.1)
+    ((1000, 8), True)
     """
     z = np.asarray(z)
     if method not in QUANTIZERS:
         raise InputError(f"quantizer: expected one of {', '.join(QUANTIZERS)}, got {method!r}")
     if n_bytes is not None and method != "pq":
-        raise InputError(f"n_bytes: only pq has a choice, got {n_bytes} for {method}")
+        raise InputError(f"n_bytes: expected None for {method}, got {n_bytes}; only pq has a choice")
     if z.ndim != 2:
-        raise InputError(f"a quantizer is fitted to points (n, D), got {z.shape}")
+        raise InputError(f"a quantizer is fitted to latent vectors (n, D), got {z.shape}")
     rows = np.flatnonzero(np.isfinite(z).all(1))
     if not len(rows):
-        raise InputError(f"a quantizer needs at least 1 finite point, got none among {len(z)}")
+        raise InputError(f"a quantizer needs at least 1 finite latent vector, got 0 of {len(z)}")
     if len(rows) > _N_FITTED:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _N_FITTED, replace=False))
-    return QUANTIZERS[method].fit(z[rows].astype(np.float64), n_bytes, seed)
+    return QUANTIZERS[method].fit(z[rows].astype(np.float64), n_bytes=n_bytes, seed=seed)
 
 
 def write_compressed(path: Path, z_chunks: Iterable[np.ndarray], quantizer: Quantizer) -> int:
-    """The number of points written to `path`, chunk by chunk (each (n, D)); whole or not at all.
+    """Write latent vectors to a file, completely or not at all.
 
-    Raises:
-        InputError: a chunk is not (n, D), or a point holds NaN or infinity: leave such rows out, and keep their places.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    z_chunks : iterable of ndarray of shape (n, D)
+        Latent vectors, chunk by chunk.
+    quantizer : Quantizer
+        A fitted quantizer.
+
+    Returns
+    -------
+    int
+        Number of latent vectors that were written.
+
+    Raises
+    ------
+    InputError
+        A chunk is not of shape (n, D), or a latent vector holds NaN or infinity; drop such rows first.
     """
     names = [name for name, kind in QUANTIZERS.items() if isinstance(quantizer, kind)]
     header = {
@@ -235,10 +359,10 @@ def write_compressed(path: Path, z_chunks: Iterable[np.ndarray], quantizer: Quan
         for chunk in z_chunks:
             z = np.asarray(chunk)
             if z.ndim != 2 or z.shape[1] != quantizer.n_latent:
-                raise InputError(f"points from row {n}: expected (n, {quantizer.n_latent}), got {z.shape}")
+                raise InputError(f"latent vectors from row {n}: expected (n, {quantizer.n_latent}), got {z.shape}")
             bad = np.flatnonzero(~np.isfinite(z).all(1))
             if len(bad):
-                raise InputError(f"point {n + bad[0]} holds NaN or infinity: leave such rows out")
+                raise InputError(f"row {n + bad[0]} holds NaN or infinity; drop such rows")
             for begin in range(0, len(z), _BLOCK):
                 file.write(quantizer.encode(z[begin : begin + _BLOCK]).tobytes())
             n += len(z)
@@ -248,10 +372,15 @@ def write_compressed(path: Path, z_chunks: Iterable[np.ndarray], quantizer: Quan
 
 
 @dataclass(frozen=True)
-class CompressedCodes:
-    """Points in a file, memory-mapped: opened at once, whatever their number.
+class CompressedVectors:
+    """Latent vectors in a memory-mapped file.
 
-    codes: (n, bytes_per_code) uint8; quantizer: what makes points of them.
+    Parameters
+    ----------
+    codes : ndarray of shape (n, n_bytes)
+        Codes, uint8.
+    quantizer : Quantizer
+        Decodes them.
     """
 
     codes: np.ndarray
@@ -259,68 +388,106 @@ class CompressedCodes:
 
     @property
     def n(self) -> int:
-        """Number of points."""
+        """Number of latent vectors."""
         return len(self.codes)
 
     @property
     def n_latent(self) -> int:
-        """Dimensions of a point."""
+        """Number of latent dimensions, D."""
         return self.quantizer.n_latent
 
     @property
-    def bytes_per_code(self) -> int:
-        """Bytes of a point."""
+    def n_bytes(self) -> int:
+        """Bytes per code."""
         return self.codes.shape[1]
 
     def decode(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Points (m, D) float32 of these rows, in their order (default: all).
+        """Decode rows to latent vectors.
 
-        Raises:
-            InputError: a row that is not there.
+        Parameters
+        ----------
+        rows : ndarray of int or slice, default=slice(None)
+            Row numbers; all by default.
+
+        Returns
+        -------
+        ndarray of shape (m, D)
+            Latent vectors, float32, in the order of `rows`.
+
+        Raises
+        ------
+        InputError
+            A row number is out of range.
         """
         try:
             codes = self.codes[rows if isinstance(rows, slice) else np.atleast_1d(rows)]
         except IndexError as error:
-            raise InputError(f"rows: expected places below {self.n}; {error}") from error
+            raise InputError(f"rows: expected row numbers below {self.n}; {error}") from error
         return self.quantizer.decode(np.asarray(codes))
 
     def nearest(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (m, k) int64 of the points nearest to each query (m, D), and their Euclidean distances (m, k) float32.
+        """Find the nearest latent vectors of each query.
 
-        The distance is that of the query, which is not quantized, to the point read back (asymmetric distance). Each
-        block of codes is read back once for all queries, from the table of centres. Ties, NaN and k as in
-        `molvae.latent.neighbors.nearest`.
+        The distance is that of the query, which is not quantized, to the decoded latent vector (asymmetric distance).
 
-        Raises:
-            InputError: k is below 1, there are no points, or the queries are not (m, D).
+        Parameters
+        ----------
+        query : ndarray of shape (m, D)
+            Queries.
+        k : int
+            Number of neighbors, at most the number of latent vectors.
+
+        Returns
+        -------
+        rows : ndarray of shape (m, k)
+            Row numbers, int64, the nearest first; ties and NaN as in `nearest`.
+        distances : ndarray of shape (m, k)
+            Euclidean distances, float32.
+
+        Raises
+        ------
+        InputError
+            `k` is below 1, the file is empty, or the queries are not of shape (m, D).
         """
         if not self.n:
-            raise InputError("the file holds no points: there is nothing to be near to")
+            raise InputError("the file is empty; expected at least one latent vector")
         indices, distances = np.empty((len(query), 0), np.int64), np.empty((len(query), 0), np.float32)
         for begin in range(0, self.n, _BLOCK):
-            found, away = nearest(query, self.decode(slice(begin, begin + _BLOCK)), k)
+            found, distance = nearest(query, self.decode(slice(begin, begin + _BLOCK)), k)
             indices = np.concatenate([indices, np.where(found < 0, -1, found + begin)], 1)
-            distances = np.concatenate([distances, away], 1)
+            distances = np.concatenate([distances, distance], 1)
             best = np.argsort(distances, axis=1, kind="stable")[:, :k]
             indices, distances = np.take_along_axis(indices, best, 1), np.take_along_axis(distances, best, 1)
         return indices, distances
 
 
-def open_compressed(path: Path) -> CompressedCodes:
-    """The points that `write_compressed` wrote, memory-mapped.
+def open_compressed(path: Path) -> CompressedVectors:
+    """Open a file of compressed latent vectors, memory-mapped.
 
-    Raises:
-        InputError: no such file, or one that is foreign, truncated, or of a version this release cannot read.
+    Parameters
+    ----------
+    path : Path
+        A file that `write_compressed` wrote.
+
+    Returns
+    -------
+    CompressedVectors
+        The latent vectors.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated, in another format, or of an unsupported version.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             start = file.read(_START.size)
             if not start.startswith(_MAGIC) or len(start) < _START.size:
-                raise InputError(f"{path}: expected a file of compressed points, got something else")
+                raise InputError(f"{path}: not a file of compressed latent vectors")
             _, version, n_header, n = _START.unpack(start)
             if version != _VERSION:
-                raise InputError(f"{path}: expected compressed points of version {_VERSION}, got {version}")
+                raise InputError(f"{path}: expected compressed latent vectors of version {_VERSION}, got {version}")
             size = path.stat().st_size
             if _START.size + n_header > size:
                 raise InputError(f"{path}: truncated: its header alone takes {n_header} bytes; write it again")
@@ -339,15 +506,15 @@ def open_compressed(path: Path) -> CompressedCodes:
         raise InputError(f"{path}: its header is damaged ({error}); write it again") from error
     expected = _START.size + n_header + n * n_bytes
     if size != expected:
-        raise InputError(f"{path}: expected {expected} bytes for {n} points, got {size}; write it again")
-    if not n:  # no empty file can be mapped
-        return CompressedCodes(np.empty((0, n_bytes), np.uint8), quantizer)
+        raise InputError(f"{path}: expected {expected} bytes for {n} latent vectors, got {size}; write it again")
+    if not n:  # an empty array cannot be memory-mapped
+        return CompressedVectors(np.empty((0, n_bytes), np.uint8), quantizer)
     codes = np.memmap(path, np.uint8, "r", offset=_START.size + n_header, shape=(n, n_bytes))
-    return CompressedCodes(codes, quantizer)
+    return CompressedVectors(codes, quantizer)
 
 
-def _share_out(variance: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Axes (D,) shared out among groups of even size so that the products of their variances are about equal."""
+def _allocate(variance: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Axes (D,) in groups of even size, with about equal products of their variances."""
     weight = np.log(np.maximum(variance / max(variance.max(), 1e-300), 1e-12))
     weight -= weight.min()
     room = [len(part) for part in np.array_split(np.arange(len(variance)), n_groups)]

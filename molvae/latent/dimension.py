@@ -1,4 +1,4 @@
-"""How many dimensions data really fill, and which size of a bottleneck is enough."""
+"""Intrinsic dimension of data, and the knee of a curve: how many latent dimensions are enough."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,35 @@ from molvae.latent.neighbors import Metric, nearest
 _MIN_ROWS = 10
 
 
-def two_nearest_neighbors(x: np.ndarray, discard: float = 0.1, metric: Metric = "euclidean") -> float:
-    """The intrinsic dimension of data (n, F), from how much farther the second neighbour lies than the first.
+def two_nearest_neighbors(x: np.ndarray, *, discard: float = 0.1, metric: Metric = "euclidean") -> float:
+    """Estimate the intrinsic dimension of data from the distances to the two nearest neighbors.
 
-    Only the two nearest of each row count, so that neither curvature nor density matters much; above about ten
-    dimensions thousands of rows still give too small a number. All rows are compared with all: take a sample of a few
-    thousand. Equal rows count once, and rows that hold NaN or infinity are left out. On bits many neighbours are
-    equally near, which makes the estimate rough.
+    Using only two neighbors makes the estimate robust to curvature and density. Above about ten dimensions, thousands
+    of rows still give too low an estimate. The cost is quadratic: use a sample of a few thousand rows. On bits, many
+    neighbors are equally near and the estimate is rough.
 
-    discard: share of the rows, those with the largest ratios, that does not enter the fit.
+    Parameters
+    ----------
+    x : ndarray of shape (n, F)
+        Data. Equal rows count once; rows with NaN or infinity are skipped.
+    discard : float, default=0.1
+        Share of the rows, with the largest ratios of distances, that is excluded from the fit, in [0, 1).
+    metric : {"euclidean", "cosine", "jaccard"}, default="euclidean"
+        Distance, as in `nearest`.
 
-    Raises:
-        InputError: fewer than 10 distinct rows, all neighbours equally far, or discard outside [0, 1).
-    Source: Facco et al. 2017, doi:10.1038/s41598-017-11873-y, equation 3 and the algorithm below it.
+    Returns
+    -------
+    float
+        The intrinsic dimension.
+
+    Raises
+    ------
+    InputError
+        There are fewer than 10 unique rows, all neighbors are equally far, or `discard` is out of range.
+
+    References
+    ----------
+    .. [1] Facco et al. 2017, doi:10.1038/s41598-017-11873-y, equation 3 and the algorithm below it.
     """
     x = np.asarray(x)
     if x.ndim != 2:
@@ -31,46 +47,66 @@ def two_nearest_neighbors(x: np.ndarray, discard: float = 0.1, metric: Metric = 
         raise InputError(f"discard: expected a share in [0, 1), got {discard}")
     rows = np.unique(x[np.isfinite(x).all(1)] > 0 if metric == "jaccard" else x[np.isfinite(x).all(1)], axis=0)
     if len(rows) < _MIN_ROWS:
-        raise InputError(
-            f"an intrinsic dimension needs at least {_MIN_ROWS} distinct rows, got {len(rows)} of {len(x)}"
-        )
-    distances = nearest(rows, rows, 3, metric)[1].astype(np.float64)  # the nearest of all is the row itself
+        raise InputError(f"an intrinsic dimension needs at least {_MIN_ROWS} unique rows, got {len(rows)} of {len(x)}")
+    distances = nearest(rows, rows, 3, metric=metric)[1].astype(np.float64)  # the first is the row itself
     distances = distances[distances[:, 1] > 0]
     ratio = np.sort(np.log(distances[:, 2] / distances[:, 1]))
     below = np.arange(1, len(ratio) + 1) / len(ratio)
     kept = slice(0, min(int(np.ceil(len(ratio) * (1 - discard))), len(ratio) - 1))  # the last has no finite logarithm
     ratio, exponent = ratio[kept], -np.log1p(-below[kept])
     if not (ratio**2).sum() > 0:
-        raise InputError("the first and the second neighbours of all rows are equally far: no dimension can be told")
+        raise InputError(
+            "the first and second neighbors of all rows are equally far; there is no estimate of the dimension"
+        )
     return float((ratio * exponent).sum() / (ratio**2).sum())
 
 
 def knee(sizes: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> int | None:
-    """Place in `sizes` beyond which a larger one brings little more, or None where there is no such place.
+    """Find the knee of a curve, beyond which a larger size improves little.
 
-    The values may fall and flatten (an error) or rise and flatten (a rate of success); sizes may stand in any order,
-    and values that are NaN are passed over. Where sizes double from one to the next, give their logarithms. Sensitivity
-    is 1; nothing is smoothed, for a sweep has few points.
+    The algorithm is Kneedle with sensitivity 1 and without smoothing, because a sweep has few sizes.
 
-    Raises:
-        InputError: not as many values as sizes.
-    Source: Satopaa et al. 2011 (Kneedle), doi:10.1109/ICDCSW.2011.20, section III.
+    Parameters
+    ----------
+    sizes : sequence of float
+        Sizes, in any order. Pass logarithms if the sizes double.
+    values : sequence of float
+        One value per size, falling (an error) or rising (a success rate); NaN is skipped.
+
+    Returns
+    -------
+    int or None
+        Index of the knee in `sizes`; None if there is none.
+
+    Raises
+    ------
+    InputError
+        There are not as many values as sizes.
+
+    References
+    ----------
+    .. [1] Satopaa et al. 2011, doi:10.1109/ICDCSW.2011.20, section III.
+
+    Examples
+    --------
+    >>> knee([1, 2, 3, 4, 5, 6], [10, 5, 1.2, 1.1, 1.05, 1.0])
+    2
     """
     x, y = np.asarray(sizes, np.float64), np.asarray(values, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(f"knee: expected as many values as sizes, got {y.shape} and {x.shape}")
-    places = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    places = places[np.argsort(x[places], kind="stable")]
-    x, y = x[places], y[places]
+    order = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    order = order[np.argsort(x[order], kind="stable")]
+    x, y = x[order], y[order]
     if len(x) < 3 or x[0] == x[-1] or np.ptp(y) == 0:
         return None
     x, y = (x - x[0]) / (x[-1] - x[0]), (y - y.min()) / np.ptp(y)
     above = (y if y[-1] > y[0] else 1 - y) - x
-    for place in range(1, len(above) - 1):
-        is_peak = above[place - 1] < above[place] >= above[place + 1]
-        later = above[place + 1 :]
-        higher = np.flatnonzero(later > above[place])
-        threshold = above[place] - 1 / (len(x) - 1)
+    for i in range(1, len(above) - 1):
+        is_peak = above[i - 1] < above[i] >= above[i + 1]
+        later = above[i + 1 :]
+        higher = np.flatnonzero(later > above[i])
+        threshold = above[i] - 1 / (len(x) - 1)
         if is_peak and threshold > 0 and (later[: higher[0] if len(higher) else None] < threshold).any():
-            return int(places[place])
+            return int(order[i])
     return None

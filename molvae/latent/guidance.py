@@ -1,11 +1,11 @@
-"""Draws that are drawn to a window of a property, where the property is a linear function of points.
+"""Property-guided sampling, for properties that are linear functions of the latent vector.
 
-Along the way of a flow (see flow.py) the point that x will end as is guessed, and with it the property; the guess is
-the surer the less noise is left. The pull is the gradient of the log-probability that the property ends within its
-window. At strength 1 and under a normal distribution this draws exactly from the molecules within the window; above it
-the window counts more than the prior.
+At each step of a flow (see flow.py) the final latent vector is predicted, and with it the property; the less noise is
+left, the more certain the prediction. The guidance is the gradient of the log-probability that the property ends within
+its window. At strength 1 and under a normal distribution this samples exactly from the prior within the window; above 1
+the window outweighs the prior.
 
-Source: Dhariwal and Nichol 2021, arXiv 2105.05233 (classifier guidance).
+Classifier guidance: Dhariwal and Nichol 2021, arXiv 2105.05233.
 """
 
 import math
@@ -16,18 +16,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Pull = Callable[[Tensor, Tensor], Tensor]
-"""The gradient (B, D) at guessed white points (B, D), at an angle (1,)."""
+Gradient = Callable[[Tensor, Tensor], Tensor]
+"""The gradient (B, D) at predicted whitened latent vectors (B, D), at an angle (1,)."""
 
-_LEAST = 1e-6
+_MIN = 1e-6
 
 
 @dataclass(frozen=True)
 class Window:
-    """A range in which a property is wanted.
+    """A window of a property that is predicted as ``direction @ z + offset``.
 
-    direction (D,) and offset: the property at a point z is direction @ z + offset. error: the standard deviation of
-    what that misses, in the property's unit. low, high: the range; -inf or inf where it is open.
+    Parameters
+    ----------
+    direction : ndarray of shape (D,)
+        Gradient of the property.
+    offset : float
+        The property at the origin.
+    error : float
+        Standard deviation of the prediction error, in the unit of the property.
+    low, high : float
+        The window; -inf or inf leaves a side open.
     """
 
     direction: np.ndarray
@@ -37,31 +45,53 @@ class Window:
     high: float
 
 
-def pull_to(windows: Sequence[Window], mean: np.ndarray, factor: np.ndarray, strength: float) -> Pull:
-    """The pull to all windows at once, for points in the white units of mean (D,) and factor (D, D)."""
+def guidance_gradient(windows: Sequence[Window], mean: np.ndarray, factor: np.ndarray, strength: float) -> Gradient:
+    """The gradient that guides whitened latent vectors to all windows.
+
+    Parameters
+    ----------
+    windows : sequence of Window
+        The property windows.
+    mean : ndarray of shape (D,)
+        Mean of the prior.
+    factor : ndarray of shape (D, D)
+        Factor of the covariance of the prior, ``factor @ factor.T``.
+    strength : float
+        Factor of the gradient; 0 is no guidance.
+
+    Returns
+    -------
+    callable
+        The gradient (B, D) at predicted whitened latent vectors (B, D) and an angle (1,).
+    """
     directions = np.stack([factor.T @ window.direction for window in windows])  # (P, D)
     offsets = np.array([window.direction @ mean + window.offset for window in windows])
     slope, offset = torch.from_numpy(directions).float(), torch.from_numpy(offsets).float()
     low, high = torch.tensor([window.low for window in windows]), torch.tensor([window.high for window in windows])
     variance = torch.tensor([window.error**2 for window in windows])
 
-    def pull(guess: Tensor, angle: Tensor) -> Tensor:
-        deviation = (variance + angle.sin().square() * slope.square().sum(1)).sqrt().clamp(min=_LEAST)  # (P,)
-        value = guess @ slope.t() + offset  # (B, P)
-        return strength * _gradient((low - value) / deviation, (high - value) / deviation) / deviation @ slope
+    def gradient(predicted: Tensor, angle: Tensor) -> Tensor:
+        deviation = (variance + angle.sin().square() * slope.square().sum(1)).sqrt().clamp(min=_MIN)  # (P,)
+        value = predicted @ slope.t() + offset  # (B, P)
+        return (
+            strength
+            * _log_probability_gradient((low - value) / deviation, (high - value) / deviation)
+            / deviation
+            @ slope
+        )
 
-    return pull
+    return gradient
 
 
-def _gradient(below: Tensor, above: Tensor) -> Tensor:
-    """Derivative, by the value, of the log-probability that a standard normal number lies between two bounds (B, P).
+def _log_probability_gradient(below: Tensor, above: Tensor) -> Tensor:
+    """Derivative, by the mean, of the log-probability that a normal variable is between two bounds (B, P).
 
-    Far outside, where the probability itself is no number any more, it is the distance to the nearer bound.
+    Far outside, where the probability underflows, it is the distance to the nearer bound.
     """
     inside = torch.special.ndtr(above) - torch.special.ndtr(below)
-    slope = (_density(below) - _density(above)) / inside.clamp(min=_LEAST)
+    slope = (_density(below) - _density(above)) / inside.clamp(min=_MIN)
     far = torch.where(below > 0, below, torch.where(above < 0, above, torch.zeros_like(above)))
-    return torch.where(inside > _LEAST, slope, far)
+    return torch.where(inside > _MIN, slope, far)
 
 
 def _density(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where molecules lie among the points: distributions fitted to codes, to draw from and to judge by."""
+"""Priors: distributions fitted to latent vectors, to draw from and to evaluate densities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,36 +9,51 @@ import numpy as np
 from pydantic import Field
 
 from molvae.errors import InputError
-from molvae.latent.flow import FlowSettings, Velocity, fit_velocity, to_points
-from molvae.latent.guidance import Window, pull_to
+from molvae.latent.flow import FlowSettings, Velocity, fit_velocity, from_noise
+from molvae.latent.guidance import Window, guidance_gradient
 from molvae.seeds import integer_seed
 from molvae.settings import Settings
 
-_STEPS = 8  # of the flow; 60 change the covariance of draws by less than 0.3 %
+_STEPS = 8  # of the flow; 60 steps change the covariance of draws by less than 0.3 %
 _GUIDED_STEPS = 24
 _DENSITY_STEPS = 16
 _PROBES = 8
-_N_MIXED = 100_000  # codes of which a mixture is fitted
+_N_MIXTURE = 100_000  # most latent vectors that a mixture is fitted to
 
 
 class PriorSettings(Settings):
-    """Which prior is fitted to the codes.
+    """Which prior is fitted to the latent vectors of the training set.
 
-    kind: a name of PRIORS. n_codes: how many molecules it is fitted to, at most, drawn at random.
-    components: normal distributions in a mixture. flow: of a flow, its size and its training.
+    Parameters
+    ----------
+    kind : {"gaussian", "mixture", "flow"}, default="gaussian"
+        A name of `PRIORS`.
+    n_molecules : int, default=200000
+        Most molecules that the prior is fitted to, drawn at random.
+    components : int, default=32
+        Number of normal distributions in a mixture.
+    flow : FlowSettings
+        Size and training of a flow.
     """
 
     kind: Literal["gaussian", "mixture", "flow"] = "gaussian"
-    n_codes: int = Field(200_000, ge=2)
+    n_molecules: int = Field(200_000, ge=2)
     components: int = Field(32, ge=1, le=1024)
     flow: FlowSettings = FlowSettings()
 
 
 class SamplingSettings(Settings):
-    """How molecules are drawn: the noise level told to the decoder, and the temperature of its tokens.
+    """How molecules are sampled.
 
-    spread: how far about the prior's codes, in standard deviations of the codes; without it what is drawn is less
-        diverse than the molecules are.
+    Parameters
+    ----------
+    noise : float, default=0.6
+        Noise level of the decoder, in [0, 1].
+    temperature : float, default=0.5
+        Sampling temperature of the tokens, in [0, 10].
+    spread : float, default=0.0
+        Standard deviation of the steps added to draws of the prior, in standard deviations of the latent vectors, in
+        [0, 3]. Without it, samples are less diverse than the training set.
     """
 
     noise: float = Field(0.6, ge=0, le=1)
@@ -47,88 +62,148 @@ class SamplingSettings(Settings):
 
 
 class Prior(Protocol):
-    """A distribution over points.
-
-    mean: (D,); factor: (D, D), lower triangular, with the covariance factor @ factor.T.
-    """
+    """A distribution of latent vectors."""
 
     @property
-    def mean(self) -> np.ndarray: ...  # noqa: D102 (said above)
+    def mean(self) -> np.ndarray:
+        """Mean (D,)."""
+        ...
+
     @property
-    def factor(self) -> np.ndarray: ...  # noqa: D102
+    def factor(self) -> np.ndarray:
+        """Lower triangular factor (D, D) of the covariance, ``factor @ factor.T``."""
+        ...
 
     def sample(
-        self, n: int, random: np.random.Generator, windows: Sequence[Window] = (), strength: float = 1.0
+        self, n: int, random: np.random.Generator, *, windows: Sequence[Window] = (), guidance: float = 1.0
     ) -> np.ndarray:
-        """Points (n, D) float32 drawn at random; where windows are given, drawn to them.
+        """Draw latent vectors.
 
-        strength: of the pull to the windows; 0 is none.
+        Parameters
+        ----------
+        n : int
+            Number of latent vectors.
+        random : numpy.random.Generator
+            Source of the draws.
+        windows : sequence of Window, default=()
+            Property windows that the draws are guided to.
+        guidance : float, default=1.0
+            Strength of the guidance; 0 is none.
 
-        Raises:
-            InputError: windows are given, and this kind of prior knows no way to them.
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Latent vectors, float32.
+
+        Raises
+        ------
+        InputError
+            There are windows, and this kind of prior has no guidance.
         """
         ...
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Log density (n,) in nats of points (n, D)."""
+        """Log-density (n,), in nats, of latent vectors (n, D)."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
+        """The arrays to store, by name."""
         ...
 
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    """A normal distribution with full covariance."""
+    """A normal distribution with full covariance.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (D,)
+        Mean.
+    factor : ndarray of shape (D, D)
+        Lower triangular factor of the covariance, ``factor @ factor.T``.
+    """
 
     mean: np.ndarray
     factor: np.ndarray
 
     @classmethod
-    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, seed: int = 0) -> Self:
-        """The maximum-likelihood distribution of codes (n, D).
+    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, *, seed: int = 0) -> Self:
+        """Fit the distribution by maximum likelihood.
 
-        Raises:
-            InputError: fewer than two codes.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        settings : PriorSettings, optional
+            Unused.
+        seed : int, default=0
+            Unused; nothing is random.
+
+        Returns
+        -------
+        GaussianPrior
+            The fitted prior.
+
+        Raises
+        ------
+        InputError
+            There are fewer than two latent vectors.
         """
         if len(z) < 2:
-            raise InputError(f"a prior needs the codes of at least 2 molecules, got {len(z)}")
+            raise InputError(f"a prior needs at least 2 molecules, got {len(z)}")
         z = z.astype(np.float64)
         return cls(z.mean(0), _factor(np.atleast_2d(np.cov(z, rowvar=False, bias=True))))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was saved."""
+        """The prior that was stored."""
         return cls(arrays["mean"].astype(np.float64), arrays["factor"].astype(np.float64))
 
     def sample(
-        self, n: int, random: np.random.Generator, windows: Sequence[Window] = (), strength: float = 1.0
+        self, n: int, random: np.random.Generator, *, windows: Sequence[Window] = (), guidance: float = 1.0
     ) -> np.ndarray:
-        """Points (n, D) float32 drawn at random; see Prior."""
+        """Draw latent vectors; see `Prior.sample`."""
         if windows:
-            return _draw(self, None, n, random, windows, strength)
+            return _draw(self, None, n, random, windows, guidance)
         return (self.mean + random.standard_normal((n, len(self.mean))) @ self.factor.T).astype(np.float32)
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Log density (n,) in nats of points (n, D)."""
+        """Log-density (n,), in nats, of latent vectors (n, D)."""
         return _log_normal(self.whiten(z)) - np.log(np.diag(self.factor)).sum()
 
     def whiten(self, z: np.ndarray) -> np.ndarray:
-        """Points (n, D) in units of the distribution: of mean 0 and covariance 1."""
+        """Whiten latent vectors to mean 0 and covariance 1.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Whitened latent vectors.
+        """
         white: np.ndarray = np.linalg.solve(self.factor, (z - self.mean).T).T
         return white
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
+        """The arrays to store, by name."""
         return {"mean": self.mean.astype(np.float32), "factor": self.factor.astype(np.float32)}
 
 
 @dataclass(frozen=True)
 class MixturePrior:
-    """A weighted sum of normal distributions with full covariances, fitted by scikit-learn.
+    """A mixture of normal distributions with full covariances.
 
-    weights: (K,); means: (K, D); factors: (K, D, D), lower triangular.
+    Parameters
+    ----------
+    weights : ndarray of shape (K,)
+        Weights of the components.
+    means : ndarray of shape (K, D)
+        Their means.
+    factors : ndarray of shape (K, D, D)
+        Lower triangular factors of their covariances.
     """
 
     weights: np.ndarray
@@ -136,61 +211,76 @@ class MixturePrior:
     factors: np.ndarray
 
     @classmethod
-    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, seed: int = 0) -> Self:
-        """Expectation maximization from k-means on codes (n, D), of which at most 100,000 are used.
+    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, *, seed: int = 0) -> Self:
+        """Fit the mixture by expectation maximization, initialized by k-means.
 
-        Raises:
-            InputError: fewer codes than two a component.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors, of which the first 100,000 are used.
+        settings : PriorSettings, optional
+            Number of components.
+        seed : int, default=0
+            Seed of the initialization.
+
+        Returns
+        -------
+        MixturePrior
+            The fitted prior.
+
+        Raises
+        ------
+        InputError
+            There are fewer than two latent vectors per component.
         """
         from sklearn.mixture import GaussianMixture
 
         n_components = (settings or PriorSettings(kind="mixture")).components
         if len(z) < 2 * n_components:
             raise InputError(
-                f"[prior] components {n_components}: needs the codes of at least {2 * n_components} molecules, "
-                f"got {len(z)}"
+                f"[prior] components {n_components}: needs at least {2 * n_components} molecules, got {len(z)}"
             )
         scale = float(z.std()) or 1.0
         mixture = GaussianMixture(
             n_components, tol=1e-3, max_iter=50, reg_covar=1e-4, random_state=integer_seed(seed, "mixture")
-        ).fit(z[:_N_MIXED] / scale)
+        ).fit(z[:_N_MIXTURE] / scale)
         return cls(
             mixture.weights_, mixture.means_ * scale, np.stack([_factor(c * scale**2) for c in mixture.covariances_])
         )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was saved."""
+        """The prior that was stored."""
         return cls(*(arrays[name].astype(np.float64) for name in ("weights", "means", "factors")))
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """The mean (D,) of the whole."""
+        """Mean (D,) of the mixture."""
         mean: np.ndarray = self.weights @ self.means
         return mean
 
     @cached_property
     def factor(self) -> np.ndarray:
-        """The factor (D, D) of the whole's covariance."""
-        apart = self.means - self.mean
+        """Factor (D, D) of the covariance of the mixture."""
+        deviation = self.means - self.mean
         inner = np.einsum("k,kij,klj->il", self.weights, self.factors, self.factors)
-        return _factor(inner + np.einsum("k,ki,kj->ij", self.weights, apart, apart))
+        return _factor(inner + np.einsum("k,ki,kj->ij", self.weights, deviation, deviation))
 
     def sample(
-        self, n: int, random: np.random.Generator, windows: Sequence[Window] = (), strength: float = 1.0
+        self, n: int, random: np.random.Generator, *, windows: Sequence[Window] = (), guidance: float = 1.0
     ) -> np.ndarray:
-        """Points (n, D) float32 drawn at random; see Prior."""
+        """Draw latent vectors; see `Prior.sample`."""
         if windows:
-            raise InputError("windows: a mixture knows no way to them; fit a gaussian or a flow prior")
-        of = random.choice(len(self.weights), n, p=self.weights / self.weights.sum())
+            raise InputError("windows: a mixture prior has no guidance; fit a gaussian or flow prior")
+        component = random.choice(len(self.weights), n, p=self.weights / self.weights.sum())
         z = random.standard_normal((n, self.means.shape[1]))
-        for component in np.unique(of):
-            rows = of == component
-            z[rows] = self.means[component] + z[rows] @ self.factors[component].T
+        for k in np.unique(component):
+            rows = component == k
+            z[rows] = self.means[k] + z[rows] @ self.factors[k].T
         return z.astype(np.float32)
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Log density (n,) in nats of points (n, D)."""
+        """Log-density (n,), in nats, of latent vectors (n, D)."""
         parts = [
             np.log(weight) + GaussianPrior(mean, factor).log_density(z)
             for weight, mean, factor in zip(self.weights, self.means, self.factors, strict=True)
@@ -199,61 +289,96 @@ class MixturePrior:
         return total
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name."""
+        """The arrays to store, by name."""
         return {name: getattr(self, name).astype(np.float32) for name in ("weights", "means", "factors")}
 
 
 @dataclass(frozen=True)
 class FlowPrior:
-    """A normal distribution bent by a flow: latent diffusion's small sister, which knows where molecules really lie.
+    """A normal distribution transformed by a flow, fitted by flow matching.
 
-    gaussian: of the codes' mean and covariance; the flow works in its units, and learns only where codes differ
-    from it. velocity: see molvae.latent.flow.
+    Parameters
+    ----------
+    gaussian : GaussianPrior
+        Normal distribution with the mean and covariance of the latent vectors; the flow works on whitened ones.
+    velocity : Velocity
+        The velocity field; see `molvae.latent.flow`.
     """
 
     gaussian: GaussianPrior
     velocity: Velocity
 
     @classmethod
-    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, seed: int = 0) -> Self:
-        """Flow matching on codes (n, D); see FlowSettings for how long.
+    def fit(cls, z: np.ndarray, settings: PriorSettings | None = None, *, seed: int = 0) -> Self:
+        """Fit the flow by flow matching.
 
-        Raises:
-            InputError: fewer than two codes.
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        settings : PriorSettings, optional
+            Size and training of the flow.
+        seed : int, default=0
+            Seed of the weights and of the training.
+
+        Returns
+        -------
+        FlowPrior
+            The fitted prior.
+
+        Raises
+        ------
+        InputError
+            There are fewer than two latent vectors.
         """
         gaussian = GaussianPrior.fit(z)
         white = gaussian.whiten(z).astype(np.float32)
-        return cls(gaussian, fit_velocity(white, (settings or PriorSettings()).flow, seed))
+        return cls(gaussian, fit_velocity(white, (settings or PriorSettings()).flow, seed=seed))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was saved."""
+        """The prior that was stored."""
         inner = {name.removeprefix("velocity."): array for name, array in arrays.items() if "." in name}
         return cls(GaussianPrior.from_arrays(arrays), Velocity.from_arrays(inner))
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean (D,) of the codes."""
+        """Mean (D,) of the latent vectors."""
         return self.gaussian.mean
 
     @property
     def factor(self) -> np.ndarray:
-        """The factor (D, D) of the codes' covariance."""
+        """Factor (D, D) of the covariance of the latent vectors."""
         return self.gaussian.factor
 
     def sample(
-        self, n: int, random: np.random.Generator, windows: Sequence[Window] = (), strength: float = 1.0
+        self, n: int, random: np.random.Generator, *, windows: Sequence[Window] = (), guidance: float = 1.0
     ) -> np.ndarray:
-        """Points (n, D) float32 drawn at random; see Prior."""
-        return _draw(self.gaussian, self.velocity, n, random, windows, strength)
+        """Draw latent vectors; see `Prior.sample`."""
+        return _draw(self.gaussian, self.velocity, n, random, windows, guidance)
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Log density (n,) in nats of points (n, D); an estimate, by random directions that are always the same.
+        """Log-density of latent vectors, estimated with fixed random directions.
 
-        Source: Chen et al. 2018, arXiv 1806.07366 (change of variables); Hutchinson 1990 (trace).
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Latent vectors.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Log-densities, in nats.
+
+        References
+        ----------
+        .. [1] Chen et al. 2018, arXiv 1806.07366 (change of variables).
+        .. [2] Hutchinson 1990, doi:10.1080/03610919008812866 (trace estimator).
         """
-        noise, shrinkage = self.velocity.to_noise(self.gaussian.whiten(z).astype(np.float32), _DENSITY_STEPS, _PROBES)
-        return _log_normal(noise) + shrinkage - np.log(np.diag(self.factor)).sum()
+        noise, log_determinant = self.velocity.to_noise(
+            self.gaussian.whiten(z).astype(np.float32), _DENSITY_STEPS, _PROBES
+        )
+        return _log_normal(noise) + log_determinant - np.log(np.diag(self.factor)).sum()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What must be saved of it, by name; the flow in half precision."""
@@ -266,23 +391,23 @@ def _draw(
     n: int,
     random: np.random.Generator,
     windows: Sequence[Window],
-    strength: float,
+    guidance: float,
 ) -> np.ndarray:
-    """Points (n, D) float32 that a flow carries noise to."""
+    """Latent vectors (n, D), float32, from noise by a flow."""
     noise = random.standard_normal((n, len(gaussian.mean))).astype(np.float32)
-    pull = pull_to(windows, gaussian.mean, gaussian.factor, strength) if windows else None
-    white = to_points(noise, _GUIDED_STEPS if windows else _STEPS, velocity, pull)
+    gradient = guidance_gradient(windows, gaussian.mean, gaussian.factor, guidance) if windows else None
+    white = from_noise(noise, _GUIDED_STEPS if windows else _STEPS, velocity=velocity, gradient=gradient)
     return (gaussian.mean + white @ gaussian.factor.T).astype(np.float32)
 
 
 def _log_normal(white: np.ndarray) -> np.ndarray:
-    """Log density (n,) of points (n, D) under the standard normal distribution."""
+    """Log-density (n,) of whitened latent vectors (n, D) under the standard normal distribution."""
     squares: np.ndarray = -0.5 * (white.astype(np.float64) ** 2).sum(1)
     return squares - 0.5 * white.shape[1] * np.log(2 * np.pi)
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-    """The lower triangular factor of a covariance, widened a little where few molecules span no volume."""
+    """The lower triangular factor of a covariance, with a small ridge for a singular one."""
     ridge = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-6)
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
 
@@ -294,17 +419,44 @@ PRIORS: dict[str, type[GaussianPrior] | type[MixturePrior] | type[FlowPrior]] = 
 }
 
 
-def fit_prior(z: np.ndarray, settings: PriorSettings, seed: int = 0) -> Prior:
-    """The prior that the settings ask for, fitted to codes (n, D).
+def fit_prior(z: np.ndarray, settings: PriorSettings, *, seed: int = 0) -> Prior:
+    """Fit a prior to latent vectors.
 
-    Raises:
-        InputError: too few codes.
+    Parameters
+    ----------
+    z : ndarray of shape (n, D)
+        Latent vectors.
+    settings : PriorSettings
+        Which prior, and its size.
+    seed : int, default=0
+        Seed of the fit.
+
+    Returns
+    -------
+    Prior
+        The fitted prior.
+
+    Raises
+    ------
+    InputError
+        There are too few latent vectors.
     """
-    return PRIORS[settings.kind].fit(z, settings, seed)
+    return PRIORS[settings.kind].fit(z, settings, seed=seed)
 
 
 def settings_of(prior: Prior) -> PriorSettings:
-    """Settings by which another prior of the same kind and size is fitted."""
+    """Settings that fit another prior of the same kind and size.
+
+    Parameters
+    ----------
+    prior : Prior
+        A prior.
+
+    Returns
+    -------
+    PriorSettings
+        Its kind and size.
+    """
     if isinstance(prior, MixturePrior):
         return PriorSettings(kind="mixture", components=len(prior.weights))
     if isinstance(prior, FlowPrior):

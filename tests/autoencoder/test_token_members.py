@@ -44,7 +44,7 @@ def codec_of(folder, recipe, n_molecules, **model):
         writer.write(encoded.x[encoded.ok])
     trained = train(config, folder, folder / "work")
     trained.model.requires_grad_(False)
-    prior = fit_prior(trained.model, FeatureStore.open(folder), PriorSettings(n_codes=500))
+    prior = fit_prior(trained.model, FeatureStore.open(folder), PriorSettings(n_molecules=500))
     return Codec(recipe, FEATURIZER, trained.model, config.model, prior, SamplingSettings(), {})
 
 

@@ -51,9 +51,9 @@ def untrained():
 @pytest.mark.parametrize("path", ["linear", "spherical"])
 def test_interpolation_lists_each_molecule_at_its_first_step(codec, path):
     table = codec.interpolate(ASPIRIN, DIAZEPAM, steps=15, path=path)
-    centre = codec.prior.mean if path == "spherical" else None
+    center = codec.prior.mean if path == "spherical" else None
     z = codec.encode([ASPIRIN, DIAZEPAM]).z
-    expected = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path, centre))]
+    expected = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path=path, center=center))]
     expected[0], expected[-1] = ASPIRIN, DIAZEPAM
     found = table.dropna(subset="smiles")
     assert table["smiles"].iloc[[0, -1]].tolist() == [ASPIRIN, DIAZEPAM]

@@ -395,7 +395,7 @@ def test_refit_fits_the_prior_to_other_molecules(kind: str, features: Path, caps
     assert run("train", "tiny.toml", "--features", str(features), "-o", "codec") == 0
     Path("own.smi").write_text("\n".join(f"{'C' * i}O" for i in range(1, 9)))
     assert run("featurize", "own.smi", "-o", "own", "--vocabulary", "codec") == 0
-    extra = f'[prior]\nkind = "{kind}"\ncomponents = 2\nflow = {{hidden = 8, n_points = 64}}\n'
+    extra = f'[prior]\nkind = "{kind}"\ncomponents = 2\nflow = {{hidden = 8, n_samples = 64}}\n'
     Path("own.toml").write_text(CONFIG + extra + "[sampling]\nnoise = 0.3\ntemperature = 0.2\n")
     assert run("refit", "own", "--codec", "codec", "-o", "focused", "--config", "own.toml") == 0
     first, second = molvae.load_codec("codec"), molvae.load_codec("focused")
