@@ -112,4 +112,4 @@ def _featurize(
 
 def _show_note(note: str) -> None:
     log.info("%s", note)
-    terminal.say(f"  {note}")
+    terminal.show(f"  {note}")

@@ -82,7 +82,7 @@ def design(run: str) -> None:
     if campaign.train is not None:
         train(run)
     else:
-        terminal.say(f"train: skipped, the campaign uses the codec {campaign.finished_codec or DEFAULT_NAME}")
+        terminal.show(f"train: skipped, the campaign uses the codec {campaign.finished_codec or DEFAULT_NAME}")
     search(run)
     validate(run)
 

@@ -289,7 +289,7 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
 
 def _report(line: str) -> None:
     log.info("%s", line)
-    terminal.say(line)
+    terminal.show(line)
 
 
 def _packages() -> dict[str, str]:

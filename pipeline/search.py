@@ -131,4 +131,4 @@ def _write(run: RunDir, result: SearchResult) -> None:
 
 def _note(text: str) -> None:
     log.warning("%s", text)
-    terminal.say(f"  note: {text}")
+    terminal.show(f"  note: {text}")

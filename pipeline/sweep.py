@@ -39,7 +39,7 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
             if "size" in row:
                 model, pca = row["reconstructed"], row["reconstructed_pca"]
                 line = f"size {int(row['size'])}: {model:.1%} reconstructed, {pca:.1%} by PCA"
-                terminal.say(f"  {line}, {terminal.elapsed(row['seconds'])}")
+                terminal.show(f"  {line}, {terminal.elapsed(row['seconds'])}")
 
         return sweep_latent_sizes(
             config,
@@ -48,5 +48,5 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
             out,
             n_molecules=n_molecules,
             progress=report,
-            notify=lambda note: terminal.say(f"  {note}"),
+            notify=lambda note: terminal.show(f"  {note}"),
         )

@@ -56,7 +56,7 @@ def showing() -> Iterator[None]:
             _live, _is_on = None, False
 
 
-def say(line: str) -> None:
+def show(line: str) -> None:
     """Show one line, above the bar if there is one.
 
     Parameters

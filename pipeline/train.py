@@ -136,10 +136,10 @@ def _showing_progress() -> Iterator[Report]:
             if "exact" in progress.metrics:
                 line += f", {progress.metrics['exact']:.1%} reconstructed exactly"
             log.info("%s", line)
-            terminal.say(f"  {line}, {terminal.elapsed(progress.seconds_left or 0.0)} left")
+            terminal.show(f"  {line}, {terminal.elapsed(progress.seconds_left or 0.0)} left")
 
         yield report
 
 
 def _show_note(note: str) -> None:
-    terminal.say(f"  {note}")
+    terminal.show(f"  {note}")

@@ -68,7 +68,7 @@ def _run_stages(run: RunDir) -> None:
     """Run every stage that is not complete, with progress on the terminal and details in run.log."""
     run.tidy()
     with logging_to(run.log), terminal.showing():
-        terminal.say(f"molvae design: {_shorten(run.path)}")
+        terminal.show(f"molvae design: {_shorten(run.path)}")
         with api(run.log) as wait:
             with terminal.bar("starting Prefect", None, ""):
                 from .. import flow  # imports Prefect

@@ -107,7 +107,7 @@ class _Inputs:
         """The reference set; None if it is not given."""
         if "--reference" not in self.files:
             return None
-        _say_step(f"reading {self.files['--reference'].path}")
+        _show_step(f"reading {self.files['--reference'].path}")
         return list(self._read("--reference"))
 
     def reference_name(self) -> str:
@@ -149,7 +149,7 @@ def _evaluate_codec(inputs: _Inputs, *, codec: str | None, n: int, seed: int) ->
         train_smiles=inputs.molecules("--train"),
         seed=seed,
         origin=inputs.reference_name(),
-        progress=_say_step,
+        progress=_show_step,
         mapper=inputs.mapper,
     )
     return format_evaluation(evaluation), evaluation.to_dict()
@@ -166,11 +166,11 @@ def _evaluate_file(inputs: _Inputs) -> _Metrics:
         inputs.reference(),
         inputs.molecules("--train"),
         origin=inputs.reference_name(),
-        progress=_say_step,
+        progress=_show_step,
         mapper=inputs.mapper,
     )
     return format_file_metrics(str(file.path), metrics), {"file": str(file.path), **metrics.to_dict()}
 
 
-def _say_step(step: str) -> None:
-    terminal.say(f"  {step}")
+def _show_step(step: str) -> None:
+    terminal.show(f"  {step}")

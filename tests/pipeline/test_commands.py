@@ -420,7 +420,7 @@ def test_train_resumes_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
     arguments = ["train", "tiny.toml", "--features", str(features)]
     assert run(*arguments, "-o", "first") == 0
     assert run(*arguments, "-o", "whole", "--start", "first") == 0
-    report = stage.terminal.say
+    report = stage.terminal.show
 
     def stop(line: str) -> None:
         if line.startswith("  32 of 64"):
@@ -428,7 +428,7 @@ def test_train_resumes_after_a_stop(features: Path, capsys: pytest.CaptureFixtur
         report(line)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage.terminal, "say", stop)
+        patch.setattr(stage.terminal, "show", stop)
         assert run(*arguments, "-o", "stopped", "--start", "first") == 130
     assert run(*arguments, "-o", "stopped") == 2, "a stopped training is not overwritten"
     assert "--resume" in capsys.readouterr().err

@@ -13,7 +13,7 @@ class Terminal(io.StringIO):
 
 
 def work() -> None:
-    terminal.say("one line")
+    terminal.show("one line")
     with terminal.bar("search", 40, "molecules") as bar:
         bar.advance(10)
     with terminal.bar("featurize", None, "molecules") as bar:

@@ -104,7 +104,7 @@ def test_an_interrupted_training_resumes(featurized: RunDir, trained: RunDir, mo
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(terminal, "say", stop)
+        patch.setattr(terminal, "show", stop)
         with pytest.raises(KeyboardInterrupt):
             train(run)
     (work,) = run.train.iterdir()
