@@ -75,7 +75,7 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
     >>> query(Path("runs/latest"), "passed and has('c1ccncc1') order by score desc")  # doctest: +SKIP
     """
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"query: expected a condition or a SELECT, got an empty text; e.g. {_EXAMPLES}")
+        raise InputError(f"query: expected a condition or a SELECT, got an empty query; e.g. {_EXAMPLES}")
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are allowed")
     if sum(map(text.count, "([{")) > MAX_BRACKETS:
@@ -123,7 +123,7 @@ def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
 
 
 def _as_select(text: str) -> tuple[str, int]:
-    """The complete statement, and the number of characters before the user's text."""
+    """The complete statement, and the number of characters before the user's query."""
     text = text.rstrip()
     found = re.match(r"[\s(]*([A-Za-z_]+)", text)
     word = found[1].lower() if found else ""
@@ -256,7 +256,7 @@ def _explain(error: duckdb.Error, columns: Sequence[str]) -> str:
     if missing:
         folded = {column.lower(): column for column in columns}
         near = [folded[name] for name in difflib.get_close_matches(missing[1].lower(), folded, n=3)]
-        hint = f"did you mean {' or '.join(near)}? " if near else "text needs single quotes. "
+        hint = f"did you mean {' or '.join(near)}? " if near else "strings need single quotes. "
         return f"query: no column {missing[1]}; {hint}Columns: {', '.join(columns)}"
     unknown = re.search(r"Function with name (\S+) does not exist", message)
     if unknown:

@@ -1,7 +1,6 @@
-"""Stage 4: every molecule that was scored is checked, compared with what is known, and told why it fails."""
+"""Stage 4: check all scored molecules, compare them with the library, and write candidates and report."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +8,7 @@ import pyarrow.parquet as pq
 
 from molvae.candidates.build import build_candidates
 from molvae.candidates.files import write_candidates
+from molvae.checks.check import PASS
 from molvae.codec import Codec, load_codec
 from molvae.report.report import Report, funnel_steps, write_report
 
@@ -22,17 +22,17 @@ VERSION = 1
 
 
 def validate(run: RunDir) -> Manifest:
-    """Run stage 4: check the proposals, and write candidates and report.
+    """Run stage 4, and copy its files to the top of the run.
 
     Parameters
     ----------
     run : RunDir
-        A run whose search stage is finished.
+        Folder of the run; stages 1 to 3 are complete.
 
     Returns
     -------
     Manifest
-        The manifest of the stage.
+        Files of the stage, and the number of molecules that failed each check.
     """
     campaign = Campaign.load(run.campaign)
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
@@ -49,23 +49,25 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     proposals = pd.read_parquet(run.proposals)
     molecules = pq.read_table(run.molecules, columns=["id", "smiles"])
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
-    terminal.show("  checking every molecule")
+    terminal.say("  checking all molecules")
     with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
         candidates = build_candidates(proposals, reference, settings=campaign.checks, codec=codec, progress=bar.advance)
     for name, reason in candidates.attrs["skipped"].items():
         log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)
     _report(folder / REPORT, candidates, run, campaign, codec)
-    failed: Counter[str] = Counter()
-    for name in map(str, candidates.filter(like="check_")):
-        failed[name.removeprefix("check_")] = int((candidates[name] != "pass").sum())
+    failed = {
+        name.removeprefix("check_"): int((candidates[name] != PASS).sum())
+        for name in map(str, candidates)
+        if name.startswith("check_")
+    }
     n, n_passed = len(candidates), int(candidates["passed"].sum())
-    counts = Counts(into=n, kept=n_passed, dropped=dict(failed))
+    counts = Counts(into=n, kept=n_passed, dropped=failed)
     return Outcome({name: None if name == REPORT else n for name in PUBLISHED}, counts)
 
 
 def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec) -> None:
-    terminal.show("  drawing the report")
+    terminal.say("  writing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
     report = Report(

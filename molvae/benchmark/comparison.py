@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from scipy.stats import wasserstein_distance
 
@@ -142,7 +141,7 @@ class SetMetrics:
             metrics |= {f"{label}/{name}": getattr(comparison, field) for field, label in _MOSES_NAMES.items()}
         return metrics
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The same as plain values, for JSON.
 
         Returns
@@ -209,14 +208,22 @@ def evaluate_rows(
     progress: Progress = lambda step: None,
     mapper: Mapper | None = None,
 ) -> SetMetrics:
-    """The metrics of `evaluate_smiles`, for SMILES of which some are known to be invalid.
+    """The metrics of `evaluate_smiles` for rows of which some are known to be invalid.
 
     Parameters
     ----------
     rows : iterable of (str or None, str or None)
         Raw SMILES, each with the reason why it is invalid if that is already known.
-    reference_smiles, train_smiles, origin, progress, mapper
+    reference_smiles : sequence of str, optional
         As for `evaluate_smiles`.
+    train_smiles : iterable of str, optional
+        As for `evaluate_smiles`.
+    origin : str, default="the reference set"
+        Description of the reference set, for the table.
+    progress : callable, optional
+        Called with a description of each step before it starts.
+    mapper : Mapper, optional
+        Applies functions to many molecules; by default in local processes.
 
     Returns
     -------

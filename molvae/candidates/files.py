@@ -215,7 +215,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = csv.reader(file, strict=True)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV UTF-8") from None
+        raise InputError(f"{path}: not a UTF-8 file (byte {error.start}); save it as CSV UTF-8") from None
     except (csv.Error, OSError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
     except ValueError:

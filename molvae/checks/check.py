@@ -55,7 +55,7 @@ class TrainedCodec(Protocol):
     def applicability_domain(
         self, molecules: Sequence[str], *, percentile: float = 99.0, remove_stereo: bool = False
     ) -> pd.DataFrame:
-        """One row per molecule; column `reason` is None for molecules inside the domain."""
+        """A table with one row per molecule, in order; its column `reason` is None for molecules inside the domain."""
         ...
 
 

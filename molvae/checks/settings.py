@@ -1,7 +1,5 @@
 """The settings of the checks: one limit per check, validated by the check's own row of the registry."""
 
-from typing import Any
-
 from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -29,7 +27,7 @@ class ChecksSettings(Settings):
         """Names of all checks."""
         return list(list_checks())
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> dict[str, object]:
         """The limits of the checks that are on.
 
         Returns
