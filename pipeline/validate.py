@@ -49,7 +49,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     proposals = pd.read_parquet(run.proposals)
     molecules = pq.read_table(run.molecules, columns=["id", "smiles"])
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
-    terminal.say("  checking all molecules")
+    terminal.show("  checking all molecules")
     with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
         candidates = build_candidates(proposals, reference, settings=campaign.checks, codec=codec, progress=bar.advance)
     for name, reason in candidates.attrs["skipped"].items():
@@ -67,7 +67,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
 
 
 def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec) -> None:
-    terminal.say("  writing the report")
+    terminal.show("  writing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
     report = Report(
