@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from molvae.estimators import AutoencoderTransformer, CodecTransformer
     from molvae.report.report import Report, write_report
     from molvae.search.loop import optimize
+    from molvae.search.result import SearchResult
+    from molvae.search.settings import SearchSettings
     from molvae.training import featurize, refit_codec, sweep_latent_sizes, train_codec
 
     __version__: str
@@ -25,6 +27,8 @@ _HOME = {
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
     "Report": "molvae.report.report",
+    "SearchResult": "molvae.search.result",
+    "SearchSettings": "molvae.search.settings",
     "build_candidates": "molvae.candidates.build",
     "check_molecules": "molvae.checks.run",
     "evaluate": "molvae.benchmark.evaluate",
@@ -47,6 +51,8 @@ __all__ = [
     "Codec",
     "CodecTransformer",
     "Report",
+    "SearchResult",
+    "SearchSettings",
     "build_candidates",
     "check_molecules",
     "evaluate",
