@@ -126,6 +126,32 @@ def tanimoto(a: str, b: Sequence[str]) -> np.ndarray:
     return np.array(DataStructs.BulkTanimotoSimilarity(query, others), dtype=np.float32)
 
 
+def tanimoto_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Compute the Tanimoto similarities of all pairs of fingerprints.
+
+    Parameters
+    ----------
+    a : ndarray of shape (n, n_bits)
+        Fingerprints, 0 or 1.
+    b : ndarray of shape (m, n_bits)
+        Other fingerprints, 0 or 1.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        float64 in [0, 1].
+
+    Examples
+    --------
+    >>> bits = morgan_bits(["CCO", "c1ccccc1"])
+    >>> tanimoto_matrix(bits, bits).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    a, b = a.astype(np.float32, copy=False), b.astype(np.float32, copy=False)  # products of 0 and 1 are exact
+    common = (a @ b.T).astype(np.float64)
+    return common / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - common, 1.0)
+
+
 def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> array:
     """List the bits that are on in the Morgan fingerprint of radius 2, without a full parse where possible.
 

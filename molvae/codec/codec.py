@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from molvae.codec import domain, infill, moves, similarity
 from molvae.codec import units as latent_units
 from molvae.codec.decoding import decode_beams, decode_latent
 from molvae.codec.description import find_codec
-from molvae.codec.domain import DomainCalibration, Nearest
+from molvae.codec.domain import DomainCalibration
 from molvae.codec.encoding import encode_molecules
 from molvae.codec.moves import AttributeDirection, DirectionMeasurement, PropertyFunction
 from molvae.codec.properties import PropertyWindows, predict, to_guidance_windows
@@ -32,6 +32,9 @@ from molvae.latent.maps import Method
 from molvae.latent.prior import Prior, SamplingSettings
 from molvae.seeds import generator, integer_seed
 from molvae.workers import LocalProcesses, Mapper
+
+if TYPE_CHECKING:
+    from molvae.chem.fingerprints import ReferenceSet
 
 _BATCH_SIZE = 512
 _MAX_BEAM_SIZE = 1_000
@@ -800,7 +803,7 @@ class Codec:
         molecules: Iterable[object] | str,
         *,
         percentile: float = 99.0,
-        reference: Iterable[str] | Nearest | None = None,
+        reference: "Iterable[str] | ReferenceSet | None" = None,
         remove_stereo: bool = False,
     ) -> pd.DataFrame:
         """Judge whether molecules resemble the training data of the codec.
@@ -816,9 +819,9 @@ class Codec:
         percentile : float, default=99.0
             `domain_percentile` above which a molecule is out of domain, between 0 and 100. At 99, one percent of
             molecules like those of the training set are out of domain.
-        reference : iterable of str or Nearest, optional
-            Canonical SMILES among which the nearest molecule is found, usually the training set. Build a `Nearest` once
-            for many calls.
+        reference : iterable of str or ReferenceSet, optional
+            Canonical SMILES among which the nearest molecule is found, usually the training set. For many calls, give a
+            `molvae.chem.fingerprints.ReferenceSet`.
         remove_stereo : bool, default=False
             Remove stereo, as in `encode`.
 

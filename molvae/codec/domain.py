@@ -1,8 +1,8 @@
 """The applicability domain: how far molecules are from those that a codec was trained on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from molvae.features.featurizer import Features
 from molvae.features.store import filled_lengths, model_input
 from molvae.latent.prior import GaussianPrior, Prior
 from molvae.seeds import generator
+
+if TYPE_CHECKING:
+    from molvae.chem.fingerprints import ReferenceSet
 
 _BATCH_SIZE = 512
 _N_QUANTILES = 1001
@@ -169,34 +172,6 @@ class DomainCalibration:
         return cls(int(arrays["n"][0]), {measures.get(name, name): array for name, array in stored.items()})
 
 
-class Nearest:
-    """A reference set in which the nearest molecules are looked up; built once for many calls.
-
-    Parameters
-    ----------
-    smiles : iterable of str
-        Canonical SMILES of the reference set.
-
-    Raises
-    ------
-    InputError
-        There is no molecule, or a SMILES is invalid.
-    """
-
-    def __init__(self, smiles: Iterable[str]) -> None:
-        from molvae.chem.fingerprints import ReferenceSet
-
-        self.smiles = list(smiles)
-        if not self.smiles:
-            raise InputError("reference: expected at least one molecule, got none; omit it, or give molecules")
-        self._set = ReferenceSet(self.smiles)
-
-    def __call__(self, smiles: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """The nearest reference molecule of each SMILES, and its Tanimoto similarity (Morgan, radius 2, 2,048 bits)."""
-        rows, similarity = self._set.nearest(smiles)
-        return [self.smiles[row] for row in rows], similarity
-
-
 def measure_domain(model: Autoencoder, prior: Prior, z: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
     """Measure how far molecules are from the training data.
 
@@ -234,7 +209,7 @@ def applicability_domain(
     calibration: DomainCalibration,
     *,
     percentile: float,
-    reference: Iterable[str] | Nearest | None,
+    reference: "Iterable[str] | ReferenceSet | None",
 ) -> pd.DataFrame:
     """Whether molecules are in the applicability domain; the table of `Codec.applicability_domain`.
 
@@ -281,11 +256,11 @@ def applicability_domain(
     nearest: list[str | None] = [None] * n
     similarity = np.full(n, np.nan)
     if reference is not None:
-        look_up = reference if isinstance(reference, Nearest) else Nearest(reference)
         rows = np.flatnonzero(valid)
-        found, similarity[rows] = look_up([encoding.smiles[row] or "" for row in rows])
-        for row, smiles in zip(rows.tolist(), found, strict=True):
-            nearest[row] = smiles
+        references = _to_reference_set(reference)
+        index, similarity[rows] = references.nearest([encoding.smiles[row] or "" for row in rows])
+        for row, i in zip(rows.tolist(), index.tolist(), strict=True):
+            nearest[row] = references.smiles[i]
     reasons: list[str | None] = []
     for row in range(n):
         reason = None if measured[row] else encoding.reason[row] or features.reason[row]
@@ -328,6 +303,15 @@ def check_percentile(percentile: float) -> None:
     """
     if not 0 < percentile < 100:
         raise InputError(f"percentile: expected a number between 0 and 100, such as 99, got {percentile}")
+
+
+def _to_reference_set(reference: "Iterable[str] | ReferenceSet") -> "ReferenceSet":
+    from molvae.chem.fingerprints import ReferenceSet
+
+    references = reference if isinstance(reference, ReferenceSet) else ReferenceSet(list(reference))
+    if not len(references):
+        raise InputError("reference: expected at least one molecule, got none; omit it, or give molecules")
+    return references
 
 
 @torch.no_grad()

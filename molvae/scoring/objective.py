@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.chem.alerts import SOURCES, alerts
-from molvae.chem.fingerprints import morgan_bits
+from molvae.chem.fingerprints import morgan_bits, tanimoto_matrix
 from molvae.chem.molecules import is_substructure, parse, parse_smarts, standardize
 from molvae.chem.properties import PROPERTIES, compute, list_properties
 from molvae.errors import InputError
@@ -318,10 +318,7 @@ class _Similarity:
         return _each(smiles, self._to_nearest)
 
     def _to_nearest(self, smiles: str) -> float:
-        bits = morgan_bits([smiles], self._radius)[0]
-        common = np.minimum(bits, self._bits).sum(axis=1)  # (targets,)
-        either = np.maximum(bits, self._bits).sum(axis=1)
-        return float((common / either).max())
+        return float(tanimoto_matrix(morgan_bits([smiles], self._radius), self._bits).max())
 
 
 def _each(smiles: list[str], measure: Callable[[str], float]) -> np.ndarray:

@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import norm, rankdata
 
-from molvae.chem.fingerprints import morgan_bits
+from molvae.chem.fingerprints import morgan_bits, tanimoto_matrix
 from molvae.settings import Settings
 
 _MIN_SCORED = 20
@@ -89,9 +89,9 @@ class Surrogate:
         train = self._choose_training(score)
         y = norm.ppf((rankdata(score[train]) - 0.5) / len(train))
         bits = self._bits[train].astype(np.float32)
-        covariance = _tanimoto(bits, bits) + self._settings.noise * np.eye(len(train))
+        covariance = tanimoto_matrix(bits, bits) + self._settings.noise * np.eye(len(train))
         weights = cho_solve(cho_factor(covariance, lower=True), y - y.mean())
-        return _tanimoto(morgan_bits(new).astype(np.float32), bits) @ weights
+        return tanimoto_matrix(morgan_bits(new), bits) @ weights
 
     def _choose_training(self, score: np.ndarray) -> np.ndarray:
         """Rows of the best and the newest scored molecules."""
@@ -101,9 +101,3 @@ class Surrogate:
         newest = np.arange(len(score) - half, len(score))
         older = np.arange(len(score) - half)
         return np.append(older[np.argsort(-score[older], kind="stable")[:half]], newest)
-
-
-def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Similarity (n, m) of fingerprints of 0 and 1, float32, for which the products are exact."""
-    common = (a @ b.T).astype(float)
-    return common / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - common, 1.0)

@@ -10,7 +10,7 @@ from .. import terminal
 from .declaration import CodecName, IdColumn, MoleculeFileArgument, RemoveStereo, SmilesColumn, TableOut, command
 
 if TYPE_CHECKING:
-    from molvae.codec.domain import Nearest
+    from molvae.chem.fingerprints import ReferenceSet
     from molvae.workers import Mapper
 
 _KINDS = {"smiles": str, "in_domain": bool, "nearest_reference": str, "reason": str}
@@ -57,9 +57,10 @@ def domain(
     mapper = LocalProcesses()
     file = open_molecules(source, smiles_column, id_column, mapper=mapper)
     loaded = load_codec(codec)
-    empty = loaded.applicability_domain([], percentile=percentile)  # fails before the files are read
+    loaded.applicability_domain([], percentile=percentile)  # fails before the files are read
     nearest = None if reference is None else _read_reference(reference, mapper)
-    columns = [str(name) for name in empty if nearest or not str(name).startswith("nearest_")]
+    empty = loaded.applicability_domain([], percentile=percentile, reference=nearest)
+    columns = [str(name) for name in empty if nearest is not None or not str(name).startswith("nearest_")]
     kinds: Kinds = {"id": str} if file.id_column else {}
     kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "in_domain", *columns]}
     n, counts, not_encoded = 0, Counter[str](), Counter[str]()
@@ -88,9 +89,9 @@ def domain(
         terminal.report(f"  {count:,} not encoded: {kind}")
 
 
-def _read_reference(path: Path, mapper: "Mapper") -> "Nearest":
-    from molvae.codec.domain import Nearest
+def _read_reference(path: Path, mapper: "Mapper") -> "ReferenceSet":
+    from molvae.chem.fingerprints import ReferenceSet
     from molvae.datasets import open_molecules, standardize_file
 
     chunks = standardize_file(open_molecules(path, mapper=mapper), mapper, drop_duplicates=False)
-    return Nearest(smiles for chunk in chunks for smiles in chunk["smiles"] if smiles is not None)
+    return ReferenceSet([smiles for chunk in chunks for smiles in chunk["smiles"] if smiles is not None], mapper)

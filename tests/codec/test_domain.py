@@ -7,8 +7,8 @@ import pytest
 import molvae
 from molvae.autoencoder import ModelSettings, build
 from molvae.bundled import bundled
+from molvae.chem.fingerprints import ReferenceSet
 from molvae.codec import Codec, DomainCalibration, SamplingSettings, fit_domain
-from molvae.codec.domain import Nearest
 from molvae.errors import CodecError, InputError
 from molvae.features import FeatureStore, FeatureWriter, TokenFeaturizer
 from molvae.latent import GaussianPrior
@@ -158,7 +158,7 @@ def test_stored_features_give_the_calibration_of_their_molecules(small, tmp_path
 
 
 def test_a_reference_set_is_built_once_for_many_calls(codec):
-    nearest = Nearest(DRUGS)
+    nearest = ReferenceSet(DRUGS)
     for smiles in (DRUGS, DRUGS[::-1]):
         assert codec.applicability_domain(smiles, reference=nearest)["nearest_reference"].tolist() == smiles
 
