@@ -69,7 +69,7 @@ def train(run: RunDir) -> Manifest:
         shutil.copyfile(work / LOG_NAME, folder / LOG_NAME)
         n = len(FeatureStore.open(run.featurize))
         outputs: dict[str, int | None] = {path.relative_to(folder).as_posix(): None for path in run.codec.iterdir()}
-        return Outcome(outputs | {LOG_NAME: None}, Counts(into=n, kept=n), codec.card["stopped"])
+        return Outcome(outputs | {LOG_NAME: None}, Counts(into=n, kept=n), str(codec.card["stopped"]))
 
     return plan.carry_out(body)
 

@@ -96,7 +96,8 @@ def sweep_latent_sizes(
             nonlocal n_finished
             write_table(table, partial / TABLE_NAME)
             n_finished += 1
-            metrics = table.drop(columns="stopped").iloc[-1].to_dict()
+            last = table.drop(columns="stopped").iloc[-1]
+            metrics = {str(name): float(value) for name, value in last.items()}
             progress(Progress("sweep", n_finished * per_size, total, metrics))
 
         result = sweep(settings, store, sizes, finished=finished, report=report, keep=keep)
