@@ -25,7 +25,7 @@ from molvae.codec.results import Decoded, Encoding
 from molvae.codec.similarity import LatentMetric, MoleculeMap
 from molvae.codec.storage import StoredCodec, read_codec, write_codec
 from molvae.errors import CodecError, InputError
-from molvae.features.featurizer import Featurizer
+from molvae.features.featurizer import DecodableFeaturizer, Featurizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.latent.geometry import LatentPath
 from molvae.latent.maps import Method
@@ -104,7 +104,7 @@ class Codec:
     @property
     def decodes_to_smiles(self) -> bool:
         """Whether it decodes to molecules; False for fingerprints."""
-        return isinstance(self.featurizer, TokenFeaturizer)
+        return isinstance(self.featurizer, DecodableFeaturizer) and self.featurizer.spec.kind == "tokens"
 
     @property
     def property_names(self) -> list[str]:
@@ -918,8 +918,8 @@ class Codec:
         return cls(**read_codec(folder)._asdict())
 
     @property
-    def _writer(self) -> TokenFeaturizer:
-        if not isinstance(self.featurizer, TokenFeaturizer):
+    def _writer(self) -> DecodableFeaturizer:
+        if not isinstance(self.featurizer, DecodableFeaturizer) or not self.decodes_to_smiles:
             raise InputError(
                 f"codec {self.name}: decodes to {self.featurizer.describe()}, not to molecules; use decode_features"
             )

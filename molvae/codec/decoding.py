@@ -11,8 +11,7 @@ from molvae.autoencoder import Autoencoder
 from molvae.codec.encoding import BATCH_SIZE, encode_features
 from molvae.codec.results import Decoded
 from molvae.feature_spec import END
-from molvae.features.featurizer import Featurizer
-from molvae.features.tokens import TokenFeaturizer
+from molvae.features.featurizer import DecodableFeaturizer, Featurizer
 from molvae.workers import Mapper, WorkerFailure
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _MIN_ROWS_FOR_WORKERS = 20_000  # fewer SMILES are parsed in less time than work
 
 def decode_latent(
     model: Autoencoder,
-    writer: TokenFeaturizer,
+    writer: DecodableFeaturizer,
     z: np.ndarray,
     *,
     noise: float,
@@ -38,7 +37,7 @@ def decode_latent(
     ----------
     model : Autoencoder
         The model whose decoder is used.
-    writer : TokenFeaturizer
+    writer : DecodableFeaturizer
         Turns tokens into SMILES.
     z : ndarray of shape (n, D)
         Latent vectors, float32. A row with NaN or infinity is not decoded.
@@ -67,7 +66,7 @@ def decode_latent(
 
 def decode_beams(
     model: Autoencoder,
-    writer: TokenFeaturizer,
+    writer: DecodableFeaturizer,
     reader: Featurizer,
     z: np.ndarray,
     greedy: list[Decoded],
@@ -84,7 +83,7 @@ def decode_beams(
     ----------
     model : Autoencoder
         The model whose encoder and decoder are used.
-    writer : TokenFeaturizer
+    writer : DecodableFeaturizer
         Turns tokens into SMILES.
     reader : Featurizer
         Makes the features that the encoder reads.
@@ -150,7 +149,7 @@ def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _to_molecules(
-    writer: TokenFeaturizer, tokens: Iterable[torch.Tensor], n: int, mapper: Mapper
+    writer: DecodableFeaturizer, tokens: Iterable[torch.Tensor], n: int, mapper: Mapper
 ) -> Iterator[list[Decoded]]:
     """The molecules of each chunk of token rows (b, L); `n` rows in all."""
     generated: deque[list[tuple[str, bool]]] = deque()

@@ -46,6 +46,22 @@ def small():
     return Codec("small", featurizer, model, settings, prior, SamplingSettings(), card)
 
 
+class OtherTokens:
+    """A token featurizer of another class, as a plug-in provides it."""
+
+    def __init__(self, tokens):
+        self._tokens = tokens
+        self.spec, self.representation = tokens.spec, "other"
+        self.encode, self.decode, self.describe, self.save = tokens.encode, tokens.decode, tokens.describe, tokens.save
+
+
+def test_any_token_featurizer_with_decode_decodes_to_smiles(codec):
+    other = replace(codec, featurizer=OtherTokens(codec.featurizer))
+    assert other.decodes_to_smiles
+    z = other.encode(LEAD_LIKE).z
+    assert [molecule.smiles for molecule in other.decode(z)] == [Chem.CanonSmiles(smiles) for smiles in LEAD_LIKE]
+
+
 def test_drugs_are_reconstructed(codec):
     encoding = codec.encode(LEAD_LIKE)
     assert encoding.z.shape == (3, codec.n_latent)
