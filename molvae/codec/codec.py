@@ -520,8 +520,9 @@ class Codec:
         ['smiles', 'filled', 'log_probability', 'n_drawn']
         """
         featurizer, has_view = self.featurizer, self.view is not None
-        is_token_codec = isinstance(featurizer, TokenFeaturizer)
-        if not is_token_codec or not infill.can_infill(self.model, featurizer, has_view=has_view):
+        if not isinstance(featurizer, TokenFeaturizer) or not infill.can_infill(
+            self.model, featurizer, has_view=has_view
+        ):
             raise InputError(
                 f"infill: codec {self.name} cannot fill gaps (recipe {self.settings.recipe!r}, "
                 f"{featurizer.describe()}); use one of recipe 'masked', 'denoising' or 'molecular' with SMILES tokens"
