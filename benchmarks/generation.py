@@ -73,7 +73,7 @@ def interpolations(codec: Codec, pairs: list[tuple[str, str]]) -> None:
             is_between += (inner[["similarity_to_a", "similarity_to_b"]].min(axis=1) >= between_ends).tolist()
         of_all = pd.DataFrame(counts)
         valid = 1 - of_all["invalid"].sum() / (of_all["steps"] - 2).sum()
-        print(f"| {path} | {valid:.1%} | {of_all['distinct'].mean() - 2:.1f} | {np.mean(is_between):.1%} |", flush=True)
+        print(f"| {path} | {valid:.1%} | {of_all['unique'].mean() - 2:.1f} | {np.mean(is_between):.1%} |", flush=True)
 
 
 def maps(codec: Codec, smiles: list[str]) -> None:

@@ -82,7 +82,7 @@ def full_pipeline(smiles: str) -> str | None:
 
 def needs_full_pipeline(smiles: str) -> bool:
     mol = Chem.MolFromSmiles(smiles)
-    return mol is not None and molecules._needs_mending(Chem.MolToSmiles(mol), mol)
+    return mol is not None and molecules._needs_pipeline(Chem.MolToSmiles(mol), mol)
 
 
 if __name__ == "__main__":
