@@ -127,7 +127,7 @@ def canonicalize(raw: object) -> Standardized:
     return _read_canonical(raw, is_standardized=False)
 
 
-def read_written(raw_smiles: str) -> Standardized:
+def read_decoded(raw_smiles: str) -> Standardized:
     """Read a SMILES from a decoder: as `canonicalize`, but a radical is invalid, except for an unpaired electron on O.
 
     A bracketed atom has the hydrogens that are written in it, so one with a bond too few becomes a radical.
@@ -143,7 +143,7 @@ def read_written(raw_smiles: str) -> Standardized:
 
     Examples
     --------
-    >>> read_written("C1CC[C@@H]1").reason
+    >>> read_decoded("C1CC[C@@H]1").reason
     'radical: unpaired electron on C'
     """
     return _read_canonical(raw_smiles, is_standardized=False, allows_radicals=False)

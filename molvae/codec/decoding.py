@@ -170,10 +170,10 @@ def _to_molecules(
 
 def _parse(raw_smiles: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator[list[Standardized]]":
     """Parse SMILES chunk by chunk; many in worker processes, while the model decodes the next chunk."""
-    from molvae.chem.molecules import Standardized, read_written
+    from molvae.chem.molecules import Standardized, read_decoded
 
     if n < _MIN_ROWS_FOR_WORKERS:
-        yield from (list(map(read_written, chunk)) for chunk in raw_smiles)
+        yield from (list(map(read_decoded, chunk)) for chunk in raw_smiles)
         return
-    for parsed in mapper(read_written, raw_smiles):
+    for parsed in mapper(read_decoded, raw_smiles):
         yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in parsed]

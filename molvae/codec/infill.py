@@ -132,14 +132,14 @@ def _table(
     draws: Generator,
 ) -> pd.DataFrame:
     """One row per unique molecule; without scores, its SMILES are scored here."""
-    from molvae.chem.molecules import read_written
+    from molvae.chem.molecules import read_decoded
 
     counts = {"tried": n_drawn.total(), "invalid": 0, "altered": 0, "duplicates": 0, "unique": 0}
     reasons: Counter[str] = Counter()
     kept = []
     for filling, times in n_drawn.items():
         completed = "".join(part for pair in zip(pieces, (*filling, ""), strict=True) for part in pair)
-        molecule = read_written(completed)
+        molecule = read_decoded(completed)
         if molecule.smiles is None:
             counts["invalid"] += times
             reasons[(molecule.reason or "").split(":")[0]] += times

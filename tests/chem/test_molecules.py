@@ -317,7 +317,7 @@ def test_molecules_that_skip_the_pipeline_are_those_that_it_gives():
     ],
 )
 def test_a_decoded_radical_is_invalid(raw, smiles, element):
-    result = molecules.read_written(raw)
+    result = molecules.read_decoded(raw)
     assert result.smiles == smiles
     assert (result.reason == f"radical: unpaired electron on {element}") == (smiles is None)
     assert molecules.canonicalize(raw).smiles is not None
