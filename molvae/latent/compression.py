@@ -99,7 +99,18 @@ class Float16:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was stored."""
+        """Restore a stored quantizer.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The quantizer.
+        """
         return cls(int(arrays["n_latent"]))
 
 
@@ -165,7 +176,18 @@ class Int8:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was stored."""
+        """Restore a stored quantizer.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The quantizer.
+        """
         return cls(arrays["low"], arrays["step"])
 
 
@@ -271,7 +293,18 @@ class ProductQuantizer:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The quantizer that was stored."""
+        """Restore a stored quantizer.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The quantizer.
+        """
         return cls(arrays["mean"], arrays["rotation"], arrays[_STORED_CENTROIDS], arrays["sizes"])
 
 

@@ -156,7 +156,18 @@ class GaussianPrior:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was stored."""
+        """Restore a stored prior.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The prior.
+        """
         return cls(arrays["mean"].astype(np.float64), arrays["factor"].astype(np.float64))
 
     def sample(
@@ -250,7 +261,18 @@ class MixturePrior:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was stored."""
+        """Restore a stored prior.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The prior.
+        """
         return cls(*(arrays[name].astype(np.float64) for name in ("weights", "means", "factors")))
 
     @cached_property
@@ -337,7 +359,18 @@ class FlowPrior:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The prior that was stored."""
+        """Restore a stored prior.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `arrays` returned, by name.
+
+        Returns
+        -------
+        Self
+            The prior.
+        """
         inner = {name.removeprefix("velocity."): array for name, array in arrays.items() if "." in name}
         return cls(GaussianPrior.from_arrays(arrays), Velocity.from_arrays(inner))
 

@@ -172,15 +172,15 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
     rank : Rank
         This process.
 
-    Yields
-    ------
-    LogEntry
-        Each validation.
-
     Returns
     -------
     str
         "finished", or why the training stopped early.
+
+    Yields
+    ------
+    LogEntry
+        Each validation.
 
     Raises
     ------
