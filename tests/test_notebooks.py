@@ -1,4 +1,4 @@
-"""The notebooks run, and their committed outputs come from the bundled codec."""
+"""The notebooks run, and their committed outputs are those of the bundled codec."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
+def output_kinds(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
     """The kinds of output of each code cell; the content may differ between processors."""
     return [
         [(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs]
@@ -21,16 +21,16 @@ def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
     ]
 
 
-def texts(notebook: nbformat.NotebookNode) -> str:
+def printed_text(notebook: nbformat.NotebookNode) -> str:
     return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
-def test_notebooks_are_found() -> None:
+def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     committed = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(committed)
@@ -38,15 +38,15 @@ def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     NotebookClient(fresh, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    assert outputs(fresh) == outputs(committed)
-    assert not [kinds for kinds in outputs(fresh) if ("stream", "stderr") in kinds]
+    assert output_kinds(fresh) == output_kinds(committed)
+    assert not [kinds for kinds in output_kinds(fresh) if ("stream", "stderr") in kinds]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_outputs_come_from_the_bundled_codec(path: Path) -> None:
-    """After a change of the codec, run the notebook again and check whether its text still holds:
+def test_outputs_are_those_of_the_bundled_codec(path: Path) -> None:
+    """After a change of the codec, run the notebook again and check its text:
 
     jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb
     """
     assert path.stat().st_size < 1_000_000
-    assert load_codec().sha256[:12] in texts(nbformat.read(path, as_version=4))
+    assert load_codec().sha256[:12] in printed_text(nbformat.read(path, as_version=4))

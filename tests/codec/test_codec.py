@@ -68,7 +68,7 @@ def test_drugs_are_reconstructed(codec):
     assert encoding.z.dtype == np.float32
     assert encoding.ok.all()
     decoded = codec.decode(encoding.z)
-    assert [molecule.smiles for molecule in decoded] == [Chem.CanonSmiles(text) for text in LEAD_LIKE]
+    assert [molecule.smiles for molecule in decoded] == [Chem.CanonSmiles(smiles) for smiles in LEAD_LIKE]
 
 
 def test_the_default_codec_reconstructs_stereo_and_charges():
@@ -125,8 +125,8 @@ def test_worker_processes_do_not_change_the_molecules(codec, monkeypatch):
 
 def test_lists_series_arrays_and_rdkit_molecules_are_encoded_alike(codec):
     expected = codec.encode(DRUGS).z
-    mols = [Chem.MolFromSmiles(text) for text in DRUGS]
-    for molecules in (pd.Series(DRUGS, index=[7, 8, 9]), mols, np.array(DRUGS), (text for text in DRUGS)):
+    mols = [Chem.MolFromSmiles(smiles) for smiles in DRUGS]
+    for molecules in (pd.Series(DRUGS, index=[7, 8, 9]), mols, np.array(DRUGS), (smiles for smiles in DRUGS)):
         np.testing.assert_allclose(codec.encode(molecules).z, expected, atol=1e-5)
     np.testing.assert_allclose(codec.encode(DRUGS[0]).z, expected[:1], atol=1e-5)
 
@@ -210,7 +210,7 @@ def test_samples_are_valid_unique_and_reproducible(codec):
     assert len(drawn) == 300
     assert len(smiles) >= 0.97 * 300
     assert len(set(smiles)) >= 0.97 * len(smiles)
-    assert all(Chem.CanonSmiles(text) == text for text in smiles)
+    assert all(Chem.CanonSmiles(one) == one for one in smiles)
     assert codec.sample(300, seed=5) == drawn
     assert codec.sample(300, seed=6) != drawn
 
