@@ -110,7 +110,7 @@ class Batches:
             On the training device.
         """
         if self._resident is not None:
-            return self.gathered(torch.from_numpy(chosen).to(self._device), self.width(chosen))
+            return self.gather(torch.from_numpy(chosen).to(self._device), self.width(chosen))
         rows = self._rows
         y = rows.labels(chosen) if rows.label_names else None
         view, bits = rows.views(chosen), rows.fingerprints(chosen)
@@ -146,7 +146,7 @@ class Batches:
         longest = int(self._resident.lengths[chosen].max())
         return longest if longest <= _EVERY_WIDTH else min(-(-longest // 4) * 4, self._resident.width)
 
-    def gathered(self, at: Tensor, width: int) -> Batch:
+    def gather(self, at: Tensor, width: int) -> Batch:
         """A batch of a given width, gathered on the device.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Tensors on disk, in small files that are written whole or not at all; the checkpoint of a training."""
+"""Tensors on disk, in small files that appear whole or not at all; the checkpoint of a training."""
 
 import hashlib
 import json
@@ -16,6 +16,24 @@ CHECKPOINT_NAME = "checkpoint.json"
 _PIECE_BYTES = 15_000_000
 
 
+class LoopState(TypedDict):
+    """State of the training loop.
+
+    Parameters
+    ----------
+    seconds : float
+        Training time so far, over all resumes.
+    best : float
+        Lowest validation loss so far.
+    waited : float
+        Validations since then.
+    """
+
+    seconds: float
+    best: float
+    waited: float
+
+
 class IndexContent(TypedDict):
     """Further content of an index file.
 
@@ -25,13 +43,13 @@ class IndexContent(TypedDict):
         Where the weights come from.
     step : int
         Steps so far.
-    facts : dict of str to float
+    facts : LoopState
         State of the training loop.
     """
 
     origin: NotRequired[str]
     step: NotRequired[int]
-    facts: NotRequired[dict[str, float]]
+    facts: NotRequired[LoopState]
 
 
 def save_pieces(index: Path, tensors: dict[str, Tensor], content: IndexContent | None = None) -> None:
@@ -101,7 +119,7 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
 
 
 def save_checkpoint(
-    folder: Path, step: int, facts: dict[str, float], model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, step: int, state: LoopState, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
     """Write a checkpoint in place of the previous one.
 
@@ -111,19 +129,17 @@ def save_checkpoint(
         The folder of the training.
     step : int
         Steps so far.
-    facts : dict of str to float
+    state : LoopState
         State of the training loop.
     model : nn.Module
         The model.
     optimizer : torch.optim.Optimizer
         Its optimizer.
     """
-    save_pieces(folder / CHECKPOINT_NAME, _flat_state(model, optimizer), {"step": step, "facts": facts})
+    save_pieces(folder / CHECKPOINT_NAME, _flat_state(model, optimizer), {"step": step, "facts": state})
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, dict[str, float]] | None:
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
     """Load the checkpoint into model and optimizer.
 
     Parameters
@@ -137,7 +153,7 @@ def load_checkpoint(
 
     Returns
     -------
-    tuple of (int, dict of str to float) or None
+    tuple of (int, LoopState) or None
         Steps so far and the state of the training loop; None without a checkpoint.
 
     Raises
@@ -148,14 +164,16 @@ def load_checkpoint(
     index = folder / CHECKPOINT_NAME
     if not index.exists():
         return None
-    state, content = load_pieces(index)
-    weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+    tensors, content = load_pieces(index)
+    weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     try:
         model.load_state_dict(weights)
     except RuntimeError:
         raise InputError(f"{index}: checkpoint of another model; use another folder or the same settings") from None
     for name, parameter in model.named_parameters():
-        moments = {key: state[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state}
+        moments = {
+            key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
+        }
         optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items()}
     return content["step"], content["facts"]
 

@@ -23,7 +23,7 @@ from molvae.training.feature_source import read_source
 from molvae.training.keepers import LOG_NAME, FolderKeeper, LogEntry
 from molvae.training.progress import Notify, Progress, Report, ignore
 from molvae.training.trainer import CONFIG_NAME, Trained, new_model, stopped_config, train
-from molvae.training.transfer import Names, take_over
+from molvae.training.transfer import RowNames, copy_weights
 
 _MIN_HELD_OUT = 1_000  # fewer held-out molecules do not calibrate an applicability domain
 
@@ -209,7 +209,7 @@ def refit_codec(
     if (read.featurizer, read.view) != (first.featurizer, first.view):
         name = codec if isinstance(codec, str | Path) else first.name
         hint = f"make the features with `molvae featurize --vocabulary {name}`"
-        raise InputError(f"{features}: written in another vocabulary than that of {first.name}; {hint}")
+        raise InputError(f"{features}: the vocabulary differs from that of {first.name}; {hint}")
     if config is None:
         prior, sampling, seed = settings_of(first.prior), first.sampling, 0
     else:
@@ -279,18 +279,18 @@ def _initial_model(first: Codec, config: TrainConfig, read: _OpenFeatures, notif
         Less than half of the weights fit.
     """
     model = new_model(config, read.store)
-    names = Names(_tokens(read.view or read.featurizer), _tokens(read.featurizer), read.store.label_names)
-    first_names = Names(_tokens(first.view or first.featurizer), _tokens(first.featurizer), first.property_names)
-    taken = take_over(model, names, first.model, first_names)
-    share = taken.weights / taken.n_weights
+    names = RowNames(_tokens(read.view or read.featurizer), _tokens(read.featurizer), read.store.label_names)
+    first_names = RowNames(_tokens(first.view or first.featurizer), _tokens(first.featurizer), first.property_names)
+    copied = copy_weights(model, names, first.model, first_names)
+    share = copied.weights / copied.n_weights
     if share < 0.5:
         raise InputError(
             f"start {first.name} (--start): its model has other sizes; only {share:.0%} of the weights fit; copy its "
             "[model] section into your settings"
         )
-    if not taken.is_all:
+    if not copied.is_all:
         notify(
-            f"initial weights from {first.name}: {share:.1%} of the weights, {taken.tokens:,} of {taken.n_tokens:,} "
+            f"initial weights from {first.name}: {share:.1%} of the weights, {copied.tokens:,} of {copied.n_tokens:,} "
             "tokens; the others are random"
         )
     return model

@@ -53,9 +53,9 @@ class FeaturePlan:
     Parameters
     ----------
     settings : FeatureSettings
-        Forms, vocabulary size, labels and held-out molecules.
+        Representations, vocabulary size, labels and held-out molecules.
     like : StoredFeaturizers or None
-        Featurizers of an existing codec, used in place of the forms and the vocabulary of `settings`.
+        Featurizers of an existing codec, used in place of the representations and the vocabulary of `settings`.
     """
 
     settings: FeatureSettings
@@ -343,7 +343,7 @@ def _draw(n: int, at_most: int, seed: int, name: str) -> np.ndarray:
 
 def _chunks(path: Path, mask: np.ndarray) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """The rows of a table in chunks, each with its part of a mask."""
-    begin = 0
+    start = 0
     for batch in pq.ParquetFile(path).iter_batches(_CHUNK_ROWS):
-        yield batch.to_pandas(), mask[begin : begin + len(batch)]
-        begin += len(batch)
+        yield batch.to_pandas(), mask[start : start + len(batch)]
+        start += len(batch)

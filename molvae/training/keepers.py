@@ -9,14 +9,11 @@ from torch import Tensor
 
 from molvae.autoencoder import Autoencoder
 from molvae.files import write_text
-from molvae.training.checkpoint import load_checkpoint, load_pieces, save_checkpoint, save_pieces
+from molvae.training.checkpoint import LoopState, load_checkpoint, load_pieces, save_checkpoint, save_pieces
 
 LOG_NAME = "log.jsonl"
 BEST_NAME = "best.json"
 START_NAME = "start.json"
-
-Facts = dict[str, float]
-"""State of the training loop: seconds so far, best validation loss, validations waited since then."""
 
 
 class LogEntry(TypedDict):
@@ -53,7 +50,7 @@ class LogEntry(TypedDict):
 class Keeper(Protocol):
     """Keeps the state of a training."""
 
-    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
+    def restore(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
         """Load the state of an interrupted training into model and optimizer.
 
         Parameters
@@ -65,13 +62,13 @@ class Keeper(Protocol):
 
         Returns
         -------
-        tuple of (int, dict of str to float) or None
+        tuple of (int, LoopState) or None
             Steps so far and the state of the training loop; None if nothing was kept.
         """
         ...
 
     def keep(
-        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, state: LoopState, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Keep the state after a validation.
 
@@ -79,7 +76,7 @@ class Keeper(Protocol):
         ----------
         entry : LogEntry
             The validation.
-        facts : dict of str to float
+        state : LoopState
             State of the training loop.
         model : Autoencoder
             The model.
@@ -106,12 +103,12 @@ class MemoryKeeper:
         self._log: list[LogEntry] = []
         self._best: dict[str, Tensor] = {}
 
-    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
-        """None: nothing was kept."""
+    def restore(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
+        """None: nothing was kept before."""
         return None
 
     def keep(
-        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, state: LoopState, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Keep the entry, and the weights if they are the best."""
         self._log.append(entry)
@@ -162,7 +159,7 @@ class FolderKeeper:
         index = self._folder / START_NAME
         return str(json.loads(index.read_text(encoding="utf-8"))["origin"]) if index.exists() else ""
 
-    def begin(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, Facts] | None:
+    def restore(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
         """Load the checkpoint, or else the initial weights; drop log entries that are newer than the checkpoint."""
         if (self._folder / START_NAME).exists():
             model.load_state_dict(load_pieces(self._folder / START_NAME)[0])
@@ -174,7 +171,7 @@ class FolderKeeper:
         return found
 
     def keep(
-        self, entry: LogEntry, facts: Facts, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
+        self, entry: LogEntry, state: LoopState, model: Autoencoder, optimizer: torch.optim.Optimizer, is_best: bool
     ) -> None:
         """Write the entry, the checkpoint, and the weights if they are the best."""
         if not self._is_first:
@@ -183,7 +180,7 @@ class FolderKeeper:
             save_pieces(self._folder / BEST_NAME, _weights(model))
         with (self._folder / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
-        save_checkpoint(self._folder, entry["step"], facts, model, optimizer)
+        save_checkpoint(self._folder, entry["step"], state, model, optimizer)
 
     def log(self) -> list[LogEntry]:
         """All entries so far."""

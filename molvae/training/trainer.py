@@ -20,6 +20,7 @@ from molvae.files import write_text
 from molvae.seeds import integer_seed
 from molvae.training import parallel
 from molvae.training.batches import Batches, BatchPlan, held_out_rows
+from molvae.training.checkpoint import LoopState
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.keepers import FolderKeeper, Keeper, LogEntry, MemoryKeeper
 from molvae.training.update import Update, optimizer_of, weights_of
@@ -197,11 +198,11 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
     batches = Batches(rows, device)
     n_steps = -(-settings.n_molecules // settings.batch_size)
     every = max(1, settings.evaluate_every // settings.batch_size)
-    step, facts = keeper.begin(model, optimizer) or (0, {"seconds": 0.0, "best": float("inf"), "waited": 0.0})
-    started = time.monotonic() - facts["seconds"]
+    step, state = keeper.restore(model, optimizer) or (0, LoopState(seconds=0.0, best=float("inf"), waited=0.0))
+    started = time.monotonic() - state["seconds"]
     update = Update(model, optimizer, settings, batches, rank)
     parallel.keep_freed_memory()
-    while step < n_steps and facts["waited"] < settings.patience:
+    while step < n_steps and state["waited"] < settings.patience:
         done = step / n_steps
         draws = integer_seed(settings.seed, f"step {step} rank {rank.rank}")
         update(plan.batch(step)[rank.rank :: rank.n], draws, done)
@@ -211,20 +212,20 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
             if not all(np.isfinite(value) for value in means.values()):
                 raise MolvaeError(f"training diverged at step {step:,} (a loss is not finite); lower learning_rate")
             validation = validate(model, rows, held_out, settings, batches)
-            is_best = validation["loss"] < facts["best"]
-            facts["waited"] = 0.0 if is_best else facts["waited"] + 1
-            facts["best"] = min(facts["best"], validation["loss"])
-            facts["seconds"] = time.monotonic() - started
+            is_best = validation["loss"] < state["best"]
+            state["waited"] = 0.0 if is_best else state["waited"] + 1
+            state["best"] = min(state["best"], validation["loss"])
+            state["seconds"] = time.monotonic() - started
             entry: LogEntry = {
                 "step": step,
                 "molecules": step * settings.batch_size,
                 "learning_rate": float(optimizer.param_groups[0]["lr"]),
                 "train": means,
                 "validation": validation,
-                "seconds": facts["seconds"],
-                "seconds_left": facts["seconds"] / step * (n_steps - step),
+                "seconds": state["seconds"],
+                "seconds_left": state["seconds"] / step * (n_steps - step),
             }
-            keeper.keep(entry, facts, model, optimizer, is_best)
+            keeper.keep(entry, state, model, optimizer, is_best)
             yield entry
     return "finished" if step >= n_steps else f"no improvement in {settings.patience} validations"
 

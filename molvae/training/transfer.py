@@ -12,26 +12,26 @@ _BY_TOKEN = ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.ou
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names of the rows of a model's arrays; empty where it has none.
+class RowNames:
+    """RowNames of the rows of a model's arrays; empty where it has none.
 
     Parameters
     ----------
-    read : sequence of str
+    encoder_tokens : sequence of str
         Tokens of the encoder input, by id; special tokens have no text.
-    written : sequence of str
+    decoder_tokens : sequence of str
         Tokens of the decoder output, by id.
     properties : sequence of str
         Properties of the property head.
     """
 
-    read: Sequence[str] = ()
-    written: Sequence[str] = ()
+    encoder_tokens: Sequence[str] = ()
+    decoder_tokens: Sequence[str] = ()
     properties: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class Taken:
+class Copied:
     """How much of a model comes from an earlier one.
 
     Parameters
@@ -58,7 +58,7 @@ class Taken:
 
 
 @torch.no_grad()
-def take_over(model: Autoencoder, names: Names, first: Autoencoder, first_names: Names) -> Taken:
+def copy_weights(model: Autoencoder, names: RowNames, first: Autoencoder, first_names: RowNames) -> Copied:
     """Copy the weights of an earlier model into a model, in place.
 
     Arrays with one row per token are copied row by row, for tokens with the same text; the property head, if it
@@ -68,37 +68,42 @@ def take_over(model: Autoencoder, names: Names, first: Autoencoder, first_names:
     ----------
     model : Autoencoder
         The model, changed in place.
-    names : Names
+    names : RowNames
         Its tokens and properties.
     first : Autoencoder
         The earlier model.
-    first_names : Names
+    first_names : RowNames
         Its tokens and properties.
 
     Returns
     -------
-    Taken
+    Copied
         How much was copied.
     """
     old = first.state_dict()
     arrays = model.state_dict()  # shares memory with the model
-    n_taken = 0
+    n_copied = 0
     for name, array in arrays.items():
         if name.startswith("property_head.") and list(names.properties) != list(first_names.properties):
             continue
         if name in _BY_TOKEN and name in old and old[name].shape[1:] == array.shape[1:]:
             ours, theirs = (
-                _shared(names.read, first_names.read)
+                _shared(names.encoder_tokens, first_names.encoder_tokens)
                 if name.startswith("encoder")
-                else _shared(names.written, first_names.written)
+                else _shared(names.decoder_tokens, first_names.decoder_tokens)
             )
             array[ours] = old[name][theirs]
-            n_taken += array[ours].numel()
+            n_copied += array[ours].numel()
         elif name in old and old[name].shape == array.shape:
             array.copy_(old[name])
-            n_taken += array.numel()
+            n_copied += array.numel()
     n_weights = sum(array.numel() for array in arrays.values())
-    return Taken(n_taken, n_weights, len(_shared(names.written, first_names.written)[0]), len(names.written))
+    return Copied(
+        n_copied,
+        n_weights,
+        len(_shared(names.decoder_tokens, first_names.decoder_tokens)[0]),
+        len(names.decoder_tokens),
+    )
 
 
 def _shared(new: Sequence[str], old: Sequence[str]) -> tuple[list[int], list[int]]:

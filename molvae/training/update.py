@@ -177,7 +177,7 @@ class Update:
         pool = next(iter(self._graphs.values())).pool() if self._graphs else None
         try:
             with torch.cuda.graph(graph, pool=pool):
-                self._step(self._batches.gathered(at, width))
+                self._step(self._batches.gather(at, width))
         except RuntimeError as error:
             raise MolvaeError(
                 f"a training step cannot be captured as a CUDA graph ({first_line(error)}); check the parts "

@@ -18,7 +18,7 @@ def main(task: parallel.Task) -> None:
     Parameters
     ----------
     task : Task
-        Folders, meeting point and rank; the settings are those in the folder of the training.
+        Folders, file store and rank; the settings are those in the folder of the training.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work = Path(task["work"])

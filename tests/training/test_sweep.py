@@ -47,9 +47,9 @@ def stored(folder, x, spec, view=None, view_spec=None):
 def tokens(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokens")
     random = np.random.default_rng(0)
-    texts = ["".join(random.choice(["CC", "OC", "Cl", "C#N", "c1ccccc1"], random.integers(1, 4))) for _ in range(400)]
-    featurizer = TokenFeaturizer.from_corpus(texts, 20)
-    return stored(folder, featurizer.encode(texts).x, featurizer.spec)
+    strings = ["".join(random.choice(["CC", "OC", "Cl", "C#N", "c1ccccc1"], random.integers(1, 4))) for _ in range(400)]
+    featurizer = TokenFeaturizer.from_corpus(strings, 20)
+    return stored(folder, featurizer.encode(strings).x, featurizer.spec)
 
 
 GRU = {

@@ -17,13 +17,13 @@ def features(tmp_path_factory):
     """600 strings of a simple language, labelled with their length."""
     folder = tmp_path_factory.mktemp("features")
     random = np.random.default_rng(0)
-    texts = ["".join(random.choice(FRAGMENTS, 4)) for _ in range(600)]
-    featurizer = TokenFeaturizer.from_corpus(texts, 40)
+    strings = ["".join(random.choice(FRAGMENTS, 4)) for _ in range(600)]
+    featurizer = TokenFeaturizer.from_corpus(strings, 40)
     featurizer.save(folder / "featurizer.json")
-    labels = np.array([[len(text)] for text in texts], np.float32)
+    labels = np.array([[len(string)] for string in strings], np.float32)
     labels[::5] = np.nan
     with FeatureWriter(folder, featurizer.spec, ("length",)) as writer:
-        writer.write(featurizer.encode(texts).x, labels)
+        writer.write(featurizer.encode(strings).x, labels)
     return folder
 
 
