@@ -27,7 +27,7 @@ CodecName = Annotated[
     typer.Option("--codec", metavar="CODEC", help="Name of a bundled codec, or a codec folder. Default: druglike."),
 ]
 RemoveStereo = Annotated[
-    bool, typer.Option("--remove-stereo", help="Drop stereo from the SMILES; the codec moses has no stereo.")
+    bool, typer.Option("--remove-stereo", help="Remove stereo, which the codec moses cannot encode.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same molecules.")]
 Changes = Annotated[

@@ -36,8 +36,9 @@ def domain(
     """Find molecules outside the codec's applicability domain.
 
     Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, in_domain,
-    the measures, their percentiles among the training or held-out molecules of the codec, domain_percentile, which is
-    the percentile of all measures together (100: above all of them, or not encoded), and the reason if it is out.
+    the measures, their percentiles, domain_percentile, and the reason if the molecule is out of the domain. The
+    percentiles compare with training or held-out molecules of the codec. domain_percentile is that of all measures
+    together; it is 100 above all these molecules, or if the molecule cannot be encoded.
 
     \b
     Examples:

@@ -54,8 +54,8 @@ def evaluate(
 ) -> None:
     """Compute the MOSES metrics of a codec or a file of SMILES.
 
-    Of a codec, also the reconstruction of test molecules and of its own samples. The MOSES benchmark uses 30,000
-    molecules; compare the FCD at equal numbers only.
+    For a codec, also computes the reconstruction of test molecules and of its own samples. The MOSES benchmark uses
+    30,000 molecules; compare the FCD at equal numbers only.
 
     \b
     Examples:

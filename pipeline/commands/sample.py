@@ -23,7 +23,7 @@ def sample(
     seed: Seed = 0,
     codec: CodecName = None,
     tries: Annotated[
-        int, typer.Option("--tries", min=1, help="Number of decodings until the SMILES is valid, at most.")
+        int, typer.Option("--tries", min=1, help="Maximum number of decodings until the SMILES is valid.")
     ] = 3,
     window: Annotated[
         list[str] | None,

@@ -24,7 +24,8 @@ def serve(
     ],
     cron: Annotated[str, typer.Option("--cron", metavar="CRON", help='The schedule: "minute hour day month weekday".')],
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="ZONE", help="E.g. Europe/Berlin. Default: that of the system.")
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Berlin. Default: that of the system."),
     ] = None,
     changes: Changes = None,
 ) -> None:
