@@ -252,7 +252,7 @@ def applicability_domain(
     percentiles = {name: column(calibration.percentile(name, values)) for name, values in calibrated.items()}
     joint = np.where(valid, 100.0, np.nan)
     joint[measured] = calibration.percentile("joint", calibration.combine(calibrated))
-    is_out = joint > percentile
+    outside = joint > percentile
     nearest: list[str | None] = [None] * n
     similarity = np.full(n, np.nan)
     if reference is not None:
@@ -264,7 +264,7 @@ def applicability_domain(
     reasons: list[str | None] = []
     for row in range(n):
         reason = None if measured[row] else encoding.reason[row] or features.reason[row]
-        if reason is None and is_out[row]:
+        if reason is None and outside[row]:
             reason = _explain({name: values[row] for name, values in percentiles.items()}, percentile)
         if reason is not None and not np.isnan(similarity[row]):
             reason += f"; similarity to the nearest reference molecule {similarity[row]:.2f}"
@@ -280,7 +280,7 @@ def applicability_domain(
             "nll_percentile": percentiles.get("nll", missing),
             "density_percentile": percentiles["density"],
             "domain_percentile": joint,
-            "in_domain": pd.Series(~is_out, dtype="boolean").where(valid),
+            "in_domain": pd.Series(~outside, dtype="boolean").where(valid),
             "nearest_reference": pd.Series(nearest, dtype=object),
             "nearest_similarity": similarity,
             "reason": pd.Series(reasons, dtype=object),
