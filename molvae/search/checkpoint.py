@@ -1,8 +1,8 @@
-"""The checkpoint of a search: a folder with a file that only grows, and a small file that is replaced.
+"""The checkpoint of a search: a folder with an append-only file and a small file that is replaced after each round.
 
 `rounds.bin` holds one record per round. `state.bin` holds the state after the last complete round and the size of
-`rounds.bin` at that time; bytes beyond it are from a round that was interrupted, and are cut. Every record carries its
-length and a checksum.
+`rounds.bin` at that time. Bytes beyond that size are from an interrupted round and are removed. Every record starts
+with its length and a checksum.
 """
 
 import io
@@ -32,7 +32,7 @@ class Record(NamedTuple):
     values : dict
         Values that JSON can hold.
     arrays : dict of str to ndarray
-        Numbers by name.
+        Arrays by name.
     """
 
     values: dict[str, Any]
@@ -40,7 +40,7 @@ class Record(NamedTuple):
 
 
 class Checkpoint:
-    """An open checkpoint folder; made by `open`.
+    """An open checkpoint folder; create it with `open`.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Checkpoint:
         Parameters
         ----------
         path : Path
-            Folder; it is created if it is missing, but not the folder above it.
+            Folder; it is created if it is missing. Its parent folder must exist.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class Checkpoint:
             )
         state, *others = _unpack(state_file.read_bytes(), state_file) or [Record({}, {})]
         if others or "format" not in state.values:
-            raise _damaged(state_file, "not one record")
+            raise _damaged(state_file, "expected one record with a format")
         if state.values["format"] != _FORMAT:
             raise InputError(
                 f"{state_file}: written by another release (format {state.values['format']}, expected {_FORMAT})"
@@ -112,7 +112,7 @@ class Checkpoint:
         return cls(path, size, _unpack(content[:size], rounds_file), state if size else None)
 
     def append(self, record: Record, state: Record) -> None:
-        """Add a record and replace the state; a reader finds both or neither.
+        """Append a record and replace the state; after an interruption, a reader finds both or neither.
 
         Parameters
         ----------
@@ -130,7 +130,9 @@ class Checkpoint:
         try:
             with (self.path / _ROUNDS).open("ab") as file:
                 if file.tell() != self._size:
-                    raise InputError(f"{self.path}: another process writes to this checkpoint; give each its own")
+                    raise InputError(
+                        f"{self.path}: another process writes to this checkpoint; give each search a separate folder"
+                    )
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -34,15 +34,15 @@ def optimize(
 ) -> SearchResult:
     """Search for molecules with a high score.
 
-    The start molecules, or else the first draws from the prior, are round 0. Equal arguments give equal results, bit
-    for bit, also if the search is interrupted and resumed from its checkpoint. An exception of the oracle is passed
-    on; the rounds before it are in the checkpoint.
+    Round 0 scores the start molecules; without them, the first draws from the prior. Equal arguments give equal
+    results, bit for bit, even if the search is interrupted and resumed from its checkpoint. An exception raised by the
+    oracle propagates; the checkpoint then holds the rounds before it.
 
     Parameters
     ----------
     oracle : callable
         Takes a list of canonical SMILES and returns one score per molecule in order, higher is better; None or NaN
-        for a molecule that cannot be scored. Or returns a DataFrame with a column `score` and further columns
+        for a molecule that cannot be scored. It can also return a DataFrame with a column `score` and further columns
         `value_*` and `score_*`. No molecule is passed twice.
     budget : int, optional
         Largest number of distinct molecules to score, start molecules included. Required unless `settings` gives it.
@@ -55,7 +55,7 @@ def optimize(
     settings : SearchSettings or mapping, optional
         Settings as in the section `[search]` of a campaign. `budget` and `start` take precedence.
     progress : callable, optional
-        Called with a `RoundSummary` after each round.
+        Called with a `RoundSummary` after each round, and after each batch of start molecules.
     notify : callable, optional
         Called with each note as it occurs, such as a skipped start molecule; default: `warnings.warn`.
     checkpoint : Path or str, optional
@@ -81,7 +81,7 @@ def optimize(
     """
     settings = _read_settings(settings, budget, seed, oracle, start)
     if codec is None or isinstance(codec, str | Path):
-        from molvae.codec import load_codec  # brings torch
+        from molvae.codec import load_codec  # imports torch
 
         codec = load_codec(codec)
     search = Search(codec, settings, int(seed), settings.start or None if start is None else start, notify or _warn)
@@ -143,7 +143,7 @@ def _resume(search: Search, path: Path) -> Checkpoint:
 
 
 def _score(oracle: Oracle, proposals: list[Proposal], search: Search, checkpoint: Checkpoint | None) -> Scores:
-    """The oracle's scores; an exception of the oracle gets a note on which scores are saved."""
+    """The oracle's scores; if the oracle raises, the exception gets a note that lists which scores are saved."""
     if not proposals:
         return NO_SCORES
     try:

@@ -1,4 +1,4 @@
-"""Calls of the scoring function of a search, with checks of what it returns."""
+"""Call the scoring function of a search and check what it returns."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ _FAMILIES = ("value_", "score_")
 
 
 class Scores(NamedTuple):
-    """Return value of an oracle.
+    """The checked scores of an oracle.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Scores(NamedTuple):
     terms : dict of str to ndarray of shape (n,)
         Columns `value_*` and `score_*`, float64.
     n_infinite : int
-        Number of infinite scores, which are NaN here.
+        Number of scores that were infinite; they are NaN in `score`.
     """
 
     score: np.ndarray
@@ -38,7 +38,7 @@ NO_SCORES = Scores(np.zeros(0), {}, 0)
 
 
 def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
-    """Score molecules and check the return value. An exception of the oracle is passed on.
+    """Score molecules and check the return value. An exception raised by the oracle propagates.
 
     Parameters
     ----------
@@ -60,7 +60,9 @@ def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
     answer = oracle(list(smiles))
     if isinstance(answer, pd.DataFrame):
         if "score" not in answer:
-            raise InputError(f"oracle: its table needs a column score; it has {', '.join(map(str, answer)) or 'none'}")
+            raise InputError(
+                f"oracle: expected a column score in its table, got {', '.join(map(str, answer)) or 'none'}"
+            )
         unknown = [str(name) for name in answer if name != "score" and not str(name).startswith(_FAMILIES)]
         if unknown:
             raise InputError(

@@ -29,17 +29,17 @@ class SearchResult:
         One row per scored molecule, best first; failed molecules (score NaN) last, ties in the order of scoring. The
         columns are those of `molvae.candidates.columns.PROPOSAL_COLUMNS`.
     latent : ndarray of shape (m, D)
-        Latent vectors that were decoded to the molecules, float32, in the order of scoring; `latent_row` of the table
-        is the row. For a start molecule it is its encoding.
+        Latent vectors that decoded to the molecules, float32, in the order of scoring; the column `latent_row` of the
+        table gives the row. For a start molecule it is the encoding.
     funnel : dict of str to int
         Counts: `n_proposed` (latent vectors decoded, start molecules included), `n_valid` (valid SMILES), `n_unique`
         (distinct molecules), `n_scored` (molecules scored) and `n_failed_score` (molecules without a score).
     history : DataFrame
-        One row per round, with the columns of `molvae.search.scored.RoundSummary`; NaN where no molecule has a score.
+        One row per `molvae.search.scored.RoundSummary`, with its fields as columns; NaN where no molecule has a score.
     notes : tuple of str
-        Start molecules that were skipped, changed or not reconstructed, and infinite scores.
+        Notes on start molecules that were skipped, changed or not reconstructed, and on infinite scores.
     stop_reason : str
-        "budget", or why the search ended before.
+        "budget", or why the search ended before the budget was spent.
     """
 
     table: pd.DataFrame
@@ -54,7 +54,7 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """The best molecules with their structures, for notebooks."""
-        from molvae.chem.drawing import draw_svg  # brings RDKit's drawing code
+        from molvae.chem.drawing import draw_svg  # imports RDKit's drawing code
 
         best = self.table.head(_N_SHOWN)
         columns = ["candidate_id", "smiles", "score", *(name for name in best if str(name).startswith("value_"))]

@@ -44,7 +44,7 @@ class Search:
     n_rounds : int
         Number of the current round.
     history : list of RoundSummary
-        One entry per round.
+        One entry per round; in round 0, one per batch of start molecules.
     notes : list of str
         All notes so far.
     stop_reason : str or None
@@ -92,7 +92,7 @@ class Search:
         Returns
         -------
         list of Proposal
-            Distinct molecules that have not been scored, at most `batch_size`; empty if there is none.
+            Distinct molecules that have not been scored, at most `batch_size`; empty if no molecule is new.
         """
         z = self._optimizer.ask(self._settings.proposals)
         decoded = self._decode(z)
@@ -109,7 +109,7 @@ class Search:
         return [proposals[row] for row in chosen]
 
     def learn(self, proposals: Sequence[Proposal], scores: Scores) -> Record:
-        """Add the scored molecules, tell the optimizer, and decide whether the search ends.
+        """Add the scored molecules, pass the scores to the optimizer, and decide whether the search ends.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Search:
         Returns
         -------
         Record
-            What `restore` needs of this round.
+            What `restore` needs from this round.
         """
         n_notes = len(self.notes)
         if scores.n_infinite:
@@ -188,7 +188,7 @@ class Search:
             setattr(self, name, values[name])
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that determine the result, as JSON holds them.
+        """Return the arguments that determine the result, as JSON values.
 
         Returns
         -------
@@ -254,7 +254,7 @@ class Search:
         return self._codec.draw(n, seed=seed, spread=0.0)
 
     def _decode(self, z: np.ndarray) -> list["Decoded"]:
-        """Decode latent vectors (n, D); row i takes noise level i modulo their number."""
+        """Decode latent vectors (n, D); row i uses pair i of `noise_levels`, modulo the number of pairs."""
         levels = self._settings.noise_levels
         decoded: dict[int, Decoded] = {}
         for index, (noise, temperature) in enumerate(levels[: len(z)]):
@@ -266,7 +266,7 @@ class Search:
         return [decoded[row] for row in range(len(z))]
 
     def _reencode(self, proposals: Sequence[Proposal], z: np.ndarray) -> np.ndarray:
-        """Latent vectors (n, D) of the molecules; those of the proposals where a molecule is not encoded."""
+        """Encodings (n, D) of the molecules; a molecule that cannot be encoded keeps the row of `z`."""
         encoding = self._codec.encode([proposal.smiles for proposal in proposals])
         same = [smiles == proposal.smiles for smiles, proposal in zip(encoding.smiles, proposals, strict=True)]
         return np.where((np.array(same) & encoding.ok)[:, None], encoding.z, z).astype(np.float32)
@@ -280,5 +280,5 @@ def _latent(proposals: Sequence[Proposal], n_latent: int) -> np.ndarray:
 
 
 def _hash(smiles: str) -> int:
-    """64 bits: two of a million molecules have equal hashes with a probability of 1 in 40 million."""
+    """Hash to 64 bits; the probability that any two of a million molecules have equal hashes is 1 in 40 million."""
     return int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest())

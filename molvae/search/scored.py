@@ -1,4 +1,4 @@
-"""The molecules that a search scored, in order, and the table of them."""
+"""The molecules that a search has scored, in order, and their table."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
@@ -24,11 +24,11 @@ class Proposal(NamedTuple):
     raw_smiles : str
         The string as decoded, or as given for a start molecule.
     z : ndarray of shape (D,)
-        Latent vector that was decoded to it; for a start molecule its encoding.
+        Latent vector that decoded to the molecule; the encoding of a start molecule.
     parent : int, default=NO_PARENT
-        Row of the molecule whose latent vector was changed.
+        Row of the parent among the scored molecules.
     asked : int, optional
-        Row of the optimizer's proposal; None for a start molecule.
+        Row of the last `ask` of the optimizer; None for a start molecule.
     """
 
     smiles: str
@@ -39,22 +39,24 @@ class Proposal(NamedTuple):
 
 
 class RoundSummary(TypedDict):
-    """One round of a search. Scores are None if no molecule has one.
+    """One round of a search. A score is None if no molecule has one.
+
+    If there are more start molecules than `batch_size`, round 0 has one summary per batch.
 
     Parameters
     ----------
     round : int
-        Number of the round; 0 is the start molecules or the first draws from the prior.
+        Number of the round; round 0 scores the start molecules or the first draws from the prior.
     calls : int
-        Distinct molecules scored so far.
+        Number of distinct molecules scored so far.
     new : int
-        Molecules scored in this round.
+        Number of molecules scored in this round or batch.
     best : float or None
         Best score so far.
     top10 : float or None
-        Mean of the ten best scores so far.
+        Mean of the ten best scores so far, or of all if there are fewer.
     median : float or None
-        Median score of this round.
+        Median score of the `new` molecules.
     """
 
     round: int
@@ -136,21 +138,21 @@ class ScoredMolecules:
         Returns
         -------
         ndarray of shape (n,)
-            Scores.
+            Scores; all -1e30 if every molecule failed.
         """
         known = self.score[~np.isnan(self.score)]
         worst = min(0.0, known.min()) if len(known) else _LOWEST
         return np.where(np.isnan(self.score), worst, self.score)  # the only line that replaces NaN by a number
 
     def summarize(self, round_number: int, n_new: int) -> RoundSummary:
-        """Summarize the last round.
+        """Summarize the last batch.
 
         Parameters
         ----------
         round_number : int
             Number of the round.
         n_new : int
-            Molecules of the round, the last rows.
+            Number of molecules in the batch; they are the last rows.
 
         Returns
         -------
@@ -170,12 +172,12 @@ class ScoredMolecules:
         }
 
     def latent(self) -> np.ndarray:
-        """Latent vectors that were decoded to the molecules.
+        """Latent vectors that decoded to the molecules.
 
         Returns
         -------
         ndarray of shape (n, D)
-            Row by row, float32.
+            In the order of scoring, float32.
         """
         return np.array(self._z, np.float32).reshape(len(self), self._n_latent)
 

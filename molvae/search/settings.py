@@ -13,7 +13,7 @@ from molvae.settings import Settings
 
 
 class SearchSettings(Settings):
-    """Settings of a search; in addition, each optimizer has a section of its own name, e.g. `[search.evolution]`.
+    """Settings of a search. The settings of an optimizer are in a section with its name, e.g. `[search.evolution]`.
 
     Parameters
     ----------
@@ -28,21 +28,21 @@ class SearchSettings(Settings):
     proposals : int, default=256
         Number of latent vectors decoded per round.
     batch_size : int, default=10
-        Largest number of molecules scored per round. Small batches learn sooner; each round costs one decoding of
-        `proposals`.
+        Largest number of molecules scored per round. Small batches give the optimizer feedback sooner; each round
+        decodes `proposals` latent vectors.
     patience : int, default=20
         Number of consecutive rounds without a new molecule after which the search stops.
     noise_levels : tuple of pairs of float, default=((0.0, 0.0), (0.3, 0.5))
         Noise level and temperature of the decoder; the proposals of a round are divided evenly among the pairs.
     reencode : bool, default=True
-        Whether the optimizer learns the latent vector of the decoded molecule instead of the proposal.
+        Whether the optimizer learns from the encoding of the decoded molecule instead of the proposal.
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
     surrogate : SurrogateSettings
         The section `[search.surrogate]`.
     """
 
-    model_config = ConfigDict(extra="allow")  # the sections of optimizers; `_read_sections` refuses anything else
+    model_config = ConfigDict(extra="allow")  # the sections of optimizers; `_read_sections` rejects other keys
 
     method: str = "evolution"
     budget: int = Field(2000, ge=1)
@@ -105,13 +105,14 @@ class SearchSettings(Settings):
     def _are_levels(cls, levels: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
         if not levels or not all(0 <= noise <= 1 and temperature >= 0 for noise, temperature in levels):
             raise PydanticCustomError(
-                "noise_levels", "expected pairs [noise, temperature], noise from 0 to 1, temperature 0 or more"
+                "noise_levels",
+                "expected one or more pairs [noise, temperature], noise from 0 to 1, temperature 0 or more",
             )
         return levels
 
 
 def _nest(name: str, error: ValidationError) -> list[InitErrorDetails]:
-    """The errors of a section, with their location below `name`."""
+    """The errors of a section, with `name` added to their location."""
     return [
         InitErrorDetails(
             type=PydanticCustomError(problem["type"], "{message}", {"message": problem["msg"]}),

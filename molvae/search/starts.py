@@ -35,7 +35,7 @@ def read_starts(
     budget : int
         Largest number of start molecules.
     notify : callable
-        Called with each note: a skipped, duplicate, changed or not reconstructed molecule.
+        Called with each note: a molecule that is skipped, changed or not reconstructed, or molecules beyond the budget.
     remove_stereo : bool, default=False
         Whether stereo is removed.
 
@@ -87,7 +87,7 @@ def read_starts(
 def _report_inexact(
     starts: list[Proposal], name_of: dict[str, str], codec: "MoleculeSpace", notify: Callable[[str], None]
 ) -> None:
-    """Report the molecules that their own latent vectors do not decode to."""
+    """Report the start molecules that are not reconstructed."""
     for start, decoded in zip(starts, codec.decode(np.stack([one.z for one in starts])), strict=True):
         if decoded.smiles != start.smiles:
             other = decoded.smiles or f"{decoded.raw_smiles} (invalid: {decoded.reason})"
@@ -104,7 +104,7 @@ def _as_list(start: object) -> list[str]:
         raise InputError(f"start: expected a list of SMILES, got {type(start).__name__}")
     given = list(start)
     if not given:
-        raise InputError("start: an empty list; give at least one SMILES, or None to start from the codec's prior")
+        raise InputError("start: expected at least one SMILES, got an empty list; None starts from the codec's prior")
     return given
 
 

@@ -1,6 +1,6 @@
-"""The surrogate of a search: predicts scores, and so chooses the molecules to score first.
+"""The surrogate of a search: it predicts scores and chooses the molecules to score.
 
-A round decodes more new molecules than it scores. A prediction takes milliseconds, a score may take hours.
+A round decodes more new molecules than it scores. A prediction takes milliseconds; a score can take hours.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class SurrogateSettings(Settings):
     Parameters
     ----------
     share : float, default=0.7
-        Share of the molecules of a round that have the highest predicted scores; the others are taken in the order of
-        proposal, so that wrong predictions exclude nothing. 0 switches the surrogate off.
+        Share of the molecules to score that are chosen by the highest predicted score. The others are taken in the
+        order of proposal, so that a wrong prediction cannot exclude a molecule. 0 switches the surrogate off.
     max_train : int, default=800
-        Largest number of scored molecules to fit to: half of them the best, half the newest.
+        Largest number of scored molecules to fit to: half of them the newest, half the best of the others.
     noise : float, default=0.1
-        Variance of the scores that structure does not explain, as a share of the total variance.
+        Noise variance of the Gaussian process, relative to its signal variance of 1.
     """
 
     share: float = Field(0.7, ge=0, le=1)
@@ -63,11 +63,11 @@ class Surrogate:
         Parameters
         ----------
         new : sequence of str
-            Canonical SMILES of the candidates.
+            Canonical SMILES of the molecules to choose from.
         n : int
             Largest number to choose.
         scored : sequence of str
-            Canonical SMILES of all scored molecules, in order; between calls it only grows.
+            Canonical SMILES of all scored molecules, in order; each call must extend the list of the call before.
         score : ndarray of shape (m,)
             Their scores, without NaN.
 
@@ -84,7 +84,7 @@ class Surrogate:
         return np.append(best, np.setdiff1d(rows, best)[: n - len(best)])
 
     def _predict(self, new: Sequence[str], scored: Sequence[str], score: np.ndarray) -> np.ndarray:
-        """Predicted scores (n,) of the new molecules, in normal quantiles of the training scores."""
+        """Predicted scores (n,) of the new molecules; the training scores are converted to normal quantiles."""
         self._bits = np.vstack([self._bits, morgan_bits(scored[len(self._bits) :])])
         train = self._choose_training(score)
         y = norm.ppf((rankdata(score[train]) - 0.5) / len(train))
@@ -94,7 +94,7 @@ class Surrogate:
         return tanimoto_matrix(morgan_bits(new), bits) @ weights
 
     def _choose_training(self, score: np.ndarray) -> np.ndarray:
-        """Rows of the best and the newest scored molecules."""
+        """Rows of the newest scored molecules and of the best others."""
         half = self._settings.max_train // 2
         if len(score) <= 2 * half:
             return np.arange(len(score))

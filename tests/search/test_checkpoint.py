@@ -54,7 +54,7 @@ def test_a_new_checkpoint_has_no_records_and_is_written_at_once(tmp_path):
     assert_complete(tmp_path / "search", 0)
 
 
-def test_equal_records_are_equal_files(tmp_path):
+def test_equal_records_give_equal_files(tmp_path):
     for name in ("a", "b"):
         fill(tmp_path / name)
     for name in ("rounds.bin", "state.bin"):
@@ -93,13 +93,13 @@ def test_zeros_after_a_power_cut_are_dropped(tmp_path):
     assert_complete(tmp_path, 3)
 
 
-def test_a_kill_before_the_first_record_starts_again(tmp_path):
+def test_a_search_killed_before_the_first_record_starts_again(tmp_path):
     Checkpoint.open(tmp_path)
     (tmp_path / "rounds.bin").write_bytes(_pack(make_record(0))[:100])
     assert_complete(tmp_path, 0)
 
 
-def test_a_failed_write_leaves_the_state_before(tmp_path):
+def test_a_failed_write_keeps_the_previous_state(tmp_path):
     checkpoint = fill(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
         checkpoint.append(Record({"bad": float("nan")}, {}), STATE)
@@ -164,7 +164,7 @@ def test_a_file_or_another_folder_is_refused(tmp_path):
     assert file.read_bytes() == b"x"
 
 
-def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"nowhere/search.*No such file"):
         Checkpoint.open(tmp_path / "nowhere" / "search")
 

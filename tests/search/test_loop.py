@@ -46,7 +46,7 @@ def assert_same(one, two):
 
 @pytest.mark.parametrize("method", sorted(OPTIMIZERS))
 @pytest.mark.parametrize("budget", [1, 7, 8, 9, 40])
-def test_exactly_the_budget_of_distinct_molecules_reaches_the_oracle(codec, recorder, method, budget):
+def test_the_oracle_scores_exactly_budget_distinct_molecules(codec, recorder, method, budget):
     oracle = recorder()
     result = run(codec, oracle, budget, method=method)
     assert len(oracle.seen) == len(set(oracle.seen)) == budget
@@ -55,7 +55,7 @@ def test_exactly_the_budget_of_distinct_molecules_reaches_the_oracle(codec, reco
     assert max(map(len, oracle.calls)) <= SMALL["batch_size"]
 
 
-def test_scored_starts_count_and_come_first(codec, recorder):
+def test_start_molecules_are_scored_first_and_count_towards_the_budget(codec, recorder):
     oracle = recorder()
     starts = [LEAD, "CCC(=O)Nc1ccccc1", "CCNC(C)=O"]
     table = in_order(run(codec, oracle, 20, start=starts))
@@ -116,7 +116,7 @@ def test_parents_are_molecules_scored_in_an_earlier_round(codec, recorder):
     assert (table.loc[children["parent_id"], "round"].to_numpy() < children["round"].to_numpy()).all()
 
 
-def test_the_history_counts_every_round(codec, recorder):
+def test_the_history_has_the_counts_and_scores_of_every_round(codec, recorder):
     summaries = []
     result = run(codec, recorder(), start=codec.molecules[:3], progress=summaries.append)
     history = result.history
@@ -170,11 +170,11 @@ def test_constant_failed_and_infinite_scores_do_not_stop_the_search(codec, recor
 
 
 def test_a_failed_molecule_never_counts_as_better_than_a_scored_one(codec, recorder, monkeypatch):
-    told = []
+    learned = []
     tell = OPTIMIZERS["evolution"].tell
 
     def record(self, z, score, asked=None):
-        told.append(score)
+        learned.append(score)
         tell(self, z, score, asked)
 
     monkeypatch.setattr(OPTIMIZERS["evolution"], "tell", record)
@@ -184,17 +184,17 @@ def test_a_failed_molecule_never_counts_as_better_than_a_scored_one(codec, recor
 
     result = run(codec, recorder(answer=negative), 60)
     score = in_order(result)["score"].to_numpy()
-    told = np.concatenate(told)
+    learned = np.concatenate(learned)
     assert 0 < np.isnan(score).sum() < 60
     for row in np.flatnonzero(np.isnan(score)):
-        assert told[row] <= np.nanmin(score[: row + 1])
+        assert learned[row] <= np.nanmin(score[: row + 1])
 
 
 def test_a_failed_molecule_counts_as_zero_if_no_score_is_negative(codec, recorder, monkeypatch):
-    told = []
-    monkeypatch.setattr(OPTIMIZERS["prior"], "tell", lambda self, z, s, a=None: told.append(s))
+    learned = []
+    monkeypatch.setattr(OPTIMIZERS["prior"], "tell", lambda self, z, s, a=None: learned.append(s))
     run(codec, recorder(answer=lambda smiles, score: [0.5] + [None] * (len(smiles) - 1)), 16, method="prior")
-    assert set(np.concatenate(told)) == {0.5, 0.0}
+    assert set(np.concatenate(learned)) == {0.5, 0.0}
 
 
 def test_the_terms_of_the_oracle_become_columns(codec, recorder):
@@ -243,7 +243,7 @@ def test_an_exception_of_the_oracle_reports_the_saved_scores(codec, recorder, tm
 # Early stops
 
 
-def test_mode_collapse_stops_the_search_and_is_reported(codec, recorder):
+def test_a_search_without_new_molecules_stops_and_reports_it(codec, recorder):
     oracle = recorder()
     result = run(codec, oracle, 1000, method="prior", settings=SMALL | {"patience": 3})
     assert "3 rounds (96 " in result.stop_reason
@@ -313,7 +313,7 @@ def test_a_search_killed_while_it_writes_resumes_bit_for_bit(codec, recorder, tm
         with pytest.raises(KeyboardInterrupt):
             run(codec, recorder(), start=[LEAD], checkpoint=checkpoint, progress=stop)
         size = (checkpoint / "rounds.bin").stat().st_size
-        for n_bytes in (1, 40, len(content)):  # a torn record, and a complete one without its state
+        for n_bytes in (1, 40, len(content)):  # an incomplete record, and a complete one without its state
             (checkpoint / "rounds.bin").write_bytes(content[: size + n_bytes])
             (checkpoint / ".part-state-0123.bin").write_bytes(b"half")
             copy = tmp_path / f"{number}-{n_bytes}"
@@ -321,7 +321,7 @@ def test_a_search_killed_while_it_writes_resumes_bit_for_bit(codec, recorder, tm
             assert_same(run(codec, recorder(), start=[LEAD], checkpoint=copy), whole)
 
 
-def test_a_damaged_checkpoint_is_refused_by_its_file(codec, recorder, tmp_path):
+def test_the_error_of_a_damaged_checkpoint_names_the_file(codec, recorder, tmp_path):
     run(codec, recorder(), checkpoint=tmp_path)
     for name in ("rounds.bin", "state.bin"):
         content = (tmp_path / name).read_bytes()

@@ -37,7 +37,7 @@ def test_start_molecules_are_parents_at_once():
     assert (evolution.parents != NO_PARENT).mean() > 0.8
 
 
-def test_only_the_best_are_parents_and_better_ones_more_often():
+def test_only_the_best_molecules_are_parents_and_better_ones_are_drawn_more_often():
     evolution = Evolution(draw, 0, EvolutionSettings(population=50))
     evolution.tell(draw(200, 1), np.arange(200.0))
     evolution.ask(5000)

@@ -68,7 +68,7 @@ def test_settings_are_written_and_read_back(tmp_path):
         ({"surrogate": {"share": 2}}, r"\[search\.surrogate\] share: .* 1 "),
     ],
 )
-def test_invalid_settings_are_refused_by_section_and_key(search, fact):
+def test_the_error_of_invalid_settings_names_section_and_key(search, fact):
     with pytest.raises(InputError, match=rf"^campaign\.toml {fact}"):
         read(**search)
 

@@ -94,14 +94,14 @@ def test_anything_but_a_list_of_smiles_is_refused(codec, start, fact):
 
 
 def test_stereo_is_removed_only_on_request_and_reported(codec):
-    chiral, flat = "C[C@H](O)CNC(C)=O", "CC(=O)NCC(C)O"
+    chiral, no_stereo = "C[C@H](O)CNC(C)=O", "CC(=O)NCC(C)O"
     with pytest.raises(InputError, match="not in the toy codec"):
         read(codec, [chiral])
     starts, notes = read(codec, [chiral], remove_stereo=True)
-    assert [one.smiles for one in starts] == [flat]
+    assert [one.smiles for one in starts] == [no_stereo]
     assert notes[0].startswith("start 1 (C[C@H]")
     assert "stereo" in notes[0]
-    assert flat in notes[0]
+    assert no_stereo in notes[0]
 
 
 def test_long_smiles_are_shortened_in_notes(codec):

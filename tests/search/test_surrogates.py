@@ -42,7 +42,7 @@ def test_the_scale_of_the_scores_has_no_effect(molecules, scores, factor):
     assert plain.tolist() == scaled.tolist()
 
 
-def test_a_new_surrogate_chooses_like_one_that_was_called_before(molecules, scores):
+def test_a_new_surrogate_chooses_the_same_as_one_that_was_called_before(molecules, scores):
     early = Surrogate(SurrogateSettings())
     for n in (30, 50, 90):
         early.choose(molecules[200:], 10, molecules[:n], scores[:n])

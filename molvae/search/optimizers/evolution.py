@@ -19,11 +19,13 @@ class EvolutionSettings(base.Settings):
     population : int, default=200
         Number of best molecules kept as parents.
     n_initial : int, default=100
-        Number of molecules from the prior before the first generation, if there are no start molecules.
+        Number of molecules to score from prior draws before crossover and mutation begin; not used if there are start
+        molecules.
     selection_pressure : float, default=2.0
-        Parents are drawn from the best 10**-u of the population, u uniform in [0, selection_pressure].
+        Each parent is drawn uniformly from the best fraction 10**-u of the population, u uniform in
+        [0, selection_pressure].
     crossover : float, default=0.40
-        Share of proposals between two parents.
+        Share of proposals interpolated between two parents.
     mutation : float, default=0.45
         Share of proposals a random step away from one parent.
     differential : float, default=0.10
@@ -35,27 +37,27 @@ class EvolutionSettings(base.Settings):
     max_step : float, default=2.0
         Largest step size of a mutation; step sizes are log-uniform.
     n_step_sizes : int, default=6
-        Number of ranges of step sizes with a success rate each.
+        Number of ranges of step sizes; each range has a separate success rate.
     min_mutated : int, default=10
         Smallest number of latent dimensions that one mutation changes.
     max_mutated : int, default=20
         Largest number of latent dimensions that one mutation changes.
     success_decay : float, default=0.9
-        Factor of the success counts after each round.
+        Factor that multiplies the success counts after each round.
     adaptation : float, default=0.7
         How strongly success rates change the shares, in [0, 1]; 0 keeps the shares fixed.
     """
 
     population: int = Field(200, ge=1, le=100_000, description="number of best molecules kept as parents")
-    n_initial: int = Field(100, ge=0, description="molecules from the prior before breeding, without starts")
-    selection_pressure: float = Field(2.0, ge=0, le=6, description="parents come from the best 10**-U(0, this)")
-    crossover: float = Field(0.40, ge=0, description="share of proposals between two parents")
+    n_initial: int = Field(100, ge=0, description="molecules scored from the prior before crossover and mutation")
+    selection_pressure: float = Field(2.0, ge=0, le=6, description="parents come from the best 10**-u, u in [0, this]")
+    crossover: float = Field(0.40, ge=0, description="share of proposals interpolated between two parents")
     mutation: float = Field(0.45, ge=0, description="share of proposals a random step away from one parent")
-    differential: float = Field(0.10, ge=0, description="share of proposals moved by a difference of two parents")
+    differential: float = Field(0.10, ge=0, description="share moved by the difference of two other parents")
     prior: float = Field(0.05, gt=0, description="share of proposals drawn from the prior")
     min_step: float = Field(0.2, gt=0, description="smallest step size")
     max_step: float = Field(2.0, gt=0, description="largest step size; step sizes are log-uniform")
-    n_step_sizes: int = Field(6, ge=1, le=50, description="ranges of step sizes with a success rate each")
+    n_step_sizes: int = Field(6, ge=1, le=50, description="number of ranges of step sizes")
     min_mutated: int = Field(10, ge=1, description="fewest latent dimensions changed by one mutation")
     max_mutated: int = Field(20, ge=1, description="most latent dimensions changed by one mutation")
     success_decay: float = Field(0.9, ge=0, lt=1, description="factor of the success counts after each round")
@@ -65,8 +67,8 @@ class EvolutionSettings(base.Settings):
 class Evolution:
     """Evolutionary algorithm with crossover, mutation, differential mutation and draws from the prior.
 
-    Parents are drawn by log-quantile of their rank: better molecules are more likely parents at every scale of rank.
-    The shares of the moves and step sizes adapt to how often each led to a child better than its parents.
+    Better molecules are drawn as parents more often (`selection_pressure`). The shares of the moves and step sizes
+    adapt to how often each gives a child with a higher score than its parents.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ class Evolution:
         self._n_told = 0
         self._is_breeding = False
         self._move = np.zeros(0, np.int64)  # of each proposal of the last ask
-        self._bar = np.zeros(0)  # the score that a child must beat to count as a success
+        self._bar = np.zeros(0)  # the score that each proposal must exceed to count as a success
         self.parents = np.zeros(0, np.int64)
 
     def ask(self, n: int) -> np.ndarray:
@@ -128,14 +130,14 @@ class Evolution:
         return self._scale.to_latent(proposals)
 
     def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
-        """Keep the best molecules as parents and count the moves that led to better children."""
+        """Keep the best molecules as parents and count the moves that gave better children."""
         z, score = check_scores(z, score, self._scale.n_latent)
         rows = np.arange(self._n_told, self._n_told + len(z))
         self._n_told += len(z)
         if asked is not None:
             self._count_successes(score, asked)
         z, score, rows = np.vstack([self._z, z]), np.append(self._score, score), np.append(self._row, rows)
-        best = np.lexsort((-rows, -score))[: self._settings.population]  # newest first among ties, so that they drift
+        best = np.lexsort((-rows, -score))[: self._settings.population]  # among ties, newest first: neutral drift
         self._z, self._score, self._row = z[best], score[best], rows[best]
         self._is_breeding = self._is_breeding or asked is None or self._n_told >= self._settings.n_initial
 
@@ -157,7 +159,7 @@ class Evolution:
     _STATE = ("row", "move", "bar", "tries", "wins")
 
     def _select_three(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ranks of three parents for each of n proposals, all different if the population has three."""
+        """Ranks of three parents for each of n proposals, all different if the population has three or more."""
         first, second, third = self._select(n), self._select(n), self._select(n)
         size = len(self._z)
         second = np.where(second == first, (second + 1) % size, second)
@@ -166,7 +168,7 @@ class Evolution:
         return first, second, third
 
     def _select(self, n: int) -> np.ndarray:
-        """Ranks of n parents: uniform over the best 10**-u of the population."""
+        """Ranks of n parents, each uniform over the best fraction 10**-u of the population."""
         quantile = 10.0 ** -self._rng.uniform(0, self._settings.selection_pressure, n)
         return (self._rng.random(n) * np.ceil(quantile * len(self._z))).astype(np.int64)
 
@@ -183,7 +185,7 @@ class Evolution:
     def _probabilities(self) -> np.ndarray:
         """Probability of each move: its share, adapted to its success rate."""
         mean_rate = (self._wins.sum() + 1) / (self._tries.sum() + len(self._tries))
-        rate = (self._wins + 1) / (self._tries + 1 / mean_rate)  # a move without tries counts as average
+        rate = (self._wins + 1) / (self._tries + 1 / mean_rate)  # a move without tries has the mean rate
         adapted = self._shares * rate
         weight = self._settings.adaptation
         return (1 - weight) * self._shares + weight * adapted / adapted.sum()
@@ -198,7 +200,8 @@ class Evolution:
 def _cross(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Spherical interpolation between a and b (n, D) at t (n, 1), with linear interpolation of the norms.
 
-    Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
+    Latent vectors of molecules have similar norms. The midpoint of a straight line has a smaller norm and decodes
+    worse.
     """
     length_a, length_b = (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12 for x in (a, b))
     cosine = ((a / length_a) * (b / length_b)).sum(axis=1, keepdims=True)

@@ -1,6 +1,6 @@
-"""The contract of an optimizer: it proposes latent vectors and learns from scores.
+"""The interface of an optimizer: it proposes latent vectors and learns from scores.
 
-An optimizer does not decode, score or count a budget; the search loop does.
+The search loop decodes, scores and counts the budget.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ class State(NamedTuple):
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Arrays of numbers by name.
+        Numeric arrays by name.
     rng : mapping
         State of the random number generator; values that JSON can hold.
     """
@@ -74,7 +74,8 @@ class LatentOptimizer(Protocol):
         Returns
         -------
         ndarray of shape (n, D)
-            Latent vectors, float32; the kinds of moves are in random order.
+            Latent vectors, float32. Different kinds of moves are in random order, because the rows are divided among
+            the noise levels.
         """
         ...
 
@@ -88,8 +89,8 @@ class LatentOptimizer(Protocol):
         score : ndarray of shape (m,)
             Scores without NaN; higher is better.
         asked : ndarray of shape (m,), optional
-            Row of the last `ask` that was decoded to each molecule; None for start molecules. Proposals of the last
-            `ask` that are not listed gave no new molecule.
+            Row of the last `ask` that decoded to each molecule; None for start molecules. The other rows of that `ask`
+            gave no new molecule, or one that was not chosen for scoring.
         """
         ...
 

@@ -17,17 +17,19 @@ class RandomDirectionsSettings(base.Settings):
     Parameters
     ----------
     length : float, default=1.5
-        Length of a line, in standard deviations of the prior per latent dimension.
+        Length of a line: its root mean square over the latent dimensions, in standard deviations of the prior.
     n_per_line : int, default=8
         Number of proposals on a line, equally spaced.
     """
 
-    length: float = Field(1.5, gt=0, description="length of a line, in standard deviations of the prior per dimension")
+    length: float = Field(
+        1.5, gt=0, description="length of a line (RMS over dimensions), in standard deviations of the prior"
+    )
     n_per_line: int = Field(8, ge=1, description="number of proposals on a line")
 
 
 class RandomDirections:
-    """Control: proposals on random lines that begin at the start molecules, or else at draws from the prior.
+    """Control: proposals on random lines that begin at the start molecules or, without them, at draws from the prior.
 
     Parameters
     ----------

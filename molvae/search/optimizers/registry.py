@@ -1,4 +1,4 @@
-"""The registry of optimizers: the built-in ones, and those of other packages."""
+"""The registry of optimizers: the built-in ones and those from plug-ins."""
 
 import difflib
 
@@ -59,7 +59,7 @@ def list_optimizers() -> dict[str, type[LatentOptimizer]]:
     Raises
     ------
     InputError
-        A plug-in cannot be loaded, has the name of another optimizer, or is no optimizer.
+        A plug-in cannot be loaded, has the name of another optimizer, or is not an optimizer.
     """
     plugins = load_plugins(GROUP, OPTIMIZERS, type)
     for name, optimizer in plugins.items():

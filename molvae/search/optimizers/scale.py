@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the prior in each latent dimension: the unit of every step."""
+"""Mean and standard deviation of the prior in each latent dimension, which set the unit of all steps."""
 
 import numpy as np
 
