@@ -1,6 +1,6 @@
-# make design   set up once, run the main job, say where the results are (more: ARGS="lead.toml --out DIR")
-# make test     set up once, then everything that make check does
-# make check    format, lint, types, tests
+# make design   set up once, run `molvae design`, print where the results are (arguments: ARGS="lead.toml --out DIR")
+# make test     set up once, then run make check
+# make check    format, lint, types, dependencies, figures, tests, wheel, documentation
 # make docs     the documentation site, in site/ (python3 -m http.server -d site shows it)
 # make bench    molecules per second on this machine
 #
@@ -41,12 +41,13 @@ bench: $(READY)
 
 setup: $(READY)
 
-# The stamp is written last: an interrupted set-up is done again, a finished one is not, until what it read changes.
+# The stamp is written last, so an interrupted set-up is repeated; a complete one only if these two files change.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "molvae needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV) from constraints.txt; this takes a few minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pipeline,evaluate,dev,docs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[pipeline,evaluate,dev,docs]'
 	@touch $@
 

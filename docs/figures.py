@@ -1,13 +1,13 @@
-"""Figures of the bundled codecs in README.md and docs/: filled in from the codecs' cards.
+"""Fills in the figures of the bundled codecs in README.md, CHANGELOG.md and docs/ from the codecs' cards.
 
-A figure is a number, with " %" where it is a share, followed by a comment that readers do not see:
+A figure is a number, with " %" where it is a share, followed by a comment that is not displayed:
 
     97.12 %<!-- druglike exact_reconstruction.zinc250k -->
 
-The comment names the codec and the entry of `card.metrics` in its codec.json. The number keeps its decimals.
+The comment names the codec and the entry of `card.metrics` in its codec.json. The number of decimals is kept.
 
     python docs/figures.py             # write the figures
-    python docs/figures.py --check     # fail if a figure differs from its card, or is typed without a comment
+    python docs/figures.py --check     # fail if a figure differs from its card or has no comment
 """
 
 import argparse
@@ -28,7 +28,7 @@ _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
 class FigureError(Exception):
-    """A comment names no figure of a card."""
+    """A comment names an unknown codec or figure."""
 
 
 @cache
@@ -41,7 +41,7 @@ def metrics(codec: str) -> dict[str, Any]:
 
 
 def figure(codec: str, path: str) -> float:
-    """One number of a card; `path` joins nested keys by dots."""
+    """One number of a card; `path` is its key, or nested keys joined by dots."""
     value: Any = metrics(codec)
     for key in path.split("."):
         if not isinstance(value, dict) or key not in value:
@@ -53,7 +53,7 @@ def figure(codec: str, path: str) -> float:
 
 
 def fill(text: str) -> str:
-    """The text with every marked figure as its card has it."""
+    """The text, with every marked figure replaced by that of its card."""
 
     def write(match: re.Match[str]) -> str:
         value = Decimal(str(figure(match["codec"], match["path"]))) * (100 if match["percent"] else 1)
@@ -65,7 +65,7 @@ def fill(text: str) -> str:
 
 
 def shares(codec: str, path: str = "") -> Iterator[str]:
-    """Every share of a card as text with two decimals, such as "97.12 %"."""
+    """Every share of a card as a percentage with two decimals, such as "97.12 %"."""
     value: Any = metrics(codec)
     for key in filter(None, path.split(".")):
         value = value[key]
@@ -77,15 +77,15 @@ def shares(codec: str, path: str = "") -> Iterator[str]:
 
 
 def unmarked(text: str) -> list[str]:
-    """Shares of a card that the text has without a comment."""
+    """Percentages in the text that equal a share of a card but have no comment."""
     known = {share for codec in ("moses", "druglike") for share in shares(codec)}
     return sorted(known & set(_SHARE.findall(_CODE.sub("", text))))
 
 
 def main() -> int:
-    """Write or check the figures of every page; the exit code."""
-    parser = argparse.ArgumentParser(description="Fill figures of the bundled codecs in from their cards.")
-    parser.add_argument("--check", action="store_true", help="Write nothing; fail if a figure is out of date.")
+    """Write or check the figures of every page; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Fill in the figures of the bundled codecs from their cards.")
+    parser.add_argument("--check", action="store_true", help="Only check; fail if a figure is wrong or unmarked.")
     check = parser.parse_args().check
     faults = []
     for page in PAGES:

@@ -1,4 +1,4 @@
-"""Hooks of the documentation site (mkdocs.yml): pages from outside docs/, the API reference, and the links of both."""
+"""Hooks of the documentation site (mkdocs.yml): pages from outside docs/, generated pages, and links between pages."""
 
 import ast
 import inspect
@@ -27,9 +27,9 @@ OUTSIDE = {
     "data/druglike/README.md": "data/druglike.md",
     "data/moses/README.md": "data/moses.md",
 }
-"""Files of the repository -> the pages that they become."""
+"""Files of the repository -> their pages on the site."""
 
-ROOMS = {
+PACKAGES = {
     "codec": "Codecs",
     "search": "Search",
     "scoring": "Scoring",
@@ -50,7 +50,7 @@ ROOMS = {
     "plugins": "Plug-ins",
     "workers": "Worker processes",
 }
-"""Public rooms of molvae, in reading order -> titles of their API pages."""
+"""Public packages and modules of molvae, in the order of the navigation -> titles of their API pages."""
 
 CAMPAIGNS = [f"pipeline/campaigns/{name}.toml" for name in ("default", "lead")]
 NOTEBOOKS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
@@ -61,7 +61,7 @@ _CODE = re.compile(r"^(?:```.*?^```|(?: {4}.*\n)+)", re.MULTILINE | re.DOTALL)
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill in the API section of the navigation."""
-    pages = [{"molvae": "api/index.md"}, *({title: f"api/{room}.md"} for room, title in ROOMS.items())]
+    pages = [{"molvae": "api/index.md"}, *({title: f"api/{package}.md"} for package, title in PACKAGES.items())]
     for entry in config.nav or []:
         if "API" in entry:
             entry["API"] = pages
@@ -75,8 +75,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     for notebook in NOTEBOOKS:
         files.append(File(notebook, str(ROOT), config.site_dir, config.use_directory_urls))
-    for room, title in ROOMS.items():
-        files.append(File.generated(config, f"api/{room}.md", content=_api_page(room, title)))
+    for package, title in PACKAGES.items():
+        files.append(File.generated(config, f"api/{package}.md", content=_api_page(package, title)))
     files.append(File.generated(config, "api/index.md", content=_api_index()))
     files.append(File.generated(config, "commands.md", content=_commands()))
     files.append(File.generated(config, "campaigns.md", content=_campaigns()))
@@ -85,7 +85,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 @event_priority(100)
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links at pages of the site where there is one, else at the file in the repository."""
+    """Change relative links: to a page of the site if there is one, else to the file in the repository."""
     path = page.file.src_uri
     source = next((source for source, target in OUTSIDE.items() if target == path), f"docs/{path}")
 
@@ -97,9 +97,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return link
         else:
             target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
-        there = "campaigns.md" if target in CAMPAIGNS else OUTSIDE.get(target, target.removeprefix("docs/"))
-        if files.get_file_from_path(there):
-            return posixpath.relpath(there, posixpath.dirname(path) or ".")
+        page_path = "campaigns.md" if target in CAMPAIGNS else OUTSIDE.get(target, target.removeprefix("docs/"))
+        if files.get_file_from_path(page_path):
+            return posixpath.relpath(page_path, posixpath.dirname(path) or ".")
         return REPOSITORY + target
 
     if path.startswith("api/"):
@@ -111,27 +111,29 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join([*pieces, _LINK.sub(resolve, markdown[end:])])
 
 
-def _modules(room: str) -> list[str]:
-    """The public modules of a room: first those of the names that molvae itself exports."""
-    path = ROOT / "molvae" / room
+def _modules(package: str) -> list[str]:
+    """The public modules of a package; those that define names exported by molvae come first."""
+    path = ROOT / "molvae" / package
     if not path.is_dir():
-        return [f"molvae.{room}"]
+        return [f"molvae.{package}"]
     files = [file.relative_to(ROOT).with_suffix("") for file in path.rglob("*.py") if not file.stem.startswith("_")]
     exported = {getattr(molvae, name).__module__ for name in molvae.__all__}
     return sorted((".".join(file.parts) for file in files), key=lambda module: (module not in exported, module))
 
 
-def _api_page(room: str, title: str) -> str:
-    return "\n\n".join([f"# {title}", *(f"::: {module}" for module in _modules(room))]) + "\n"
+def _api_page(package: str, title: str) -> str:
+    return "\n\n".join([f"# {title}", *(f"::: {module}" for module in _modules(package))]) + "\n"
 
 
 def _api_index() -> str:
-    """Two tables: the names of the package itself, and its rooms."""
+    """Two tables: the names that molvae exports, and its packages and modules."""
     names = [
         f"| [`molvae.{name}`][molvae.{name}] | {(inspect.getdoc(getattr(molvae, name)) or '').splitlines()[0]} |"
         for name in molvae.__all__
     ]
-    rooms = [f"| [{title}]({room}.md) | `molvae.{room}` | {_summary(room)} |" for room, title in ROOMS.items()]
+    packages = [
+        f"| [{title}]({package}.md) | `molvae.{package}` | {_summary(package)} |" for package, title in PACKAGES.items()
+    ]
     lines = [
         "# API reference",
         "",
@@ -139,16 +141,16 @@ def _api_index() -> str:
         "|---|---|",
         *names,
         "",
-        "| part | package | |",
+        "| part | package or module | |",
         "|---|---|---|",
-        *rooms,
+        *packages,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _summary(room: str) -> str:
-    """The first line of a room's docstring."""
-    path = ROOT / "molvae" / room
+def _summary(package: str) -> str:
+    """The first line of the docstring of a package or module."""
+    path = ROOT / "molvae" / package
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
 
@@ -168,6 +170,6 @@ def _commands() -> str:
 
 def _campaigns() -> str:
     """The bundled campaign files, whose comments explain every setting."""
-    intro = "# Campaign files\n\nThe settings of `molvae design`. Copy one of the bundled files and change it."
+    intro = "# Campaign files\n\nThe settings of `molvae design`. Copy a bundled file and edit it."
     files = [f"## {Path(path).name}\n\n```toml\n{(ROOT / path).read_text(encoding='utf-8')}```" for path in CAMPAIGNS]
     return "\n\n".join([intro, *files]) + "\n"
