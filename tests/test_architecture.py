@@ -1,4 +1,4 @@
-"""Imports run down only and form no cycle; torch, RDKit and Prefect are imported in their rooms only."""
+"""Imports go down only and form no cycle; torch, RDKit and Prefect are imported only where allowed."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FLOORS = {
+LAYERS = {
     "pipeline": 8,
     "molvae.search": 7,
     "molvae.estimators": 7,
@@ -39,7 +39,7 @@ FLOORS = {
     "molvae.devices": 1,
     "molvae.bundled": 1,
 }
-"""Room -> floor. A room is a package or a single module; rooms on one floor do not import each other."""
+"""Package or single module -> layer; those of one layer do not import each other."""
 
 PIPELINE = {
     "cli": 9,
@@ -132,12 +132,12 @@ def read_imports(module: str) -> Iterator[Import]:
 IMPORTS = [found for module in MODULES for found in read_imports(module)]
 
 
-def room_of(module: str) -> str | None:
-    return next((room for room in FLOORS if module == room or module.startswith(f"{room}.")), None)
+def package_of(module: str) -> str | None:
+    return next((package for package in LAYERS if module == package or module.startswith(f"{package}.")), None)
 
 
-def is_inside(module: str, rooms: tuple[str, ...]) -> bool:
-    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+def is_inside(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 def test_modules_and_imports_are_found() -> None:
@@ -145,25 +145,25 @@ def test_modules_and_imports_are_found() -> None:
     assert any(found.imported == "molvae.errors" for found in IMPORTS)
 
 
-def test_every_module_has_a_floor() -> None:
-    without_floor = [module for module in MODULES if module != "molvae" and room_of(module) is None]
-    assert not without_floor, f"give a floor to {without_floor}"
-    rooms = {module.split(".")[1] for module in MODULES if module.startswith("pipeline.")}
-    assert rooms <= PIPELINE.keys(), f"give a floor to {rooms - PIPELINE.keys()}"
+def test_every_module_has_a_layer() -> None:
+    without_layer = [module for module in MODULES if module != "molvae" and package_of(module) is None]
+    assert not without_layer, f"give a layer to {without_layer}"
+    parts = {module.split(".")[1] for module in MODULES if module.startswith("pipeline.")}
+    assert parts <= PIPELINE.keys(), f"give a layer to {parts - PIPELINE.keys()}"
 
 
-def test_imports_run_down() -> None:
+def test_imports_go_down() -> None:
     wrong = []
     for found in IMPORTS:
-        above, below = room_of(found.importer), room_of(found.imported)
+        above, below = package_of(found.importer), package_of(found.imported)
         if above is None or below is None or above == below or found.importer == "molvae":
             continue
-        if FLOORS[above] <= FLOORS[below] and not found.is_for_types:
+        if LAYERS[above] <= LAYERS[below] and not found.is_for_types:
             wrong.append(str(found))
     assert not wrong, "\n".join(wrong)
 
 
-def test_pipeline_imports_run_down() -> None:
+def test_pipeline_imports_go_down() -> None:
     wrong = []
     for found in IMPORTS:
         if found.importer.startswith("pipeline.") and found.imported.startswith("pipeline."):
@@ -195,7 +195,7 @@ def test_no_import_cycles() -> None:
 
 
 @pytest.mark.parametrize("library", ALLOWED)
-def test_library_stays_in_its_rooms(library: str) -> None:
+def test_library_is_imported_only_where_allowed(library: str) -> None:
     uses = [found for found in IMPORTS if found.imported == library or found.imported.startswith(f"{library}.")]
     assert uses
     wrong = [str(found) for found in uses if not is_inside(found.importer, ALLOWED[library])]

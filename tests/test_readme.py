@@ -73,7 +73,7 @@ def test_design_lists_every_module_and_no_missing_path() -> None:
     assert names <= set(paths), f"not in docs/design.md: {sorted(names - set(paths))}"
 
 
-def test_floors_match_the_architecture_test() -> None:
+def test_layers_match_the_architecture_test() -> None:
     block = re.search(r"^## 3\. .*\n\n((?: {4}.*\n)+)", DESIGN, re.MULTILINE)
     assert block
     listed = {
@@ -81,8 +81,8 @@ def test_floors_match_the_architecture_test() -> None:
         for line in block[1].splitlines()
         for name in re.split(r" {2,}", line.strip())[1:]
     }
-    floors = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["FLOORS"]
-    expected = {room: floor for room, floor in floors.items() if list(ROOT.glob(room.replace(".", "/") + "*"))}
+    layers = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["LAYERS"]
+    expected = {name: layer for name, layer in layers.items() if list(ROOT.glob(name.replace(".", "/") + "*"))}
     assert listed == expected
 
 
