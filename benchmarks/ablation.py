@@ -12,11 +12,11 @@ drawn from 400,000 of the MOSES training set (seed 0), one in six of them with p
 learning rate falls from 1.4e-3 to zero.
 
 exact: reconstruction rate of 2,000 test molecules, greedy. valid, unique, prior_cosine, fcd: of 10,000 draws from the
-row's own prior at noise 0.6 and temperature 0.7, first attempts only. prior_cosine: mean cosine of a draw, before
-noise, and the latent vector of its molecule (1,500 molecules). fcd: real molecules have 0.14 at this number. logp: R2
-of a ridge regression on the latent vectors of 400 molecules, on 2,000 others. recall: fraction of the ten nearest
-neighbors by Morgan fingerprint (radius 2, 1,024 bits) that are among the ten nearest in latent space, 2,400 test
-molecules. nearest: mean Tanimoto similarity of 500 draws to the nearest of 20,000 training molecules.
+row's own prior at noise 0.6 and temperature 0.7, first attempts only. prior_cosine: mean cosine similarity of a draw,
+before noise, and the latent vector of its molecule (1,500 molecules). fcd: real molecules have 0.14 at this sample
+size. logp: R2 of a ridge regression on the latent vectors of 400 molecules, on 2,000 others. recall: fraction of the
+ten nearest neighbors by Morgan fingerprint (radius 2, 1,024 bits) that are among the ten nearest in latent space, 2,400
+test molecules. nearest: mean Tanimoto similarity of 500 draws to the nearest of 20,000 training molecules.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--features", type=Path, help="folder of tokens with properties, from `molvae featurize`")
     parser.add_argument("--rows", default="base", help="names of rows, separated by semicolons, or all")
-    parser.add_argument("--molecules", type=int, default=1_300_000, help="training molecules of each row")
+    parser.add_argument("--molecules", type=int, default=1_300_000, help="molecules shown in the training of each row")
     parser.add_argument("--results", type=Path, default=Path("ablation.jsonl"), help="file of finished rows")
     parser.add_argument("--speed", action="store_true", help="measure the training speed only")
     parser.add_argument("--quick", action="store_true", help="few molecules, as a test")

@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/compression.py           # a few minutes
     OMP_NUM_THREADS=1 python benchmarks/compression.py --n 5000  # a quick look
 
-100,000 molecules of the bundled MOSES training set. Exact decode: molecules whose quantized latent vector decodes
-greedily to the same canonical SMILES. Recall@10: fraction of the ten exact Euclidean neighbors that are found with
-quantized latent vectors and an exact query. Search time: one search with all queries, in CPU seconds relative to the
-exact search.
+100,000 molecules of the bundled MOSES training set. Exact decode: fraction of molecules whose quantized latent vector
+decodes greedily to the same canonical SMILES. Recall@10: fraction of the ten exact Euclidean neighbors that are found
+with quantized latent vectors and an exact query. Search time: one search with all queries, in CPU seconds relative to
+the exact search.
 """
 
 import argparse

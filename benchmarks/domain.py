@@ -45,7 +45,7 @@ _PATTERNS: dict[str, Chem.Mol] = {}
 
 
 def _chain(symbols: str) -> Edit:
-    """Insert atoms between two carbons with a single bond."""
+    """Insert a chain of atoms into a single bond between two carbons."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, "[#6]-[#6]", random)
@@ -64,7 +64,7 @@ def _chain(symbols: str) -> Edit:
 
 
 def _attach(smiles: str, smarts: str = "[C,c,N,n;!H0]") -> Edit:
-    """Replace a hydrogen by a group, bonded by its first atom."""
+    """Replace a hydrogen by a group, which is bonded through its first atom."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, smarts, random)
@@ -81,7 +81,7 @@ def _attach(smiles: str, smarts: str = "[C,c,N,n;!H0]") -> Edit:
 
 
 def _bonds(smarts: str, *orders: Chem.BondType) -> Edit:
-    """Set the bond orders along a chain of carbons."""
+    """Set the orders of the bonds along a matched chain of carbons."""
 
     def edit(mol: Chem.RWMol, random: np.random.Generator) -> bool:
         match = _draw(mol, smarts, random)
@@ -303,9 +303,7 @@ def main() -> None:
     for (_, edit), in_domain in zip(edited, tables["(b) unusual edits"]["in_domain"], strict=True):
         missed[edit] += in_domain
     total = Counter(edit for _, edit in edited)
-    print(
-        "detected of each edit: " + ", ".join(f"{edit} {1 - missed[edit] / n:.0%} of {n}" for edit, n in total.items())
-    )
+    print("detected, by edit: " + ", ".join(f"{edit} {1 - missed[edit] / n:.0%} of {n}" for edit, n in total.items()))
 
 
 if __name__ == "__main__":

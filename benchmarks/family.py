@@ -27,8 +27,8 @@ TRAIN, TEST = DIGITS[:1400], DIGITS[1400:]
 _start = time.process_time()
 
 
-def print_row(recipe: str, quantity: str, figure: str) -> None:
-    print(f"| {recipe} | {quantity} | {figure} | {time.process_time() - _start:.0f} |", flush=True)
+def print_row(recipe: str, quantity: str, value: str) -> None:
+    print(f"| {recipe} | {quantity} | {value} | {time.process_time() - _start:.0f} |", flush=True)
 
 
 def fitted(recipe: str, n: int, table: np.ndarray = TRAIN, **given: object) -> AutoencoderTransformer:
@@ -74,7 +74,7 @@ def main() -> None:
         smiles = [line.rstrip("\n") for line in lines][1:]
     chosen = np.random.default_rng(0).permutation(len(smiles))[: n_prints + 2_000]
     prints = morgan_bits([smiles[row] for row in chosen], 2, 1024).astype(float)
-    print("| recipe | quantity | figure | CPU seconds so far |\n|---|---|---|---|")
+    print("| recipe | quantity | value | CPU seconds so far |\n|---|---|---|---|")
     print_row("linear", "largest angle to PCA, digits, 4 dimensions", f"{degrees_from_pca(DIGITS, 4):.2f} degrees")
     print_row(
         "linear",

@@ -41,7 +41,7 @@ class Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,000 and 5,000 molecules")
-    parser.add_argument("--alone", type=Path, metavar="FILE", help="only run RDKit alone on a file of SMILES")
+    parser.add_argument("--alone", type=Path, metavar="FILE", help="run only RDKit, on a file of SMILES")
     given = parser.parse_args()
     if given.alone:
         run_rdkit(given.alone)

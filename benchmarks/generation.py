@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/generation.py --quick  # a tenth of the molecules
 
 Molecules of the bundled MOSES test set, on which no codec was trained. Similarities are Tanimoto, Morgan radius 2.
-"Between by similarity": fraction of the molecules between two ends that are at least as similar to both as the ends are
-to each other.
+"Between by similarity": fraction of the molecules between two ends that are at least as similar to both ends as the
+ends are to each other.
 """
 
 import argparse
@@ -22,7 +22,7 @@ RADII = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
 def directions(codec: Codec, fitted: list[str], moved: list[str]) -> None:
-    """Print the slopes of each property along its direction and along five random ones, mean over both ways."""
+    """Print the mean slopes of each property, forwards and backwards along its direction and along five random ones."""
     columns = f"slope of the fit | slope of {len(moved)} molecules | largest of 5 random directions"
     print(f"\n| property | r2 | {columns} | valid |")
     print("|---|---|---|---|---|---|")

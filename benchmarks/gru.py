@@ -35,7 +35,7 @@ class TorchGru(nn.Module):
 
 
 class TableGates(nn.Module):
-    """The same as a table of input gates and GatedRecurrence."""
+    """The same with a table of input gates and GatedRecurrence."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()

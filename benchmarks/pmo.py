@@ -1,8 +1,8 @@
 """The 20 tasks of the PMO benchmark that need no trained classifier: functions from a SMILES to a score in [0, 1].
 
 Written from the published definitions: GuacaMol (Brown et al. 2019, doi:10.1021/acs.jcim.8b00839, tables 2 and 3), as
-PMO uses them (Gao et al. 2022, arXiv:2206.12411). Releases of the reference implementations differ in details (the
-isomer tasks above all), so compare methods only with the same implementation.
+PMO uses them (Gao et al. 2022, arXiv:2206.12411). Releases of the reference implementations differ in details (above
+all in the isomer tasks), so compare methods only with the same implementation.
 
     python benchmarks/pmo.py "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"      # all scores of one molecule
 """
@@ -48,7 +48,7 @@ def at_most(mean: float, deviation: float) -> Shape:
 
 
 def at_least(mean: float, deviation: float) -> Shape:
-    """1 from the mean on, falling below it as a Gaussian."""
+    """1 from the mean upwards, falling below it as a Gaussian."""
     return lambda value: gaussian(mean, deviation)(min(value, mean))
 
 
@@ -58,7 +58,7 @@ def clipped(upper: float) -> Shape:
 
 
 def similarity(smiles: str, fingerprint: str, shape: Shape | None = None) -> Term:
-    """Tanimoto similarity of counts to a molecule."""
+    """Tanimoto similarity to a target molecule."""
     make = FINGERPRINTS[fingerprint]
     target = make(Chem.MolFromSmiles(smiles))
 
@@ -70,12 +70,12 @@ def similarity(smiles: str, fingerprint: str, shape: Shape | None = None) -> Ter
 
 
 def descriptor(function: Callable[[Chem.Mol], float], shape: Shape) -> Term:
-    """A descriptor under a shape."""
+    """A descriptor, which a shape maps to a score."""
     return lambda mol: shape(float(function(mol)))
 
 
 def isomer(formula: str) -> Term:
-    """How near the molecular formula is: the geometric mean over each element's count and the number of atoms."""
+    """Closeness to a molecular formula: geometric mean of scores of each element's count and of the number of atoms."""
     wanted = {symbol: int(count or 1) for symbol, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula)}
 
     def term(mol: Chem.Mol) -> float:
@@ -87,7 +87,7 @@ def isomer(formula: str) -> Term:
 
 
 def contains(smarts: str, wanted: bool = True) -> Term:
-    """1 where the substructure is there (or, not wanted, where it is not), else 0."""
+    """1 if the substructure is present (if not `wanted`: absent), else 0."""
     pattern = Chem.MolFromSmarts(smarts)
     return lambda mol: float(mol.HasSubstructMatch(pattern) == wanted)
 

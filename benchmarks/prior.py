@@ -1,18 +1,19 @@
 """Samples of different priors, and the effect of noise, temperature and guidance; prints two tables.
 
-    python benchmarks/prior.py --flow-points 20000000      # about 40 CPU-minutes, 20 of them for the flow
+    python benchmarks/prior.py --flow-samples 20000000      # about 40 CPU-minutes, 20 of them for the flow
     python benchmarks/prior.py --part guidance             # about five CPU-minutes
     python benchmarks/prior.py --quick                     # a quick look
 
-Priors are fitted to latent vectors of molecules of the MOSES training set (--n-codes, seed 0). "training latent
+Priors are fitted to latent vectors of molecules of the MOSES training set (--n-vectors, seed 0). "training latent
 vectors" decodes these vectors themselves, the upper limit of any prior; "as shipped" is the codec's own prior with its
-spread, which the others lack. Each row is of 10,000 draws (seed 1), decoded once. valid: at the first attempt; unique
-and novel (not in the training set): of the valid. prior_cosine: mean cosine of a draw, before noise, and the latent
-vector of its molecule (1,500 molecules). FCD: of 9,000 valid molecules to the MOSES test set; real molecules have 0.15.
+spread; the others have no spread. Each row is of 10,000 draws (seed 1), decoded once. valid: fraction of the draws;
+unique: fraction of the valid molecules; novel: fraction of the unique molecules that are not in the training set.
+prior_cosine: mean cosine similarity of a draw, before noise, and the latent vector of its molecule (1,500 molecules).
+FCD: of 9,000 valid molecules to the MOSES test set; real molecules have 0.15.
 
 Guidance: 2,000 draws of the codec (own prior and temperature, no spread), up to three attempts each, to a window of
 logP, at the codec's noise level and at a lower one. hit: fraction of the valid molecules whose logP is in the window.
-Real molecules have an FCD of 0.63 at this number.
+Real molecules have an FCD of 0.63 at this sample size.
 """
 
 import argparse
@@ -41,28 +42,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--part", nargs="+", choices=("priors", "guidance"), default=("priors", "guidance"))
-    parser.add_argument("--n-codes", type=int, default=300_000, help="latent vectors to fit the priors to")
-    parser.add_argument("--flow-points", type=int, default=20_000_000, help="training points of the flow")
+    parser.add_argument("--n-vectors", type=int, default=300_000, help="latent vectors to fit the priors to")
+    parser.add_argument(
+        "--flow-samples", type=int, default=20_000_000, help="latent vectors shown in the training of the flow"
+    )
     parser.add_argument("--quick", action="store_true", help="few molecules, as a test")
     options = parser.parse_args()
     torch.set_num_threads(1)
     codec, n = load_codec(options.codec), 300 if options.quick else 10_000
     reference = FcdStatistics.load(bundled("moses_test_fcd.npz"))
     if "priors" in options.part:
-        n_codes, n_points = (2_000, 20_000) if options.quick else (options.n_codes, options.flow_points)
-        print(pd.DataFrame(prior_rows(codec, n, n_codes, n_points, reference)).to_string(index=False), end="\n\n")
+        n_vectors, n_samples = (2_000, 20_000) if options.quick else (options.n_vectors, options.flow_samples)
+        print(pd.DataFrame(prior_rows(codec, n, n_vectors, n_samples, reference)).to_string(index=False), end="\n\n")
     if "guidance" in options.part:
         rows = guidance_rows(codec, 100 if options.quick else 2_000, reference)
         print(pd.DataFrame(rows).to_string(index=False))
 
 
 def prior_rows(
-    codec: Codec, n: int, n_codes: int, n_points: int, reference: FcdStatistics
+    codec: Codec, n: int, n_vectors: int, n_samples: int, reference: FcdStatistics
 ) -> list[dict[str, float | str | None]]:
     train = pd.read_csv(bundled("moses_train.csv.gz"))["SMILES"].to_numpy()
-    z = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_codes]]).z
+    z = codec.encode(train[np.random.default_rng(0).permutation(len(train))[:n_vectors]]).z
     z = z[np.isfinite(z).all(1)]
-    flow = PriorSettings(kind="flow", flow=FlowSettings(n_samples=n_points))
+    flow = PriorSettings(kind="flow", flow=FlowSettings(n_samples=n_samples))
     standard_normal = GaussianPrior(np.zeros(codec.n_latent), np.eye(codec.n_latent))
     priors: dict[str, Any] = {
         "N(0, I)": standard_normal,

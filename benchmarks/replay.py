@@ -1,4 +1,4 @@
-"""Speed of a training step captured as a CUDA graph compared with launched kernels, at several batch sizes.
+"""Speed of a training step captured as a CUDA graph or launched kernel by kernel, at several batch sizes.
 
     python benchmarks/replay.py moses.toml --features features      # half a minute, on a machine with a GPU
 

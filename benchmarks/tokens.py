@@ -126,7 +126,7 @@ def infilled(codec: Codec, smiles: list[str], seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--molecules", type=int, default=200_000, help="training molecules of each model")
+    parser.add_argument("--molecules", type=int, default=200_000, help="molecules shown in the training of each model")
     parser.add_argument("--corpus", type=int, default=20_000, help="unique training molecules")
     parser.add_argument("--vocabulary", type=int, default=200, help="size of the vocabulary")
     parser.add_argument("--infilled", type=int, default=50, help="molecules to infill")

@@ -90,7 +90,7 @@ def row_of(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--molecules", type=int, default=400_000, help="training molecules of each model")
+    parser.add_argument("--molecules", type=int, default=400_000, help="molecules shown in the training of each model")
     parser.add_argument("--corpus", type=int, default=100_000, help="unique training molecules")
     given = parser.parse_args()
     corpus, test = molecules("moses_train.csv.gz", given.corpus), molecules("moses_test.csv.gz", 2_000)

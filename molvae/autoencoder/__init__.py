@@ -1,4 +1,4 @@
-"""The autoencoder family: arrays to latent vectors, and back."""
+"""The autoencoder family: features to latent vectors, and back."""
 
 from molvae.autoencoder.model import Autoencoder
 from molvae.autoencoder.recipes import RECIPES, ModelSettings, build

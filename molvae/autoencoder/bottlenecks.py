@@ -9,7 +9,7 @@ _LOGVAR_RANGE = (-12.0, 4.0)  # keeps exp() finite while weights are still rando
 
 
 class LinearBottleneck(nn.Module):
-    """The latent vector is a linear map of the hidden vector; the decoder reads it without noise.
+    """The latent vector is a linear map of the hidden vector, without sampling.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class LinearBottleneck(nn.Module):
         return z
 
     def forward(self, hidden: Tensor, generator: Generator | None) -> Latent:
-        """Latent vectors, and the input of the decoder, of hidden vectors (B, n_in)."""
+        """Latent vectors (B, D) of hidden vectors (B, n_in); the decoder reads the same vectors."""
         z = self.encode(hidden)
         return Latent(z, z)
 
@@ -89,14 +89,16 @@ class TopKBottleneck(LinearBottleneck):
         self.k = k
 
     def encode(self, hidden: Tensor) -> Tensor:
-        """Latent vectors (B, D) with at most k nonzero units."""
+        """Latent vectors (B, D) with k nonzero units."""
         z = super().encode(hidden)
         kept = z.abs().topk(self.k, dim=1).indices
         return z * torch.zeros_like(z).scatter(1, kept, 1.0)
 
 
 class GaussianBottleneck(LinearBottleneck):
-    """A normal distribution per molecule: the latent vector is its mean, the decoder reads a reparameterized sample.
+    """A normal distribution per molecule: its mean is the latent vector; in training, the decoder reads a sample.
+
+    The sample is reparameterized [1]_.
 
     Parameters
     ----------

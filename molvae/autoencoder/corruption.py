@@ -9,7 +9,7 @@ from molvae.autoencoder.trace import Batch, Corrupted
 from molvae.feature_spec import END, MASK, MASKED_ATOM, PAD
 
 Corruption = Callable[[Batch, Generator | None], Corrupted]
-"""Corrupts the encoder input, never the decoder output; returns it with the positions that the loss counts."""
+"""Corrupts the encoder input, never the decoder output; returns it with the output positions that the loss counts."""
 
 
 def keep(batch: Batch, generator: Generator | None) -> Corrupted:
@@ -31,12 +31,12 @@ def keep(batch: Batch, generator: Generator | None) -> Corrupted:
 
 
 class MaskTokens:
-    """Replaces each token by MASK with a probability; END is never masked.
+    """Masks each token with a given probability; END is never masked.
 
     Parameters
     ----------
     rate : float
-        Probability of a token, in [0, 1].
+        Probability that a token is masked, in [0, 1].
     is_hidden_scored : bool, default=False
         Whether the loss counts masked positions only, as in a masked language model.
     """
@@ -52,12 +52,12 @@ class MaskTokens:
 
 
 class HideAtoms:
-    """Masks each atom of a graph with a probability; its bonds are kept.
+    """Masks each atom of a graph with a given probability; its bonds are kept.
 
     Parameters
     ----------
     rate : float
-        Probability of an atom, in [0, 1].
+        Probability that an atom is masked, in [0, 1].
     """
 
     def __init__(self, rate: float) -> None:
@@ -73,23 +73,23 @@ class HideAtoms:
 
 
 class HideNumbers:
-    """Replaces each number by a constant with a probability.
+    """Sets each number to a constant with a given probability.
 
     Parameters
     ----------
     rate : float
-        Probability of a number, in [0, 1].
+        Probability that a number is set to the constant, in [0, 1].
     value : float, default=0
         The constant.
     is_hidden_scored : bool, default=False
-        Whether the loss counts replaced numbers only.
+        Whether the loss counts only the numbers that were set to the constant.
     """
 
     def __init__(self, rate: float, value: float = 0.0, is_hidden_scored: bool = False) -> None:
         self.rate, self.value, self.is_hidden_scored = rate, value, is_hidden_scored
 
     def __call__(self, batch: Batch, generator: Generator | None) -> Corrupted:
-        """Encoder input with replaced numbers."""
+        """Encoder input with some numbers set to the constant."""
         view = _view(batch)
         masked = _drawn(view, self.rate, generator)
         scored = masked if self.is_hidden_scored else _present(batch.x)
@@ -97,12 +97,12 @@ class HideNumbers:
 
 
 class FlipBits:
-    """Flips each bit with a probability.
+    """Flips each bit with a given probability.
 
     Parameters
     ----------
     rate : float
-        Probability of a bit, in [0, 1].
+        Probability that a bit is flipped, in [0, 1].
     """
 
     def __init__(self, rate: float) -> None:
@@ -138,7 +138,7 @@ def _view(batch: Batch) -> Tensor:
 
 
 def _present(x: Tensor) -> Tensor:
-    """All positions of numbers; all positions of tokens but PAD."""
+    """Positions that hold a feature: all numbers, and all tokens but PAD."""
     return torch.ones_like(x, dtype=torch.bool) if x.is_floating_point() else x != PAD
 
 

@@ -25,7 +25,7 @@ class MlpDecoder(nn.Module):
     widths : tuple of int
         Width of each layer between the latent vector and the output.
     is_noise_conditioned : bool
-        Whether the noise level is an input, too.
+        Whether the noise level is also an input.
     """
 
     def __init__(self, spec: FeatureSpec, n_latent: int, widths: tuple[int, ...], is_noise_conditioned: bool) -> None:
@@ -37,7 +37,7 @@ class MlpDecoder(nn.Module):
             self._initialize_linear()
 
     def _initialize_linear(self) -> None:
-        """Orthonormal columns: torch's default is so much larger than the encoder's weights that both learn slowly."""
+        """Orthonormal columns; torch's default weights are so much larger than the encoder's that both learn slowly."""
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 nn.init.orthogonal_(layer.weight)
@@ -133,8 +133,8 @@ class GruDecoder(nn.Module):
         Returns
         -------
         Tensor of int64, shape (B, L)
-            Tokens, END, then PAD; L is the length of the longest row. A row without END within the maximum length has
-            none.
+            Tokens, END, then PAD; L is the length of the longest row. A row that does not end within the maximum
+            length has no END.
         """
         tokens = torch.full((len(z), self.length), PAD, device=z.device)
         context_gates, state = self._context(z, noise)

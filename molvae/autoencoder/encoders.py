@@ -1,7 +1,7 @@
 """Encoders: features to one hidden vector per molecule.
 
 An encoder has two steps, `embed` and `read`, so that a regularizer can compute how a small change of the embedding
-changes the latent vector. `forward` does both, faster where that is possible.
+changes the latent vector. `forward` combines both steps, faster where possible.
 """
 
 import torch
@@ -129,7 +129,7 @@ class GraphEncoder(nn.Module):
         self.n_out = n_heads * n_hidden
 
     def forward(self, x: Tensor) -> Tensor:
-        """Hidden vectors (B, n_out) of graphs."""
+        """Hidden vectors (B, n_out) of graphs (B, L, 1 + 2 * MAX_DEGREE): atom id, then pairs of neighbor and bond."""
         return self.read(self.embed(x), x)
 
     def embed(self, x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def mlp(widths: tuple[int, ...], ends_with_gelu: bool) -> nn.Sequential:
 
 
 def halving_widths(n_in: int, n_latent: int) -> tuple[int, ...]:
-    """Default widths between input and latent vector: the largest powers of two between the two, at most three.
+    """Default layer widths: the largest powers of two between the sizes of input and latent vector, at most three.
 
     Parameters
     ----------

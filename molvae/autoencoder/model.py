@@ -35,7 +35,7 @@ class Autoencoder(nn.Module):
     decoder : Decoder
         Latent vectors to features.
     regularizers : mapping of str to callable
-        Terms of the loss besides the reconstruction, by name.
+        Terms of the loss other than the reconstruction, by name.
     property_head : PropertyHead, optional
         Predicts properties; None: the model learns none.
     is_noise_conditioned : bool
@@ -114,7 +114,8 @@ class Autoencoder(nn.Module):
         -------
         dict of str to Tensor
             Each (B,), unweighted, in nats; the trainer applies the weights. `noised_reconstruction` is 0 for rows that
-            were not decoded with noise, and scaled so that its mean is that of the others.
+            are not decoded with noise; the others are scaled up, so that the mean over the batch is the mean of the
+            rows decoded with noise.
         """
         x, scored = trace.batch.x, trace.corrupted.scored
         nats = RECONSTRUCTIONS[self.spec.kind]
@@ -147,7 +148,7 @@ class Autoencoder(nn.Module):
 
     def _hidden(self, x: Tensor) -> Tensor:
         with self._fast(x.device):
-            alone = len(x) == 1  # other kernels multiply a single row, with other rounding
+            alone = len(x) == 1  # a single row is multiplied by other kernels, which round differently
             hidden = self.encoder(torch.cat([x, x]) if alone else x)
         return hidden[: len(x)].float()
 
@@ -209,12 +210,12 @@ class Autoencoder(nn.Module):
         return self.decoder
 
     def _fast(self, device: torch.device) -> AbstractContextManager:
-        """The precision of training for tokens, float32 for rows of numbers."""
+        """The autocast context: the precision of training for tokens, float32 for rows of numbers."""
         return autocast(device, None if self.spec.kind == "tokens" else False)
 
 
 def _nats_of_rows(nats: Nats, output: Tensor, x: Tensor, scored: Tensor, rows: Tensor | None) -> Tensor:
-    """Nats (B,) of an output of some rows, 0 for the others, scaled so that the mean over the batch is theirs."""
+    """Nats (B,) of some rows, 0 for the others; scaled so that the mean over the batch is the mean of these rows."""
     if rows is None:
         return nats(output, x, scored)
     scaled = nats(output, x[rows], scored[rows]) * (len(x) / len(rows))

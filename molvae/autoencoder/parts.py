@@ -58,7 +58,7 @@ class Decoder(Protocol):
     """Latent vectors to features."""
 
     def __call__(self, z: Tensor, noise: Tensor, x: Tensor | None = None) -> Tensor:
-        """Logits (B, L, V) of tokens given the tokens `x` (B, L) before them; else logits or numbers (B, F)."""
+        """Logits (B, L, V) of tokens, given the previous tokens of `x` (B, L); otherwise logits or numbers (B, F)."""
         ...
 
     def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:

@@ -94,7 +94,8 @@ class MlpSettings(Settings):
     kind : {"mlp"}
         Name of the encoder or decoder.
     widths : tuple of int, optional
-        Width of each layer, from the features to the latent vector; None: powers of two, each half of the one before.
+        Width of each layer, from the features to the latent vector; None: at most three powers of two, each half of the
+        one before.
     """
 
     kind: Literal["mlp"] = "mlp"
@@ -159,25 +160,26 @@ class ModelSettings(Settings):
     n_latent : int, default=64
         Latent dimensions.
     encoder : GruEncoderSettings, MlpSettings or GraphEncoderSettings, optional
-        None: the one for the encoder input: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
+        None chooses by the encoder input: "gru" for tokens, "mlp" for numbers, "graph" for graphs.
     decoder : GruDecoderSettings or MlpSettings, optional
-        None: the one for the decoder output: "gru" for tokens, "mlp" for numbers.
+        None chooses by the decoder output: "gru" for tokens, "mlp" for numbers.
     changes : Changes
         Changes to the recipe.
     corruption : {"mask", "flip", "zero", "gaussian"}, optional
-        None: the one for the encoder input: tokens and atoms are masked, bits flipped, counts set to zero, other
-        numbers get Gaussian noise.
+        None chooses by the encoder input: tokens and atoms are masked, bits are flipped, counts are set to zero, other
+        numbers get Gaussian noise. With `scores_hidden`, None chooses "zero" for all numbers, which then sets bits to
+        0.5.
     corruption_level : float, default=0.15
         Fraction of tokens, atoms, bits or numbers that are corrupted; the standard deviation of Gaussian noise.
     noise_draws : int, default=1
-        Of a noise-conditioned decoder: the noise level is the mean of this number of uniform draws. 1: levels are
+        For a noise-conditioned decoder: the noise level is the mean of this number of uniform draws. 1: levels are
         uniform in [0, 1]; more: they concentrate near 0.5.
     noised_share : float, default=1
         Fraction of a batch that is also decoded with noise; less is faster.
     token_dropout : float, default=0
         Fraction of the previous tokens that are masked when a decoder reads a latent vector without noise.
     free_nats : float, default=0
-        Least KL divergence of a latent dimension, in nats ("free bits").
+        Minimum KL divergence that each latent dimension contributes to the loss, in nats ("free bits").
     active_rate : float, default=0.05
         Target activity of a unit, for `kl_to_rate`.
     k : int, default=8
@@ -196,7 +198,7 @@ class ModelSettings(Settings):
     noise_draws: int = Field(1, ge=1, le=8, description="a noise level is the mean of this number of uniform draws")
     noised_share: float = Field(1.0, gt=0, le=1, description="fraction of a batch that is also decoded with noise")
     token_dropout: float = Field(0.0, ge=0, lt=1, description="fraction of the previous tokens that are masked")
-    free_nats: float = Field(0.0, ge=0, description="least KL divergence of a latent dimension, in nats")
+    free_nats: float = Field(0.0, ge=0, description="minimum KL divergence of a latent dimension, in nats")
     active_rate: float = Field(0.05, gt=0, lt=1, description="target activity of a unit, for kl_to_rate")
     k: int = Field(8, ge=1, description="active units per molecule, for the top-k bottleneck")
     contraction_step: float = Field(1e-2, gt=0, description="relative to the size of the embedding")
@@ -220,7 +222,7 @@ def build(
     n_properties : int, default=0
         Labels per molecule; 0: no property head.
     view : FeatureSpec, optional
-        Kind and size of the encoder input, where it differs.
+        Kind and size of the encoder input, if it differs from the decoder output.
     n_bits : int, default=0
         Length of the molecules' fingerprints; 0: no term `similarity`.
 

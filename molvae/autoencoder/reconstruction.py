@@ -35,9 +35,9 @@ def token_nats(logits: Tensor, x: Tensor, scored: Tensor) -> Tensor:
 class _TokenNats(torch.autograd.Function):
     """Cross entropy (B, L), float32 or wider, of tokens under logits of any precision.
 
-    On a CPU it goes position by position, so that the numbers stay in the cache: torch's loss writes all positions in
-    float32, several times. The backward pass uses probabilities in the precision of the logits. Second derivatives
-    raise an error.
+    On a CPU, positions are computed one by one, so that the numbers stay in the cache; torch's loss writes all
+    positions in float32 several times. The backward pass uses probabilities in the precision of the logits. Second
+    derivatives raise an error.
     """
 
     @staticmethod
@@ -125,7 +125,7 @@ def number_nats(output: Tensor, x: Tensor, scored: Tensor) -> Tensor:
 
 
 Nats = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From the decoder output, the truth and the positions that count to one number per molecule, (B,)."""
+"""Maps decoder output, true features and the positions that count to nats per molecule, (B,)."""
 
 RECONSTRUCTIONS: dict[Kind, Nats] = {
     "tokens": token_nats,

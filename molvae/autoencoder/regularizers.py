@@ -1,4 +1,4 @@
-"""Terms of the loss besides the reconstruction: one number per molecule, (B,), unweighted, in nats."""
+"""Terms of the loss other than the reconstruction: one number per molecule, (B,), unweighted, in nats."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from molvae.autoencoder.model import Autoencoder
 
 Regularizer = Callable[["Autoencoder", Trace], Tensor]
-"""From the model and the trace of a batch to one number per molecule, (B,)."""
+"""Maps the model and the trace of a batch to one number per molecule, (B,)."""
 
 
 def kl_to_standard_normal(latent: Latent) -> Tensor:
@@ -50,7 +50,7 @@ class Kl:
     Parameters
     ----------
     free_nats : float, default=0
-        Least cost of a dimension ("free bits"): a dimension that collapses to the prior gains nothing [1]_.
+        Minimum cost of a dimension ("free bits"): a dimension that collapses to the prior gains nothing [1]_.
 
     References
     ----------
@@ -84,7 +84,7 @@ def l1(model: "Autoencoder", trace: Trace) -> Tensor:
 
 
 class KlToRate:
-    """Bernoulli divergence KL(rate || mean activity) of each unit over the batch, summed; for units in (0, 1).
+    """KL(target rate || mean activity over the batch) of Bernoulli distributions, summed over units in (0, 1).
 
     Parameters
     ----------
@@ -147,9 +147,10 @@ class Similarity:
     """Divergence of the neighbors of a molecule in latent space from its neighbors by fingerprint.
 
     Each molecule of the batch has two distributions over the others: a softmax of Tanimoto similarities, sharp enough
-    that only the nearest few count, and a softmax of cosine similarities of latent vectors. The term is their KL
-    divergence, as in stochastic neighbor embedding [1]_. Molecules without a fingerprint are left out. Data-parallel
-    processes compare molecules within their part of the batch only, so that many processes weaken the term.
+    that only the nearest few count, and a softmax of cosine similarities of latent vectors. The term is the divergence
+    KL(fingerprints || latent vectors), as in stochastic neighbor embedding [1]_. Molecules without a fingerprint are
+    left out. Data-parallel processes compare molecules within their part of the batch only, so that many processes
+    weaken the term.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ class Batch(NamedTuple):
     Parameters
     ----------
     x : Tensor
-        Decoder output: tokens (B, L) int64, padded with PAD, or numbers (B, F) float32.
+        Target of the decoder: tokens (B, L) int64, padded with PAD, or numbers (B, F) float32.
     view : Tensor, optional
-        Encoder input, where it differs from `x`.
+        Encoder input, if it differs from `x`.
     y : Tensor of shape (B, P), optional
         Labels, NaN where one is missing; None: no molecule has labels.
     bits : Tensor of shape (B, F), optional

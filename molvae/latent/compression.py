@@ -76,7 +76,7 @@ class Float16:
         n_bytes : int, optional
             Unused; two bytes per dimension.
         seed : int, default=0
-            Unused; nothing is random.
+            Unused; the fit is deterministic.
 
         Returns
         -------
@@ -150,14 +150,14 @@ class Int8:
         n_bytes : int, optional
             Unused; one byte per dimension.
         seed : int, default=0
-            Unused; nothing is random.
+            Unused; the fit is deterministic.
 
         Returns
         -------
         Int8
             The quantizer.
         """
-        # 5 % wider than the sample, whose range other latent vectors exceed; at most six standard deviations
+        # the range of the sample and 5 % on each side for other latent vectors; at most six standard deviations
         mean, reach, margin = z.mean(0), 6 * z.std(0), np.ptp(z, 0) / 20
         low, high = np.maximum(z.min(0) - margin, mean - reach), np.minimum(z.max(0) + margin, mean + reach)
         return cls(low.astype(np.float32), ((high - low) / 255).astype(np.float32))
@@ -193,7 +193,7 @@ class Int8:
 
 @dataclass(frozen=True)
 class ProductQuantizer:
-    """Product quantization: one byte per group of principal axes, the nearest of at most 256 centroids.
+    """Product quantization: one byte per group of principal axes, the index of the nearest of 256 centroids.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def fit_quantizer(z: np.ndarray, method: str, *, n_bytes: int | None = None, see
     method : {"float16", "int8", "pq"}
         Half precision, one byte per dimension, or product quantization.
     n_bytes : int, optional
-        Bytes per code, for "pq" only; 1 to D, half of D by default.
+        Bytes per code, for "pq" only; 1 to D, by default half of D, rounded up.
     seed : int, default=0
         Seed of the rows that are drawn, and of k-means.
 
@@ -343,9 +343,9 @@ def fit_quantizer(z: np.ndarray, method: str, *, n_bytes: int | None = None, see
     if method not in QUANTIZERS:
         raise InputError(f"quantizer: expected one of {', '.join(QUANTIZERS)}, got {method!r}")
     if n_bytes is not None and method != "pq":
-        raise InputError(f"n_bytes: expected None for {method}, got {n_bytes}; only pq has a choice")
+        raise InputError(f"n_bytes: expected None for {method}, got {n_bytes}; only pq uses n_bytes")
     if z.ndim != 2:
-        raise InputError(f"a quantizer is fitted to latent vectors (n, D), got {z.shape}")
+        raise InputError(f"fit_quantizer: expected latent vectors (n, D), got {z.shape}")
     rows = np.flatnonzero(np.isfinite(z).all(1))
     if not len(rows):
         raise InputError(f"a quantizer needs at least 1 finite latent vector, got 0 of {len(z)}")
@@ -413,7 +413,7 @@ class CompressedVectors:
     codes : ndarray of shape (n, n_bytes)
         Codes, uint8.
     quantizer : Quantizer
-        Decodes them.
+        The quantizer that decodes them.
     """
 
     codes: np.ndarray
@@ -461,7 +461,7 @@ class CompressedVectors:
     def nearest(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest latent vectors of each query.
 
-        The distance is that of the query, which is not quantized, to the decoded latent vector (asymmetric distance).
+        Distances are from the query, which is not quantized, to the decoded latent vectors (asymmetric distance).
 
         Parameters
         ----------
@@ -547,7 +547,7 @@ def open_compressed(path: Path) -> CompressedVectors:
 
 
 def _allocate(variance: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Axes (D,) in groups of even size, with about equal products of their variances."""
+    """Axes (D,) in groups of about equal size, with about equal products of their variances."""
     weight = np.log(np.maximum(variance / max(variance.max(), 1e-300), 1e-12))
     weight -= weight.min()
     room = [len(part) for part in np.array_split(np.arange(len(variance)), n_groups)]

@@ -13,9 +13,9 @@ _MIN_ROWS = 10
 def two_nearest_neighbors(x: np.ndarray, *, discard: float = 0.1, metric: Metric = "euclidean") -> float:
     """Estimate the intrinsic dimension of data from the distances to the two nearest neighbors.
 
-    Using only two neighbors makes the estimate robust to curvature and density. Above about ten dimensions, thousands
-    of rows still give too low an estimate. The cost is quadratic: use a sample of a few thousand rows. On bits, many
-    neighbors are equally near and the estimate is rough.
+    Using only two neighbors makes the estimate robust to curvature and to variations in density. Above about ten
+    dimensions, thousands of rows still give too low an estimate. The cost is quadratic: use a sample of a few thousand
+    rows. On bits, many neighbors are equally near, so that the estimate is rough.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from molvae.seeds import integer_seed
 from molvae.settings import Settings
 
 _ANGLES = 8  # multiples of the angle whose sine and cosine are features
-_TIME = 64
+_TIME = 64  # width of the embedding of the angle
 _BATCH_SIZE = 4096
 
 
@@ -40,7 +40,7 @@ class FlowSettings(Settings):
     blocks : int, default=2
         Number of residual blocks.
     n_samples : int, default=10000000
-        Number of latent vectors seen in training, with repetition.
+        Number of latent vectors shown in training, with repetition.
     batch_size : int, default=2048
         Latent vectors per step.
     learning_rate : float, default=3e-3
@@ -157,12 +157,12 @@ class Velocity(nn.Module):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The field that was stored.
+        """Restore a stored field.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
-            What `arrays` returned.
+            What `arrays` returned, by name.
 
         Returns
         -------
@@ -219,7 +219,7 @@ def from_noise(
 
 
 class _Block(nn.Module):
-    """A residual block, scaled and shifted by the time embedding (Perez et al. 2018, arXiv 1709.07871)."""
+    """A residual block, scaled and shifted by the embedding of the angle (Perez et al. 2018, arXiv 1709.07871)."""
 
     def __init__(self, n_hidden: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Geometry of latent space: interpolation, random steps, and the direction in which a property grows."""
+"""Geometry of latent space: interpolation, random steps, and the direction in which a property increases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,8 +18,8 @@ def interpolate(
 ) -> np.ndarray:
     """Interpolate between two latent vectors, evenly spaced, both ends included exactly.
 
-    In many dimensions a straight line between two latent vectors passes closer to the mean of the prior than molecules
-    are. An arc does not: its direction turns at an even angle, and its distance from the center changes evenly.
+    In many dimensions, a straight line between two latent vectors passes so close to the mean of the prior that few
+    molecules are there. An arc does not: its angle and its distance from the center change evenly.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def interpolate(
     Raises
     ------
     InputError
-        There are fewer than 2 steps, the ends are not finite vectors of one size, the path is unknown, or the ends are
-        exactly opposite about the center, so that there is no shortest arc.
+        There are fewer than 2 steps, the ends are not finite vectors of the same size, the path is unknown, or the ends
+        are exactly opposite about the center, so that there is no shortest arc.
 
     References
     ----------
@@ -57,7 +57,7 @@ def interpolate(
     c = np.zeros(len(a)) if center is None else _vector(center, "center")
     if not len(a) == len(b) == len(c):
         raise InputError(
-            f"interpolate: expected latent vectors of one size, got {len(a)}, {len(b)} and center {len(c)}"
+            f"interpolate: expected latent vectors of the same size, got {len(a)}, {len(b)} and center {len(c)}"
         )
     if steps < 2:
         raise InputError(f"steps: expected at least 2, including both ends, got {steps}")
@@ -112,14 +112,14 @@ def step_around(z: np.ndarray, radius: float, n: int, random: np.random.Generato
 
 @dataclass(frozen=True)
 class Direction:
-    """The direction in which a value grows fastest, by a linear fit.
+    """The direction in which a value increases fastest, by a linear fit.
 
     Parameters
     ----------
     vector : ndarray of shape (D,)
         The direction, float32, of length 1.
     slope : float
-        Fitted growth of the value per unit of Euclidean distance.
+        Fitted increase of the value per unit of Euclidean distance.
     r2 : float
         Coefficient of determination on held-out molecules; below 0 the fit is worse than the mean.
     n : int
@@ -139,7 +139,7 @@ class Direction:
 
 
 def attribute_direction(z: np.ndarray, values: np.ndarray, *, ridge: float = 1.0, seed: int = 0) -> Direction:
-    """Fit the direction in which a value grows fastest, by ridge regression on latent vectors.
+    """Fit the direction in which a value increases fastest, by ridge regression on latent vectors.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def attribute_direction(z: np.ndarray, values: np.ndarray, *, ridge: float = 1.0
     values : ndarray of shape (n,)
         Values; NaN and infinity are skipped and counted.
     ridge : float, default=1.0
-        Penalty, as a number of molecules: the equivalent of so many more molecules without effect in each dimension.
+        Penalty, in molecules: it acts like this number of additional molecules per dimension, all with the mean value.
     seed : int, default=0
         Seed of the five folds on which `r2` is measured (leave-one-out for fewer than ten molecules).
 
@@ -196,8 +196,8 @@ def random_direction(n_latent: int, random: np.random.Generator, *, like: np.nda
     random : numpy.random.Generator
         Draws the direction.
     like : ndarray of shape (n, D), optional
-        Latent vectors. The direction is drawn from a normal distribution with their covariance, so that it follows what
-        varies among molecules; by default all directions are equally probable.
+        Latent vectors. The direction is drawn from a normal distribution with their covariance, so that it follows the
+        variation among molecules; by default all directions are equally probable.
 
     Returns
     -------
@@ -247,10 +247,10 @@ def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 def _ridge(z: np.ndarray, values: np.ndarray, ridge: float) -> np.ndarray:
     """The gradient (D,) of the fitted value."""
-    centred = z - z.mean(0)
-    gram = centred.T @ centred
+    centered = z - z.mean(0)
+    gram = centered.T @ centered
     penalty = ridge * np.trace(gram) / gram.shape[0] / len(z) * np.eye(len(gram))
-    return np.linalg.lstsq(gram + penalty, centred.T @ (values - values.mean()), rcond=None)[0]
+    return np.linalg.lstsq(gram + penalty, centered.T @ (values - values.mean()), rcond=None)[0]
 
 
 def _held_out_r2(z: np.ndarray, values: np.ndarray, ridge: float, seed: int) -> float:

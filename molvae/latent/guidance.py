@@ -1,9 +1,9 @@
 """Property-guided sampling, for properties that are linear functions of the latent vector.
 
 At each step of a flow (see flow.py) the final latent vector is predicted, and with it the property; the less noise is
-left, the more certain the prediction. The guidance is the gradient of the log-probability that the property ends within
-its window. At strength 1 and under a normal distribution this samples exactly from the prior within the window; above 1
-the window outweighs the prior.
+left, the more certain the prediction. The guidance is the gradient of the log-probability that the final property is
+within its window. At strength 1, and for a normal prior, this samples exactly from the prior restricted to the window;
+above 1, the window outweighs the prior.
 
 Classifier guidance: Dhariwal and Nichol 2021, arXiv 2105.05233.
 """
@@ -46,7 +46,7 @@ class Window:
 
 
 def guidance_gradient(windows: Sequence[Window], mean: np.ndarray, factor: np.ndarray, strength: float) -> Gradient:
-    """The gradient that guides whitened latent vectors to all windows.
+    """The gradient that guides whitened latent vectors towards all windows.
 
     Parameters
     ----------
@@ -84,9 +84,10 @@ def guidance_gradient(windows: Sequence[Window], mean: np.ndarray, factor: np.nd
 
 
 def _log_probability_gradient(below: Tensor, above: Tensor) -> Tensor:
-    """Derivative, by the mean, of the log-probability that a normal variable is between two bounds (B, P).
+    """Derivative with respect to the mean of the log-probability that a normal variable is between two bounds (B, P).
 
-    Far outside, where the probability underflows, it is the distance to the nearer bound.
+    The variable has variance 1, and the bounds are relative to its mean. Far outside, where the probability underflows,
+    it is the distance to the nearer bound.
     """
     inside = torch.special.ndtr(above) - torch.special.ndtr(below)
     slope = (_density(below) - _density(above)) / inside.clamp(min=_MIN)

@@ -26,7 +26,7 @@ class Map:
     method : {"pca", "tsne"}
         The projection.
     trustworthiness : float
-        In [0, 1]; 1 if rows are never neighbors on the map alone; about 0.5 by chance.
+        In [0, 1]; 1 if all neighbors on the map are also neighbors in the data; about 0.5 by chance.
     preservation : float
         In [0, 1]; share of the k nearest neighbors of a row that are among its k nearest on the map.
     k : int
@@ -73,7 +73,7 @@ def project(z: np.ndarray, *, method: Method = "pca", seed: int = 0, k: int = 10
     """
     z = np.asarray(z)
     if z.ndim != 2:
-        raise InputError(f"a map needs latent vectors (n, D), got {z.shape}")
+        raise InputError(f"project: expected latent vectors (n, D), got {z.shape}")
     if method not in ("pca", "tsne"):
         raise InputError(f"method: expected 'pca' or 'tsne', got {method!r}")
     finite = np.isfinite(z).all(1)
@@ -154,11 +154,11 @@ def _others(rows: np.ndarray, k: int, metric: Metric) -> tuple[np.ndarray, np.nd
 
 
 def _pca(rows: np.ndarray) -> np.ndarray:
-    centred = rows - rows.mean(0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    centered = rows - rows.mean(0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2][:2]
     axes *= np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
     flat = np.zeros((len(rows), 2))
-    flat[:, : len(axes)] = centred @ axes.T
+    flat[:, : len(axes)] = centered @ axes.T
     return flat
 
 

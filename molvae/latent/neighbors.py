@@ -8,7 +8,7 @@ from molvae.errors import InputError
 
 Metric = Literal["euclidean", "cosine", "jaccard"]
 
-_BLOCK = 1 << 22  # numbers held at once, of each array
+_BLOCK = 1 << 22  # numbers of each array in memory at once
 _FOLD = 32
 
 
@@ -17,7 +17,7 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest rows of a library, exactly.
 
-    Matrix products in float32 find candidates and float64 ranks them, so that the result is that of an exhaustive
+    Matrix products in float32 preselect rows, and float64 ranks them, so that the result is that of an exhaustive
     search in float64. Memory is bounded, whatever the size of the library.
 
     Parameters
@@ -25,12 +25,13 @@ def nearest(
     query : ndarray of shape (m, D)
         Queries.
     library : ndarray of shape (n, D)
-        Library, memory-mapped or not. Rows with NaN or infinity, and by cosine rows of length 0, are never neighbors.
+        Library, memory-mapped or not. Rows with NaN or infinity are never neighbors; with cosine, rows of length 0 are
+        not either.
     k : int
         Number of neighbors, at most the number of usable rows of the library.
     metric : {"euclidean", "cosine", "jaccard"}, default="euclidean"
         Distance: cosine is 1 - cos, in [0, 2]; jaccard is 1 - Tanimoto of the columns above 0, in [0, 1], and 0 between
-        two rows without any.
+        two rows without such columns.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def nearest(
 
 
 def _usable(rows: np.ndarray, metric: Metric) -> np.ndarray:
-    """Which rows have a usable length (n,); one that float32 cannot hold counts as infinite."""
+    """A mask (n,) of the rows with a usable length; a length that float32 cannot hold counts as infinite."""
     length = np.square(np.asarray(rows, np.float64)).sum(1)
     return (length < 1e36) & ((length > 1e-36) | (metric != "cosine"))
 
@@ -137,27 +138,27 @@ def _merge(
         rough = _jaccard(rough, lengths[:, None] + block_lengths)  # integers below 2^24: only the division rounds
         slack = np.full(len(near), 1e-6)
     bound = np.minimum(_upper_bound(rough, k), distances[valid, -1]) + slack
-    who, where = np.nonzero(rough <= bound[:, None].astype(np.float32))
+    query_rows, block_rows = np.nonzero(rough <= bound[:, None].astype(np.float32))
     del rough
-    exact = np.empty(len(who))
+    exact = np.empty(len(query_rows))
     size = max(1, _BLOCK // near.shape[1])
-    for begin in range(0, len(who), size):
+    for begin in range(0, len(query_rows), size):
         part = slice(begin, begin + size)
-        exact[part] = np.square(queries[who[part]] - block[where[part]]).sum(1)
+        exact[part] = np.square(queries[query_rows[part]] - block[block_rows[part]]).sum(1)
     if metric == "jaccard":
-        exact = _jaccard(exact, queries.sum(1)[who] + block.sum(1)[where])
+        exact = _jaccard(exact, queries.sum(1)[query_rows] + block.sum(1)[block_rows])
     # earlier rows of the library come first: a stable sort keeps them before rows at the same distance
-    who = np.concatenate([np.repeat(np.arange(len(valid)), k), who])
+    query_rows = np.concatenate([np.repeat(np.arange(len(valid)), k), query_rows])
     value = np.concatenate([distances[valid].ravel(), exact])
-    index = np.concatenate([indices[valid].ravel(), rows[where]])
-    order = np.lexsort((value, who))
-    first = np.searchsorted(who[order], np.arange(len(valid)))
+    index = np.concatenate([indices[valid].ravel(), rows[block_rows]])
+    order = np.lexsort((value, query_rows))
+    first = np.searchsorted(query_rows[order], np.arange(len(valid)))
     best = order[first[:, None] + np.arange(k)]
     indices[valid], distances[valid] = index[best], value[best]
 
 
 def _upper_bound(rough: np.ndarray, k: int) -> np.ndarray:
-    """A number per row (m,) that at least k of its values do not exceed; infinite if there are fewer."""
+    """A bound per row (m,) that at least k of its values do not exceed; infinite if a row has fewer than k."""
     n = rough.shape[1]
     if n < k:
         return np.full(len(rough), np.inf)

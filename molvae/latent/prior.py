@@ -1,4 +1,4 @@
-"""Priors: distributions fitted to latent vectors, to draw from and to evaluate densities."""
+"""Priors: distributions fitted to latent vectors, for sampling and densities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ _STEPS = 8  # of the flow; 60 steps change the covariance of draws by less than 
 _GUIDED_STEPS = 24
 _DENSITY_STEPS = 16
 _PROBES = 8
-_N_MIXTURE = 100_000  # most latent vectors that a mixture is fitted to
+_N_MIXTURE = 100_000  # a mixture is fitted to at most this number of latent vectors
 
 
 class PriorSettings(Settings):
-    """Which prior is fitted to the latent vectors of the training set.
+    """The prior that is fitted to the latent vectors of the training set.
 
     Parameters
     ----------
     kind : {"gaussian", "mixture", "flow"}, default="gaussian"
         A name of `PRIORS`.
     n_molecules : int, default=200000
-        Most molecules that the prior is fitted to, drawn at random.
+        Maximum number of molecules that the prior is fitted to, drawn at random.
     components : int, default=32
         Number of normal distributions in a mixture.
     flow : FlowSettings
@@ -52,7 +52,7 @@ class SamplingSettings(Settings):
     temperature : float, default=0.5
         Sampling temperature of the tokens, in [0, 10].
     spread : float, default=0.0
-        Standard deviation of the steps added to draws of the prior, in standard deviations of the latent vectors, in
+        Standard deviation of the steps added to prior draws, in standard deviations of the latent vectors, in
         [0, 3]. Without it, samples are less diverse than the training set.
     """
 
@@ -137,7 +137,7 @@ class GaussianPrior:
         settings : PriorSettings, optional
             Unused.
         seed : int, default=0
-            Unused; nothing is random.
+            Unused; the fit is deterministic.
 
         Returns
         -------
@@ -414,7 +414,7 @@ class FlowPrior:
         return _log_normal(noise) + log_determinant - np.log(np.diag(self.factor)).sum()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What must be saved of it, by name; the flow in half precision."""
+        """The arrays to store, by name; the flow in half precision."""
         return self.gaussian.arrays() | {f"velocity.{name}": a for name, a in self.velocity.arrays().items()}
 
 

@@ -1,4 +1,4 @@
-"""Desirability functions: a property value in its own unit to a number in [0, 1]."""
+"""Desirability functions: property values to numbers in [0, 1]."""
 
 from typing import Literal, get_args
 
@@ -93,7 +93,7 @@ def _check(shape: str, low: float, high: float, soft: float, power: float, scale
     if not np.isfinite([low, high, soft, power]).all():
         raise InputError(f"desirability: low, high, soft and power must be finite, got {low}, {high}, {soft}, {power}")
     if low > high:
-        raise InputError(f"low: expected at most high ({high:g}), got {low:g}; exchange the two")
+        raise InputError(f"low: expected at most high ({high:g}), got {low:g}; swap the two")
     if soft < 0:
         raise InputError(f"soft: expected 0 or more, got {soft:g}")
     if power <= 0:

@@ -45,9 +45,11 @@ class TermSettings(Settings):
     property : str
         Name of the property.
     shape : {"higher", "lower", "window"}
-        Form of the desirability function; see `desirability`.
+        Form of the desirability function; see `desirability`. Optional for a similarity ("higher") and for alerts
+        ("lower").
     low, high : float, optional
-        Bounds in the unit of the property; default: its usual range.
+        Bounds in the unit of the property, both or neither; default: its usual range, 0 and 1 for a similarity, 0 and
+        2 for alerts.
     soft : float, optional
         Width of the edges of a window; default 0.
     power : float, optional
@@ -104,7 +106,7 @@ class TermSettings(Settings):
     @field_validator("shape", "low", "high", "soft", "power", "scale", "to", "radius", "smarts", "wanted", "catalogs")
     @classmethod
     def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse keys of other terms, and require those of this one."""
+        """Refuse keys of other kinds of term, and require those of this kind."""
         kind = info.data.get("property")
         if kind is None or info.field_name is None:
             return value
@@ -123,7 +125,7 @@ class TermSettings(Settings):
     def _is_a_range(cls, high: float | None, info: ValidationInfo) -> float | None:
         low = info.data.get("low")
         if high is not None and low is not None and low > high:
-            raise PydanticCustomError("order", "expected at least low ({low}); exchange the two", {"low": low})
+            raise PydanticCustomError("order", "expected at least low ({low}); swap the two", {"low": low})
         return high
 
     @field_validator("scale")
@@ -131,7 +133,7 @@ class TermSettings(Settings):
     def _has_logarithm(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
         low = info.data.get("low")
         if scale == "log" and low is not None and low <= 0:
-            raise PydanticCustomError("logarithm", "the log scale needs a low above 0, not {low}", {"low": low})
+            raise PydanticCustomError("logarithm", "the log scale needs low above 0, got {low}", {"low": low})
         return scale
 
     @field_validator("smarts")
@@ -165,7 +167,7 @@ class TermSettings(Settings):
     @classmethod
     def _has_weight(cls, weight: float, info: ValidationInfo) -> float:
         if info.data.get("property") == "substructure" and weight != 1:
-            raise PydanticCustomError("condition", "a substructure is a condition and has no weight; leave it out")
+            raise PydanticCustomError("condition", "a substructure is a condition and has no weight; remove the weight")
         return weight
 
 
@@ -239,7 +241,7 @@ class Objective:
         DataFrame
             One row per molecule, in order. For each term, `value_<term>` in the unit of the property (a substructure: 1
             if present, 0 if absent) and `score_<term>` in [0, 1]; and `score` in [0, 1], higher is better. NaN where a
-            value cannot be computed; `score` is NaN too unless the weight of that term is 0.
+            value cannot be computed; `score` is then NaN, too, unless the weight of that term is 0.
         """
         smiles = list(smiles)
         terms = self.settings.terms
@@ -280,7 +282,7 @@ def _score(term: TermSettings, value: np.ndarray) -> np.ndarray:
         return value if term.wanted else 1.0 - value
     if term.shape is None or term.low is None or term.high is None:
         raise InputError(
-            f"{term.property}: shape, low and high are required; make the term with TermSettings.from_dict"
+            f"{term.property}: shape, low and high are required; create the term with TermSettings.from_dict"
         )
     return desirability(
         value, term.shape, term.low, term.high, term.soft or 0.0, term.power or 1.0, term.scale or "linear"

@@ -1,4 +1,4 @@
-"""Batches of molecules: shuffled, of similar length, reproducible by the seed."""
+"""Batches of molecules: shuffled, of similar length, reproducible with the seed."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ _EVERY_WIDTH = 24  # up to this many tokens, a batch is as wide as its longest r
 
 
 class BatchPlan:
-    """Batches of row numbers, epoch after epoch, addressed by step, so that a resume needs no other state.
+    """Batches of row numbers, epoch after epoch, addressed by step, so that resuming needs no other state.
 
     The rows of a batch have similar lengths, so that it holds little padding; each epoch draws the batches and their
     order again. The incomplete last batch of an epoch is dropped.
@@ -72,7 +72,7 @@ class BatchPlan:
         return self._batches[position]
 
     def _turns(self, epoch: int, shares: np.ndarray) -> np.ndarray:
-        """Which rows an epoch shows, (n,): each at regular intervals, with a random offset."""
+        """A mask (n,) of the rows that an epoch shows: each row at regular intervals, with a random offset."""
         offsets = generator(self._seed, "turns").random(len(shares))
         turns: np.ndarray = np.floor(offsets + shares * (epoch + 1)) > np.floor(offsets + shares * epoch)
         return turns
@@ -81,7 +81,8 @@ class BatchPlan:
 class Batches:
     """Batches on the training device, by row number.
 
-    Gathering rows on the CPU and copying them would keep a GPU waiting; tokens are copied to it once, at the start.
+    Gathering rows on the CPU and copying them would keep a GPU waiting. Token features of up to 4 GiB are therefore
+    copied to the GPU once, at the start.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ class Batches:
 
     @property
     def are_resident(self) -> bool:
-        """Whether all rows are on the device."""
+        """Whether all rows were copied to the GPU."""
         return self._resident is not None
 
     def width(self, chosen: np.ndarray) -> int:
@@ -139,10 +140,10 @@ class Batches:
         Raises
         ------
         ValueError
-            The rows are not on the device.
+            The rows were not copied to the GPU.
         """
         if self._resident is None:
-            raise ValueError("expected rows on the device")
+            raise ValueError("expected rows that were copied to the GPU")
         longest = int(self._resident.lengths[chosen].max())
         return longest if longest <= _EVERY_WIDTH else min(-(-longest // 4) * 4, self._resident.width)
 
@@ -164,10 +165,10 @@ class Batches:
         Raises
         ------
         ValueError
-            The rows are not on the device.
+            The rows were not copied to the GPU.
         """
         if self._resident is None:
-            raise ValueError("expected rows on the device")
+            raise ValueError("expected rows that were copied to the GPU")
         return self._resident.batch(at, width)
 
     def _to_device(self, array: np.ndarray) -> Tensor:
@@ -217,7 +218,7 @@ def held_out_rows(n: int, n_held_out: int, seed: int) -> tuple[np.ndarray, np.nd
     n : int
         Number of rows.
     n_held_out : int
-        Rows to hold out; at most a tenth is held out.
+        Number of rows to hold out; at most a tenth of all rows is held out.
     seed : int
         Seed of the random choice.
 

@@ -1,4 +1,4 @@
-"""Tensors on disk, in small files that appear whole or not at all; the checkpoint of a training."""
+"""Tensors on disk, in small files that appear complete or not at all; the checkpoint of a training run."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class LoopState(TypedDict):
     best : float
         Lowest validation loss so far.
     waited : float
-        Validations since then.
+        Number of validations since the lowest loss.
     """
 
     seconds: float
@@ -35,7 +35,7 @@ class LoopState(TypedDict):
 
 
 class IndexContent(TypedDict):
-    """Further content of an index file.
+    """Other content of an index file.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def save_pieces(index: Path, tensors: dict[str, Tensor], content: IndexContent |
     tensors : dict of str to Tensor
         Tensors on the CPU.
     content : IndexContent or None
-        Further content of the index.
+        Other content of the index.
     """
     digests = {}
     for piece in _pieces(tensors):
@@ -77,12 +77,12 @@ def save_pieces(index: Path, tensors: dict[str, Tensor], content: IndexContent |
         digests[path.name] = digest
     write_text(index, json.dumps({**(content or {}), "files": digests}, indent=1) + "\n")
     stale = [path for path in index.parent.glob(f"{index.stem}-*.safetensors") if path.name not in digests]
-    for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter from killed writers
+    for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter are left by killed processes
         path.unlink()
 
 
 def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
-    """The tensors of an index file, and its further content.
+    """The tensors of an index file, and its other content.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
     tensors : dict of str to Tensor
         On the CPU.
     content : IndexContent
-        Further content of the index.
+        Other content of the index.
 
     Raises
     ------
@@ -121,12 +121,12 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
 def save_checkpoint(
     folder: Path, step: int, state: LoopState, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write a checkpoint in place of the previous one.
+    """Write a checkpoint, which replaces the previous one.
 
     Parameters
     ----------
     folder : Path
-        The folder of the training.
+        The folder of the training run.
     step : int
         Steps so far.
     state : LoopState
@@ -145,7 +145,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     Parameters
     ----------
     folder : Path
-        The folder of the training.
+        The folder of the training run.
     model : nn.Module
         The model, changed in place.
     optimizer : torch.optim.Optimizer

@@ -40,8 +40,8 @@ def train_codec(
 ) -> Codec:
     """Train a codec on a features folder.
 
-    Uses a GPU if there is one, else every core; needs neither RDKit nor Prefect. Until the codec is written, the
-    folder OUT.training holds what a resume needs.
+    Uses a GPU if there is one, else every core; needs neither RDKit nor Prefect. Until the codec is written, the folder
+    OUT.training holds the files that are needed to resume.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def train_codec(
     out : str or Path
         The new folder for the codec.
     resume : bool, default=False
-        Resume the interrupted training in OUT.training, with the settings it was started with.
+        Resume the interrupted training run in OUT.training, with its original settings.
     start : Codec, str, Path or None
         A codec whose weights are the initial weights; None starts from random weights.
     progress : callable or None
@@ -81,10 +81,12 @@ def train_codec(
     work = out.absolute().with_name(f"{out.name}.training")
     check_new_folder(out)
     if resume and start is not None:
-        raise InputError("start (--start) sets the initial weights, resume (--resume) continues a training; give one")
+        raise InputError(
+            "start (--start) sets the initial weights, resume (--resume) continues a training run; give only one"
+        )
     if not resume and work.exists():
         hint = "resume it (--resume), or remove that folder" if (work / CONFIG_NAME).exists() else "remove that folder"
-        raise InputError(f"{work}: holds an interrupted training; {hint}")
+        raise InputError(f"{work}: holds an interrupted training run; {hint}")
     codec = train_in_folder(config, features, work, out, resume=resume, start=start, progress=progress, notify=notify)
     shutil.copyfile(work / LOG_NAME, out / LOG_NAME)
     shutil.rmtree(work)
@@ -102,7 +104,7 @@ def train_in_folder(
     progress: Report | None = None,
     notify: Notify | None = None,
 ) -> Codec:
-    """Train a codec, with checkpoints, log and best weights in a folder that is left as it is.
+    """Train a codec; checkpoints, log and best weights are kept in a folder.
 
     Parameters
     ----------
@@ -111,11 +113,11 @@ def train_in_folder(
     features : str or Path
         A features folder.
     work : Path
-        The folder of the training.
+        The folder of the training run.
     out : Path
         The new folder for the codec.
     resume : bool, default=False
-        Resume the training in `work`, with the settings it was started with.
+        Resume the training run in `work`, with its original settings.
     start : Codec, str, Path or None
         A codec whose weights are the initial weights; None starts from random weights.
     progress : callable or None
@@ -126,7 +128,7 @@ def train_in_folder(
     Returns
     -------
     Codec
-        The trained codec, as written to `out`. `card["stopped"]` says why the training ended.
+        The trained codec, as written to `out`. `card["stopped"]` is the reason why training ended.
 
     Raises
     ------
@@ -175,9 +177,9 @@ def refit_codec(
     Parameters
     ----------
     codec : Codec, str, Path or None
-        The codec, by object, name or folder; None takes the default one.
+        The codec, its name or its folder; None takes the default codec.
     features : str or Path
-        A features folder in the codec's vocabulary, made with `molvae.featurize(..., like=codec)`.
+        A features folder with the codec's vocabulary, made with `molvae.featurize(..., like=codec)`.
     out : str or Path
         The new folder for the codec.
     config : TrainConfig, str, Path or None
@@ -193,7 +195,7 @@ def refit_codec(
     Raises
     ------
     InputError
-        The features are in another vocabulary, or `out` is not empty.
+        The features have another vocabulary, or `out` is not empty.
 
     Examples
     --------
@@ -231,13 +233,13 @@ def refit_codec(
 def calibration_rows(settings: TrainingSettings, n: int) -> np.ndarray | None:
     """Rows of held-out molecules, on which the applicability domain is calibrated.
 
-    What the initial weights of a training were trained on is not known; the same features and seed hold out the same
-    molecules.
+    Initial weights may come from a codec that was trained on these molecules, unless it was trained with the same
+    features and seed.
 
     Parameters
     ----------
     settings : TrainingSettings
-        The settings of the training.
+        The settings of the training run.
     n : int
         Rows of the features.
 

@@ -21,7 +21,7 @@ class TrainingSettings(Settings):
     seed : int, default=0
         Seed of the initial weights, the batches, the held-out molecules and all noise.
     n_molecules : int, default=5_000_000
-        Molecules shown in all epochs together.
+        Molecules shown over all epochs.
     batch_size : int, default=512
         Molecules per step, over all processes.
     learning_rate : float, default=1.4e-3
@@ -35,18 +35,19 @@ class TrainingSettings(Settings):
     gradient_norm : float, default=1.0
         Norm at which gradients are clipped.
     weights : dict of str to float
-        Weight of each term of `Autoencoder.terms`; terms that are not listed weigh 1.
+        Weight of each term of `Autoencoder.terms`; default: 0.4 for noised_reconstruction, 0.1 for kl. Terms that are
+        not listed have weight 1.
     weight_warmup : dict of str to float
-        Fraction over which the weight of a term rises linearly from zero.
+        Fraction over which the weight of a term rises linearly from zero; default: 0.1 for kl.
     length_shares : tuple of (int, float)
         Pairs of a length in tokens and the share of epochs that show molecules of this length, by increasing length;
         linear between the lengths, constant beyond them. Empty: every epoch shows all molecules.
     precision : {"auto", "bfloat16", "float32"}, default="auto"
-        Precision of the forward pass; "auto" takes bfloat16 where it is fast.
+        Precision of the forward pass; "auto" takes bfloat16 if it is faster.
     n_processes : int, default=0
         Data-parallel processes on CPU; 0 starts one per core.
     n_held_out : int, default=5_000
-        Molecules held out for validation, at most a tenth.
+        Molecules held out for validation, at most a tenth of all.
     evaluate_every : int, default=250_000
         Molecules between validations; each validation writes a checkpoint.
     patience : int, default=8
@@ -54,7 +55,7 @@ class TrainingSettings(Settings):
     """
 
     seed: int = 0
-    n_molecules: int = Field(5_000_000, ge=1, description="molecules shown in all epochs together")
+    n_molecules: int = Field(5_000_000, ge=1, description="molecules shown over all epochs")
     batch_size: int = Field(512, ge=1)
     learning_rate: float = Field(1.4e-3, gt=0)
     warmup: float = Field(0.01, ge=0, le=1)
@@ -135,7 +136,7 @@ class TrainConfig(Settings):
 
 
 def read_config(config: TrainConfig | str | Path) -> TrainConfig:
-    """The settings of a training.
+    """The settings of a training run.
 
     Parameters
     ----------
@@ -161,6 +162,6 @@ def read_config(config: TrainConfig | str | Path) -> TrainConfig:
 
 
 def _find(config: Path) -> Path:
-    """A file, or the bundled one of a bare name that the working folder does not hold."""
+    """The path of a settings file; a bare name that is not in the working folder is that of a bundled file."""
     bundled = Path(str(files("molvae.training") / "configs")) / config.name
     return bundled if not config.exists() and config.name == str(config) and bundled.is_file() else config

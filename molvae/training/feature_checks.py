@@ -1,4 +1,4 @@
-"""Whether a features folder holds what the settings of a training ask for."""
+"""Checks that a features folder matches the settings of a training run."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _HINT = "make the features with `molvae featurize --config` and these settings"
 def check_representations(
     settings: FeatureSettings, featurizer: Featurizer, view: Featurizer | None, features: Path
 ) -> None:
-    """Refuse features of other representations than the settings name.
+    """Refuse features whose representations differ from those of the settings.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def check_bits(config: TrainConfig, store: FeatureStore, features: Path) -> None
     Parameters
     ----------
     config : TrainConfig
-        The settings of the training.
+        The settings of the training run.
     store : FeatureStore
         The features.
     features : Path
@@ -62,7 +62,7 @@ def check_bits(config: TrainConfig, store: FeatureStore, features: Path) -> None
     if expected not in (0, store.n_bits):
         found = f"fingerprints of {store.n_bits:,} bits" if store.n_bits else "no fingerprints"
         raise InputError(
-            f"[features] label_bits: asks for fingerprints of {expected:,} bits, but {features} holds {found}; {_HINT}"
+            f"[features] label_bits: expected fingerprints of {expected:,} bits, but {features} holds {found}; {_HINT}"
         )
     is_used = config.training.weights.get("similarity") or "similarity" in (config.model.changes.regularizers or ())
     if is_used and not store.n_bits:

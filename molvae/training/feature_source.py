@@ -1,4 +1,4 @@
-"""Which molecule file a features folder was made from."""
+"""A record of the molecule file that a features folder was made from."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ _MANIFEST_NAME = "manifest.json"
 
 
 class FeatureSource(NamedTuple):
-    """The molecule file behind a features folder.
+    """The molecule file that a features folder was made from.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A molecule file as features: standardized molecules, labels, and a reason for each dropped row."""
+"""From a molecule file to features: standardized molecules, labels, and a reason for each dropped row."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -73,9 +73,9 @@ class Featurized:
     n_kept : int
         Rows that were kept.
     dropped : Counter of str
-        Kind of reason -> rows that were dropped for it.
+        Kind of reason -> number of rows dropped for it.
     notes : Counter of str
-        Kind of warning -> kept rows that have it.
+        Kind of warning -> number of kept rows with it.
     files : dict of str to int or None
         File name -> its rows; None for a file that is not a table.
     """
@@ -102,8 +102,8 @@ def featurize(
 ) -> Featurized:
     """Standardize a molecule file and write it as features that a codec can be trained on.
 
-    Molecules are standardized in worker processes and duplicates are dropped. In the folder `out`, molecules.parquet
-    holds the kept molecules and dropped.csv each other row with the reason.
+    Molecules are standardized in worker processes, and duplicates are dropped. The folder `out` holds the kept
+    molecules in molecules.parquet, and every other row with its reason in dropped.csv.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def featurize(
     out : str or Path
         The new features folder; it appears when it is complete.
     settings : FeatureSettings, TrainConfig, str, Path or None
-        The settings of the features; of a training configuration, file or bundled name, its [features]. None takes the
-        defaults, which compute no labels.
+        The settings of the features, or a training configuration (object, TOML file or bundled name), of which only
+        [features] is used. None takes the defaults, which compute no labels.
     like : str, Path or None
         A codec, by name or folder, whose featurizers are used; needed to refit it or to continue from its weights.
     smiles_column : str or None
@@ -335,7 +335,7 @@ def _hold_out(chunk: pd.DataFrame, one_in: int, held_out: TableWriter) -> pd.Dat
 
 
 def _draw(n: int, at_most: int, seed: int, name: str) -> np.ndarray:
-    """A mask (n,) of at most so many rows, drawn at random."""
+    """A mask (n,) of at most `at_most` rows, drawn at random."""
     mask = np.zeros(n, bool)
     mask[generator(seed, name).permutation(n)[:at_most]] = True
     return mask

@@ -1,4 +1,4 @@
-"""Where a training keeps its checkpoint, its best weights and its log: in a folder or in memory."""
+"""Storage of the checkpoint, the best weights and the log of a training run: a folder or memory."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ START_NAME = "start.json"
 
 
 class LogEntry(TypedDict):
-    """One validation of a training, a line of the log.
+    """One validation, a line of the log.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ class LogEntry(TypedDict):
 
 
 class Keeper(Protocol):
-    """Keeps the state of a training."""
+    """Keeps the state of a training run."""
 
     def restore(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
-        """Load the state of an interrupted training into model and optimizer.
+        """Load the state of an interrupted training run into model and optimizer.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class MemoryKeeper:
         self._best: dict[str, Tensor] = {}
 
     def restore(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> tuple[int, LoopState] | None:
-        """None: nothing was kept before."""
+        """None: there is no earlier state in memory."""
         return None
 
     def keep(
@@ -125,12 +125,12 @@ class MemoryKeeper:
 
 
 class FolderKeeper:
-    """Keeps the state in a folder, so that a training that is interrupted at any moment resumes exactly.
+    """Keeps the state in a folder, so that a training run that is interrupted at any moment resumes exactly.
 
     Parameters
     ----------
     folder : Path
-        The folder of the training.
+        The folder of the training run.
     is_first : bool, default=True
         Whether this process writes; the other data-parallel processes only read.
     """
@@ -148,7 +148,7 @@ class FolderKeeper:
         origin : str, default=""
             Where the weights come from.
         """
-        if model is None:  # a killed training may have left initial weights here
+        if model is None:  # a killed training run may have left initial weights here
             (self._folder / START_NAME).unlink(missing_ok=True)
         else:
             save_pieces(self._folder / START_NAME, _weights(model), {"origin": origin})

@@ -32,7 +32,7 @@ def sweep_latent_sizes(
     progress: Report | None = None,
     notify: Notify | None = None,
 ) -> SweepResult:
-    """Train a small model at each latent size, and compare its reconstruction with that of PCA.
+    """Train one recipe at each latent size, on few molecules, and compare its reconstruction with that of PCA.
 
     Until the sweep is complete, OUT.partial holds the finished sizes; the same call resumes it.
 
@@ -107,7 +107,7 @@ def sweep_latent_sizes(
 
 
 def _finished(partial: Path, settings: TrainConfig, features: Path) -> pd.DataFrame | None:
-    """The sizes that an interrupted sweep with the same settings and features has finished; None without one.
+    """The table of an interrupted sweep with the same settings and features; None if there is none.
 
     Raises
     ------

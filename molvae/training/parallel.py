@@ -25,14 +25,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3)
 
 
 class Task(TypedDict):
-    """What a further process is started with.
+    """The arguments of an additional process.
 
     Parameters
     ----------
     features : str
         The features folder.
     work : str
-        The folder of the training.
+        The folder of the training run.
     store : str
         URL of the file by which the processes find each other.
     rank : int
@@ -50,7 +50,7 @@ class Task(TypedDict):
 
 @dataclass(frozen=True)
 class Rank:
-    """This process among the data-parallel ones.
+    """The position of this process among the data-parallel processes.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Rank:
 
 @contextmanager
 def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
-    """Start the other processes; they end with the block.
+    """Start the other processes; they are terminated when the `with` block ends.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
     features : Path
         The features folder.
     work : Path
-        The folder of the training, which holds its settings.
+        The folder of the training run, which holds its settings.
 
     Yields
     ------
@@ -129,7 +129,7 @@ def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
 
 
 def join(store: str, rank: Rank) -> None:
-    """Join the process group; from here on, torch uses one thread.
+    """Join the process group, and make torch use one thread.
 
     Parameters
     ----------

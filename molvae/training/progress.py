@@ -1,4 +1,4 @@
-"""What a long job reports while it runs; the caller decides where it is shown."""
+"""The progress of a long job; the caller decides how to show it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Progress:
     total : int or None
         Molecules to process, estimated where a file is read; None while unknown.
     metrics : mapping of str to float
-        Metrics of this moment: the validation of a training, the row of a sweep; often empty.
+        The metrics of a validation, or the row of a sweep; otherwise empty.
     seconds_left : float or None
         Estimated seconds until the step ends; None if not estimated.
     """
@@ -37,7 +37,7 @@ Notify = Callable[[str], None]
 
 
 def ignore(event: object) -> None:
-    """Ignore what a job reports.
+    """Ignore a report of a job.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The learning rate schedule and the warmup of weights, as functions of the completed fraction of a training."""
+"""The learning rate schedule and the warmup of weights, as functions of the completed fraction of a training run."""
 
 
 def learning_rate_factor(done: float, warmup: float, decay_from: float) -> float:

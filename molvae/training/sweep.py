@@ -39,7 +39,7 @@ _N_VALIDATED = 1_000  # validation only selects the best weights here
 _N_VALIDATIONS = 10
 _PCA_NUMBERS = 40_000_000  # rows times columns of the PCA's training table at most
 _BLOCK_NUMBERS = 20_000_000
-_NO_VARIANCE = 1e-12  # relative to the sum of squares; rounding leaves this much of equal rows
+_NO_VARIANCE = 1e-12  # relative to the sum of squares; equal rows have less, from rounding errors
 _DENSE_COLUMNS = 2_048  # up to here, PCA decomposes the full covariance
 
 Reconstruct = Callable[[np.ndarray], np.ndarray]
@@ -58,11 +58,11 @@ class SweepResult:
         reconstructed exactly (NaN for real numbers); `latent_dimension`, the intrinsic dimension of the latent vectors
         (NaN if it cannot be estimated); `stopped`, why the training ended; `seconds` of training and evaluation.
     unit : str
-        What `reconstructed` is a share of: "variance" or "tokens".
+        The quantity of which `reconstructed` is a share: "variance" or "tokens".
     dimension : float
         Intrinsic dimension of the data; NaN if it cannot be estimated.
     dimension_of : str
-        What the intrinsic dimension was estimated from.
+        The data from which the intrinsic dimension was estimated.
     reason : str or None
         Why there is no intrinsic dimension; None if there is one.
     knee : int or None
@@ -199,7 +199,7 @@ def read_sizes(text: str) -> tuple[int, ...]:
     Parameters
     ----------
     text : str
-        Sizes and commas, such as "2,4,8".
+        Sizes separated by commas, such as "2,4,8".
 
     Returns
     -------
@@ -247,21 +247,21 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def small(config: TrainConfig, n_molecules: int | None = None) -> TrainConfig:
-    """The settings of each training of a sweep.
+    """The settings of each training run of a sweep.
 
-    Validation, which only selects the best weights here, is done ten times on at most 1,000 rows.
+    Validation, which only selects the best weights here, is done at least ten times, on at most 1,000 rows.
 
     Parameters
     ----------
     config : TrainConfig
-        The settings of a full training.
+        The settings of a full training run.
     n_molecules : int or None
         Molecules shown at each size; None: as in `config`.
 
     Returns
     -------
     TrainConfig
-        Settings with fewer molecules and fewer validations.
+        Settings with `n_molecules`, more frequent validations and fewer held-out rows.
 
     Raises
     ------
@@ -291,13 +291,15 @@ def sweep(
 ) -> SweepResult:
     """Train one recipe at each latent size, and compare its reconstruction with that of PCA.
 
-    Reconstruction is measured on at most 2,000 rows (a tenth), drawn with the seed, that neither the training nor the
-    selection of the best weights uses. For numbers it is 1 - squared error / variance around the mean of the other
-    rows, so that 0 is what a model without latent dimensions reaches; bits are compared as predicted probabilities,
-    counts as predicted rates. For tokens it is the share of tokens, END included, at their position after greedy
-    decoding. PCA is measured in the same way: it is fitted to at most 10,000 of the other rows, with tokens one-hot at
-    each position and the largest value decoded. PCA reads the decoder output, even if the model reads another view, and
-    has at most as many components as rows or columns.
+    Reconstruction is measured on a tenth of the rows, at most 2,000, drawn with the seed. Neither the training nor the
+    selection of the best weights uses these rows. For numbers, reconstruction is 1 - squared error / variance around
+    the mean of the other rows; a model without latent dimensions reaches 0. Bits are compared as predicted
+    probabilities, counts as predicted rates. For tokens, reconstruction is the share of tokens, END included, that are
+    at their position after greedy decoding.
+
+    PCA is measured in the same way. It is fitted to at most 10,000 of the other rows, with tokens one-hot at each
+    position; the largest value is decoded. PCA reads the features that the decoder outputs, even if the encoder reads
+    others, and has at most as many components as rows or columns.
 
     The intrinsic dimension is that of at most 4,000 rows (bits by Jaccard distance); for tokens, that of the latent
     vectors of the largest size. All training happens in this process.
@@ -373,7 +375,7 @@ def sweep(
         dimension_of = "the data"
         dimension, reason = _dimension(_numbers(rows, sampled), rows.spec.kind)
     elif np.isnan(dimension):
-        reason = "too few distinct latent vectors"
+        reason = "too few unique latent vectors"
     knee_row = knee(np.log2(table["size"].to_numpy(np.float64)), table["reconstructed"].to_numpy())
     return SweepResult(
         table=table,
@@ -389,7 +391,7 @@ def sweep(
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of a sweep as CSV, whole or not at all.
+    """Write the table of a sweep as CSV, completely or not at all.
 
     Parameters
     ----------
@@ -495,12 +497,12 @@ class _Part:
 class _Pca:
     """PCA of rows of numbers, or of tokens one-hot at each position; fitted once and truncated at each size."""
 
-    def __init__(self, rows: Rows, candidates: np.ndarray, largest: int, seed: int) -> None:
+    def __init__(self, rows: Rows, shuffled: np.ndarray, largest: int, seed: int) -> None:
         self._rows = rows
         self._length = int(rows.lengths.max())
         width = self._length * rows.spec.width
         n = max(100, _PCA_NUMBERS // width) if rows.spec.kind == "array" else _N_PCA
-        table = self._table(np.sort(candidates[: min(n, _N_PCA)]))
+        table = self._table(np.sort(shuffled[: min(n, _N_PCA)]))
         is_dense = width <= _DENSE_COLUMNS
         solver = PCA(
             n_components=min(largest, min(table.shape) - (not is_dense)),
@@ -525,7 +527,7 @@ class _Pca:
         return reconstruct
 
     def _table(self, block: np.ndarray) -> np.ndarray | csr_array:
-        """Rows as columns of numbers (b, F), sparse unless they are real numbers."""
+        """Rows as a table of numbers (b, F), sparse except for real numbers."""
         x = self._rows.rows(block)
         if self._rows.spec.kind == "array":
             return x
@@ -562,7 +564,7 @@ def _share(rows: Rows, chosen: np.ndarray, mean: np.ndarray, reconstruct: Recons
 
 
 def _by_model(model: Autoencoder, rows: Rows) -> Reconstruct:
-    """Reconstruct rows with a model: tokens by greedy decoding, numbers by their expectation."""
+    """Reconstruct rows with a model: tokens by greedy decoding, numbers by their expected values."""
 
     @torch.no_grad()
     def reconstruct(block: np.ndarray) -> np.ndarray:

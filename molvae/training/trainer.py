@@ -32,7 +32,7 @@ _N_EXACT = 2_000  # held-out molecules decoded without teacher forcing at each v
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and the result of its training.
+    """A trained model and the outcome of its training.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def train(
     work : Path
         The folder for settings, checkpoint, best weights and log.
     resume : bool, default=False
-        Resume from the checkpoint in `work`, with the settings kept there.
+        Resume from the checkpoint in `work`, with the settings stored there.
     start : Autoencoder or None
         A model with the initial weights; None: they are random.
     report : callable or None
@@ -91,12 +91,13 @@ def train(
     Returns
     -------
     Trained
-        The model and the result of its training.
+        The model and the outcome of its training.
 
     Raises
     ------
     InputError
-        `work` holds a training and `resume` is False, or the other way round; or there are fewer than two molecules.
+        `work` holds a training run and `resume` is False, or holds none and `resume` is True; or there are fewer than
+        two molecules.
     MolvaeError
         The training diverged, or another data-parallel process ended.
     """
@@ -109,10 +110,10 @@ def train(
     else:
         _open_work(work)
         keeper.set_start(start, origin)
-        write_text(work / CONFIG_NAME, config.to_toml())  # last: it marks a training that can be resumed
+        write_text(work / CONFIG_NAME, config.to_toml())  # last: it marks a training run that can be resumed
     on_gpu = torch.cuda.is_available()
     n_processes = 1 if on_gpu else config.training.n_processes or len(os.sched_getaffinity(0))
-    n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # one row each
+    n_processes = min(n_processes, config.training.batch_size, len(rows) - len(rows) // 10)  # at least one row each
     with parallel.ranks(n_processes, features, work) as rank:
         return _run(config, rows, keeper, rank, report)
 
@@ -132,7 +133,7 @@ def train_in_memory(config: TrainConfig, rows: Rows, report: Report | None = Non
     Returns
     -------
     Trained
-        The model and the result of its training.
+        The model and the outcome of its training.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def fit(config: TrainConfig, rows: Rows, keeper: Keeper, rank: parallel.Rank) ->
     rows : Rows
         The features.
     keeper : Keeper
-        Keeps the state of the training.
+        Keeps the state of the training run.
     rank : Rank
         This process.
 
@@ -309,7 +310,7 @@ def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = Non
     config : TrainConfig
         The settings.
     rows : Rows
-        The features; the property head is standardized by their labels.
+        The features; the property head is standardized with their labels.
     device : torch.device or None
         The training device; None: the CPU.
 
@@ -327,31 +328,31 @@ def new_model(config: TrainConfig, rows: Rows, device: torch.device | None = Non
 
 
 def stopped_config(work: Path) -> TrainConfig:
-    """The settings of an interrupted training.
+    """The settings of an interrupted training run.
 
     Parameters
     ----------
     work : Path
-        The folder of the training.
+        The folder of the training run.
 
     Returns
     -------
     TrainConfig
-        The settings it was started with.
+        Its original settings.
 
     Raises
     ------
     InputError
-        The folder holds no training.
+        The folder holds no training run.
     """
     path = work / CONFIG_NAME
     if not path.exists():
-        raise InputError(f"{work}: holds no training to resume; start one without --resume")
+        raise InputError(f"{work}: holds no training run to resume; start one without --resume")
     return TrainConfig.from_toml(path)
 
 
 def _open_work(work: Path) -> None:
-    """Make the folder of a new training."""
+    """Make the folder of a new training run."""
     if (work / CONFIG_NAME).exists():
-        raise InputError(f"{work}: already holds a training; resume it with --resume, or choose another folder")
+        raise InputError(f"{work}: already holds a training run; resume it with --resume, or choose another folder")
     work.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ _BY_TOKEN = ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.ou
 
 @dataclass(frozen=True)
 class RowNames:
-    """RowNames of the rows of a model's arrays; empty where it has none.
+    """Names of the rows of a model's arrays; empty where it has none.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Copied:
     n_weights : int
         All weights.
     tokens : int
-        Tokens of the decoder output that the earlier model has, too.
+        Tokens of the decoder output that the earlier model also has.
     n_tokens : int
         All tokens of the decoder output.
     """
@@ -61,8 +61,9 @@ class Copied:
 def copy_weights(model: Autoencoder, names: RowNames, first: Autoencoder, first_names: RowNames) -> Copied:
     """Copy the weights of an earlier model into a model, in place.
 
-    Arrays with one row per token are copied row by row, for tokens with the same text; the property head, if it
-    predicts the same properties; every other array, if its shape is the same. The remaining weights stay unchanged.
+    Arrays with one row per token are copied row by row, for tokens with the same text. The property head is
+    copied if it predicts the same properties, and every other array if its shape is the same. The remaining weights
+    stay unchanged.
 
     Parameters
     ----------

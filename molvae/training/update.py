@@ -19,7 +19,7 @@ _IS_LOW = {"auto": None, "bfloat16": True, "float32": False}
 
 
 def optimizer_of(model: Autoencoder, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimizer of a training.
+    """The optimizer of a training run.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ class Update:
     optimizer : torch.optim.Optimizer
         Its optimizer.
     settings : TrainingSettings
-        The settings of the training.
+        The settings of the training run.
     batches : Batches
         The rows.
     rank : Rank
-        This process among the data-parallel ones.
+        The position of this process among the data-parallel processes.
     captures : bool, default=True
         Whether to capture steps on a GPU.
     """
@@ -186,7 +186,7 @@ class Update:
         return graph
 
     def _step_on_a_side_stream(self, batch: Batch) -> None:
-        """Make a step on a separate stream: a capture allows nothing that is bound to the default stream."""
+        """Make a step on a separate stream: work on the default stream cannot be captured."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -1,4 +1,4 @@
-"""A further data-parallel process of a training; started by `parallel.ranks`, never by a user."""
+"""An additional process of a data-parallel training run; started by `parallel.ranks`, never by a user."""
 
 import json
 import signal
@@ -13,12 +13,12 @@ from molvae.training.trainer import CONFIG_NAME, fit
 
 
 def main(task: parallel.Task) -> None:
-    """Train as one rank, silently, until the first process ends.
+    """Train as one of the data-parallel processes, without output.
 
     Parameters
     ----------
     task : Task
-        Folders, file store and rank; the settings are those in the folder of the training.
+        Folders, file store and rank; the settings are read from the folder of the training run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work = Path(task["work"])

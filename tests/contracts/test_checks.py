@@ -1,4 +1,4 @@
-"""Every check of CHECKS answers row for row, for any molecule, and can be switched off."""
+"""Every check of CHECKS gives one answer per molecule, for any molecule, and can be switched off."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def check(name: str, context: CheckContext) -> Check:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_answers_row_for_row(check: Check) -> None:
+def test_gives_one_answer_per_molecule(check: Check) -> None:
     molecules = [Molecule(smiles, parse(smiles)) for smiles in SMILES]
     answers = check(molecules)
     assert len(answers) == len(molecules)

@@ -59,7 +59,7 @@ def test_an_arc_between_parallel_ends_is_a_line():
     ("change", "message"),
     [
         ({"steps": 1}, "at least 2"),
-        ({"b": np.ones(3)}, "one size"),
+        ({"b": np.ones(3)}, "same size"),
         ({"b": np.array([np.nan, 1.0])}, "b: "),
         ({"a": np.ones((2, 2))}, "a: "),
         ({"path": "round"}, "'round'"),

@@ -11,7 +11,7 @@ MIXING = RANDOM.normal(size=(4, 4))
 Z = RANDOM.normal(size=(5000, 4)) @ MIXING.T + [1.0, 2.0, 3.0, 4.0]
 RING = RANDOM.uniform(0, 2 * np.pi, 8000)
 RING = 3 + 2 * np.stack([np.cos(RING), np.sin(RING)], 1) + 0.2 * RANDOM.normal(size=(8000, 2))
-"""Around a circle: nothing is at the mean."""
+"""A ring: no latent vector is near the mean."""
 
 SETTINGS = {
     "gaussian": PriorSettings(),

@@ -130,7 +130,7 @@ def test_counts_are_reconstructed_as_rates(tmp_path):
     assert row["reconstructed_pca"] == pytest.approx(1, abs=1e-5)
 
 
-def test_tokens_are_decoded_freely_and_the_dimension_is_that_of_the_latent_vectors(tokens):
+def test_tokens_are_decoded_greedily_and_the_dimension_is_that_of_the_latent_vectors(tokens):
     result = sweep(config(n_molecules=9_600, learning_rate=2e-2, model=GRU), tokens, [2, 16])
     table = result.table.set_index("size")
     assert result.unit == "tokens"
