@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_HOMES = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
+_DATA_FOLDERS = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
 
 
 def bundled(name: str) -> Path:
@@ -18,7 +18,7 @@ def bundled(name: str) -> Path:
     Path
         Its path, which does not exist if the file is not bundled.
     """
-    return next((home / name for home in _HOMES if (home / name).exists()), _HOMES[-1] / name)
+    return next((folder / name for folder in _DATA_FOLDERS if (folder / name).exists()), _DATA_FOLDERS[-1] / name)
 
 
 def bundled_codecs() -> list[str]:
@@ -29,4 +29,4 @@ def bundled_codecs() -> list[str]:
     list of str
         Names, sorted.
     """
-    return sorted({path.parent.name for home in _HOMES for path in home.glob("*/codec.json")})
+    return sorted({path.parent.name for folder in _DATA_FOLDERS for path in folder.glob("*/codec.json")})

@@ -1,4 +1,4 @@
-"""Exceptions of molvae. Every message says what was expected, what came, where, and what to do."""
+"""Exceptions of molvae. Every message states what was expected, what was found, where, and what to do."""
 
 
 class MolvaeError(Exception):

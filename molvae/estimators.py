@@ -1,4 +1,4 @@
-"""scikit-learn transformers: autoencoders of tables, and codecs of SMILES, as steps of a Pipeline."""
+"""scikit-learn transformers, for use in a Pipeline: autoencoders for numeric tables, and codecs for SMILES."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -20,19 +20,19 @@ from molvae.features.arrays import ArrayFeaturizer, ArrayRows
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.trainer import train_in_memory
 
-_FULL_BATCH = 10_000  # most rows that the linear recipe trains on as one batch
+_FULL_BATCH = 10_000  # up to this many rows, the linear recipe trains on the full table as one batch
 _MIN_ROWS_TO_HOLD_OUT = 200
 
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Encode the rows of a table with an autoencoder that is trained on it.
+    """Train an autoencoder on a numeric table, and encode rows to latent vectors.
 
     Parameters
     ----------
     recipe : str, default="plain"
-        A name of `molvae.autoencoder.recipes.RECIPES`.
+        Name of a recipe in `molvae.autoencoder.recipes.RECIPES`.
     n_components : int, default=8
-        Number of latent dimensions, at most the number of columns.
+        Number of latent dimensions; capped at the number of columns.
     widths : tuple of int, optional
         Widths of the hidden layers; by default halving widths. Unused by the linear recipe.
     corruption : {"gaussian", "zero"}, optional
@@ -42,7 +42,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     weight : float, default=1.0
         Weight of the regularizer of the recipe.
     k : int, default=4
-        Number of active units in a top-k bottleneck, at most `n_components`.
+        Number of active units in a top-k bottleneck; capped at `n_components`.
     active_rate : float, default=0.05
         Target of the mean activity for the sparse_rate recipe.
     n_steps : int, optional
@@ -51,12 +51,13 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     batch_size : int, optional
         Rows per step. By default 256; for the linear recipe the full table, or 1,024 above 10,000 rows.
     learning_rate : float, optional
-        Highest learning rate, which decays to zero; by default that of the recipe.
+        Peak learning rate, which decays to zero. By default 0.003; for the linear recipe 0.005, or 0.01 above 10,000
+        rows.
     held_out : float, default=0.1
-        Share of held-out rows, on which the best weights are chosen and training stops early. No row is held out of
-        fewer than 200, or for the linear recipe, whose optimum depends on the full table.
+        Share of rows held out for early stopping and for choosing the best weights. With fewer than 200 rows, and for
+        the linear recipe, whose optimum depends on the full table, no rows are held out.
     scale : {"whole", "columns"}, default="whole"
-        Scale the table by one factor, or each column to the same variance.
+        Scale the whole table by one factor, or each column to unit variance.
     random_state : int or RandomState, optional
         Seed; equal seeds give equal latent vectors on the same machine.
 
@@ -67,7 +68,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     featurizer_ : ArrayFeaturizer
         The fitted scaling.
     n_steps_ : int
-        Number of training steps until the training stopped.
+        Number of training steps that were run.
     validation_ : dict of str to float
         Metrics on the held-out rows.
 
@@ -185,7 +186,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self
 
     def _schedule(self, n: int, is_linear: bool) -> tuple[int, int, float, float]:
-        """Number of steps, batch size, learning rate, and share of the steps before it decays, for n rows."""
+        """Number of steps, batch size, peak learning rate, and share of the steps before it decays, for n rows."""
         if not is_linear:
             default = (2000, 256, 3e-3, 0.4)
         else:
@@ -228,7 +229,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         InputError
-            `Z` has another shape.
+            `Z` is not of shape (n, n_components).
         """
         check_is_fitted(self)
         z = np.asarray(Z, np.float32)
@@ -249,7 +250,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         ndarray of shape (n,)
-            Negative mean squared reconstruction errors; higher is more typical.
+            Negative mean squared reconstruction error of each row; higher is a better reconstruction.
         """
         check_is_fitted(self)
         x: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -263,11 +264,11 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Parameters
     ----------
     codec : Codec, str or Path, optional
-        A codec, or the name or folder of one as for `load_codec`; the default codec if None.
+        A codec, or the name or folder of one, as in `load_codec`; None loads the default codec.
     on_error : {"raise", "nan"}, default="raise"
-        Raise an error that names the row of a molecule that cannot be encoded, or return a row of NaN.
+        If a molecule cannot be encoded: raise an error that names its row, or return a row of NaN.
     remove_stereo : bool, default=False
-        Remove stereo before encoding, for a codec whose vocabulary has none.
+        Remove stereo before encoding, for a codec whose vocabulary has no stereo.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ def require(package: str, job: str) -> None:
     package : {"fcd_torch", "prefect"}
         Import name of the package.
     job : str
-        The job that needs it, as the message names it.
+        The command or function that needs the package, for the error message.
 
     Raises
     ------

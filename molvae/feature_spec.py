@@ -23,10 +23,10 @@ class FeatureSpec:
     Parameters
     ----------
     kind : {"tokens", "bits", "counts", "array", "graph"}
-        "tokens": x (n, length), token ids below width, padded with PAD after END. "bits" (0 or 1), "counts" (0, 1, 2,
-        ...) and "array" (any number): x (n, width). "graph": x (n, length, 1 + 2 * MAX_DEGREE), for each atom its id
-        below width (0 none, 1 masked), and for each bond the index of the neighbor and the bond id below N_BONDS (0
-        none). A graph can be an encoder input, but not a decoder output.
+        "tokens": x (n, length), token ids below `width`, padded with PAD after END. "bits" (0 or 1), "counts" (0, 1, 2,
+        ...) and "array" (any number): x (n, width). "graph": x (n, length, 1 + 2 * MAX_DEGREE); for each atom its id
+        below `width` (0: no atom, 1: masked), and for each of its bonds the index of the neighbor and the bond id
+        below N_BONDS (0: no bond). A graph can be an encoder input, but not a decoder output.
     width : int
         Number of token or atom ids, or of columns.
     length : int, default=1

@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        The file cannot be written: no space, read-only, no such folder.
+        The file cannot be written, e.g. because the disk is full or the folder does not exist.
     """
     part = path.with_name(f"{PART_PREFIX}{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     part.open("xb").close()
@@ -81,7 +81,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, if the file system can sync folders."""
+    """Sync a folder, so that a rename survives a power failure; no effect if the file system does not support it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

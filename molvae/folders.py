@@ -1,4 +1,4 @@
-"""New folders that appear whole or not at all, and locks for the folders that one process writes to."""
+"""Atomic creation of folders, and locks that keep a second process from writing to a folder."""
 
 import fcntl
 import os
@@ -12,12 +12,12 @@ from molvae.files import PART_PREFIX
 
 
 def check_new_folder(path: Path) -> None:
-    """Refuse a path that is not free for a new folder.
+    """Raise an error if a new folder cannot be created at a path.
 
     Parameters
     ----------
     path : Path
-        The folder to be made.
+        The folder to create.
 
     Raises
     ------
@@ -30,12 +30,12 @@ def check_new_folder(path: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Make a draft folder that becomes `path` when the block ends without an error; otherwise nothing is left.
+    """Create a draft folder that becomes `path` when the block ends without an error; on an error it is removed.
 
     Parameters
     ----------
     path : Path
-        The new folder; its parent exists.
+        The new folder; its parent must exist.
 
     Yields
     ------
@@ -45,11 +45,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        `path` exists and is not an empty folder, its parent does not exist, or another process is making it.
+        `path` exists and is not an empty folder, its parent does not exist, or another process is creating it.
     """
     check_new_folder(path)
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.absolute().parent} does not exist; make it first")
+        raise InputError(f"{path}: the folder {path.absolute().parent} does not exist; create it first")
     part = path.absolute().with_name(f"{PART_PREFIX}{path.absolute().name}")
     lock = part.with_name(f"{part.name}.lock")
     with folder_lock(lock, path):
@@ -65,12 +65,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
-    """Hold a POSIX record lock: it dies with the process and, unlike flock, is not shared by forked workers.
+    """Hold a POSIX record lock, which ends with the process and, unlike flock, is not inherited by forked workers.
 
     Parameters
     ----------
     lock : Path
-        The lock file; it is made where it does not exist.
+        The lock file; created if it does not exist.
     folder : Path
         The folder that is locked, for the error message.
 
@@ -89,6 +89,6 @@ def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             raise InputError(
-                f"{folder}: another molvae process is writing to this folder; wait until it ends or choose another"
+                f"{folder}: another molvae process is writing to it; wait until it ends, or choose another folder"
             ) from None
         yield

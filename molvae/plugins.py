@@ -1,4 +1,4 @@
-"""Members of a registry that other installed packages provide, as entry points."""
+"""Plug-ins: registry members that other installed packages provide as entry points."""
 
 from collections.abc import Collection
 from functools import cache
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def load_plugins(group: str, builtin: Collection[str], kind: type[T]) -> dict[str, T]:
-    """Objects that installed packages register under an entry-point group, by name.
+    """Load the objects that installed packages register in an entry-point group, by name.
 
     The packages are imported at the first call for a group; later calls return the same objects.
 
@@ -20,7 +20,7 @@ def load_plugins(group: str, builtin: Collection[str], kind: type[T]) -> dict[st
     group : str
         Entry-point group, e.g. ``"molvae.properties"``.
     builtin : collection of str
-        Names that are taken by built-in members.
+        Names of the built-in members.
     kind : type
         Type that every object must be an instance of; ``type`` for classes, ``object`` for anything.
 

@@ -1,4 +1,4 @@
-"""SQL over a candidate table; a query can read this table and nothing else."""
+"""SQL over a candidate table; a query can read only this table."""
 
 import difflib
 import json
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 MAX_CHARACTERS = 10_000
 MAX_BRACKETS = 500
-"""Opening brackets ( [ and {: for thousands, DuckDB's parser takes half a minute and cannot be interrupted."""
+"""Limit of opening brackets ( [ {: with thousands, DuckDB's parser takes half a minute and cannot be interrupted."""
 MAX_CELLS = 20_000_000
 MAX_TABLES = 8
-"""Self-joins of the table: planning a join of hundreds cannot be interrupted."""
+"""Limit of occurrences of the table: planning a join of hundreds cannot be interrupted."""
 
 _TABLE = "candidates"
 _EXAMPLES = "score > 0.8 and has('c1ccncc1') order by score desc limit 20"
@@ -42,12 +42,12 @@ _OTHER_STATEMENTS = re.compile(
 
 
 def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
-    """The rows of a candidate table that a query selects, in its order.
+    """Select rows of a candidate table with SQL.
 
     A query is a condition, as after WHERE (ORDER BY and LIMIT may follow), or a complete SELECT ... FROM candidates ...
     in DuckDB's SQL. Two chemical functions are available: `similar_to('SMILES')`, the Tanimoto similarity in [0, 1]
     (Morgan fingerprints, radius 2, 2,048 bits), and `has('SMARTS')`, whether the substructure matches. Both use the
-    column `smiles`; another column is given first: `similar_to(nearest_reference_smiles, 'CCO')`.
+    column `smiles`; to use another column, put it first: `similar_to(nearest_reference_smiles, 'CCO')`.
 
     A query cannot access files, the network, settings or other tables.
 
@@ -63,7 +63,7 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per selected candidate, or the columns of the SELECT.
+        One row per selected candidate with all columns, or the result of the SELECT; in the order of the query.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
 
 
 def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
-    """An in-memory database that holds the candidates, without access to anything else."""
+    """An in-memory database with the candidates, without access to anything else."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 2,
         "memory_limit": "1GB",
@@ -206,7 +206,7 @@ def _check_node(node: dict[str, Any]) -> None:
 
 
 def _complete_call(node: dict[str, Any], name: str) -> None:
-    """similar_to('X') -> similar_to(smiles, 'X'), after 'X' is validated."""
+    """Validate 'X' in similar_to('X') or has('X'), and add the default column: similar_to(smiles, 'X')."""
     values = [argument["expression"] for argument in node["arguments"]]
     literal = values[-1].get("literal") or {} if values else {}
     is_plain = len(node["qualified_name"]["path"]) == 1
@@ -288,7 +288,7 @@ def _has(smiles: pa.ChunkedArray, queries: pa.ChunkedArray) -> pa.Array:
 def _by_pattern(
     smiles: pa.ChunkedArray, patterns: pa.ChunkedArray, function: Callable[[str, list[str]], list[T]]
 ) -> list[T | None]:
-    """One value per row; the function is called once per pattern. None without a molecule or a pattern."""
+    """One value per row, None where the SMILES is missing or invalid; the function is called once per pattern."""
     molecules, row_patterns = smiles.to_pylist(), patterns.to_pylist()
     values: list[T | None] = [None] * len(molecules)
     for pattern in dict.fromkeys(pattern for pattern in row_patterns if pattern is not None):

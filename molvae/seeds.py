@@ -1,4 +1,4 @@
-"""Independent random generators for the parts of a job, from one seed and a name each."""
+"""Independent random generators for the parts of a job, each from the seed of the job and the name of the part."""
 
 from zlib import crc32
 

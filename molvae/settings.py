@@ -1,4 +1,4 @@
-"""Settings: frozen and strict, read from and written to TOML; an unknown key gets a suggestion."""
+"""Base class of all settings: validated, immutable, read from and written to TOML."""
 
 import difflib
 import tomllib
@@ -14,13 +14,13 @@ from molvae.errors import InputError
 
 
 class Settings(BaseModel):
-    """Base class of all settings: immutable, without unknown keys, NaN or infinity."""
+    """Base class of all settings: immutable; unknown keys, NaN and infinity are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def known_keys(cls) -> list[str]:
-        """List the keys, for messages about unknown ones.
+        """List the keys, for messages about unknown keys.
 
         Returns
         -------
@@ -30,7 +30,7 @@ class Settings(BaseModel):
 
     @classmethod
     def extra_sections(cls) -> "Mapping[str, type[Settings]]":
-        """Settings of accepted sections that are not fields.
+        """Accepted sections that are not fields of the class.
 
         Returns
         -------
@@ -48,7 +48,7 @@ class Settings(BaseModel):
         data : mapping
             Keys and values; sections are mappings.
         where : str
-            File name or job, with which each line of an error message begins.
+            File name or job; each line of an error message starts with it.
 
         Returns
         -------
@@ -57,7 +57,7 @@ class Settings(BaseModel):
         Raises
         ------
         InputError
-            A key is unknown or missing, or a value is invalid; the message has a line for each.
+            A key is unknown or missing, or a value is invalid; the message has one line per problem.
         """
         try:
             return cls.model_validate(data)
@@ -91,7 +91,7 @@ class Settings(BaseModel):
         Returns
         -------
         str
-            TOML with defaults, without keys that are None.
+            TOML; defaults are included, keys that are None are omitted.
         """
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True), multiline_strings=True)
 
@@ -134,7 +134,7 @@ def _explain(cls: type[Settings], problem: ErrorDetails, where: str) -> str:
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
         return f"{location}: unknown key; {hint}"
     if problem["type"] == "missing":
-        return f"{location}: this key is needed"
+        return f"{location}: missing; this key is required"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{location}: {message[0].lower()}{message[1:]} (got {problem['input']!r})"
 

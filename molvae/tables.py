@@ -1,4 +1,4 @@
-"""Tables written chunk by chunk as .csv, .smi or .parquet; a file appears whole or not at all."""
+"""Tables written atomically, chunk by chunk, as .csv, .smi or .parquet."""
 
 import csv
 import re
@@ -56,7 +56,7 @@ def writing(path: Path, kinds: Kinds) -> Iterator[TableWriter]:
 
 
 def kind_of(reason: str) -> str:
-    """The kind of a reason, by which reasons are counted: the text before a colon or a row number.
+    """The kind of a reason, used to count reasons: the text before a colon or a row number.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def escape_formula(text: str) -> str:
     Returns
     -------
     str
-        The content to be written to a CSV file.
+        The content to write to a CSV file.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """Remove the apostrophe that `escape_formula` has put before a text.
+    """Remove the apostrophe that `escape_formula` added.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class _Parquet:
 
 
 class _Csv:
-    """Numbers have nine digits, which restore a float32 exactly; a spreadsheet never reads text as a formula."""
+    """Floats have nine significant digits, which restore a float32 exactly; text is escaped by `escape_formula`."""
 
     def __init__(self, file: IO[str], kinds: Kinds) -> None:
         self._kinds = kinds

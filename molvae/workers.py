@@ -1,8 +1,8 @@
-"""Mappers: apply a function to many rows, in worker processes or in this one; a failing row costs only itself.
+"""Mappers: apply a function to many rows, in worker processes or in this one; a failing row does not affect the others.
 
-A molecule can crash RDKit or hang it. The workers are plain subprocesses, not those of multiprocessing: a script
-needs no `if __name__ == "__main__"`, no state of the parent (threads, torch) is copied, and they end when the parent
-ends, however it ends.
+A molecule can crash or hang RDKit. The workers are plain subprocesses, not those of multiprocessing: a script needs no
+`if __name__ == "__main__"`, no state of the parent (threads, torch) is copied, and they end with the parent, even if it
+is killed.
 """
 
 import json
@@ -35,7 +35,7 @@ _WALL_PER_CPU = 10
 _MAX_DEATHS = 2
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}  # RDKit frees many small blocks: 10 % faster
-_TIMER_SLACK = 0.02  # share of a row's time limit that may have passed when the row begins
+_TIMER_SLACK = 0.02  # share of the time limit that may already have elapsed when a row starts
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from molvae.workers import _serve; "
     "_serve(*map(int, sys.argv[2:]))"
@@ -71,19 +71,19 @@ class Mapper(Protocol):
         Parameters
         ----------
         function : callable
-            Takes one row. It must be importable (no lambda) and picklable, for it may run in another process.
+            Takes one row. It must be importable (no lambda) and picklable, because it may run in another process.
         chunks : iterable of sequences of rows
-            Read lazily. A few hundred rows per chunk keep the cost of passing them small.
+            Read lazily. With a few hundred rows per chunk, the cost of passing them to the workers is small.
         seconds_per_row : float, default=2.0
-            Limit of processor time per row; of wall-clock time, ten times as much.
+            Limit of CPU time per row; the limit of wall-clock time is ten times as long.
         megabytes : int, default=2000
-            Limit of memory per worker, on top of what it uses at its start.
+            Limit of memory per worker, in addition to what it uses when it starts.
 
         Yields
         ------
         list
-            One result per row of the chunk. A row that raises an error with which RDKit rejects a molecule (ValueError,
-            RuntimeError, MemoryError, ...), crashes its worker or exceeds a limit is a `WorkerFailure`.
+            One result per row of the chunk. It is a `WorkerFailure` if the row raises an error of the kinds that RDKit
+            raises (ValueError, RuntimeError, MemoryError, ...), crashes its worker or exceeds a limit.
 
         Raises
         ------
@@ -97,13 +97,13 @@ class Mapper(Protocol):
 class LocalProcesses:
     """Mapper over worker processes on this machine.
 
-    At most a few chunks are read ahead. A row that crashes its worker or exceeds a limit is tried once more on its own,
-    so that no molecule is lost because the machine is busy.
+    At most a few chunks are read ahead. A row that crashes its worker or exceeds a time limit is retried once by
+    itself, so that no molecule is lost because the machine is busy.
 
     Parameters
     ----------
     n_workers : int or None, default=None
-        Number of worker processes; None takes one per available core.
+        Number of worker processes; None starts one per available core.
 
     Raises
     ------
@@ -147,7 +147,7 @@ class LocalProcesses:
 
 @dataclass(frozen=True)
 class Serial:
-    """Mapper in this process, without limits of time and memory: a row that crashes or hangs is not caught.
+    """Mapper in this process, without limits of time and memory: a row that crashes or hangs RDKit is not isolated.
 
     For tests and small inputs, for which starting worker processes takes longer than the work.
     """
@@ -170,7 +170,7 @@ class Serial:
 
 
 def n_cores() -> int:
-    """Number of processors available to this process.
+    """Number of CPU cores available to this process.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def _program_error(text: str) -> MolvaeError:
 
 
 class _Pool:
-    """The workers of one call; a thread borrows an idle one, and returns it unless it died."""
+    """The workers of one call; each thread takes an idle worker, and puts it back unless it died."""
 
     def __init__(self, task: bytes, seconds: float) -> None:
         self._task = task
@@ -208,7 +208,7 @@ class _Pool:
         self._is_closed = False
 
     def run(self, rows: list[Any]) -> list[Any]:
-        """The results of one chunk. A row on which a worker died is separated from the rest."""
+        """The results of one chunk. If a worker dies, its row is run separately from the others."""
         results: list[Any] = [None] * len(rows)
         n_deaths: dict[int, int] = {}
         spans = [(0, len(rows))] if rows else []
@@ -219,7 +219,7 @@ class _Pool:
                 results[start:stop] = answer
                 continue
             bad = start + answer.row
-            if not start <= bad < stop:  # died before or after its rows: bisect
+            if not start <= bad < stop:  # the worker died before or after its rows: bisect
                 bad, middle = start, (start + stop) // 2
                 if stop - start > 1:
                     spans += [(middle, stop), (start, middle)]
@@ -234,7 +234,7 @@ class _Pool:
         return results
 
     def close(self) -> None:
-        """Kill every worker, so that the threads that wait for one end as well."""
+        """Kill every worker, so that the threads that wait for them end too."""
         self._is_closed = True
         for worker in list(self._all):
             worker.kill()
@@ -276,7 +276,7 @@ class _Pool:
 
 @dataclass(frozen=True)
 class _Death:
-    row: int  # within the span; -1 if none had begun
+    row: int  # index among the rows sent; -1 if none had started
     reason: str
 
 
@@ -299,7 +299,7 @@ class _Worker:
                 stderr=self._stderr,
                 pass_fds=(theirs.fileno(), self._row_file.fileno()),
                 env=_ALLOCATOR | os.environ | _THREADS,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends the workers
             )
         self._connection = self._files.enter_context(Connection(ours.detach()))
         self._task = task
@@ -323,7 +323,7 @@ class _Worker:
         return results
 
     def wait(self) -> tuple[int, int]:
-        """The row at which a dead worker was, and its exit status."""
+        """The row that a dead worker was processing, and its exit status."""
         status = self._process.wait()
         (row,) = _ROW.unpack(os.pread(self._row_file.fileno(), _ROW.size, 0))
         return row, status
@@ -345,7 +345,7 @@ _ROW = struct.Struct("q")
 
 
 def _serve(connection_fd: int, row_fd: int) -> NoReturn:
-    """The main loop of a worker: the task once, then chunk after chunk until the parent is gone."""
+    """The main loop of a worker: receive the function, then process chunks until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(connection_fd)
     row_file = mmap.mmap(row_fd, _ROW.size)
@@ -370,8 +370,7 @@ def _work(
 ) -> tuple[list[R | WorkerFailure], str | None]:
     """The results of some rows, and the traceback if the function has a bug.
 
-    A timer whose signal is not handled ends the process even inside RDKit's own code. Rows that take next to no time
-    share one timer.
+    A timer whose signal is not handled ends the process, even inside RDKit's C++ code. Very fast rows share one timer.
     """
     results: list[R | WorkerFailure] = []
     next_timer = 0.0
@@ -398,7 +397,7 @@ def _stop_timers() -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
-    """Limit the address space beyond what is in use now; macOS has no such limit that works, and gets none."""
+    """Limit the address space to `megabytes` more than is in use now; no effect on macOS, where this does not work."""
     import resource
 
     try:

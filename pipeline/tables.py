@@ -31,4 +31,4 @@ def check_ending(path: Path, endings: Sequence[str], option: str = "-o") -> None
     if path.is_dir():
         raise InputError(f"{option} {path}: is a folder; give a file name")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
+        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")

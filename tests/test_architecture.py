@@ -105,7 +105,7 @@ MODULES = {module_name(path): path for path in PATHS}
 
 
 def read_imports(module: str) -> Iterator[Import]:
-    """Every import of a module, the lazy ones inside functions too; submodules of `from package import` resolved."""
+    """Every import of a module, including lazy ones in functions; `from package import submodule` is resolved."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     for_types = {
         id(node)
@@ -117,7 +117,7 @@ def read_imports(module: str) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            # `pipeline` is installed as `molvae.pipeline`: relative imports hold under both names.
+            # `pipeline` is installed as `molvae.pipeline`: relative imports work under both names.
             assert node.level == 0 or module.startswith("pipeline."), f"{module}:{node.lineno}"
             above = module.split(".")[: -node.level] if node.level else []
             source = ".".join(filter(None, [*above, node.module]))
@@ -187,11 +187,11 @@ def test_no_import_cycles() -> None:
     for found in IMPORTS:
         if found.imported in MODULES and found.imported != found.importer and not found.is_for_types:
             below[found.importer].add(found.imported)
-    below["molvae"] = set()  # re-exports lazily, at the first use of a name
+    below["molvae"] = set()  # imports a module lazily, at the first use of a name
     done: set[str] = set()
     while ready := {module for module in below if module not in done and below[module] <= done}:
         done |= ready
-    assert done == set(MODULES), f"in a cycle, or above one: {sorted(set(MODULES) - done)}"
+    assert done == set(MODULES), f"in an import cycle, or import from one: {sorted(set(MODULES) - done)}"
 
 
 @pytest.mark.parametrize("library", ALLOWED)

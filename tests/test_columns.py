@@ -1,4 +1,4 @@
-"""The tables of docs/columns.md match the code; `python tests/test_columns.py` rewrites them."""
+"""The tables of docs/columns.md match the code; `python tests/test_columns.py` updates them."""
 
 from collections.abc import Iterator
 from pathlib import Path

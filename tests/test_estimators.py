@@ -105,7 +105,7 @@ def test_a_codec_is_a_step_of_a_pipeline():
     assert model.score(smiles[400:], logp[400:]) > 0.5
 
 
-def test_lists_series_arrays_and_tables_of_smiles_are_encoded_alike():
+def test_lists_series_arrays_and_tables_of_smiles_have_the_same_latent_vectors():
     smiles = ["CCO", "c1ccccc1"]
     expected = molvae.load_codec().encode(smiles).z
     frame = pd.DataFrame({"smiles": smiles})

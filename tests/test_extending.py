@@ -1,4 +1,4 @@
-"""The code of docs/extending.md runs, and its members pass the tests of built-in members."""
+"""The code of docs/extending.md runs, and the extensions that it defines work."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ SMILES = ["CC(=O)Nc1ccc(O)cc1", "CCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCC", "Cc
 
 @pytest.fixture(scope="module")
 def example():
-    """The names that the code of the page defines; the rows that it adds are removed afterwards."""
+    """The names that the code of the page defines; its rows are removed from the registries afterwards."""
     copies = [dict(table) for table in TABLES]
     names: dict[str, object] = {"__name__": "extending"}
     sys.modules["extending"] = type(sys)("extending")  # dataclasses look up their module

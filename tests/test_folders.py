@@ -1,4 +1,4 @@
-"""New folders appear whole or not at all."""
+"""New folders are created atomically."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from molvae.errors import InputError
 from molvae.folders import new_folder
 
 
-def test_new_folder_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_new_folder_is_complete_or_does_not_exist(tmp_path: Path) -> None:
     with new_folder(tmp_path / "made") as folder:
         (folder / "a").touch()
         assert not (tmp_path / "made").exists()
@@ -26,7 +26,7 @@ def test_new_folder_removes_the_draft_of_a_killed_process(tmp_path: Path) -> Non
         assert not list(folder.iterdir())
 
 
-def test_new_folder_refuses_a_folder_in_use_and_a_missing_parent(tmp_path: Path) -> None:
+def test_new_folder_refuses_a_nonempty_folder_and_a_missing_parent(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "a").touch()
     with pytest.raises(InputError, match="expected a new or empty folder"), new_folder(tmp_path / "made"):

@@ -13,7 +13,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def output_kinds(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
-    """The kinds of output of each code cell; the content may differ between processors."""
+    """The kinds of output of each code cell; the content may differ between CPUs."""
     return [
         [(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs]
         for cell in notebook.cells

@@ -16,7 +16,7 @@ SETTINGS = PYPROJECT["tool"]["setuptools"]
 OPTIONAL = ("fastapi", "fcd_torch", "prefect", "sqlalchemy", "tzlocal", "uvicorn")
 
 BLOCKED = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
-"""Makes the packages of every extra look as if they were not installed."""
+"""Code after which the packages of every extra cannot be imported, as if they were not installed."""
 
 
 def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -58,7 +58,7 @@ def test_two_packages_with_one_name_are_refused(install):
 
 
 def test_an_object_of_the_wrong_type_is_refused(install):
-    install("odd", "x = 'text'", it="x")
+    install("wrong", "x = 'text'", it="x")
     assert load_plugins(GROUP, (), str) == {"it": "text"}
     with pytest.raises(InputError, match=r"int, got str"):
         load_plugins(GROUP, (), int)

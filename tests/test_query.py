@@ -41,7 +41,7 @@ def ids(run: Path, text: str) -> list[str]:
         ("from candidates where score > 0.5", ["1", "2"]),
         ("select a.* from candidates a join candidates b on a.parent_id = b.candidate_id", ["3", "4"]),
         ("score = (select max(score) from candidates)", ["1"]),
-        ("score > 0.5 -- the good ones", ["1", "2"]),
+        ("score > 0.5 -- a comment", ["1", "2"]),
         ("\n  score > 0.5 /* ; drop table candidates */\n", ["1", "2"]),
         ("reason = 'a;b' or score > 0.7", ["1", "2"]),
     ],

@@ -41,7 +41,7 @@ COMMANDS = [
 
 
 def tree(text: str, heading: str) -> list[str]:
-    """The paths of the indented tree below a heading; two spaces separate a name from its description."""
+    """The paths of the indented tree below a heading; two or more spaces separate a name from its description."""
     block = re.search(rf"^## (?:\d+\. )?{heading}\n(?:(?!    ).*\n)*((?:(?: {{4}}.*)?\n)+)", text, re.MULTILINE)
     assert block
     parents: list[tuple[int, str]] = []
@@ -144,7 +144,7 @@ def test_every_command_is_shown() -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """One torch thread: next to other jobs, two that wait for each other take ten times as long."""
+    """One torch thread: when other jobs run, two threads that wait for each other take ten times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

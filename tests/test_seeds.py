@@ -1,7 +1,7 @@
 from molvae.seeds import generator, integer_seed
 
 
-def test_the_same_seed_and_name_draw_the_same():
+def test_the_same_seed_and_name_give_the_same_numbers():
     assert generator(3, "a").random() == generator(3, "a").random()
     assert integer_seed(3, "a") == integer_seed(3, "a")
 

@@ -31,11 +31,11 @@ def test_an_unknown_key_gets_a_suggestion():
     assert message.endswith(" budget?")
 
 
-def test_an_unknown_key_without_a_similar_one_lists_all():
+def test_an_unknown_key_without_a_similar_one_lists_the_known_keys():
     assert "budget, method, weight" in error_of({"name": "a", "terms": {"x": {"zzzzz": 1}}})
 
 
-def test_every_wrong_key_has_a_line():
+def test_every_invalid_key_has_a_line_in_the_message():
     message = error_of({"search": {"budget": "many", "weight": float("nan")}})
     assert len(message.splitlines()) == 3
     assert "campaign.toml name: " in message
@@ -57,7 +57,7 @@ def test_settings_are_restored_from_their_toml(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe\x00", b"[a]\n[a]"])
-def test_an_invalid_file_is_named(tmp_path, content):
+def test_the_error_for_an_invalid_file_names_the_file(tmp_path, content):
     (tmp_path / "bad.toml").write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.toml"):
         read_toml(tmp_path / "bad.toml")

@@ -1,4 +1,4 @@
-"""The built wheel: installed into a fresh environment outside the repository, it works without the checkout."""
+"""The built wheel works in a new environment outside the repository, without the checkout."""
 
 import shutil
 import site
@@ -59,7 +59,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with the wheel in it, and a working folder with modules of the same names."""
+    """A virtual environment with the wheel, and a working folder with modules named like those of the wheel."""
 
     home: Path
     folder: Path
@@ -105,7 +105,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The dependencies are those of the running environment, never from the network."""
+    """The installed wheel; its dependencies are those of the running environment, not from the network."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=False, symlinks=True)
     (packages,) = home.glob("lib/python*/site-packages")

@@ -44,7 +44,7 @@ def busy(seconds):
     return "done"
 
 def once(path):
-    """Dies the first time, then works, like a machine that is out of memory for a moment."""
+    """Kills the worker at the first call, then works, as on a machine that is briefly out of memory."""
     if not os.path.exists(path):
         open(path, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -93,7 +93,7 @@ def test_results_keep_the_order_of_rows():
         ("value", "failed: ValueError: bad row"),
     ],
 )
-def test_one_bad_row_costs_one_row(hostile, row, reason):
+def test_a_failing_row_does_not_affect_the_others(hostile, row, reason):
     chunks = [list(range(20)), [*range(7), row, *range(7)], [1, 2]]
     seconds = 5 if row == "memory" else 0.1
     results = list(run(hostile.double, chunks, n_workers=2, seconds_per_row=seconds, megabytes=300))
@@ -102,16 +102,16 @@ def test_one_bad_row_costs_one_row(hostile, row, reason):
 
 
 def test_the_loop_of_a_worker(hostile):
-    """In this process, which a timer cannot kill: results, failures, a bug, and timers that are stopped."""
-    board = bytearray(8)
-    results, error = workers._work(hostile.double, [1, "value", 3], 60, 100, board)
+    """Run in this process: results, failures, a bug, and that the timers are stopped."""
+    row_file = bytearray(8)
+    results, error = workers._work(hostile.double, [1, "value", 3], 60, 100, row_file)
     assert results == [2, WorkerFailure("failed: ValueError: bad row"), 6]
     assert error is None
-    assert workers._ROW.unpack(board) == (-1,)
-    results, error = workers._work(hostile.double, [1, "bug", 3], 60, 100, board)
+    assert workers._ROW.unpack(row_file) == (-1,)
+    results, error = workers._work(hostile.double, [1, "bug", 3], 60, 100, row_file)
     assert results == []
     assert error.strip().endswith("AttributeError: a bug of ours")
-    assert workers._ROW.unpack(board) == (1,)
+    assert workers._ROW.unpack(row_file) == (1,)
     assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 
@@ -129,8 +129,8 @@ def test_many_bad_rows_in_one_chunk(hostile):
     ]
 
 
-def test_a_worker_that_dies_before_its_rows_is_bisected(hostile):
-    """A row that cannot be unpickled: the worker dies before it begins a row."""
+def test_a_row_that_kills_its_worker_on_unpickling_is_found_by_bisection(hostile):
+    """The worker dies before it starts any row."""
     rows = [1, DiesWhenRead(), 3, 4]
     (results,) = run(hostile.double, [rows], n_workers=1)
     assert [results[0], *results[2:]] == [2, 6, 8]
@@ -142,11 +142,11 @@ class DiesWhenRead:
         return os._exit, (9,)
 
 
-def test_a_row_whose_worker_died_is_tried_again(hostile, tmp_path):
+def test_a_row_whose_worker_died_is_retried(hostile, tmp_path):
     assert list(run(hostile.once, [[str(tmp_path / "seen")]], n_workers=1)) == [["done"]]
 
 
-def test_a_bug_is_raised_and_not_hidden_in_a_row(hostile):
+def test_a_bug_is_raised_and_is_not_a_failed_row(hostile):
     with pytest.raises(MolvaeError, match="AttributeError: a bug of ours"):
         list(run(hostile.double, [[1, "bug"]], n_workers=1))
 
@@ -241,7 +241,7 @@ SCRIPT = """
     from hostile_rows import pid
     from molvae.workers import LocalProcesses
     workers = set()
-    try:  # note: no `if __name__ == "__main__"` around it
+    try:  # without `if __name__ == "__main__"`
         for chunk in LocalProcesses(2)(pid, ([0] for _ in range(10_000))):
             if len(workers) < 2:
                 workers.update(chunk)

@@ -1,1 +1,1 @@
-"""Molecules and numbers about them: the one package that knows RDKit."""
+"""Molecules, their properties, fingerprints and metrics: the package that uses RDKit."""

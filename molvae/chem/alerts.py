@@ -28,7 +28,7 @@ def alerts(mol: Chem.Mol, catalogs: Sequence[str] = ("PAINS", "BRENK")) -> list[
     mol : rdkit.Chem.Mol
         Molecule.
     catalogs : sequence of str, default=("PAINS", "BRENK")
-        Names of SOURCES; case is ignored.
+        Keys of SOURCES; case is ignored.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def alerts(mol: Chem.Mol, catalogs: Sequence[str] = ("PAINS", "BRENK")) -> list[
 
 
 def _rule_name(description: str) -> str:
-    """The name of a rule with spaces; PAINS names end with the number of hits in a library, which is dropped."""
+    """The readable name of a rule; the number of library hits at the end of PAINS names is dropped."""
     return _HIT_COUNT.sub("", description).replace("_", " ").strip()
 
 

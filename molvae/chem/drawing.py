@@ -50,14 +50,14 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
     """Draw a molecule as an inline SVG element for HTML, without URLs.
 
     The page sets colors and line widths by CSS: each path and letter has a class for its element (`eC` carbon and
-    bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others), and wedges have the class `w` as well.
+    bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others); wedges also have the class `w`.
 
     Parameters
     ----------
     smiles : str or None
         SMILES.
     width, height : int, default=240, 180
-        Size of the view box.
+        Size of the view box, in pixels.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def _mol_2d(smiles: str | None) -> Chem.Mol | None:
 
 
 def _compact(svg: str) -> str:
-    """RDKit's drawing at a third of its size: bonds of one color in one path, letters as text.
+    """Shorten RDKit's drawing to a third: bonds of one color in one path, letters as text.
 
-    Only numbers, path commands and single letters are copied unchanged.
+    Only numbers, path commands and single letters are copied from the input.
     """
     lines: dict[str, list[str]] = {}
     wedges: dict[str, list[str]] = {}

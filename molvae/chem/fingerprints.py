@@ -16,7 +16,7 @@ from molvae.errors import InputError
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _RADIUS, _N_BITS = 2, 2048
-_MIN_FOR_MAPPER = 50_000  # fewer references are read sooner in this process than worker processes start
+_MIN_FOR_MAPPER = 50_000  # fewer references are processed in less time than worker processes need to start
 _CHUNK_ROWS = 1000
 _QUERY_BLOCK = 2048
 _REFERENCE_BLOCK = 1024
@@ -96,7 +96,7 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, n_bits: int = 2048) ->
 
 
 def tanimoto(a: str, b: Sequence[str]) -> np.ndarray:
-    """Compute the Tanimoto similarity of one molecule to others; Morgan radius 2, 2,048 bits.
+    """Compute the Tanimoto similarity of one molecule to others; Morgan fingerprints, radius 2, 2,048 bits.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def tanimoto_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> array:
     """List the bits that are on in the Morgan fingerprint of radius 2, without a full parse where possible.
 
-    Aromaticity is not checked: it is taken as written.
+    Aromaticity is taken as written, without a check.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> arr
     n_bits : int, default=2048
         Length of the fingerprint, at most 65,536.
     is_from_rdkit : bool, default=False
-        The SMILES is known to be canonical as RDKit writes it, so a double bond in a ring is not that of a Kekulé form.
-        This is a quarter faster.
+        Whether RDKit wrote the SMILES, so that a double bond in a ring is never part of a Kekulé form. True makes the
+        function a quarter faster.
 
     Returns
     -------
@@ -295,17 +295,17 @@ class Fingerprints:
 
 
 class ReferenceSet:
-    """Molecules among which the nearest one is looked up, exactly; Morgan radius 2, 2,048 bits.
+    """Reference molecules for an exact nearest-neighbor search; Morgan fingerprints, radius 2, 2,048 bits.
 
-    Uses about 100 bytes per molecule. Reading takes about 60 microseconds of processor time per molecule, a look-up 3
-    nanoseconds per pair: 2,000 molecules in a million take six seconds on one core.
+    Uses about 100 bytes per molecule. Construction takes about 60 microseconds of CPU time per molecule, a search 3
+    nanoseconds per pair: 2,000 queries in a million references take six seconds on one core.
 
     Parameters
     ----------
     smiles : sequence of str
-        Canonical SMILES. Aromaticity is not checked: it is taken as written.
+        Canonical SMILES. Aromaticity is taken as written, without a check.
     mapper : Mapper or None, default=None
-        Reads a large set; None takes LocalProcesses().
+        Computes the fingerprints of a large set; None takes LocalProcesses().
 
     Raises
     ------
@@ -340,9 +340,9 @@ class ReferenceSet:
         Returns
         -------
         index : ndarray of shape (n,)
-            Row of the nearest reference molecule, int64; the first of equals. -1 in an empty reference set.
+            Row of the nearest reference molecule, int64; the first one in a tie. -1 if the reference set is empty.
         similarity : ndarray of shape (n,)
-            Its Tanimoto similarity, float32. NaN in an empty reference set.
+            Its Tanimoto similarity, float32. NaN if the reference set is empty.
 
         Raises
         ------
@@ -360,25 +360,27 @@ def nearest_references(
     mapper: Mapper | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest reference molecule of each molecule once, in memory that does not grow with the references.
+    """Find the nearest reference molecule of each molecule; memory does not grow with the number of references.
+
+    For several searches in the same reference set, use `ReferenceSet`.
 
     Parameters
     ----------
     smiles : sequence of str
         Canonical SMILES.
     references : sequence of str
-        Canonical SMILES of the reference set. Aromaticity is not checked: it is taken as written.
+        Canonical SMILES of the reference set. Aromaticity is taken as written, without a check.
     mapper : Mapper or None, default=None
-        Reads a large reference set; None takes LocalProcesses().
+        Computes the fingerprints of a large reference set; None takes LocalProcesses().
     progress : callable, optional
-        Called with the number of reference molecules of each chunk once it is compared.
+        Called after each chunk of references with their number.
 
     Returns
     -------
     index : ndarray of shape (n,)
-        Row of the nearest reference molecule, int64; the first of equals. -1 in an empty reference set.
+        Row of the nearest reference molecule, int64; the first one in a tie. -1 if the reference set is empty.
     similarity : ndarray of shape (n,)
-        Its Tanimoto similarity, float32. NaN in an empty reference set.
+        Its Tanimoto similarity, float32. NaN if the reference set is empty.
 
     Raises
     ------
@@ -404,7 +406,7 @@ def nearest_references(
 
 
 def nearest_similarities(fingerprints: Fingerprints, references: Fingerprints) -> np.ndarray:
-    """Compute the Tanimoto similarity of each molecule to its nearest reference molecule; their mean is the SNN.
+    """Compute the Tanimoto similarity of each molecule to its nearest reference molecule; the mean is the SNN.
 
     Takes about 3 nanoseconds per pair on one core: 30,000 molecules and 176,000 references take 20 seconds.
 
@@ -418,7 +420,7 @@ def nearest_similarities(fingerprints: Fingerprints, references: Fingerprints) -
     Returns
     -------
     ndarray of shape (n,)
-        float64 in [0, 1]; NaN in an empty reference set.
+        float64 in [0, 1]; NaN if the reference set is empty.
     """
     best = _Best(fingerprints)
     best.update(_group(references))
@@ -461,18 +463,19 @@ class _Best:
         self.similarity = np.full(len(queries), np.nan)
 
     def update(self, groups: Sequence[_Group], first_row: int = 0) -> None:
-        """Compare with more references, whose rows begin at `first_row`."""
-        order = np.argsort(self._counts, kind="stable")  # queries of similar size need the same groups
+        """Compare with more references, whose row numbers start at `first_row`."""
+        order = np.argsort(self._counts, kind="stable")  # queries with similar bit counts need the same groups
         for begin in range(0, len(order) if groups else 0, _QUERY_BLOCK):
             self._update(order[begin : begin + _QUERY_BLOCK], groups, first_row)
 
     def _update(self, rows: np.ndarray, groups: Sequence[_Group], first_row: int) -> None:
-        """Compare a block of queries, with the groups of the most similar size first.
+        """Compare a block of queries, with the groups of the most similar bit counts first.
 
-        The sizes of two fingerprints bound their similarity, so that a query skips the groups that hold nothing better.
+        The bit counts of two fingerprints bound their similarity, so that a query skips groups without a nearer
+        reference.
         """
         counts = self._counts[rows]
-        small = np.uint8 if counts.max() < 256 else np.uint16  # an overlap is at most the size of the query
+        small = np.uint8 if counts.max() < 256 else np.uint16  # there are at most as many common bits as the query has
         columns = np.ascontiguousarray(self._queries.take(rows, small).toarray().T)  # (n_bits, queries)
         best, index = np.nan_to_num(self.similarity[rows], nan=-1.0), self.index[rows]
         for group in sorted(groups, key=lambda group: abs(group.n_on - np.median(counts))):
@@ -510,8 +513,8 @@ def _read_on_bits(smiles: Sequence[str], mapper: Mapper | None) -> Iterator[arra
 def _parse_quickly(smiles: str, is_from_rdkit: bool) -> Chem.Mol:
     """A molecule that suffices for a Morgan fingerprint, up to four times faster than parse().
 
-    Aromaticity is taken as written. A double bond in a ring may be that of a Kekulé form, and [H] an atom that parsing
-    removes: these SMILES, and those with an unusual valence, are parsed in full.
+    Aromaticity is taken as written. SMILES with a double bond in a ring (possibly a Kekulé form), with [H] (an atom
+    that parsing may remove) or with an unusual valence are parsed in full.
     """
     if "[H" not in smiles and molecules.guard(smiles) is None:
         with rdBase.BlockLogs():

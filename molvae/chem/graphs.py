@@ -14,7 +14,7 @@ _BONDS = {
     Chem.BondType.AROMATIC: "aromatic",
 }
 BOND_NAMES = ("single", "double", "triple", "aromatic", "E double", "Z double", "other")
-_CIP_ITERATIONS = 1_000_000  # a symmetric cage may otherwise take forever
+_CIP_ITERATIONS = 1_000_000  # without a limit, a symmetric cage may never finish
 
 
 class MolecularGraph(NamedTuple):
@@ -35,8 +35,8 @@ class MolecularGraph(NamedTuple):
 def read_graph(smiles: str) -> MolecularGraph:
     """Read the atoms and bonds of a molecule.
 
-    The name of an atom has its isotope, element (lowercase if aromatic), charge, hydrogens and CIP label [1]_, which
-    distinguishes enantiomers whatever the order of the neighbors.
+    The name of an atom consists of its isotope, element (lowercase if aromatic), charge, hydrogens, radical and CIP
+    label [1]_. The CIP label distinguishes enantiomers independently of the order of the atoms.
 
     Parameters
     ----------

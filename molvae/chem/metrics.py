@@ -58,7 +58,7 @@ def uniqueness(smiles: Sequence[str], at: int | None = 10_000) -> float:
     smiles : sequence of str
         Canonical SMILES of the valid molecules.
     at : int or None, default=10_000
-        Number of molecules that are considered, from the first; None considers all.
+        Only the first `at` molecules are considered; None considers all.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def internal_diversity(smiles: Sequence[str], p: float = 1) -> float:
 
 
 class Description(NamedTuple):
-    """What the metrics of MOSES need to know about one SMILES.
+    """The values of one SMILES from which the metrics of MOSES are computed.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class Description(NamedTuple):
 
 
 def describe(raw: object, with_filters: bool = True) -> Description:
-    """Compute everything that the metrics need to know about one SMILES.
+    """Compute the values of one SMILES from which the metrics of MOSES are computed.
 
     The molecule is not standardized.
 
@@ -206,7 +206,7 @@ def describe(raw: object, with_filters: bool = True) -> Description:
 
 
 def read_on_bits(smiles: str) -> array:
-    """List the bits that are on in the fingerprint of a molecule of a set that RDKit has written.
+    """List the bits that are on in the fingerprint of a molecule whose SMILES was written by RDKit.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def read_on_bits(smiles: str) -> array:
 def internal_diversities(fingerprints: Fingerprints, powers: Sequence[float] = (1, 2)) -> list[float]:
     """Compute the internal diversity for several exponents at once.
 
-    Time grows with the square of the number of molecules, memory does not: 30,000 molecules take ten seconds.
+    Time is quadratic in the number of molecules, memory is linear: 30,000 molecules take ten seconds.
 
     Parameters
     ----------

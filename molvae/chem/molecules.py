@@ -1,7 +1,7 @@
-"""SMILES to molecules and back: which strings may reach RDKit, standardization, and canonical SMILES.
+"""SMILES to molecules and back: checks before RDKit parses a string, standardization, and canonical SMILES.
 
-An invalid SMILES is data, not an exception: the result has no SMILES but a reason, whose part before the first colon is
-the kind, by which reasons are counted.
+An invalid SMILES is data, not an exception: the result has no SMILES but a reason. The part of a reason before the
+first colon is its kind; reasons are counted by kind.
 """
 
 import re
@@ -16,7 +16,7 @@ from rdkit.Chem import rdMolDescriptors
 from molvae.errors import InputError, first_line
 
 MAX_CHARACTERS = 1000
-"""Longest string that may reach RDKit: strings of this length are safe, strings of 37,000 characters crash it."""
+"""Longest string that is passed to RDKit: this length is safe, strings of 37,000 characters crash it."""
 MAX_HEAVY_ATOMS = 200
 
 _MAX_PASSES = 10
@@ -34,7 +34,7 @@ class Standardized(NamedTuple):
     reason : str or None
         Why the input is invalid.
     warning : str or None
-        What was changed or is doubtful: a salt was stripped, the input may be a word.
+        What was changed or is doubtful, e.g. that a salt was stripped, or that the input may be a word.
     """
 
     smiles: str | None
@@ -43,7 +43,7 @@ class Standardized(NamedTuple):
 
 
 def guard(raw: object) -> str | None:
-    """Check whether a value may reach RDKit.
+    """Check whether a value can be passed to RDKit.
 
     RDKit silently drops a Cyrillic letter at either end, reads only the first of two SMILES in one cell, reads an empty
     string as a molecule without atoms, and can crash on long strings. Surrounding whitespace is allowed.
@@ -56,7 +56,7 @@ def guard(raw: object) -> str | None:
     Returns
     -------
     str or None
-        Why the value must not reach RDKit; None if it may.
+        Why the value must not be passed to RDKit; None if it can be.
 
     Examples
     --------
@@ -82,9 +82,10 @@ def guard(raw: object) -> str | None:
 def standardize(raw: object) -> Standardized:
     """Standardize a molecule: strip salts and isotopes, neutralize charges, and write the canonical SMILES.
 
-    Stereo is kept. A second call changes nothing. A SMILES that needs none of this (no dot, charge, metal, isotope or
-    imidic acid; nitro, aromatic N-oxide and azide groups do not count) is only parsed and written, which gives the
-    result of the ChEMBL structure pipeline [1]_ at a fraction of the cost. Sulfoxides are written S(=O).
+    The ChEMBL structure pipeline [1]_ is used. Stereo is kept. Standardizing a result again does not change it.
+    Sulfoxides are written S(=O). A SMILES that needs no standardization (no dot, charge, metal, isotope or imidic acid;
+    nitro, aromatic N-oxide and azide groups are allowed) is only parsed and written, which gives the result of the
+    pipeline at a fraction of the cost.
 
     Parameters
     ----------
@@ -128,9 +129,9 @@ def canonicalize(raw: object) -> Standardized:
 
 
 def read_decoded(raw_smiles: str) -> Standardized:
-    """Read a SMILES from a decoder: as `canonicalize`, but a radical is invalid, except for an unpaired electron on O.
+    """Read a SMILES from a decoder: like `canonicalize`, but a radical is invalid unless the electron is on O.
 
-    A bracketed atom has the hydrogens that are written in it, so one with a bond too few becomes a radical.
+    A bracket atom has only the hydrogens written in it, so that it becomes a radical if a bond is missing.
 
     Parameters
     ----------
@@ -213,7 +214,7 @@ def to_smiles(molecule: object) -> object:
     Returns
     -------
     object
-        The SMILES; any other value unchanged, for `guard` to judge.
+        The SMILES; any other value unchanged, for a check by `guard`.
 
     Examples
     --------
@@ -231,7 +232,7 @@ def shuffle_atoms(smiles: str, seed: int) -> str:
     smiles : str
         Canonical SMILES.
     seed : int
-        Seed of the order of atoms.
+        Seed of the atom order.
 
     Returns
     -------
@@ -313,7 +314,7 @@ def inchikey(smiles: str) -> str | None:
     Returns
     -------
     str or None
-        None for the rare molecule that InChI does not support.
+        The InChIKey; None for the rare molecule that InChI does not support.
 
     Raises
     ------
@@ -395,7 +396,7 @@ def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
 
 
 def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = True) -> Standardized:
-    """Parse, standardize if asked, and write, until nothing changes: RDKit may write its own SMILES differently."""
+    """Parse, optionally standardize, and write, until the SMILES is stable: RDKit may rewrite its own SMILES."""
     reason = guard(raw)
     if reason:
         return Standardized(None, reason)
@@ -421,7 +422,7 @@ def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = 
                 except (ValueError, RuntimeError) as error:  # what RDKit raises: sanitization, broken invariants
                     return Standardized(None, f"cannot be standardized: {first_line(error)}")
                 warnings += [change for change in changes if change not in warnings]
-    # A cycle of SMILES that RDKit turns into one another: any start ends at the same member.
+    # RDKit may convert several SMILES into each other in a cycle; the result is the same for every start.
     smiles = min(seen[seen.index(smiles) :]) if smiles in seen else smiles
     if is_standardized and "." in smiles:
         parts = _shorten(" and ".join(smiles.split(".")))
@@ -432,7 +433,7 @@ def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = 
 
 
 def _unpaired(mol: Chem.Mol) -> str | None:
-    """The first element other than oxygen, as in nitroxides, with an unpaired electron."""
+    """The first element with an unpaired electron; oxygen is allowed, as in nitroxides."""
     symbols = (atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetNumRadicalElectrons())
     return next((symbol for symbol in symbols if symbol != "O"), None)
 
@@ -500,7 +501,7 @@ def _warn_of_word(text: str) -> list[str]:
 
 
 def _needs_pipeline(smiles: str, mol: Chem.Mol) -> bool:
-    """Whether the ChEMBL pipeline could change a molecule, judged by its canonical SMILES."""
+    """Whether the ChEMBL pipeline could change a molecule with this canonical SMILES."""
     if "[" in smiles or "." in smiles:
         rest = _UNCHANGED_GROUPS.sub("", smiles)
         if "[" in rest or "." in rest:
@@ -526,7 +527,7 @@ def _run_pipeline(mol: Chem.Mol, smiles: str) -> tuple[str, list[str]]:
     whole = standardizer.standardize_mol(mol)
     if "." in smiles:
         parent, _ = standardizer.get_parent_mol(whole)
-    else:  # what get_parent_mol does to a single molecule, without reading its lists of salts from disk each time
+    else:  # like get_parent_mol for a single molecule, without reading the lists of salts from disk each time
         parent = standardizer.uncharge_mol(standardizer.get_isotope_parent_mol(whole))
     after = Chem.MolToSmiles(_write_sulfoxides(parent))
     if "." in after and not is_metallic:
@@ -546,7 +547,7 @@ def _run_pipeline(mol: Chem.Mol, smiles: str) -> tuple[str, list[str]]:
 
 
 def _organic_part(smiles: str) -> str:
-    """The one molecule with carbon if ChEMBL's lists take every part for a salt (sodium benzoate); else all parts."""
+    """The only part with carbon, if ChEMBL's lists contain every part as a salt (sodium benzoate); else all parts."""
     organic = {_neutralize(part) for part in smiles.split(".") if _has_carbon(part)}
     return organic.pop() if len(organic) == 1 else smiles
 

@@ -66,7 +66,7 @@ def first_failed_filter(mol: Chem.Mol) -> str | None:
         return f"element not allowed: {excluded}"
     with_hydrogens = Chem.AddHs(mol)
     rules, screens = _rules()
-    # A rule can match only if its screen is a subset of the molecule's: nineteen of twenty need no substructure search.
+    # A rule can match only if its screen is a subset of the molecule's; 19 of 20 rules need no substructure search.
     missing = screens & ~_screen(with_hydrogens)
     possible = np.flatnonzero(~missing.any(axis=1))
     return next((rules[i].name for i in possible if with_hydrogens.HasSubstructMatch(rules[i].pattern)), None)
@@ -87,6 +87,6 @@ def _rules() -> tuple[list[_Rule], np.ndarray]:
 
 
 def _screen(mol: Chem.Mol) -> np.ndarray:
-    """RDKit's pattern fingerprint, (32,) uint64: that of a substructure is a subset of that of the molecule."""
+    """RDKit's pattern fingerprint, (32,) uint64; the bits of a substructure are a subset of those of the molecule."""
     bits = rdmolops.PatternFingerprint(mol, _SCREEN_BITS)
     return np.frombuffer(DataStructs.BitVectToBinaryText(bits), np.uint64)

@@ -28,14 +28,13 @@ class Property:
     name : str
         Name in PROPERTIES and in the settings.
     function : callable
-        Computes the value of an RDKit molecule, and may raise.
+        Computes the value for an RDKit molecule; may raise an exception.
     unit : str
         Unit of the value; "" for a plain number.
     usual : tuple of float
-        Range of about nine of ten molecules in medicinal chemistry: 5th to 95th percentile of a random sample of
-        ChEMBL, rounded.
+        Usual range in medicinal chemistry: 5th to 95th percentile of a random sample of ChEMBL, rounded.
     source : str
-        Reference.
+        Reference, and a short description where needed.
     """
 
     name: str
@@ -87,7 +86,7 @@ def compute(smiles: Sequence[str | None], names: Sequence[str]) -> pd.DataFrame:
 
 
 def compute_row(smiles: str | None, names: Sequence[str]) -> list[float]:
-    """Compute properties of one molecule, as a `Mapper` calls it.
+    """Compute properties of one molecule, for use with a `Mapper`.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def look_up(name: str) -> Property:
     Parameters
     ----------
     name : str
-        A name of PROPERTIES or of a plug-in.
+        Name of a property in PROPERTIES or from a plug-in.
 
     Returns
     -------
@@ -136,7 +135,7 @@ def look_up(name: str) -> Property:
 
 
 def list_properties() -> dict[str, Property]:
-    """List all properties, those of other packages (entry-point group ``molvae.properties``) included.
+    """List all properties, including those of other packages (entry-point group ``molvae.properties``).
 
     Returns
     -------
@@ -151,7 +150,7 @@ def list_properties() -> dict[str, Property]:
     return PROPERTIES | load_plugins("molvae.properties", (*PROPERTIES, *_RESERVED), Property)
 
 
-_RESERVED = ("similarity", "substructure")  # terms of an objective
+_RESERVED = ("similarity", "substructure")  # other terms of an objective
 
 
 def count_open_stereo_centers(mol: Chem.Mol) -> int:
@@ -221,7 +220,7 @@ PROPERTIES: dict[str, Property] = {
     entry.name: entry
     for entry in (
         Property("qed", QED.qed, "", (0.2, 0.85), "drug-likeness; Bickerton et al. 2012, doi:10.1038/nchem.1243"),
-        Property("sa_score", _sa_score, "", (2.0, 4.5), "1 easy to 10 hard to make; doi:10.1186/1758-2946-1-8"),
+        Property("sa_score", _sa_score, "", (2.0, 4.5), "1 (easy) to 10 (hard to make); doi:10.1186/1758-2946-1-8"),
         Property("np_score", _np_score, "", (-2.0, 1.0), "natural product likeness; doi:10.1021/ci700286x"),
         Property("logp", Crippen.MolLogP, "", (0.5, 6.5), "Wildman and Crippen 1999, doi:10.1021/ci990307l"),
         Property("tpsa", rdMolDescriptors.CalcTPSA, "Å²", (30.0, 140.0), "Ertl et al. 2000, doi:10.1021/jm000942e"),

@@ -45,14 +45,14 @@ def murcko(smiles: str) -> str:
 def first_per_scaffold(smiles: Iterable[str], n: int) -> list[int]:
     """Select the first molecule of each scaffold.
 
-    A molecule without rings, and an invalid SMILES, count as a scaffold of their own.
+    Each molecule without rings, and each invalid SMILES, counts as a separate scaffold.
 
     Parameters
     ----------
     smiles : iterable of str
-        Canonical SMILES; no more than needed are read.
+        Canonical SMILES; read only until `n` molecules are selected.
     n : int
-        Most molecules that are selected.
+        Maximum number of molecules to select.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Molecules to latent vectors and back."""
+"""Codecs: trained models that encode molecules to latent vectors and decode latent vectors to molecules."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name at its first use: most bring torch, ToyCodec brings RDKit."""
+    """Import a public name at its first use: most of them import torch, ToyCodec imports RDKit."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'molvae.codec' has no attribute {name!r}")

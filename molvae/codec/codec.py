@@ -1,4 +1,4 @@
-"""The codec: molecules to latent vectors and back, and everything that needs both."""
+"""The codec: encode, decode and sample molecules, and all methods that build on these."""
 
 import gzip
 import math
@@ -44,8 +44,8 @@ _MAX_BEAM_SIZE = 1_000
 class Codec:
     """A trained autoencoder of molecules with a prior over its latent space.
 
-    It encodes molecules to latent vectors, decodes latent vectors to molecules, and draws new ones. Load one with
-    `load_codec`. All methods are deterministic: equal arguments, the seed included, give equal results.
+    It encodes molecules to latent vectors, decodes latent vectors to molecules, and samples new molecules. Load one
+    with `load_codec`. All methods are deterministic: the same arguments, including the seed, give the same results.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Codec:
         Model card: training data, licence, figures. `property_names` are the properties of the property head,
         `property_errors` its errors, and `training_file` is the bundled file of the training set.
     view : Featurizer, optional
-        The features that the encoder reads; None if they are those that the model reconstructs.
+        The features that the encoder reads; None if it reads the features that the model reconstructs.
     calibration : DomainCalibration, optional
         Calibration of the applicability domain; None if it was never fitted.
     sha256 : str, default=""
@@ -121,15 +121,15 @@ class Codec:
         """Encode molecules to latent vectors.
 
         Each molecule is standardized first: salts are stripped, charges neutralized, and the SMILES is made canonical.
-        A row that `molvae.datasets.standardized_rows` gives is used as it is. A molecule that is invalid, or outside
-        the vocabulary of the codec, is a row with a reason.
+        `Standardized` records, as from `molvae.datasets.standardized_rows`, are used as they are. A molecule that is
+        invalid, or outside the vocabulary of the codec, gives a row of NaN with a reason.
 
         Parameters
         ----------
         molecules : iterable of str, rdkit.Chem.Mol or Standardized, or str
             SMILES or RDKit molecules, such as a list or a Series; or one SMILES.
         remove_stereo : bool, default=False
-            Remove stereo before encoding; it is noted in `Encoding.note`.
+            Remove stereo before encoding; `Encoding.note` records where it was removed.
 
         Returns
         -------
@@ -163,8 +163,8 @@ class Codec:
         seed : int, default=0
             Seed of noise and tokens; unused if `noise` and `temperature` are 0.
         beam_size : int, default=1
-            Number of most probable SMILES per latent vector, 1 to 1,000. Above 1, a greedily decoded molecule that
-            does not encode to its latent vector is replaced by the one of these that encodes nearest to it.
+            Number of most probable SMILES per latent vector, 1 to 1,000. Above 1, if the greedily decoded molecule does
+            not encode back to the latent vector, the molecule among these SMILES that encodes nearest to it is taken.
 
         Returns
         -------
@@ -241,13 +241,13 @@ class Codec:
         seed : int, default=0
             Seed of the draws.
         windows : mapping of str to (float or None, float or None), optional
-            Property windows, property -> (low, high), where None leaves a side open. Draws are guided to where the
-            property head predicts values within them.
+            Property windows, property -> (low, high); None leaves a side open. Draws are shifted to latent vectors for
+            which the property head predicts values within the windows.
         guidance : float, default=1.0
-            Strength of the guidance: 0 is none, 1 follows Bayes' rule, higher values reduce variety.
+            Strength of the guidance: 0 is none, 1 follows Bayes' rule, higher values reduce diversity.
         spread : float or None, default=None
             Standard deviation of the steps added to the draws, in standard deviations of the latent vectors. None takes
-            the default of the codec (`sampling`), or 0 with `windows`, because steps would leave them.
+            the default of the codec (`sampling`), or 0 with `windows`, because steps would leave the windows.
 
         Returns
         -------
@@ -258,7 +258,7 @@ class Codec:
         ------
         InputError
             An option is negative, the property head was not trained on a property, a window is empty, or the prior is a
-            mixture, which has no guidance.
+            mixture, which does not support guidance.
 
         Examples
         --------
@@ -305,22 +305,22 @@ class Codec:
         seed : int, default=0
             Seed of the draws and of the decoder.
         tries : int, default=3
-            Number of times that a latent vector is decoded, until the SMILES is valid.
+            Maximum number of times that a latent vector is decoded; the first valid SMILES is kept.
         windows : mapping of str to (float or None, float or None), optional
-            Property windows, as in `draw`. The properties of most molecules are near the windows, but not all within:
+            Property windows, as in `draw`. Most molecules have properties within or near the windows, but not all:
             noise and temperature change the molecules.
         guidance : float, default=1.0
             Strength of the guidance, as in `draw`.
         noise, temperature : float or None, default=None
-            As in `decode`; None takes the default of the codec (`sampling`). Higher values give more variety, and
-            fewer valid molecules at the first try.
+            As in `decode`; None takes the default of the codec (`sampling`). Higher values give more diverse molecules,
+            of which fewer are valid at the first try.
         spread : float or None, default=None
             Standard deviation of the steps added to the draws, as in `draw`.
 
         Returns
         -------
         list of Decoded
-            n molecules; those that stay invalid have a reason.
+            n molecules; those still invalid after all tries have a reason.
 
         Raises
         ------
@@ -360,8 +360,8 @@ class Codec:
         Returns
         -------
         DataFrame
-            One row per latent vector and one column per property, in its own unit. No columns if the codec was trained
-            without labels.
+            One row per latent vector and one column per property, in the unit of the property. No columns if the codec
+            was trained without labels.
 
         Raises
         ------
@@ -382,15 +382,16 @@ class Codec:
         steps : int, default=10
             Number of evenly spaced latent vectors, both ends included. Those between the ends are decoded greedily.
         path : {"linear", "spherical"}, default="linear"
-            A straight line, or the arc about the mean of the prior, which keeps the usual distance from it.
+            A straight line, or an arc around the mean of the prior. On a straight line, the latent vectors between the
+            ends are closer to the mean than those of molecules.
 
         Returns
         -------
         DataFrame
-            One row per unique molecule, in order of `fraction`: `step` at which it occurs first, `fraction` of the path
-            in [0, 1], `smiles`, `reason`, `n_steps` that decode to it, `similarity_to_a` and `similarity_to_b`
-            (Tanimoto, Morgan radius 2). An invalid step is a row with a `reason`. `attrs["counts"]` holds the numbers
-            of `steps`, `invalid` steps and `unique` molecules.
+            One row per unique molecule, in order of `fraction`: `step` at which it occurs first (for `b`, the last
+            step), `fraction` of the path in [0, 1], `smiles`, `reason`, `n_steps`, the number of steps that decode to
+            it, `similarity_to_a` and `similarity_to_b` (Tanimoto, Morgan radius 2). An invalid step is a row with a
+            `reason`. `attrs["counts"]` holds the numbers of `steps`, `invalid` steps and `unique` molecules.
 
         Raises
         ------
@@ -422,13 +423,14 @@ class Codec:
         Parameters
         ----------
         molecule : str or rdkit.Chem.Mol
-            The molecule in the middle.
+            The molecule at the center.
         radius : float, default=0.5
-            Distance of the latent vectors, in standard deviations of the prior; 0 decodes the molecule's own.
+            Distance from the latent vector of the molecule, in standard deviations of the prior; 0 decodes this latent
+            vector itself.
         n : int, default=20
             Number of latent vectors, drawn at random at this distance.
         decodes : int, default=3
-            Number of times that each is decoded: once greedily, then with `noise` and `temperature`.
+            Number of times that each latent vector is decoded: once greedily, then with `noise` and `temperature`.
         seed : int, default=0
             Seed of the latent vectors and of the decoder.
         noise, temperature : float
@@ -437,10 +439,10 @@ class Codec:
         Returns
         -------
         DataFrame
-            One row per unique molecule other than the start, the most similar first: `smiles`, `distance` (Euclidean,
-            from its latent vector to that of the start; NaN if it cannot be encoded), `similarity` (Tanimoto to the
-            start) and `n_drawn`, how often it was decoded. `attrs["counts"]` holds the numbers of `decodes`, those that
-            gave the `start`, `unique` molecules, and `invalid` decodes.
+            One row per unique molecule other than the start (`molecule`), the most similar first: `smiles`, `distance`
+            (Euclidean, from its latent vector to that of the start; NaN if it cannot be encoded), `similarity`
+            (Tanimoto to the start) and `n_drawn`, how often it was decoded. `attrs["counts"]` holds the numbers of all
+            `decodes`, of those that gave the `start`, of `unique` molecules, and of `invalid` decodes.
 
         Raises
         ------
@@ -482,31 +484,33 @@ class Codec:
         fragment leaves open.
 
         A codec trained with masked tokens (recipes `masked` and `denoising`) encodes the fragment with masked gaps and
-        decodes it. A codec with a noise-conditioned decoder (recipe `molecular`) fills gaps at noise level 1, where it
-        is a language model: it reads only what precedes a gap, and the ranking accounts for what follows.
+        decodes it. A codec with a noise-conditioned decoder (recipe `molecular`) fills gaps at noise level 1, where the
+        decoder is a language model: a filling depends only on the tokens before its gap, but the ranking also accounts
+        for the tokens after it.
 
         Parameters
         ----------
         fragment : str
             SMILES with one to five gaps "_", such as "c1ccc(_)cc1O".
         n : int, default=10
-            Most molecules that are returned.
+            Maximum number of molecules to return.
         seed : int, default=0
             Seed of the fillings.
         temperature : float, default=1.0
             Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
         lengths : sequence of int, default=range(5)
-            Numbers of tokens that a gap may hold; every combination is tried.
+            Allowed numbers of tokens in a gap; every combination over the gaps is tried.
         tries : int, default=1000
-            Number of fillings, split evenly among the combinations; with more combinations than tries, as many are
-            drawn.
+            Number of fillings, split evenly among the combinations of lengths. If there are more combinations, `tries`
+            of them are drawn at random.
 
         Returns
         -------
         DataFrame
             One row per unique molecule, the most probable first: canonical `smiles`; `filled`, the fillings joined by
-            "_"; `log_probability` of the completed SMILES in nats (without its end token for a `masked` codec, which
-            does not learn it; minus infinity if it is too long for the codec); `n_drawn`, how often it was drawn.
+            "_"; `log_probability` of the completed SMILES in nats (without the end token for a `masked` codec, which
+            does not learn it; minus infinity if the SMILES is too long for the codec); `n_drawn`, how often the
+            molecule was drawn.
             `attrs["counts"]`: `tried` = `invalid` + `altered` (a valid molecule that does not keep the fragment) +
             `duplicates` + `unique`. `attrs["reasons"]` counts why SMILES are invalid.
 
@@ -542,12 +546,12 @@ class Codec:
             tries=tries,
         )
 
-    # Directions in which properties grow
+    # Directions in which properties increase
 
     def attribute_direction(
         self, molecules: Iterable[object], values: str | Iterable[float | None], *, seed: int = 0
     ) -> AttributeDirection:
-        """Fit the direction in which a value grows, by ridge regression on latent vectors.
+        """Fit the direction in which a value increases, by ridge regression on latent vectors.
 
         Parameters
         ----------
@@ -568,7 +572,8 @@ class Codec:
         Raises
         ------
         InputError
-            Fewer than 10 molecules are left, all values are equal, or there is not one number per molecule.
+            Fewer than 10 molecules are left, all values are equal, or the number of values differs from the number of
+            molecules.
 
         Examples
         --------
@@ -588,7 +593,7 @@ class Codec:
     ) -> pd.DataFrame:
         """Move a molecule along a direction.
 
-        Small steps often decode to the molecule itself, whatever the fit predicts.
+        Short distances often decode to the molecule itself, even if the fit predicts a change.
 
         Parameters
         ----------
@@ -598,7 +603,7 @@ class Codec:
             The direction; the length of a vector is ignored.
         distances : iterable of float, optional
             Euclidean distances; negative values move against the direction, 0 is the molecule itself. By default 0,
-            0.25, 0.5 and 0.75, both ways, of the usual distance of molecules from the mean of the prior.
+            ±0.25, ±0.5 and ±0.75 times the root mean square distance of molecules from the mean of the prior.
 
         Returns
         -------
@@ -631,10 +636,11 @@ class Codec:
         seed: int = 0,
         n_random: int = 1,
     ) -> DirectionMeasurement:
-        """Measure whether a property really changes along a direction, compared with random directions.
+        """Measure how a property of decoded molecules changes along a direction, compared with random directions.
 
-        Every molecule is moved by each distance both ways and decoded greedily, and its property is computed. Slopes
-        are fitted within molecules. Use held-out molecules: not those that the direction was fitted to.
+        Every molecule is moved by each distance, along and against the direction, and decoded greedily; the property
+        of the result is computed. Slopes are fitted within molecules. Use held-out molecules, not those that the
+        direction was fitted to.
 
         Parameters
         ----------
@@ -654,7 +660,7 @@ class Codec:
         Returns
         -------
         DirectionMeasurement
-            The slopes, and the steps that they are fitted to.
+            The slopes, and the steps to which they are fitted.
 
         Raises
         ------
@@ -685,15 +691,15 @@ class Codec:
         k: int = 10,
         metric: LatentMetric = "cosine",
     ) -> pd.DataFrame:
-        """Find the nearest molecules of a library in latent space, exactly.
+        """Find the nearest molecules of a library in latent space, by exact search.
 
         Parameters
         ----------
         query, library : iterable of str or rdkit.Chem.Mol, str, or Encoding
-            Molecules, or their encoding, so that a large library is encoded once. A query that is in the library is its
-            own first neighbor.
+            Molecules, or their encoding, so that a large library is encoded only once. A query that is in the library
+            is its own first neighbor.
         k : int, default=10
-            Number of neighbors, at most the number of molecules that can be encoded.
+            Number of neighbors; capped at the number of library molecules that can be encoded.
         metric : {"cosine", "euclidean"}, default="cosine"
             Distance of latent vectors; "cosine" is 1 - cos.
 
@@ -726,9 +732,9 @@ class Codec:
         molecules : iterable of str or rdkit.Chem.Mol, or Encoding
             Molecules, or their encoding.
         method : {"pca", "tsne"}, default="pca"
-            Projection; t-SNE preserves neighborhoods better and takes seconds for some thousands.
+            Projection; t-SNE preserves neighborhoods better, but takes seconds for a few thousand molecules.
         seed : int, default=0
-            Seed of t-SNE, and of the at most 2,000 molecules on which the quality is measured.
+            Seed of t-SNE, and of the choice of at most 2,000 molecules on which the quality is measured.
 
         Returns
         -------
@@ -760,7 +766,7 @@ class Codec:
         """Show which molecules activate each latent dimension (unit), and which properties it correlates with.
 
         A unit is active where its value is not zero (recipes `sparse` and `sparse_topk`), above 0.5 (`sparse_rate`), or
-        above the middle of its range over the molecules (all other recipes; a unit of a gaussian bottleneck with a
+        above the middle of its range over the molecules (all other recipes; a unit of a Gaussian bottleneck with a
         variance of at most 0.01 is never active).
 
         Parameters
@@ -768,9 +774,9 @@ class Codec:
         molecules : iterable of str or rdkit.Chem.Mol, or str
             Molecules; duplicates count once.
         top : int, default=5
-            Most molecules per unit.
+            Maximum number of molecules per unit.
         units : sequence of int, optional
-            Numbers of latent dimensions, from 0; all by default.
+            Indices of latent dimensions, from 0; all by default.
         properties : sequence of str
             Names of `molvae.chem.properties.PROPERTIES`.
 
@@ -780,9 +786,9 @@ class Codec:
             One row per unit and molecule: `unit`; `activity`, the share of molecules that activate it (NaN for a single
             molecule where activity depends on the range); `standard_deviation` of its values; `correlation_<property>`,
             Spearman's, NaN for fewer than three molecules or constant values; `rank` from 1, the strongest activation
-            first (for `sparse_topk` of either sign); `smiles`; `activation`, the value of the unit. A dead unit, of
-            activity 0, is one row of rank 0 without a molecule. `attrs["counts"]` holds the numbers of unique
-            `molecules`, `unreadable` and `repeated` ones, and `dead` units.
+            first (for `sparse_topk`, by absolute value); `smiles`; `activation`, the value of the unit. A dead unit,
+            with activity 0, is one row of rank 0 without a molecule. `attrs["counts"]` holds the numbers of unique
+            `molecules`, of `unreadable` and `repeated` ones, and of `dead` units.
 
         Raises
         ------
@@ -807,11 +813,11 @@ class Codec:
         reference: "Iterable[str] | ReferenceSet | None" = None,
         remove_stereo: bool = False,
     ) -> pd.DataFrame:
-        """Judge whether molecules resemble the training data of the codec.
+        """Assess whether molecules resemble the training data of the codec.
 
-        A molecule is as far from the training data as the worst of three measures: its reconstruction error, the
-        negative log-likelihood of its SMILES at noise level 1 (noise-conditioned decoders only), and the negative
-        log-density of its latent vector under a Gaussian prior.
+        Three measures are computed, and the worst of them decides: the reconstruction error, the negative
+        log-likelihood of the SMILES at noise level 1 (noise-conditioned decoders only), and the negative log-density
+        of the latent vector under a Gaussian prior.
 
         Parameters
         ----------
@@ -821,27 +827,27 @@ class Codec:
             `domain_percentile` above which a molecule is out of domain, between 0 and 100. At 99, one percent of
             molecules like those of the training set are out of domain.
         reference : iterable of str or ReferenceSet, optional
-            Canonical SMILES among which the nearest molecule is found, usually the training set. For many calls, give a
-            `molvae.chem.fingerprints.ReferenceSet`.
+            Canonical SMILES of the reference set in which the nearest molecule is searched, usually the training set.
+            For many calls, pass a `molvae.chem.fingerprints.ReferenceSet`.
         remove_stereo : bool, default=False
             Remove stereo, as in `encode`.
 
         Returns
         -------
         DataFrame
-            One row per molecule, in order: `smiles` as judged; `reconstruction_nats`, `nll_nats` and `log_density`
+            One row per molecule, in order: `smiles`, standardized; `reconstruction_nats`, `nll_nats`, `log_density`
             (nats); `reconstruction_percentile`, `nll_percentile` and `density_percentile` among the calibration
             molecules, higher is farther from the training data; `domain_percentile` of all measures together, in
             [0, 100]; `in_domain`; `nearest_reference` and `nearest_similarity` (Tanimoto, Morgan radius 2); `reason`,
             None for a molecule in the domain. A molecule that cannot be encoded is out of domain: percentile 100,
-            measures NaN. An invalid SMILES is not judged: percentile NaN, `in_domain` missing.
+            measures NaN. For an invalid SMILES, the percentile is NaN and `in_domain` is missing.
 
         Raises
         ------
         CodecError
             The applicability domain was never calibrated; see `fit_domain`.
         InputError
-            The percentile is out of range, or the reference set is empty or has an invalid SMILES.
+            The percentile is out of range, or the reference set is empty or contains an invalid SMILES.
 
         Examples
         --------
@@ -886,7 +892,7 @@ class Codec:
             return [line.rstrip("\n") for line in lines]
 
     def save(self, folder: Path) -> None:
-        """Save the codec to a new folder, with weights in half precision and a sha256 of every file.
+        """Save the codec to a new folder, with weights in half precision and the SHA-256 of every file.
 
         Parameters
         ----------
@@ -902,7 +908,7 @@ class Codec:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Load a codec from a folder, and check every file against its sha256.
+        """Load a codec from a folder, and check every file against its SHA-256.
 
         Parameters
         ----------
@@ -938,7 +944,7 @@ class Codec:
         return molecules if isinstance(molecules, Encoding) else self.encode(molecules)
 
     def _as_latent(self, z: np.ndarray) -> np.ndarray:
-        """Latent vectors (n, D) as float32; one of shape (D,) becomes a row."""
+        """Latent vectors (n, D) as float32; a single vector (D,) becomes a row."""
         try:
             rows = np.asarray(z, np.float32)
         except (TypeError, ValueError):

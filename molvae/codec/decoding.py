@@ -17,7 +17,7 @@ from molvae.workers import Mapper, WorkerFailure
 if TYPE_CHECKING:
     from molvae.chem.molecules import Standardized
 
-_RECONSTRUCTED = 0.05  # distance that rounding alone never reaches; different molecules are some units apart
+_RECONSTRUCTED = 0.05  # rounding errors stay below this distance; different molecules are several units apart
 _MIN_ROWS_FOR_WORKERS = 20_000  # fewer SMILES are parsed in less time than worker processes need to start
 
 
@@ -38,13 +38,13 @@ def decode_latent(
     model : Autoencoder
         The model whose decoder is used.
     writer : DecodableFeaturizer
-        Turns tokens into SMILES.
+        Converts tokens to SMILES.
     z : ndarray of shape (n, D)
         Latent vectors, float32. A row with NaN or infinity is not decoded.
     noise, temperature
         As for `Codec.decode`.
     seed : int
-        Seed of torch's generator.
+        Seed of the torch generator.
     mapper : Mapper
         Parses SMILES if there are many.
 
@@ -74,23 +74,23 @@ def decode_beams(
     beam_size: int,
     mapper: Mapper,
 ) -> list[Decoded]:
-    """Replace molecules that do not encode to the latent vector that they were decoded from.
+    """Replace greedily decoded molecules that do not encode back to their latent vector.
 
-    Of the `beam_size` most probable SMILES of such a latent vector, the one whose molecule encodes nearest to it is
-    kept.
+    The replacement is the molecule whose latent vector is nearest, among the `beam_size` most probable SMILES; the
+    greedy molecule is kept if it is at least as near.
 
     Parameters
     ----------
     model : Autoencoder
         The model whose encoder and decoder are used.
     writer : DecodableFeaturizer
-        Turns tokens into SMILES.
+        Converts tokens to SMILES.
     reader : Featurizer
-        Makes the features that the encoder reads.
+        Computes the features that the encoder reads.
     z : ndarray of shape (n, D)
         Latent vectors, float32.
     greedy : list of Decoded
-        What they decode to greedily, row by row.
+        Greedily decoded molecule of each row of `z`.
     beam_size : int
         Number of SMILES per latent vector.
     mapper : Mapper
@@ -110,25 +110,25 @@ def decode_beams(
         distances = distance_to_source(model, reader, sources, molecules).reshape(-1, beam_size)
         for row, away, begin in zip(chunk, distances, range(0, len(molecules), beam_size), strict=True):
             valid = [i for i in range(beam_size) if molecules[begin + i].smiles is not None]
-            nearest = min(valid, key=away.__getitem__, default=None)  # the most probable of equally near ones
+            nearest = min(valid, key=away.__getitem__, default=None)  # ties: the most probable
             if nearest is not None and (away[nearest] < distance[row] or best[row].smiles is None):
                 best[row] = molecules[begin + nearest]
     return best
 
 
 def distance_to_source(model: Autoencoder, reader: Featurizer, z: np.ndarray, decoded: list[Decoded]) -> np.ndarray:
-    """Distances from latent vectors to the latent vectors of the molecules that they decode to.
+    """Distance from each latent vector to the latent vector of the molecule that it decodes to.
 
     Parameters
     ----------
     model : Autoencoder
         The model whose encoder is used.
     reader : Featurizer
-        Makes the features that the encoder reads.
+        Computes the features that the encoder reads.
     z : ndarray of shape (n, D)
         Latent vectors.
     decoded : list of Decoded
-        What they decode to, row by row.
+        Decoded molecule of each row of `z`.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def _to_molecules(
 
 
 def _parse(raw_smiles: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator[list[Standardized]]":
-    """Parse SMILES chunk by chunk; many in worker processes, while the model decodes the next chunk."""
+    """Parse SMILES chunk by chunk; large numbers in worker processes, while the model decodes the next chunk."""
     from molvae.chem.molecules import Standardized, read_decoded
 
     if n < _MIN_ROWS_FOR_WORKERS:

@@ -1,4 +1,4 @@
-"""The description and the vocabulary of a stored codec, read without torch, which takes seconds to import."""
+"""Reads the description and the featurizers of a stored codec without torch, which takes seconds to import."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ class StoredFeaturizers(NamedTuple):
     Parameters
     ----------
     featurizer : Featurizer
-        Of what the model reconstructs.
+        Computes the features that the model reconstructs.
     view : Featurizer or None
-        Of what the encoder reads; None if that is the same.
+        Computes the features that the encoder reads; None if they are the same.
     sha256 : str
         Digest of the codec.
     """
@@ -64,7 +64,7 @@ def find_codec(name_or_folder: str | Path | None = None) -> Path:
 
 
 def read_featurizers(folder: Path) -> StoredFeaturizers:
-    """Read the featurizers of a codec, and check their files against their sha256.
+    """Read the featurizers of a codec, and check their files against their SHA-256.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises
     ------
     CodecError
-        It is missing or changed, or its version is not supported.
+        The file is missing or changed, or its version is not supported.
     """
     path = folder / CODEC_NAME
     try:
@@ -125,14 +125,14 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def checked_bytes(path: Path, digest: str) -> bytes:
-    """Read a file of a codec, and check it against its sha256.
+    """Read a file of a codec, and check it against its SHA-256.
 
     Parameters
     ----------
     path : Path
         The file.
     digest : str
-        Its sha256.
+        Its SHA-256.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def checked_bytes(path: Path, digest: str) -> bytes:
     Raises
     ------
     CodecError
-        It is missing or changed.
+        The file is missing or changed.
     """
     try:
         data = path.read_bytes()
@@ -165,12 +165,12 @@ def content_sha256(content: dict[str, Any]) -> str:
     Parameters
     ----------
     content : dict
-        Its content; the digest itself is not part of what is digested.
+        Its content; the key `sha256` is left out of the digest.
 
     Returns
     -------
     str
-        The sha256.
+        The SHA-256.
     """
     rest = {key: value for key, value in content.items() if key != "sha256"}
     return _sha256(json.dumps(rest, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""The applicability domain: how far molecules are from those that a codec was trained on."""
+"""The applicability domain: how far molecules are from the training data of a codec."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 512
 _N_QUANTILES = 1001
-_TAIL = 0.05  # quantiles are denser in this upper tail, which is extrapolated beyond the last
+_TAIL = 0.05  # share of the upper tail, in which quantiles are denser; it is extrapolated beyond the last quantile
 _STORED = {"nll": "language"}  # measure -> its name in domain.safetensors, where it differs
 _DESCRIPTIONS = {
     "reconstruction": "reconstruction error",
@@ -78,7 +78,7 @@ class DomainCalibration:
     def log_survival(self, name: str, values: np.ndarray) -> np.ndarray:
         """Logarithm of the share of calibration molecules with a value at least as high.
 
-        Beyond the highest value it is extrapolated: it keeps falling at the rate between the 95th percentile and the
+        Beyond the highest value it is extrapolated linearly, with the mean slope between the 95th percentile and the
         highest value.
 
         Parameters
@@ -144,12 +144,12 @@ class DomainCalibration:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The calibration that was stored.
+        """Restore a stored calibration.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
-            What `arrays` returned.
+            The result of the method `arrays`.
 
         Returns
         -------
@@ -165,7 +165,9 @@ class DomainCalibration:
         if not {"n", "reconstruction", "density", "joint"} <= arrays.keys() or not (
             stored.keys() <= {"reconstruction", "density", "joint", *_STORED.values()}
         ):
-            raise ValueError(f"not the calibration of an applicability domain: it holds {', '.join(sorted(arrays))}")
+            raise ValueError(
+                f"not the calibration of an applicability domain: its arrays are {', '.join(sorted(arrays))}"
+            )
         if any(array.shape != (_N_QUANTILES,) or (np.diff(array) < 0).any() for array in stored.values()):
             raise ValueError("the quantiles of the applicability domain are not in order")
         measures = {name: measure for measure, name in _STORED.items()}
@@ -189,7 +191,8 @@ def measure_domain(model: Autoencoder, prior: Prior, z: np.ndarray, x: np.ndarra
     Returns
     -------
     dict of str to ndarray of shape (n,)
-        Measure -> values, float64; higher is farther. "nll" only if the decoder is noise-conditioned.
+        Measure -> values, float64; higher is farther from the training data. "nll" only if the decoder is
+        noise-conditioned.
     """
     measures = {
         "reconstruction": _nats(model, z, x, 0.0),
@@ -211,7 +214,7 @@ def applicability_domain(
     percentile: float,
     reference: "Iterable[str] | ReferenceSet | None",
 ) -> pd.DataFrame:
-    """Whether molecules are in the applicability domain; the table of `Codec.applicability_domain`.
+    """Assess whether molecules are in the applicability domain; the table of `Codec.applicability_domain`.
 
     Parameters
     ----------
@@ -224,7 +227,7 @@ def applicability_domain(
     prior : Prior
         The prior of the codec.
     calibration : DomainCalibration
-        The measures of molecules like those of the training set.
+        Quantiles of the measures over molecules like those of the training set.
     percentile, reference
         As for `Codec.applicability_domain`.
 
@@ -236,7 +239,7 @@ def applicability_domain(
     Raises
     ------
     InputError
-        The reference set is empty, or holds an invalid SMILES.
+        The reference set is empty, or contains an invalid SMILES.
     """
     n = len(encoding.ok)
     measured = encoding.ok & features.ok
@@ -310,7 +313,7 @@ def _to_reference_set(reference: "Iterable[str] | ReferenceSet") -> "ReferenceSe
 
     references = reference if isinstance(reference, ReferenceSet) else ReferenceSet(list(reference))
     if not len(references):
-        raise InputError("reference: expected at least one molecule, got none; omit it, or give molecules")
+        raise InputError("reference: expected at least one molecule, got none; pass molecules, or omit it")
     return references
 
 

@@ -24,7 +24,7 @@ def encode_molecules(
     model : Autoencoder
         The model whose encoder is used.
     featurizer : Featurizer
-        Makes the features that the encoder reads.
+        Computes the features that the encoder reads.
     molecules, remove_stereo
         As for `Codec.encode`.
 
@@ -58,7 +58,7 @@ def encode_molecules(
 
 
 def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Encode feature rows; rows of similar length share a batch, so that little is computed for padding.
+    """Encode feature rows; rows of similar length share a batch, so that there is little padding.
 
     Parameters
     ----------

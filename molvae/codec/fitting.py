@@ -1,4 +1,4 @@
-"""What is fitted after training: the prior, the errors of the property head, the applicability domain."""
+"""Steps after training: fit the prior, measure the errors of the property head, calibrate the applicability domain."""
 
 from collections.abc import Iterable
 
@@ -28,9 +28,9 @@ def fit_prior(model: Autoencoder, rows: Rows, settings: PriorSettings | None = N
     rows : Rows
         Features of the training molecules.
     settings : PriorSettings, optional
-        Which prior, and how many molecules it is fitted to; a Gaussian by default.
+        Kind of prior, and number of molecules that it is fitted to; a Gaussian by default.
     seed : int, default=0
-        Seed of the molecules that are chosen, and of the fit.
+        Seed of the choice of molecules, and of the fit.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def property_errors(model: Autoencoder, rows: Rows, *, n: int = 5_000, seed: int
     rows : Rows
         Features and labels of molecules.
     n : int, default=5000
-        Most molecules that are used, drawn at random.
+        Maximum number of molecules, drawn at random.
     seed : int, default=0
-        Seed of the molecules that are drawn.
+        Seed of the draw.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def fit_domain(
 ) -> DomainCalibration:
     """Calibrate the applicability domain of a codec.
 
-    Use held-out molecules of the same kind as the training set: training molecules are reconstructed better than new
-    ones, so that too many new molecules would be out of domain.
+    Use held-out molecules of the same kind as the training set. Training molecules are reconstructed better than new
+    ones, so that with them too many new molecules would be out of domain.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def fit_domain(
     molecules : Rows or iterable of str or rdkit.Chem.Mol
         Molecules, or their stored features. Molecules that the codec cannot encode are skipped.
     n : int, default=20000
-        Most molecules that are measured, drawn at random.
+        Maximum number of molecules to measure, drawn at random.
     seed : int, default=0
-        Seed of the molecules that are drawn.
+        Seed of the draw.
     remove_stereo : bool, default=False
         Remove stereo, as in `Codec.encode`; unused for stored features.
     chosen : ndarray of int, optional
@@ -109,7 +109,7 @@ def fit_domain(
     Returns
     -------
     DomainCalibration
-        The calibration, to be set as `Codec.calibration`.
+        The calibration, for `Codec.calibration`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Infilling: molecules from a SMILES with gaps, whose given atoms and bonds are kept."""
+"""Infilling: the gaps of a SMILES are filled, and its given atoms and bonds are kept."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ from molvae.features.tokens import TokenFeaturizer, split_symbols
 from molvae.seeds import generator, integer_seed
 
 GAP = "_"
-"""Marks a gap; it occurs in no SMILES."""
+"""Marks a gap; this character never occurs in a SMILES."""
 MAX_GAPS = 5
 MAX_TRIES = 100_000
 
@@ -131,7 +131,7 @@ def _table(
     n: int,
     draws: Generator,
 ) -> pd.DataFrame:
-    """One row per unique molecule; without scores, its SMILES are scored here."""
+    """One row per unique molecule; if `scores` is None, the SMILES are scored here."""
     from molvae.chem.molecules import read_decoded
 
     counts = {"tried": n_drawn.total(), "invalid": 0, "altered": 0, "duplicates": 0, "unique": 0}
@@ -169,9 +169,9 @@ def _table(
 def _log_probabilities(
     model: Autoencoder, featurizer: TokenFeaturizer, raw_smiles: list[str], draws: Generator
 ) -> list[float]:
-    """Log-probabilities of SMILES at noise level 1, in nats, averaged over a few noise vectors, the same for all.
+    """Log-probabilities of SMILES at noise level 1, in nats; minus infinity for a SMILES that is too long.
 
-    Minus infinity for a SMILES with more tokens than the model supports.
+    Each is the logarithm of the mean probability over _N_DRAWS noise vectors, the same ones for every SMILES.
     """
     features = featurizer.encode(raw_smiles)
     values = np.full(len(raw_smiles), -np.inf)
@@ -225,7 +225,7 @@ def _templates(
 
 
 def _keeps_fragment(pieces: list[str], filling: tuple[str, ...]) -> bool:
-    """Whether each branch and ring that the fragment closes is still closed by the same symbols."""
+    """Whether each branch and ring that is closed within the fragment is still closed by the same symbols."""
     empty = _pairs([(symbol, True) for piece in pieces for symbol in split_symbols(piece)])
     symbols = []
     for piece, filled in zip(pieces, (*filling, ""), strict=True):
@@ -235,7 +235,7 @@ def _keeps_fragment(pieces: list[str], filling: tuple[str, ...]) -> bool:
 
 
 def _pairs(symbols: list[tuple[str, bool]]) -> set[tuple[int, int]]:
-    """Pairs of given symbols, by number, that open and close a branch or a ring."""
+    """Pairs of given symbols that open and close the same branch or ring, by their index among the given symbols."""
     pairs: set[tuple[int, int]] = set()
     branches: list[int] = []
     rings: dict[int, int] = {}
@@ -291,4 +291,6 @@ def _check_numbers(n: int, temperature: float, lengths: Sequence[int], tries: in
     if not 0 <= temperature <= 10:
         raise InputError(f"infill: temperature: expected 0 to 10, got {temperature}")
     if not len(lengths) or min(lengths) < 0:
-        raise InputError(f"infill: lengths: expected numbers of tokens of at least 0, such as range(5), got {lengths}")
+        raise InputError(
+            f"infill: lengths: expected one or more numbers of tokens, 0 or higher, e.g. range(5), got {lengths}"
+        )

@@ -1,4 +1,4 @@
-"""Moves in latent space: between two molecules, around one, along the direction in which a property grows."""
+"""Moves in latent space: between two molecules, around one, along the direction in which a property increases."""
 
 import operator
 from collections import Counter
@@ -26,15 +26,15 @@ _MOVES = np.array([-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75])
 
 @dataclass(frozen=True, eq=False)
 class AttributeDirection:
-    """The direction in latent space in which a value grows, by a linear fit to molecules.
+    """The direction in latent space in which a value increases, by a linear fit to molecules.
 
     Parameters
     ----------
     vector : ndarray of shape (D,)
         The direction, float32, of length 1.
     slope : float
-        Fitted growth of the value per unit of Euclidean distance; `Codec.measure_direction` measures it on decoded
-        molecules.
+        Fitted increase of the value per unit of Euclidean distance; `Codec.measure_direction` measures the slope on
+        decoded molecules.
     r2 : float
         Coefficient of determination on held-out molecules; below 0 the fit is worse than the mean.
     scale : float
@@ -65,8 +65,8 @@ class DirectionMeasurement:
     slopes : DataFrame
         One row per direction ("attribute", "random 1", ...) and way ("along", "against", "both"): `slope`, the change
         of the value per unit of signed distance; `standard_error`, with molecules as independent clusters;
-        `n_molecules` and `n_steps` that it is fitted to; `valid`, the share of steps with a valid molecule. A property
-        that grows along the direction and falls against it has two positive slopes.
+        `n_molecules` and `n_steps`, to which it is fitted; `valid`, the share of steps with a valid molecule. A
+        property that increases along the direction and decreases against it has two positive slopes.
     steps : DataFrame
         One row per molecule, direction and distance: `row` of the molecule in the input, `direction`, `distance`,
         `smiles`, `reason` and `value`. Distance 0 is the molecule itself.
@@ -188,7 +188,7 @@ def neighborhood(
 def attribute_direction(
     space: MoleculeSpace, molecules: Iterable[object], values: str | Iterable[float | None], *, seed: int
 ) -> AttributeDirection:
-    """Fit the direction in which a value grows; the result of `Codec.attribute_direction`.
+    """Fit the direction in which a value increases; the result of `Codec.attribute_direction`.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def measure_direction(
     Returns
     -------
     DirectionMeasurement
-        The slopes, and the steps that they are fitted to.
+        The slopes, and the steps to which they are fitted.
     """
     n_random = _integer(n_random, 1, "n_random")
     vector, asked = _unit_vector(direction, space.n_latent), _distances(prior, distances, _MEASURED)
@@ -341,7 +341,7 @@ def compute_values(values: str | PropertyFunction, smiles: Sequence[str]) -> np.
 
 
 def pooled_slope(distance: np.ndarray, value: np.ndarray, molecule: np.ndarray) -> tuple[float, float, int]:
-    """Slope of a value on distance within molecules, with a cluster-robust standard error.
+    """Slope of a value over distance within molecules, with a cluster-robust standard error.
 
     Each molecule has its own intercept.
 
@@ -391,7 +391,7 @@ def _encode_one(space: MoleculeSpace, molecule: object, name: str) -> _Molecule:
 
 
 def _similarity(start: str, smiles: Iterable[object]) -> np.ndarray:
-    """Tanimoto similarity to the start (n,), float32; NaN where there is no molecule."""
+    """Tanimoto similarity to the start (n,), float32; NaN where there is no SMILES."""
     from molvae.chem.fingerprints import tanimoto
 
     found = list(smiles)

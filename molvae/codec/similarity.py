@@ -22,7 +22,7 @@ _FOUND = ["rank", "row", "smiles", "distance", "tanimoto"]
 
 @dataclass(frozen=True, eq=False)
 class MoleculeMap:
-    """Two maps of the same molecules: of their latent vectors and of their fingerprints (Morgan, radius 2).
+    """Two maps of the same molecules: one of their latent vectors, one of their fingerprints (Morgan, radius 2).
 
     Parameters
     ----------
@@ -31,8 +31,9 @@ class MoleculeMap:
         molecule that cannot be encoded has NaN coordinates and a reason.
     quality : DataFrame
         One row per map (`map`: "latent" or "fingerprints") and neighbor definition (`neighbors_by`: "latent", Euclidean
-        distance of latent vectors, or "fingerprints", Tanimoto similarity): `trustworthiness`, `preservation`, the
-        number of neighbors `k`, and the `reason` where they are NaN. See `molvae.latent.map_quality`.
+        distance of latent vectors, or "fingerprints", Tanimoto similarity): `trustworthiness`, `preservation`, `k`, the
+        number of neighbors, and `reason`, why `trustworthiness` and `preservation` are NaN; see
+        `molvae.latent.map_quality`.
     fingerprint_xy : ndarray of shape (n, 2)
         Coordinates on the map of fingerprints, float32; NaN where a molecule cannot be encoded.
     method : {"pca", "tsne"}
@@ -62,7 +63,7 @@ class MoleculeMap:
         Raises
         ------
         InputError
-            There is not one number per row.
+            The number of values differs from the number of rows, or a value is not a number.
         """
         colors = None
         if values is not None:
@@ -89,7 +90,7 @@ class MoleculeMap:
             axis.set_yticks([])
         if colors is not None:
             figure.colorbar(drawn, ax=axes, label=label)
-        plt.close(figure)  # notebooks show a returned figure and each open one: without this, twice
+        plt.close(figure)  # a notebook shows the returned figure and every open figure; without this it appears twice
         return figure
 
 

@@ -1,4 +1,4 @@
-"""The protocol of a latent space of molecules: all that a search needs of a codec."""
+"""The protocol of a latent space of molecules: what a search needs from a codec."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -11,10 +11,10 @@ from molvae.codec.results import Decoded, Encoding
 class MoleculeSpace(Protocol):
     """A latent space of molecules with an encoder, a decoder and a prior.
 
-    `Codec` implements it with a trained autoencoder, `ToyCodec` with a table of molecules. A search, the moves
-    between molecules and the figures of a codec need no more than this.
+    `Codec` implements it with a trained autoencoder, `ToyCodec` with a table of molecules. Searches, moves in latent
+    space and evaluations of a codec need only this protocol.
 
-    Implementations are deterministic: equal arguments, the seed included, give equal results.
+    Implementations are deterministic: the same arguments, including the seed, give the same results.
     """
 
     @property
@@ -33,7 +33,7 @@ class MoleculeSpace(Protocol):
         Parameters
         ----------
         molecules : iterable of str or rdkit.Chem.Mol, or str
-            SMILES or RDKit molecules. A molecule that cannot be encoded is a row with a reason.
+            SMILES or RDKit molecules. A molecule that cannot be encoded gives a row of NaN with a reason.
         remove_stereo : bool, default=False
             Remove stereo before encoding.
 
@@ -75,8 +75,8 @@ class MoleculeSpace(Protocol):
         seed : int, default=0
             Seed of the random numbers.
         spread : float or None, default=None
-            Standard deviation of the steps added to the draws, in units of the prior's; 0 adds none, None is the
-            default of the space.
+            Standard deviation of the steps added to the draws, in standard deviations of the latent vectors; 0 adds
+            none, None takes the default of the space.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""A codec on disk: a folder of files with their sha256, and a model card."""
+"""A codec on disk: a folder of files with their SHA-256, and a model card."""
 
 import json
 import tempfile
@@ -47,7 +47,7 @@ class StoredCodec(NamedTuple):
 
 
 def write_codec(codec: StoredCodec, folder: Path) -> None:
-    """Write a codec to a new folder, completely or not at all.
+    """Write a codec to a new folder, atomically.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _write(codec: StoredCodec, folder: Path) -> None:
 
 
 def read_codec(folder: Path) -> StoredCodec:
-    """Read a codec, and check every file against its sha256.
+    """Read a codec, and check every file against its SHA-256.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A latent space of 360 amides without a trained model: the smallest implementation of `MoleculeSpace`."""
+"""A latent space of 360 molecules without a trained model: the smallest implementation of `MoleculeSpace`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,7 +22,7 @@ _N_LATENT = 6
 
 
 class ToyCodec:
-    """A latent space of 360 amides and sulfonamides, for examples and tests of what searches a space.
+    """A latent space of 360 amides and sulfonamides, for examples, and for tests of searches.
 
     The latent vectors are random projections of Morgan fingerprints, so similar molecules are close. A latent vector
     decodes to the nearest molecule, or to an invalid SMILES if none is within `reach`.
@@ -67,7 +67,7 @@ class ToyCodec:
         self.z = (z / z.std(axis=0)).astype(np.float32)
 
     def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
-        """See `MoleculeSpace.encode`; molecules are not standardized, and only those of the table are known."""
+        """See `MoleculeSpace.encode`; molecules are not standardized, and only those in `molecules` can be encoded."""
         given = [canonicalize(to_smiles(one)) for one in ([molecules] if isinstance(molecules, str) else molecules)]
         smiles = [without_stereo(one.smiles) if remove_stereo and one.smiles else one.smiles for one in given]
         rows = [-1 if one is None else self._row.get(one, -1) for one in smiles]

@@ -12,7 +12,7 @@ from molvae.codec.space import MoleculeSpace
 from molvae.errors import InputError
 
 UNIT_PROPERTIES = ("logp", "tpsa", "mol_weight", "rings")
-_LEAST_VARIANCE = 0.01  # of an active unit of a gaussian bottleneck: Burda et al. 2016, arXiv 1509.00519
+_LEAST_VARIANCE = 0.01  # a unit of a Gaussian bottleneck is active above it: Burda et al. 2016, arXiv 1509.00519
 
 
 def explain_units(
@@ -31,7 +31,7 @@ def explain_units(
     space : MoleculeSpace
         Encodes the molecules.
     bottleneck : Bottleneck
-        The bottleneck of the model; it decides when a unit is active.
+        The bottleneck of the model; its kind defines when a unit is active.
     molecules, top, units, properties
         As for `Codec.explain_units`.
 

@@ -44,11 +44,11 @@ def find_columns(
     header : list of str
         Column names.
     sample : sequence of rows
-        The first rows, for judging the values.
+        The first rows, for checking the values.
     smiles_column, id_column : str or None
-        Column names that the user gave; None looks for the usual names.
+        Column names from the user; None looks for the usual names.
     notes : list of str
-        Choices that the user did not make are appended.
+        A note on each automatic choice is appended.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def find_named(path: Path, header: list[str], name: str, what: str) -> int:
     header : list of str
         Column names.
     name : str
-        Name that the user gave.
+        Name from the user.
     what : str
         Content of the column, for error messages: "SMILES" or "id".
 
@@ -115,7 +115,7 @@ def find_named(path: Path, header: list[str], name: str, what: str) -> int:
     Raises
     ------
     InputError
-        There is no such column, or several.
+        There is no such column, or there are several.
     """
     exact = [i for i, column in enumerate(header) if column == name]
     found = exact or [i for i, column in enumerate(header) if column.lower() == name.strip().lower()]
@@ -129,7 +129,7 @@ def find_named(path: Path, header: list[str], name: str, what: str) -> int:
 
 
 def plain_name(name: str) -> str:
-    """Reduce a column name to what is compared.
+    """Normalize a column name for comparison.
 
     Parameters
     ----------
@@ -139,13 +139,13 @@ def plain_name(name: str) -> str:
     Returns
     -------
     str
-        Lowercase letters and digits.
+        Its letters, in lowercase, and its digits.
     """
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def few(names: list[str]) -> str:
-    """List names for a message, at most 20.
+    """Join up to 20 names for a message.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def shorten(text: str, limit: int = 60) -> str:
     text : str
         Any text.
     limit : int, default=60
-        Number of characters that are kept.
+        Number of characters to keep.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def _explain_no_smiles(path: Path, header: list[str], sample: Sample) -> str:
             "names (smiles, ...), or rename the file to end in .smi"
         )
     hint = (
-        "name it with --smiles-column"
+        "give its name with --smiles-column"
         if likely is None
         else f"did you mean --smiles-column {header[likely]}, whose values are valid SMILES?"
     )
@@ -193,7 +193,7 @@ def _explain_no_smiles(path: Path, header: list[str], sample: Sample) -> str:
 
 
 def _likely_column(sample: Sample, n_columns: int, excluded: int | None = None) -> int | None:
-    """The column with the most valid SMILES among the sampled values, if they are at least half."""
+    """The column with the most valid SMILES among the sampled values, if at least half of its values are valid."""
     counts = Counter({i: _count_valid(sample, i) for i in range(n_columns) if i != excluded})
     best, n_best = max(counts.items(), key=lambda item: item[1], default=(0, 0))
     return best if n_best and 2 * n_best >= len(sample[:_SAMPLE_ROWS]) else None
@@ -204,5 +204,5 @@ def _count_valid(sample: Sample, column: int) -> int:
 
 
 def _is_valid(text: str) -> bool:
-    """Whether a text is a valid SMILES: not a long one, because no worker process guards RDKit here, nor N or CO."""
+    """Whether a text is a valid SMILES of 3 to 200 characters: N or CO may be words, and long text may crash RDKit."""
     return 2 < len(text) <= 200 and canonicalize(text).smiles is not None

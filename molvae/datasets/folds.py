@@ -14,7 +14,7 @@ from molvae.seeds import generator
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _CHUNK_ROWS = 500
-_MIN_FOR_MAPPER = 20_000  # fewer scaffolds are found sooner in this process than worker processes start
+_MIN_FOR_MAPPER = 20_000  # fewer scaffolds are computed in less time than worker processes need to start
 
 
 def split(
@@ -31,15 +31,15 @@ def split(
     smiles : sequence of str
         Canonical SMILES.
     method : {"random", "scaffold"}, default="random"
-        "random" cuts a random permutation at the fractions. "scaffold" keeps the molecules of a Bemis-Murcko scaffold
-        together (those without rings as well): the groups, the largest first and equal ones in random order, go to the
-        fold that lacks most, so that no scaffold is in two folds and sizes are close to the fractions.
+        "random" splits a random permutation by the fractions. "scaffold" puts all molecules with the same Bemis-Murcko
+        scaffold in the same fold; molecules without rings are one group. The groups, in order of decreasing size and
+        equal sizes in random order, are assigned to the fold with the most molecules missing.
     fractions : mapping of str to float, optional
         Name of a fold -> its share; 0.8 train, 0.1 validation and 0.1 test by default.
     seed : int, default=0
         Seed of the permutation.
     mapper : Mapper or None, default=None
-        Finds the scaffolds of a large set; None takes LocalProcesses().
+        Computes the scaffolds of a large set; None takes LocalProcesses().
 
     Returns
     -------
@@ -84,10 +84,10 @@ def split(
 
 
 def is_held_out(smiles: str, one_in: int) -> bool:
-    """Decide whether a molecule is held out, by its structure alone.
+    """Check whether a molecule is held out; this depends only on its structure.
 
     A molecule is held out if the SHA-256 of its canonical SMILES without stereo, as a number, is divisible by `one_in`.
-    So the result is the same in every data set, for all stereoisomers, and at any time.
+    The result is therefore the same in every data set and for all stereoisomers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reads a molecule file of any format as a stream of tables; every molecule is a row."""
+"""Reads a molecule file of any supported format in chunks; every molecule is a row."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -34,9 +34,9 @@ _Row = tuple[str | None, str | None, str | None]  # id, raw, reason
 class MoleculeFile:
     """A molecule file; each iteration reads it again, in chunks, and raises InputError if it is truncated or damaged.
 
-    Each chunk is a table with one row per molecule, in the order of the file: `row` (int64, number of the data row from
-    1), `id` (None if there is none), `raw` (the SMILES in the file), `reason` (why the row is malformed; None if it is
-    not). Empty lines at the end of a file are not rows.
+    Each chunk is a table with one row per molecule, in the order of the file: `row` (int64, number of the data row,
+    from 1), `id` (None if there is none), `raw` (the SMILES in the file), `reason` (why the row is malformed; None if
+    it is well formed). Empty lines at the end of a file are not rows.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ class MoleculeFile:
     id_column : str or None
         Name of the id column.
     notes : list of str
-        What was unusual, and choices that the user did not make; it may grow while the file is read.
+        Notes on unusual content and on automatic choices; more may be added while the file is read.
     chunk_rows : int
-        Number of rows of a chunk.
+        Number of rows per chunk.
     read_rows : callable
-        Starts to read the file.
+        Returns an iterator over the rows of the file.
     read_fraction : callable
-        Returns the share that has been read.
+        Returns the share of the file that has been read.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class MoleculeFile:
 
     @property
     def fraction_read(self) -> float:
-        """Share of the file that the latest iteration has read, in [0, 1]."""
+        """Share of the file that the last iteration has read, in [0, 1]."""
         return self.read_fraction()
 
 
@@ -98,18 +98,18 @@ def open_molecules(
     chunk_rows: int = 20_000,
     mapper: Mapper | None = None,
 ) -> MoleculeFile:
-    """Open a molecule file. Its format follows from its name: .csv, .tsv, .smi, .txt, .sdf (all also .gz) or .parquet.
+    """Open a molecule file; the extension gives the format: .csv, .tsv, .smi, .txt, .sdf (also with .gz) or .parquet.
 
     Parameters
     ----------
     path : Path
         The file. A line of a .smi file is a SMILES and, after whitespace, an id.
     smiles_column : str or None, default=None
-        Name of the SMILES column; None looks for the usual names. An SDF has structures instead.
+        Name of the SMILES column; None looks for the usual names. Must be None for an SDF.
     id_column : str or None, default=None
         Name of the id column; None looks for the usual names. In an SDF it is a data field, by default the title.
     chunk_rows : int, default=20_000
-        Number of rows of a chunk.
+        Number of rows per chunk.
     mapper : Mapper or None, default=None
         Reads the mol blocks of an SDF; None takes LocalProcesses().
 
@@ -137,7 +137,7 @@ def open_molecules(
 
 
 def string_column(values: Iterable[str | None]) -> pd.Series:
-    """Make a column of strings in which missing values stay None; a string column of pandas would make them NaN.
+    """Make a column of strings in which missing values are None, not NaN as in a string column of pandas.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def string_column(values: Iterable[str | None]) -> pd.Series:
 
 
 def _find_text_format(lines: TextLines, smiles_column: str | None) -> str:
-    """csv if the first line has several column names, one of them that of SMILES; else smi."""
+    """csv if the first line has several column names, including one for SMILES; else smi."""
     header = next(iter(lines), "")
     names = header.split(find_separator([header], ",", smiles_column))
     is_table = any(name == smiles_column or plain_name(name) in SMILES_NAMES for name in names)
@@ -185,7 +185,7 @@ def _open_delimited(
     if n_empty is None:
         raise InputError(f"{lines.path}: only empty lines; expected a header and rows")
     n_before, head = n_empty + 1, head[n_empty:]
-    if head[0].lower().startswith("sep=") and len(head[0].strip()) == 5:  # what Excel writes, and reads
+    if head[0].lower().startswith("sep=") and len(head[0].strip()) == 5:  # a line that Excel reads and writes
         separator, head, n_before = head[0][4], head[1:], n_before + 1
     else:
         separator = find_separator(head, usual, smiles_column)

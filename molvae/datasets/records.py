@@ -1,4 +1,4 @@
-"""Records of a text file: separated fields, or blocks of an SDF; a malformed record costs only itself."""
+"""Records of a text file: separated fields, or blocks of an SDF; a malformed record does not affect the others."""
 
 import csv
 from collections import deque
@@ -17,8 +17,8 @@ def read_records(
 ) -> Iterator[tuple[list[str] | None, str | None]]:
     """Split lines into the fields of records.
 
-    A quoted field may contain line breaks, if the record then has the right number of fields; an unmatched quotation
-    mark costs only its own line. Empty lines are records, except at the end.
+    A quoted field may contain line breaks, provided that the record then has the right number of fields; an unmatched
+    quotation mark invalidates only its own line. Empty lines are records, except at the end.
 
     Parameters
     ----------
@@ -27,14 +27,14 @@ def read_records(
     separator : str
         Character between fields.
     n_fields : int or None, default=None
-        Number of fields of the header; None does not check it.
+        Number of fields of the header; None does not check the number.
 
     Yields
     ------
     fields : list of str or None
-        Fields of the record; None if there are none.
+        Fields of the record; None if it is empty or too long.
     reason : str or None
-        Why the record is malformed; None if it is not.
+        Why the record is malformed; None if it is well formed.
     """
     n_empty = 0
     ahead: deque[str] = deque()
@@ -106,8 +106,8 @@ def _read_quoted(text: str, separator: str) -> list[str] | None:
 def find_separator(lines: list[str], usual: str, smiles_column: str | None = None) -> str:
     """Find the separator of a table.
 
-    Preferred are, in this order, a separator that gives a SMILES column, one that gives all lines the same number of
-    fields, the usual one, and the one with the most fields.
+    In order of priority: a separator that gives a SMILES column, one that gives all lines the same number of fields,
+    the usual separator, and the one that gives the most fields.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def find_separator(lines: list[str], usual: str, smiles_column: str | None = Non
     usual : str
         The usual separator of this format.
     smiles_column : str or None, default=None
-        Name of the SMILES column that the user gave.
+        Name of the SMILES column, from the user.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def read_sdf_records(lines: Iterable[str]) -> Iterator[str]:
     Yields
     ------
     str
-        Text of a record, without the delimiter; cut a little beyond MAX_LINE characters if it is longer.
+        Text of a record, without the delimiter; truncated shortly after MAX_LINE characters.
     """
     record: list[str] = []
     n_characters = 0

@@ -23,8 +23,8 @@ def standardize_file(
 ) -> Iterator[pd.DataFrame]:
     """Standardize the molecules of a file, chunk by chunk.
 
-    With `drop_duplicates` memory grows by 16 bytes per unique molecule, whose 64-bit hash is compared: one pair in
-    10^19 is mistaken for a duplicate.
+    With `drop_duplicates`, memory grows by 16 bytes per unique molecule. Molecules are compared by 64-bit hashes: one
+    in 10^19 pairs of different molecules is mistaken for duplicates.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ def standardize_file(
     mapper : Mapper or None, default=None
         Standardizes the molecules; None takes LocalProcesses().
     progress : callable, optional
-        Called with the number of rows of each chunk.
+        Called after each chunk with its number of rows.
     drop_duplicates : bool, default=True
-        Drop all but the first of molecules that are the same after standardization, for the reason ``duplicate of row
+        Drop molecules that are the same as an earlier one after standardization, with the reason ``duplicate of row
         N``.
 
     Yields
     ------
     DataFrame
-        The rows of a chunk, in order: row, id, raw, smiles (None if the row is dropped), reason (why it is dropped) and
-        warning.
+        The rows of a chunk, in order: row, id, raw, smiles (None if the row is dropped), reason (why it is dropped;
+        None if it is kept) and warning.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def standardize_file(
 
 
 def standardized_rows(table: pd.DataFrame) -> list[Standardized]:
-    """List the rows of a chunk of `standardize_file`, such as for `Codec.encode`.
+    """List the rows of a chunk of `standardize_file`, e.g. for `Codec.encode`.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def standardized_rows(table: pd.DataFrame) -> list[Standardized]:
 
 
 def _standardize(raw: str | None) -> str | Standardized:
-    """As `standardize`, but only the SMILES if there is no warning, which a worker sends faster."""
+    """Like `standardize`, but only the SMILES if there is no warning, because a worker sends a string faster."""
     result = standardize(raw)
     return result if result.smiles is None or result.warning else result.smiles
 
@@ -116,7 +116,7 @@ def _standardized_table(
 
 
 class _FirstRows:
-    """The row of each molecule's first occurrence, in sorted arrays of hashes; equal sizes are merged to keep few."""
+    """The row of each molecule's first occurrence, in a few sorted arrays of hashes; smaller arrays are merged."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []

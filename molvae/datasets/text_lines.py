@@ -1,4 +1,4 @@
-"""Lines of a text file in any usual encoding, compressed or not, read in bounded memory."""
+"""Lines of a text file in any common encoding, compressed or not, read in bounded memory."""
 
 import codecs
 import gzip
@@ -11,7 +11,7 @@ from typing import IO
 from molvae.errors import InputError
 
 MAX_LINE = 1_000_000
-"""Longest line that is read whole; a longer line is cut a little beyond this."""
+"""Longest line that is read completely; a longer line is truncated shortly after this length."""
 
 _BLOCK = 1 << 20
 _BOMB_BYTES = 100_000_000
@@ -35,17 +35,17 @@ _OTHER_FORMATS = (
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path is a regular file that is not empty. Nothing is read, so that a FIFO cannot hang.
+    """Check that a path is a regular, non-empty file, without opening it: opening a FIFO would block.
 
     Parameters
     ----------
     path : Path
-        Path that the user gave.
+        Path from the user.
 
     Raises
     ------
     InputError
-        The path is not such a file.
+        The path is not a regular file, or the file is empty.
     """
     try:
         status = path.stat()
@@ -76,7 +76,7 @@ class TextLines:
     Attributes
     ----------
     notes : list of str
-        What was unusual; it may grow while lines are read.
+        Notes on unusual content; more may be added while lines are read.
 
     Raises
     ------
@@ -119,7 +119,7 @@ class TextLines:
 
     @property
     def fraction_read(self) -> float:
-        """Share of the file that the latest iteration has read, in [0, 1]."""
+        """Share of the file that the last iteration has read, in [0, 1]."""
         return min(1.0, self._read / self._size)
 
     def _find_encoding(self) -> tuple[str, int]:

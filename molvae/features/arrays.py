@@ -1,4 +1,4 @@
-"""Numeric tables as features, and back: spectra, images, descriptors."""
+"""Numeric tables (spectra, images, descriptors) as features, and back."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -33,7 +33,8 @@ class ArrayFeaturizer:
         table : ndarray of shape (n, F)
             Training rows.
         scale : {"whole", "columns"}, default="whole"
-            One standard deviation for the whole table, which keeps the ratios of its columns, or one per column.
+            One standard deviation for the whole table, which keeps the relative scale of its columns, or one per
+            column.
 
         Returns
         -------
@@ -43,7 +44,7 @@ class ArrayFeaturizer:
         Raises
         ------
         InputError
-            The table is empty, has no columns, or holds NaN or infinity.
+            The table is empty, has no columns, or contains NaN or infinity.
         """
         table = _checked(table, None)
         if not len(table):
@@ -54,11 +55,11 @@ class ArrayFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Numbers in rows of F columns."""
+        """Kind "array" with F columns."""
         return FeatureSpec("array", len(self.mean))
 
     def encode(self, table: np.ndarray) -> np.ndarray:
-        """Standardized rows.
+        """Standardize rows.
 
         Parameters
         ----------
@@ -73,12 +74,12 @@ class ArrayFeaturizer:
         Raises
         ------
         InputError
-            The table has another number of columns, or holds NaN or infinity.
+            The table has a different number of columns, or contains NaN or infinity.
         """
         return ((_checked(table, len(self.mean)) - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        """The table of features.
+        """Invert the standardization.
 
         Parameters
         ----------
@@ -88,7 +89,7 @@ class ArrayFeaturizer:
         Returns
         -------
         ndarray of shape (n, F), float64
-            Rows in the units of the table.
+            Rows in the units of the original table.
         """
         table: np.ndarray = x.astype(np.float64) * self.scale + self.mean
         return table

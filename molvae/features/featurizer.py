@@ -1,4 +1,4 @@
-"""The contract of a featurizer, which turns canonical SMILES into arrays."""
+"""The protocol of a featurizer, which converts canonical SMILES to arrays."""
 
 import json
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class Features:
     Parameters
     ----------
     x : ndarray of shape (n, ...)
-        Features; rows that are not ok hold PAD or zero.
+        Features; PAD or zero where `ok` is False.
     ok : ndarray of bool, shape (n,)
-        Whether a molecule could be featurized.
+        Whether the molecule could be featurized.
     reason : list of str or None
-        Why a row is not ok; None where it is.
+        Why the molecule could not be featurized; None where `ok` is True.
     """
 
     x: np.ndarray
@@ -34,7 +34,7 @@ class Features:
 
 
 def read_description(path: Path, kind: str) -> dict[str, Any]:
-    """The fields that `write_description` wrote into a JSON file.
+    """Read the fields of a JSON file that `write_description` wrote.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def read_description(path: Path, kind: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, found = content["version"], content["kind"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CodecError(f"{path}: not a readable featurizer ({error}); make it again") from None
+        raise CodecError(f"{path}: not a readable featurizer ({error}); create it again") from None
     if version != _VERSION:
         raise CodecError(f"{path}: featurizer version {version}; this release reads version {_VERSION}")
     if found != kind:
-        raise CodecError(f"{path}: holds a featurizer of kind {found!r}; expected {kind!r}")
+        raise CodecError(f"{path}: expected a featurizer of kind {kind!r}, got {found!r}")
     return content
 
 
@@ -73,16 +73,16 @@ def write_description(path: Path, kind: str, fields: dict[str, Any]) -> None:
     path : Path
         The file to write.
     kind : str
-        Kind of featurizer, the key of its row in FEATURIZERS.
+        Kind of featurizer, its key in FEATURIZERS.
     fields : dict
-        Everything that the featurizer needs to be made again, as JSON values.
+        Everything that is needed to restore the featurizer, as JSON values.
     """
     content = {"version": _VERSION, "kind": kind, **fields}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class Featurizer(Protocol):
-    """Canonical SMILES to arrays. Made by `from_corpus` or `load`, so it is always fitted."""
+    """Converts canonical SMILES to arrays. An instance is always fitted: `from_corpus` or `load` creates it."""
 
     @property
     def spec(self) -> FeatureSpec:
@@ -91,19 +91,19 @@ class Featurizer(Protocol):
 
     @property
     def representation(self) -> str:
-        """Name of the representation that it writes, as in FEATURIZERS."""
+        """Name of the representation that it computes, as in FEATURIZERS."""
         ...
 
     def encode(self, smiles: Sequence[str]) -> Features:
-        """Features of canonical SMILES; a molecule that cannot be featurized is a row that is not ok."""
+        """Features of canonical SMILES; `ok` is False for a molecule that cannot be featurized."""
         ...
 
     def describe(self) -> str:
-        """Short description that follows "reads" or "writes": "500 tokens of SMILES, at most 25 per molecule"."""
+        """Short description to follow "reads" or "reconstructs": "500 tokens of SMILES, at most 25 per molecule"."""
         ...
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load_featurizer` makes an equal featurizer."""
+        """Write one JSON file, from which `load_featurizer` restores the featurizer."""
         ...
 
 
@@ -112,5 +112,5 @@ class DecodableFeaturizer(Featurizer, Protocol):
     """A featurizer whose features can be decoded to SMILES."""
 
     def decode(self, x: np.ndarray) -> list[str]:
-        """Raw SMILES of feature rows, not yet validated."""
+        """Raw SMILES of feature rows; they are not checked."""
         ...

@@ -47,7 +47,7 @@ class FingerprintFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Bits or counts in rows of `n_bits`."""
+        """Kind "bits" or "counts" with `n_bits` columns."""
         return FeatureSpec(self.form, self.n_bits)
 
     @property
@@ -66,7 +66,7 @@ class FingerprintFeaturizer:
         Returns
         -------
         Features
-            `x` of shape (n, n_bits) uint8; invalid SMILES are rows of zeros with a reason.
+            `x` of shape (n, n_bits), uint8; an invalid SMILES gives a row of zeros with a reason.
         """
         from molvae.chem.fingerprints import morgan_bits, morgan_counts
 
@@ -85,12 +85,12 @@ class FingerprintFeaturizer:
         return f"Morgan {self.form} of radius {self.radius}, length {self.n_bits:,}"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes an equal featurizer."""
+        """Write one JSON file, from which `load` restores the featurizer."""
         write_description(path, "fingerprint", {"form": self.form, "radius": self.radius, "n_bits": self.n_bits})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The featurizer that was saved in a file.
+        """Load a featurizer that `save` wrote.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """Molecules as graphs for an encoder: atom ids, and the bonds of each atom. A decoder cannot output graphs.
 
-The layout is dense, so that message passing looks up neighbors by index: an array (n, atoms, 1 + 2 * MAX_DEGREE) with
-the id of each atom, then for each of its bonds the index of the neighbor and the id of the bond.
+The layout is dense, so that message passing can look up neighbors by index: an array (n, atoms, 1 + 2 * MAX_DEGREE)
+with the id of each atom, then for each of its bonds the index of the neighbor and the id of the bond.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ _FIRST_ATOM = 2  # 0: no atom, 1: a masked atom
 
 @dataclass(frozen=True)
 class GraphFeaturizer:
-    """Canonical SMILES to atoms and bonds.
+    """Converts canonical SMILES to atoms and bonds.
 
     Parameters
     ----------
     atoms : tuple of str
-        Known atom types, named as `chem.graphs.read_graph` names them.
+        Known atom types, with the names that `molvae.chem.graphs.read_graph` gives them.
     length : int
-        Largest number of heavy atoms.
+        Maximum number of heavy atoms.
     """
 
     atoms: tuple[str, ...]
@@ -37,14 +37,14 @@ class GraphFeaturizer:
 
     @classmethod
     def from_corpus(cls, smiles: Iterable[str], length: int | None = None) -> Self:
-        """A featurizer that knows the atom types of a corpus, most frequent first.
+        """A featurizer with the atom types of a corpus, the most frequent first.
 
         Parameters
         ----------
         smiles : iterable of str
             Canonical SMILES; molecules that cannot be read as graphs are skipped.
         length : int, optional
-            Largest number of heavy atoms; None: that of the largest molecule.
+            Maximum number of heavy atoms; None takes that of the largest molecule.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class GraphFeaturizer:
         Raises
         ------
         InputError
-            The corpus has no molecule.
+            No molecule of the corpus can be read as a graph.
         """
         from molvae.chem.graphs import read_graph
 
@@ -63,7 +63,7 @@ class GraphFeaturizer:
         for one in smiles:
             try:
                 atoms = read_graph(one).atoms
-            except ValueError:  # `encode` gives the reason
+            except ValueError:  # `encode` reports the reason
                 continue
             names.update(atoms)
             largest = max(largest, len(atoms))
@@ -73,7 +73,7 @@ class GraphFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Number of atom ids, and the largest number of atoms."""
+        """Number of atom ids, and maximum number of atoms."""
         return FeatureSpec("graph", _FIRST_ATOM + len(self.atoms), self.length)
 
     @property
@@ -92,8 +92,8 @@ class GraphFeaturizer:
         Returns
         -------
         Features
-            `x` of shape (n, length, 1 + 2 * MAX_DEGREE) uint16, padded with 0. A molecule with an unknown atom type, or
-            with too many atoms or bonds, is not ok.
+            `x` of shape (n, length, 1 + 2 * MAX_DEGREE), uint16, padded with 0. `ok` is False for a molecule with an
+            unknown atom type, too many atoms, or an atom with too many bonds.
         """
         from molvae.chem.graphs import read_graph
 
@@ -113,12 +113,12 @@ class GraphFeaturizer:
         return f"graphs of {len(self.atoms)} atom types, at most {self.length} atoms per molecule"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes an equal featurizer."""
+        """Write one JSON file, from which `load` restores the featurizer."""
         write_description(path, "graph", {"length": self.length, "atoms": self.atoms})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The featurizer that was saved in a file.
+        """Load a featurizer that `save` wrote.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class GraphFeaturizer:
         return {name: _FIRST_ATOM + i for i, name in enumerate(self.atoms)}
 
     def _fill(self, atoms: list[str], bonds: list[tuple[int, int, int]], x: np.ndarray) -> None:
-        """Fill the rows (length, 1 + 2 * MAX_DEGREE) of one molecule; ValueError where it does not fit."""
+        """Fill the rows (length, 1 + 2 * MAX_DEGREE) of one molecule; ValueError if it does not fit."""
         unknown = [name for name in dict.fromkeys(atoms) if name not in self._ids]
         if unknown:
             raise ValueError("unknown atom types: " + ", ".join(unknown))
@@ -157,7 +157,7 @@ class GraphFeaturizer:
         for first, second, bond in bonds:
             for atom, neighbor in ((first, second), (second, first)):
                 if degree[atom] == MAX_DEGREE:
-                    raise ValueError(f"an atom ({atoms[atom]}) with more than {MAX_DEGREE} bonds")
+                    raise ValueError(f"an atom ({atoms[atom]}) has more than {MAX_DEGREE} bonds")
                 column = 1 + 2 * degree[atom]
                 x[atom, column], x[atom, column + 1] = neighbor, 1 + bond
                 degree[atom] += 1

@@ -1,4 +1,4 @@
-"""Features on disk: written in chunks while a library streams through, read memory-mapped by the trainer."""
+"""Features on disk: written in chunks, in bounded memory, and memory-mapped for training."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -40,7 +40,7 @@ class Rows(Protocol):
 
     @property
     def labelled(self) -> np.ndarray:
-        """Numbers of the rows that have labels, sorted."""
+        """Row numbers of the labelled rows, sorted."""
         ...
 
     @property
@@ -50,17 +50,17 @@ class Rows(Protocol):
 
     @property
     def lengths(self) -> np.ndarray:
-        """Number of tokens of each row, (n,); 1 where rows are numbers."""
+        """Number of tokens or atoms of each row, (n,); 1 for bits, counts and arrays."""
         ...
 
     def __len__(self) -> int: ...
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Decoder output as a model takes it: ids int64, or numbers float32."""
+        """Decoder output as model input: ids, int64, or numbers, float32."""
         ...
 
     def views(self, rows: np.ndarray) -> np.ndarray | None:
-        """Encoder input as a model takes it; None where it is the decoder output."""
+        """Encoder input as model input; None if it is the decoder output."""
         ...
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class Rows(Protocol):
         ...
 
     def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
-        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has one."""
+        """Fingerprints (len(rows), n_bits) float32, 0 for a row without one; None if no row has one."""
         ...
 
 
@@ -83,7 +83,7 @@ class StoredArray:
     data : ndarray
         Tokens or atoms of all rows, concatenated; or one row of numbers per molecule.
     offsets : ndarray of shape (n + 1,), optional
-        Row i is ``data[offsets[i]:offsets[i + 1]]``; None where rows are numbers.
+        Row i is ``data[offsets[i]:offsets[i + 1]]``; None for bits, counts and arrays.
     """
 
     spec: FeatureSpec
@@ -95,11 +95,11 @@ class StoredArray:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Number of tokens or atoms of each row, (n,) int64; 1 where rows are numbers."""
+        """Number of tokens or atoms of each row, (n,) int64; 1 for bits, counts and arrays."""
         return np.ones(len(self), np.int64) if self.offsets is None else np.diff(self.offsets)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Features as a model takes them.
+        """Features as model input.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class StoredArray:
         Returns
         -------
         ndarray
-            Ids (m, longest of them, ...) int64, padded with PAD; or numbers (m, F) float32.
+            Ids (m, length of the longest row, ...), int64, padded with PAD; or numbers (m, F), float32.
         """
         if self.offsets is None:
             chosen = self.data[rows]
@@ -125,7 +125,7 @@ class StoredArray:
 
     @classmethod
     def open(cls, folder: Path, name: str, spec: FeatureSpec) -> Self:
-        """An array of a features folder, memory-mapped.
+        """Open an array of a features folder, memory-mapped.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class FeatureStore:
     view : StoredArray, optional
         Encoder input, where it differs.
     labelled : ndarray of int64, shape (m,)
-        Numbers of the labelled rows, sorted.
+        Row numbers of the labelled rows, sorted.
     label_rows : ndarray of shape (m, p), float32
         Labels of these rows.
     label_names : tuple of str
@@ -198,15 +198,15 @@ class FeatureStore:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Number of tokens of each row of the decoder output, END included, (n,) int64; 1 where rows are numbers."""
+        """Number of tokens of each row of the decoder output, with END, (n,) int64; 1 for bits, counts and arrays."""
         return self.output.lengths
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Decoder output as a model takes it."""
+        """Decoder output as model input."""
         return self.output.rows(rows)
 
     def views(self, rows: np.ndarray) -> np.ndarray | None:
-        """Encoder input as a model takes it; None where it is the decoder output."""
+        """Encoder input as model input; None if it is the decoder output."""
         return self.view.rows(rows) if self.view else None
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
@@ -222,7 +222,7 @@ class FeatureStore:
         return 0 if self.label_bits is None else self.label_bits.spec.width
 
     def fingerprints(self, rows: np.ndarray) -> np.ndarray | None:
-        """Fingerprints (len(rows), n_bits) float32, all 0 where a row has none; None where no row has one."""
+        """Fingerprints (len(rows), n_bits) float32, 0 for a row without one; None if no row has one."""
         if self.label_bits is None:
             return None
         bits = np.zeros((len(rows), self.n_bits), np.float32)
@@ -231,7 +231,7 @@ class FeatureStore:
         return bits
 
     def _label_index(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows are labelled, bool like rows, and their indices in `labelled`."""
+        """Whether each row is labelled, and the indices of the labelled ones in `labelled`."""
         index = np.searchsorted(self.labelled, rows)
         index[index == len(self.labelled)] = 0
         is_labelled = self.labelled[index] == rows if len(self.labelled) else np.zeros(len(rows), bool)
@@ -239,7 +239,7 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """The features of a folder, memory-mapped.
+        """Open a features folder, memory-mapped.
 
         Parameters
         ----------
@@ -254,7 +254,7 @@ class FeatureStore:
         Raises
         ------
         InputError
-            The folder holds no features, or they are incomplete.
+            The folder has no features, or they are incomplete.
         """
         try:
             content = json.loads((folder / SPEC_NAME).read_text(encoding="utf-8"))
@@ -270,13 +270,13 @@ class FeatureStore:
                 raise ValueError("arrays of different length")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{folder}: features are missing or incomplete ({error}); make them with `molvae featurize`"
+                f"{folder}: features are missing or incomplete ({error}); compute them with `molvae featurize`"
             ) from None
         return cls(output, view, labelled, labels, names, bits)
 
 
 class FeatureWriter:
-    """Writes the folder of a FeatureStore in chunks, in bounded memory; `features.json`, written last, makes it valid.
+    """Writes the folder of a FeatureStore in chunks, in bounded memory; `features.json` is written last.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ class FeatureWriter:
         Parameters
         ----------
         x : ndarray of shape (n, ...)
-            Decoder output, as a featurizer makes it.
+            Decoder output, as returned by a featurizer.
         labels : ndarray of shape (n, p), optional
             Labels, NaN where one is missing. A row is labelled if it has any.
         view : ndarray of shape (n, ...), optional
@@ -330,7 +330,7 @@ class FeatureWriter:
         Raises
         ------
         ValueError
-            An array is missing or has another shape than the folder expects.
+            An array is missing, unexpected, or not of the expected shape.
         """
         if (view is None) != (self._view is None) or (view is not None and len(view) != len(x)):
             raise ValueError(f"expected {'no view' if self._view is None else f'a view of {len(x)} rows'}")
@@ -374,14 +374,14 @@ def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     Parameters
     ----------
     x : ndarray of shape (n, ...)
-        Features, as a featurizer makes them.
+        Features, as returned by a featurizer.
     spec : FeatureSpec
         Their kind and size.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        Lengths; 1 where rows are numbers.
+        Lengths; 1 for bits, counts and arrays.
     """
     if spec.kind not in _RAGGED:
         return np.ones(len(x), np.int64)
@@ -391,21 +391,21 @@ def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def model_input(x: np.ndarray, spec: FeatureSpec, longest: int) -> np.ndarray:
-    """Features as a model takes them.
+    """Features as model input.
 
     Parameters
     ----------
     x : ndarray of shape (n, ...)
-        Features, as a featurizer makes them.
+        Features, as returned by a featurizer.
     spec : FeatureSpec
         Their kind and size.
     longest : int
-        Number of tokens or atoms of the longest row; columns behind it are cut off.
+        Number of tokens or atoms of the longest row; further columns are cut off.
 
     Returns
     -------
     ndarray
-        Ids int64, or numbers float32.
+        Ids, int64, or numbers, float32.
     """
     return x[:, :longest].astype(np.int64) if spec.kind in _RAGGED else x.astype(np.float32)
 

@@ -1,8 +1,8 @@
 """SMILES to token ids and back, by byte-pair encoding over atoms and bonds.
 
-A MOSES molecule has 35 symbols (atoms, bonds, brackets, ring digits) on average, but only 8 byte-pair tokens, and an
-autoregressive step costs the same for either. A merge cannot split an atom: every symbol of several characters (Cl,
-[nH], %10) is mapped to one character first.
+A MOSES molecule has 35 symbols (atoms, bonds, brackets, ring digits) on average, but only 8 byte-pair tokens, and a
+decoding step costs the same for both. No token ends within an atom: every symbol of several characters (Cl, [nH], %10)
+is mapped to one character first.
 
 References
 ----------
@@ -38,7 +38,7 @@ _FIRST_PRIVATE = 0xE000  # long symbols become characters of Unicode's private u
 
 @dataclass(frozen=True)
 class TokenFeaturizer:
-    """Canonical SMILES to token ids and back.
+    """Converts canonical SMILES to token ids, and token ids to SMILES.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ class TokenFeaturizer:
     merges : tuple of (str, str)
         Pairs of tokens, in the order in which they were merged.
     length : int
-        Largest number of tokens of a molecule, END included.
+        Maximum number of tokens of a molecule, including END.
     notation : {"smiles", "random_smiles", "selfies"}, default="smiles"
-        "smiles": canonical; "random_smiles": with another atom order, always the same for a molecule, for an encoder;
-        "selfies": see [1]_.
+        "smiles": canonical SMILES; "random_smiles": SMILES in a random atom order, always the same for a molecule, only
+        as encoder input; "selfies": SELFIES [1]_.
 
     References
     ----------
@@ -70,18 +70,18 @@ class TokenFeaturizer:
         length: int | None = None,
         notation: Notation = "smiles",
     ) -> Self:
-        """A featurizer with a vocabulary that is learned from a corpus.
+        """A featurizer with a vocabulary learned from a corpus.
 
         Parameters
         ----------
         smiles : iterable of str
             Canonical SMILES; molecules that the notation cannot express are skipped.
         vocabulary_size : int, default=500
-            Largest number of tokens, the four special ones included.
+            Maximum number of tokens, including the four special tokens.
         length : int, optional
-            Largest number of tokens of a molecule, END included; None: that of the longest molecule.
+            Maximum number of tokens of a molecule, including END; None takes that of the longest molecule.
         notation : {"smiles", "random_smiles", "selfies"}, default="smiles"
-            How molecules are written.
+            Notation of the molecules.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class TokenFeaturizer:
 
     @property
     def spec(self) -> FeatureSpec:
-        """Vocabulary size and largest number of tokens."""
+        """Vocabulary size and maximum number of tokens."""
         return FeatureSpec("tokens", len(self.token_texts), self.length)
 
     @property
@@ -135,7 +135,7 @@ class TokenFeaturizer:
 
     @cached_property
     def token_texts(self) -> tuple[str, ...]:
-        """The characters of every token, by id; those of special tokens are empty."""
+        """The text of every token, by id; empty for special tokens."""
         return ("",) * len(SPECIALS) + self.symbols + tuple(left + right for left, right in self.merges)
 
     def encode(self, smiles: Sequence[str]) -> Features:
@@ -149,8 +149,8 @@ class TokenFeaturizer:
         Returns
         -------
         Features
-            `x` of shape (n, length) uint16: tokens, END, then PAD. A molecule with a symbol outside the vocabulary, or
-            with too many tokens, is not ok.
+            `x` of shape (n, length), uint16: tokens, END, then PAD. `ok` is False for a molecule with a symbol outside
+            the vocabulary, or with too many tokens.
         """
         notated = list(_notated(smiles, self.notation))
         shortened = [_shorten(text or "", self._symbol_characters) for text, _ in notated]
@@ -183,7 +183,7 @@ class TokenFeaturizer:
         Returns
         -------
         list of str
-            Raw SMILES, not yet validated; empty where SELFIES cannot be decoded.
+            Raw SMILES, not checked; empty where SELFIES cannot be decoded.
         """
         texts = self.token_texts
         ends = np.where((x == END).any(1), (x == END).argmax(1), x.shape[1])
@@ -196,13 +196,13 @@ class TokenFeaturizer:
         return f"{len(self.token_texts):,} tokens of {names[self.notation]}, at most {self.length - 1} per molecule"
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, from which `load` makes an equal featurizer."""
+        """Write one JSON file, from which `load` restores the featurizer."""
         fields = {"notation": self.notation, "length": self.length, "symbols": self.symbols, "merges": self.merges}
         write_description(path, "tokens", fields)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The featurizer that was saved in a file.
+        """Load a featurizer that `save` wrote.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class TokenFeaturizer:
 
 
 def _notated(smiles: Iterable[str], notation: Notation) -> Iterator[tuple[str | None, str | None]]:
-    """Each molecule in a notation, or None and the reason."""
+    """Each molecule in a notation and None, or None and the reason."""
     if notation == "smiles":
         yield from ((one, None) for one in smiles)
     elif notation == "random_smiles":
@@ -340,7 +340,7 @@ def describe_symbol(symbol: str) -> str:
 
 
 def _characters(symbols: Sequence[str]) -> dict[str, str]:
-    """Symbol -> one character: itself, or one of the private use area where the symbol is longer."""
+    """Symbol -> one character: the symbol itself, or a character of the private use area for a longer symbol."""
     long = [symbol for symbol in symbols if len(symbol) > 1]
     private = {symbol: chr(_FIRST_PRIVATE + i) for i, symbol in enumerate(long)}
     return {symbol: private.get(symbol, symbol) for symbol in symbols}

@@ -1,7 +1,7 @@
 """The representations of decoder output and encoder input: settings, registry, learning and loading of featurizers.
 
-A model reads and reconstructs one representation of a molecule, or reads a second one, its *view* (a heteroencoder:
-Bjerrum and Sattarov 2018, doi:10.3390/biom8040131).
+A model reads the representation that it reconstructs, or another one, called the *view* (a heteroencoder: Bjerrum and
+Sattarov 2018, doi:10.3390/biom8040131).
 """
 
 import difflib
@@ -24,7 +24,7 @@ from molvae.settings import Settings
 FEATURIZER_NAME, VIEW_NAME = "featurizer.json", "view.json"
 
 Corpus = Callable[[], Iterable[str]]
-"""Returns the canonical SMILES to learn from; not called by a featurizer that learns nothing."""
+"""Returns the canonical SMILES to learn from; not called for a featurizer without learned parameters."""
 
 _Options = TypeVar("_Options", bound=Settings)
 
@@ -35,9 +35,9 @@ class FeatureSettings(Settings):
     Parameters
     ----------
     decoder_output : str, default="smiles"
-        Representation that the decoder reconstructs; one of `outputs` of a row of FEATURIZERS.
+        Representation that the decoder reconstructs; one of the `outputs` in FEATURIZERS.
     encoder_input : str, optional
-        Representation that the encoder reads; any of FEATURIZERS. None: the same as `decoder_output`.
+        Representation that the encoder reads; any of those in FEATURIZERS. None: the same as `decoder_output`.
     vocabulary_size : int, default=500
         Vocabulary size of token representations.
     radius : int, default=2
@@ -47,7 +47,7 @@ class FeatureSettings(Settings):
     options : dict, default={}
         Further settings of a representation, by its name; validated by the `options` of its row in FEATURIZERS.
     labels : int, default=0
-        Number of molecules, drawn at random, that get property labels.
+        Number of molecules, drawn at random, for which property labels are computed.
     label_bits : int, default=0
         Length of the Morgan fingerprint (radius 2) of labelled molecules, for the term `similarity`; 0: none.
     hold_out : int, default=0
@@ -91,7 +91,7 @@ class FeatureSettings(Settings):
     @model_validator(mode="after")
     def _bits_are_labels(self) -> Self:
         if self.label_bits and not self.labels:
-            raise ValueError("label_bits: fingerprints of the labelled molecules; give their number in `labels`")
+            raise ValueError("label_bits: only labelled molecules have fingerprints; set their number in `labels`")
         return self
 
     def options_of(self, representation: str, kind: type[_Options]) -> _Options:
@@ -107,7 +107,7 @@ class FeatureSettings(Settings):
         Returns
         -------
         Settings
-            An instance of `kind`; its defaults where `options` does not name the representation.
+            An instance of `kind`; with its defaults if `options` has no entry for the representation.
         """
         return kind.from_dict(self.options.get(representation, {}), f"[features.options.{representation}]")
 
@@ -124,9 +124,10 @@ class FeaturizerEntry:
     Parameters
     ----------
     featurizer : type
-        The class; its `load` reads the file that `save` writes. A method `decode` decodes its rows to SMILES, if any.
+        The class; its `load` reads the file that `save` writes. If it has a method `decode`, its features can be
+        decoded to SMILES.
     representations : dict of str to callable
-        The representations that the class writes, by the names that `[features]` uses; each callable makes the
+        The representations that the class computes, by their names in `[features]`; each callable creates the
         featurizer: ``learn(settings, corpus)``.
     outputs : tuple of str, default=()
         The representations that a decoder can reconstruct.
@@ -150,7 +151,7 @@ def learn_featurizer(representation: str, settings: FeatureSettings, corpus: Cor
     settings : FeatureSettings
         Sizes of vocabulary and fingerprint, and further settings.
     corpus : callable
-        Returns the canonical SMILES to learn from; not called where nothing is learned.
+        Returns the canonical SMILES to learn from; not called if nothing is learned.
 
     Returns
     -------
@@ -166,7 +167,7 @@ def learn_featurizer(representation: str, settings: FeatureSettings, corpus: Cor
 
 
 def entry_of(representation: str) -> FeaturizerEntry:
-    """The row of FEATURIZERS that writes a representation.
+    """The row of FEATURIZERS for a representation.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def entry_of(representation: str) -> FeaturizerEntry:
     Raises
     ------
     ValueError
-        No row writes this representation.
+        No row has this representation.
     """
     _known(representation, list(_representations()))
     return next(entry for entry in registered_featurizers().values() if representation in entry.representations)
@@ -204,12 +205,12 @@ def decodes_to_smiles(representation: str) -> bool:
 
 
 def load_featurizer(path: Path) -> Featurizer:
-    """The featurizer that was saved in a file.
+    """Load a saved featurizer of any kind.
 
     Parameters
     ----------
     path : Path
-        A JSON file that a featurizer's `save` wrote.
+        A JSON file that the method `save` of a featurizer wrote.
 
     Returns
     -------
@@ -224,12 +225,12 @@ def load_featurizer(path: Path) -> Featurizer:
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["kind"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CodecError(f"{path}: not a readable featurizer ({error}); make it again") from None
+        raise CodecError(f"{path}: not a readable featurizer ({error}); create it again") from None
     known = registered_featurizers()
     if not isinstance(kind, str) or kind not in known:
         raise CodecError(
             f"{path}: unknown kind of featurizer {kind!r}; expected one of {', '.join(known)}; install the package "
-            "that provides it, or make the file again"
+            "that provides it, or create the file again"
         )
     return known[kind].featurizer.load(path)
 
@@ -240,7 +241,7 @@ def registered_featurizers() -> dict[str, FeaturizerEntry]:
     Returns
     -------
     dict of str to FeaturizerEntry
-        Row by the kind of a saved featurizer.
+        Kind of a saved featurizer -> its row.
     """
     return FEATURIZERS | load_plugins("molvae.featurizers", FEATURIZERS, FeaturizerEntry)
 

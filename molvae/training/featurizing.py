@@ -16,7 +16,7 @@ from molvae.codec.description import StoredFeaturizers, find_codec, read_featuri
 from molvae.datasets import MoleculeFile, is_held_out, open_molecules, standardize_file
 from molvae.errors import InputError
 from molvae.features.featurizer import Featurizer
-from molvae.features.pooled import Labels, encode_chunks, label
+from molvae.features.parallel import Labels, encode_chunks, label
 from molvae.features.store import DECODER_OUTPUT, ENCODER_INPUT, FeatureWriter
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, FeatureSettings, learn_featurizer
 from molvae.folders import new_folder

@@ -78,7 +78,7 @@ def brute_force(references, queries):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(SMILES), min_size=1, max_size=120), st.lists(st.sampled_from(SMILES), max_size=20))
-def test_the_nearest_is_the_first_of_equals(references, queries):
+def test_the_nearest_is_the_first_one_in_a_tie(references, queries):
     expected_index, expected_similarity = brute_force(references, queries)
     for index, similarity in (ReferenceSet(references).nearest(queries), nearest_references(queries, references)):
         assert index.tolist() == expected_index
@@ -105,8 +105,8 @@ def test_blocks_chunks_and_workers_do_not_change_the_result(monkeypatch):
     assert done == [50] * (len(SMILES) // 50) + [len(SMILES) % 50]
 
 
-def test_more_bits_than_a_byte_counts():
-    """No molecule of 200 atoms is known to set 256 bits, but none may be counted wrong."""
+def test_more_than_255_on_bits_do_not_overflow():
+    """Molecules of at most 200 atoms are not known to set 256 bits; if one does, its similarity must be right."""
     generator = np.random.default_rng(0)
     bits = generator.random((40, 2048)) < np.linspace(0.02, 0.4, 40)[:, None]
     assert bits.sum(axis=1).max() > 700
@@ -149,7 +149,7 @@ def test_an_invalid_smiles_is_an_error(monkeypatch):
     "smiles", [*SMILES[::9], "[H]/N=C(\\C)c1ccccc1", "O=[N+]([O-])c1ccccc1", "C[n+]1ccccc1", "CS(C)=O"]
 )
 def test_bits_of_the_quick_parse_are_those_of_a_full_parse(smiles):
-    """Also for the Kekulé form, in which other programs write aromatic rings."""
+    """Also for Kekulé SMILES, which other programs write."""
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
     expected = sorted(rdkit_fingerprint(smiles).GetOnBits())

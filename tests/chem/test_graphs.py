@@ -9,7 +9,7 @@ STEREO = ["C[C@H](N)C(=O)O", "C/C=C/CO", "C[C@H]1CC[C@@H](O)CC1", "O=C(O)[C@@H](
 
 
 def names(graph):
-    """Atoms and bonds, whatever their order."""
+    """Names of atoms and bonds, sorted."""
     atoms = graph.atoms
     return sorted(atoms), sorted((*sorted((atoms[a], atoms[b])), BOND_NAMES[bond]) for a, b, bond in graph.bonds)
 

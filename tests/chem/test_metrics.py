@@ -78,7 +78,7 @@ def test_internal_diversities_of_several_exponents():
     assert found == pytest.approx([moses_internal_diversity(many, 1), moses_internal_diversity(many, 2)], abs=1e-6)
 
 
-def test_more_bits_than_a_byte_counts():
+def test_more_than_255_on_bits_do_not_overflow():
     fingerprints = Fingerprints(N_BITS)
     for begin in (0, 100, 700):
         fingerprints.append(array("H", range(begin, begin + 300)))

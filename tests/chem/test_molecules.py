@@ -111,7 +111,7 @@ def test_a_reason_names_the_atom():
 )
 def test_standardize(raw, smiles, warning):
     assert standardize(raw) == (smiles, None, warning)
-    assert standardize(smiles) == (smiles, None, None)  # a second call changes nothing and has no warning
+    assert standardize(smiles) == (smiles, None, None)  # standardizing again gives no change and no warning
 
 
 def test_several_molecules_in_a_row_are_rejected_and_listed():
@@ -223,7 +223,7 @@ def test_a_failure_of_the_pipeline_is_a_reason(monkeypatch):
 
 
 def test_a_cycle_of_canonical_smiles_has_one_result(monkeypatch):
-    """If RDKit writes A for B and B for A, every start ends at the same SMILES."""
+    """If RDKit converts A to B and B to A, every start gives the same SMILES."""
     cycle = {"CCO": "OCC", "OCC": "C(C)O", "C(C)O": "OCC"}
 
     def write(mol):
@@ -270,7 +270,7 @@ COUNTERIONS = ["", ".Cl", ".[Na+]", ".O", ".OC(=O)C(O)C(O)C(=O)O", ".[2H]O[2H]",
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from(DRUGS), st.sampled_from(COUNTERIONS), st.integers(0, 2**31 - 1))
 def test_the_standardized_smiles_is_unique_and_stable(drug, counterion, seed):
-    """The order of atoms does not matter, and a second call changes nothing."""
+    """The result does not depend on the atom order, and standardizing it again does not change it."""
     mol = Chem.MolFromSmiles(drug + counterion)
     order = list(range(mol.GetNumAtoms()))
     random.Random(seed).shuffle(order)
@@ -297,8 +297,8 @@ def test_nothing_is_printed(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_molecules_that_skip_the_pipeline_are_those_that_it_gives():
-    """Parsing and writing, compared with the whole ChEMBL pipeline."""
+def test_molecules_that_skip_the_pipeline_equal_its_result():
+    """Parsing and writing, compared with the full ChEMBL pipeline."""
     from chembl_structure_pipeline import get_parent_mol, standardize_mol
 
     for raw in [*DRUGS, "CC1CC(=O)Nc2ccccc2N1", "O=C1CN(C(=O)c2ccco2)CCN1", "CCOC(=O)c1sc(N)nc1C"]:

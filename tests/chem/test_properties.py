@@ -55,7 +55,7 @@ def test_rows_keep_their_order_and_failures_are_nan():
     assert (table.dtypes == np.float64).all()
 
 
-def test_properties_do_not_depend_on_the_others():
+def test_a_property_does_not_depend_on_the_other_requested_properties():
     smiles = [ASPIRIN, "CN1CCC[C@H]1c1cccnc1", "O=[N+]([O-])c1ccccc1"]
     together = compute(smiles, list(PROPERTIES))
     for name in PROPERTIES:

@@ -47,7 +47,7 @@ def small():
 
 
 class OtherTokens:
-    """A token featurizer of another class, as a plug-in provides it."""
+    """A token featurizer of another class, as from a plug-in."""
 
     def __init__(self, tokens):
         self._tokens = tokens
@@ -123,7 +123,7 @@ def test_worker_processes_do_not_change_the_molecules(codec, monkeypatch):
     assert 0 < sum(molecule.smiles is None for molecule in alone) < 601
 
 
-def test_lists_series_arrays_and_rdkit_molecules_are_encoded_alike(codec):
+def test_lists_series_arrays_and_rdkit_molecules_have_the_same_latent_vectors(codec):
     expected = codec.encode(DRUGS).z
     mols = [Chem.MolFromSmiles(smiles) for smiles in DRUGS]
     for molecules in (pd.Series(DRUGS, index=[7, 8, 9]), mols, np.array(DRUGS), (smiles for smiles in DRUGS)):
@@ -131,7 +131,7 @@ def test_lists_series_arrays_and_rdkit_molecules_are_encoded_alike(codec):
     np.testing.assert_allclose(codec.encode(DRUGS[0]).z, expected[:1], atol=1e-5)
 
 
-def test_all_smiles_of_a_molecule_have_one_latent_vector(codec):
+def test_all_smiles_of_a_molecule_have_the_same_latent_vector(codec):
     z = codec.encode(["OCC", "CCO", "C(O)C", " CCO "]).z
     assert np.ptp(z, axis=0).max() < 1e-5
 
@@ -156,7 +156,7 @@ def test_removed_stereo_is_noted(codec):
 
 
 @pytest.mark.parametrize("remove_stereo", [False, True])
-def test_standardized_rows_are_encoded_as_they_are(codec, monkeypatch, remove_stereo):
+def test_standardized_rows_are_not_standardized_again(codec, monkeypatch, remove_stereo):
     raw = ["OCC", "C1CC", "CCN.Cl", "C[C@H](N)C(=O)O", "NO", None, "C[Si](C)(C)C"]
     expected = codec.encode(raw, remove_stereo=remove_stereo)
     rows = [standardize(one) for one in raw]
@@ -179,7 +179,7 @@ def test_empty_input_gives_empty_output(codec):
     assert codec.sample(0) == []
 
 
-def test_nan_is_a_reason_and_a_wrong_shape_an_error(codec):
+def test_a_row_with_nan_has_a_reason_and_a_wrong_shape_is_an_error(codec):
     z = codec.draw(3)
     z[1, 0] = np.nan
     decoded = codec.decode(z)
@@ -251,7 +251,7 @@ def test_training_smiles_are_those_of_the_bundled_file(codec):
     assert smiles[0] == "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1"
 
 
-def test_saving_and_loading_change_nothing_but_rounding(small, tmp_path):
+def test_a_loaded_codec_equals_the_saved_codec_up_to_rounding(small, tmp_path):
     small.save(tmp_path / "codec")
     loaded = molvae.load_codec(tmp_path / "codec")
     np.testing.assert_allclose(loaded.encode(DRUGS).z, small.encode(DRUGS).z, atol=1e-2)
@@ -263,7 +263,7 @@ def test_saving_and_loading_change_nothing_but_rounding(small, tmp_path):
     assert "exact 0.5" in (tmp_path / "again" / "README.md").read_text()
 
 
-def test_saving_overwrites_nothing(small, tmp_path):
+def test_saving_does_not_overwrite_files(small, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     for folder in (tmp_path / "taken", tmp_path / "taken" / "file"):
@@ -339,7 +339,7 @@ def test_spread_is_zero_with_windows():
     assert codec.properties(wide)["logp"].std() > 1.5 * codec.properties(drawn)["logp"].std()
 
 
-def test_windows_guide_samples_to_a_property():
+def test_windows_shift_a_property_of_samples():
     codec = molvae.load_codec("moses")
     logp = {}
     for name, windows in {"free": None, "low": {"logp": (None, 0.5)}, "high": {"logp": (3.0, 4.0)}}.items():

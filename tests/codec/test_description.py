@@ -26,7 +26,7 @@ def test_a_changed_vocabulary_is_an_error(tmp_path):
         read_featurizers(folder)
 
 
-def test_an_unknown_codec_is_named_with_the_bundled_ones():
+def test_the_error_for_an_unknown_codec_lists_the_bundled_codecs():
     with pytest.raises(CodecError, match=r"'nope'.*druglike, moses"):
         find_codec("nope")
 

@@ -16,7 +16,7 @@ from molvae.latent import GaussianPrior
 LEAD_LIKE = ["CCN(CC)CC(=O)Nc1c(C)cccc1C", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 DRUGS = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"]
-ODD = "CC(=O)Nc1ccc(OOOO)cc1"
+PEROXIDE = "CC(=O)Nc1ccc(OOOO)cc1"
 COLUMNS = [
     "smiles", "reconstruction_nats", "nll_nats", "log_density", "reconstruction_percentile", "nll_percentile",
     "density_percentile", "domain_percentile", "in_domain", "nearest_reference", "nearest_similarity", "reason",
@@ -44,10 +44,10 @@ def small():
 
 
 def test_rows_keep_their_order_and_have_reasons(codec):
-    rows = [LEAD_LIKE[0], "nonsense", ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
+    rows = [LEAD_LIKE[0], "nonsense", PEROXIDE, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
     table = codec.applicability_domain(rows, reference=[*LEAD_LIKE, PARACETAMOL])
     assert list(table) == COLUMNS
-    assert table["smiles"].tolist() == [LEAD_LIKE[0], None, ODD, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
+    assert table["smiles"].tolist() == [LEAD_LIKE[0], None, PEROXIDE, None, "C[Si](C)(C)C", LEAD_LIKE[1]]
     assert table["in_domain"].tolist() == [True, pd.NA, False, pd.NA, False, True]
     assert table["domain_percentile"].isna().tolist() == [False, True, False, True, False, False]
     assert table["domain_percentile"][4] == 100
@@ -62,12 +62,14 @@ def test_rows_keep_their_order_and_have_reasons(codec):
     assert table[["reconstruction_nats", "log_density"]].isna().all(axis=1).tolist() == [0, 1, 0, 1, 1, 0]
 
 
-def test_other_molecules_do_not_change_the_measures(codec):
-    together = (
-        codec.applicability_domain([*DRUGS, ODD]).drop(columns=["smiles", "nearest_reference", "reason"]).astype(float)
-    )
-    for row, smiles in enumerate([*DRUGS, ODD]):
-        alone = codec.applicability_domain(smiles).drop(columns=["smiles", "nearest_reference", "reason"]).astype(float)
+def test_measures_do_not_depend_on_the_other_molecules(codec):
+    def measures(smiles):
+        table = codec.applicability_domain(smiles)
+        return table.drop(columns=["smiles", "nearest_reference", "reason"]).astype(float)
+
+    together = measures([*DRUGS, PEROXIDE])
+    for row, smiles in enumerate([*DRUGS, PEROXIDE]):
+        alone = measures(smiles)
         assert len(alone) == 1
         np.testing.assert_allclose(alone.iloc[0], together.iloc[row], rtol=1e-3, atol=1e-3)
 
@@ -99,7 +101,7 @@ def test_test_molecules_are_in_domain_and_unusual_ones_are_not(codec):
     assert peroxides.loc[valid, "in_domain"].mean() < 0.2
 
 
-def test_percentiles_grow_with_the_measure():
+def test_percentiles_increase_with_the_measure():
     random = np.random.default_rng(0)
     for n in (2, 5, 50, 4000):
         values = random.gamma(0.3, size=n)
@@ -144,7 +146,7 @@ def test_calibration_is_saved_loaded_and_checked(small, tmp_path):
         molvae.load_codec(tmp_path / "with")
 
 
-def test_stored_features_give_the_calibration_of_their_molecules(small, tmp_path):
+def test_stored_features_and_smiles_give_the_same_calibration(small, tmp_path):
     smiles = [*DRUGS, "c1ccccc1", "CCO", "CC(=O)O"]
     with FeatureWriter(tmp_path, small.featurizer.spec) as writer:
         writer.write(small.featurizer.encode(smiles).x)
@@ -157,7 +159,7 @@ def test_stored_features_give_the_calibration_of_their_molecules(small, tmp_path
         np.testing.assert_allclose(of_three.quantiles[name], quantiles, rtol=1e-4, atol=1e-5)
 
 
-def test_a_reference_set_is_built_once_for_many_calls(codec):
+def test_a_reference_set_can_be_used_for_several_calls(codec):
     nearest = ReferenceSet(DRUGS)
     for smiles in (DRUGS, DRUGS[::-1]):
         assert codec.applicability_domain(smiles, reference=nearest)["nearest_reference"].tolist() == smiles
@@ -177,7 +179,7 @@ def test_too_few_molecules_are_an_error(codec, small):
             fit_domain(small, molecules)
 
 
-def test_stored_names_of_bundled_calibrations_are_read(codec):
+def test_the_stored_name_of_nll_is_language(codec):
     assert codec.calibration.quantiles.keys() == {"reconstruction", "nll", "density", "joint"}
     stored = codec.calibration.arrays()
     assert stored.keys() == {"n", "reconstruction", "language", "density", "joint"}

@@ -104,7 +104,7 @@ def test_interpolation_arguments_are_checked(codec, a, b, steps, path, message):
         codec.interpolate(a, b, steps=steps, path=path)
 
 
-def test_a_neighborhood_lists_unique_molecules_and_counts_all(codec):
+def test_a_neighborhood_lists_unique_molecules_and_counts_all_decodes(codec):
     table = codec.neighborhood(PARACETAMOL, radius=0.6, n=10, decodes=3)
     counts = table.attrs["counts"]
     assert len(table) == counts["unique"] > 5
@@ -126,13 +126,13 @@ def test_the_first_decode_of_each_latent_vector_is_greedy(codec):
     assert exact["n_drawn"].tolist() == (4 * alone["n_drawn"]).tolist()
 
 
-def test_a_neighborhood_depends_on_its_seed_alone(codec):
+def test_a_neighborhood_depends_only_on_its_seed(codec):
     first, again, other = (codec.neighborhood(ASPIRIN, n=5, decodes=2, seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert first["smiles"].tolist() != other["smiles"].tolist()
 
 
-def test_similarity_falls_with_the_radius(codec, molecules):
+def test_similarity_decreases_with_the_radius(codec, molecules):
     def mean_similarity(radius):
         tables = [codec.neighborhood(smiles, radius=radius, n=5, decodes=2) for smiles in molecules[:4]]
         return np.mean(
@@ -255,7 +255,7 @@ def test_move_arguments_are_checked(codec, direction, distances, message):
         codec.move(PARACETAMOL, direction, distances=distances)
 
 
-def test_logp_grows_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
+def test_logp_increases_along_its_direction_and_not_along_a_random_one(codec, molecules, logp):
     assert logp.r2 > 0.5
     measured = codec.measure_direction(logp, [*molecules[200:225], "no molecule"], "logp")
     assert measured.n_unreadable == 1
@@ -329,7 +329,7 @@ def test_the_standard_error_is_the_standard_deviation_of_the_slopes():
     assert errors.mean() == pytest.approx(slopes.std(), rel=0.25)
 
 
-def test_a_direction_and_its_vector_move_alike(codec):
+def test_a_direction_and_its_vector_give_the_same_moves(codec):
     by_hand = AttributeDirection(np.eye(codec.n_latent, dtype=np.float32)[0], 1.0, 0.0, 0.5, 10, 0, 0)
     direction, vector = (
         codec.move(ASPIRIN, by_hand, distances=[3.0]),

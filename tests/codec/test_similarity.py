@@ -49,7 +49,7 @@ def test_a_molecule_of_the_library_is_its_own_first_neighbor(codec, library):
     assert table["distance"].iloc[0] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_library_may_be_encoded_once(codec):
+def test_molecules_and_their_encoding_have_the_same_neighbors(codec):
     smiles = [*DRUGS, *UNREADABLE, "CCO"]
     pd.testing.assert_frame_equal(codec.neighbors("OCC", smiles), codec.neighbors("CCO", codec.encode(smiles)))
 

@@ -11,7 +11,7 @@ def codec() -> MoleculeSpace:
     return ToyCodec()
 
 
-def test_molecules_with_a_fingerprint_of_their_own_are_reconstructed() -> None:
+def test_molecules_with_a_unique_fingerprint_are_reconstructed() -> None:
     codec = ToyCodec()
     assert len(set(codec.molecules)) == len(codec.molecules) == 360
     encoding = codec.encode(codec.molecules)
@@ -19,9 +19,9 @@ def test_molecules_with_a_fingerprint_of_their_own_are_reconstructed() -> None:
     np.testing.assert_array_equal(encoding.z, codec.z)
     decoded = [one.smiles for one in codec.decode(encoding.z)]
     _, row, count = np.unique(codec.z, axis=0, return_index=True, return_counts=True)
-    own = row[count == 1]
-    assert len(own) > 300
-    assert [decoded[i] for i in own] == [codec.molecules[i] for i in own]
+    unique = row[count == 1]
+    assert len(unique) > 300
+    assert [decoded[i] for i in unique] == [codec.molecules[i] for i in unique]
 
 
 def test_unknown_and_invalid_molecules_have_a_reason(codec: MoleculeSpace) -> None:
@@ -41,7 +41,7 @@ def test_a_latent_vector_far_from_all_molecules_is_invalid(codec: MoleculeSpace)
     assert codec.decode(np.empty((0, codec.n_latent))) == []
 
 
-def test_draws_and_noise_depend_on_the_seed_alone(codec: MoleculeSpace) -> None:
+def test_draws_and_noise_depend_only_on_the_seed(codec: MoleculeSpace) -> None:
     z = codec.draw(20, seed=3)
     assert z.shape == (20, codec.n_latent)
     assert z.dtype == np.float32
@@ -51,6 +51,6 @@ def test_draws_and_noise_depend_on_the_seed_alone(codec: MoleculeSpace) -> None:
     assert codec.decode(z, noise=0.9, seed=1) != codec.decode(z, noise=0.9, seed=2)
 
 
-def test_a_misread_molecule_is_reconstructed_as_another() -> None:
+def test_a_misread_molecule_decodes_to_another() -> None:
     codec = ToyCodec(misread={ACETAMIDE: "CCNC(C)=O"})
     assert codec.decode(codec.encode([ACETAMIDE]).z)[0].smiles == "CCNC(C)=O"

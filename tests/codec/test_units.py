@@ -37,7 +37,7 @@ def test_the_strongest_activations_are_listed_in_order():
         np.testing.assert_allclose(rows["standard_deviation"], z[:, unit].std(), rtol=1e-4)
 
 
-def test_correlations_are_spearmans():
+def test_correlations_are_rank_correlations():
     codec = codec_of("plain")
     z, values = codec.encode(SMILES).z, compute(SMILES, ["logp", "rings"])
     table = codec.explain_units(SMILES, top=1, properties=["logp", "rings"]).set_index("unit")
@@ -110,7 +110,7 @@ def test_explain_units_arguments_are_checked():
         codec.explain_units(SMILES, properties=["colour"])
 
 
-def test_a_codec_with_another_view_is_explained():
+def test_units_of_a_codec_with_a_view_are_explained():
     codec = codec_of("plain")
     other = dataclasses.replace(codec, view=FingerprintFeaturizer("bits", n_bits=64))
     assert other.explain_units(SMILES, units=[0]).equals(codec.explain_units(SMILES, units=[0]))

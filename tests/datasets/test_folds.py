@@ -45,7 +45,7 @@ def test_few_or_no_molecules():
     assert split(["CCO"], "scaffold").tolist() == ["train"]
 
 
-def test_worker_processes_find_the_scaffolds_of_large_sets(monkeypatch):
+def test_worker_processes_do_not_change_a_scaffold_split(monkeypatch):
     in_this_process = split(SMILES, "scaffold", seed=3)
     monkeypatch.setattr("molvae.datasets.folds._MIN_FOR_MAPPER", 10)
     assert (split(SMILES, "scaffold", seed=3, mapper=LocalProcesses(2)) == in_this_process).all()
@@ -71,7 +71,7 @@ def test_folds_are_strings():
     assert isinstance(split(SMILES), np.ndarray)
 
 
-def test_held_out_molecules_depend_on_their_structure_alone():
+def test_whether_a_molecule_is_held_out_depends_only_on_its_structure():
     held = [one for one in ("C" * i + tail for i in range(1, 200) for tail in "ON") if is_held_out(one, 20)]
     assert 8 < len(held) < 33, "one in twenty of 398"
     left, right, without_stereo = "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"

@@ -113,7 +113,7 @@ def test_quoted_fields(write):
     ]
 
 
-def test_an_unmatched_quotation_mark_costs_only_its_row(write):
+def test_an_unmatched_quotation_mark_invalidates_only_its_row(write):
     content = 'id,smiles\n"open,CCO\nm2,CCN\n2"-x,CCC\nm4,"C"C\nm5,C\n'
     got = rows(write("a.csv", content))
     assert [(row, raw) for row, _, raw, reason in got if reason is None] == [(2, "CCN"), (3, "CCC"), (5, "C")]
@@ -167,7 +167,7 @@ def test_a_very_long_line_is_a_row_with_a_reason(write):
         ("a.smi", "m1,CCO\nm2,CCN\n", {}, ".csv"),
         ("a.csv", "id,structure\nm1,CCO\nm2,c1ccccc1\n", {},
          "no SMILES column among id, structure; did you mean --smiles-column structure"),
-        ("a.csv", "id,activity\nm1,5.5\n", {}, "no SMILES column among id, activity; name it with --smiles-column"),
+        ("a.csv", "id,activity\nm1,5.5\n", {}, "among id, activity; give its name with --smiles-column"),
         ("a.csv", "CCO,1\nCCN,2\nCCC,3\n", {}, "the first line looks like data (CCO, 1)"),
         ("a.csv", "smiles,id\nCCO,1\n", {"smiles_column": "smile"},
          "no SMILES column smile among smiles, id; did you mean smiles?"),
@@ -278,7 +278,7 @@ def test_a_compressed_sdf_is_split_into_its_records(tmp_path):
 
 
 def test_reading_needs_little_memory(tmp_path):
-    """The reader keeps a few thousand rows of a file of any length."""
+    """The reader keeps only a few thousand rows in memory, however long the file is."""
     import tracemalloc
 
     path = tmp_path / "a.csv"

@@ -97,7 +97,7 @@ def test_a_damaged_file_ends_in_an_error(tmp_path):
         list(standardize_file(open_molecules(path), mapper=Serial()))
 
 
-def test_first_rows_are_those_of_a_dict():
+def test_first_rows_equal_those_found_with_a_dict():
     generator = np.random.default_rng(0)
     first_rows, known, row = _FirstRows(), {}, 0
     for _ in range(60):

@@ -67,7 +67,7 @@ def test_line_ends_and_letters_across_blocks(tmp_path, monkeypatch):
         assert lines_of(tmp_path, data)[0] == expected
 
 
-def test_a_very_long_line_is_cut_and_the_next_is_whole(tmp_path):
+def test_a_very_long_line_is_truncated_and_the_next_is_complete(tmp_path):
     got, _ = lines_of(tmp_path, b"C" * (3 * MAX_LINE) + b"\nCCO\n" + b"N" * MAX_LINE)
     assert [len(line) for line in got] == [pytest.approx(MAX_LINE + 1, abs=2 << 20), 3, MAX_LINE]
     assert len(got[0]) > MAX_LINE

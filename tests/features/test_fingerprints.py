@@ -32,7 +32,7 @@ def test_radius_and_length_are_settings():
     assert small.encode(SMILES).x.sum() < wide.encode(SMILES).x.sum()
 
 
-def test_invalid_smiles_is_a_row_with_a_reason():
+def test_an_invalid_smiles_is_a_row_with_a_reason():
     encoded = FingerprintFeaturizer().encode(["CCO", "nonsense"])
     assert encoded.ok.tolist() == [True, False]
     assert "nonsense" in encoded.reason[1]

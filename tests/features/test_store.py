@@ -87,7 +87,7 @@ def test_a_view_has_the_rows_of_the_decoder_output(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("bits", np.uint8), ("counts", np.uint8), ("array", np.float32)])
-def test_rows_of_numbers_are_read_unchanged(tmp_path, kind, dtype):
+def test_bits_counts_and_arrays_are_read_unchanged(tmp_path, kind, dtype):
     x = np.random.default_rng(0).integers(0, 2, (5, 19)).astype(dtype)
     with FeatureWriter(tmp_path, FeatureSpec(kind, 19)) as writer:
         writer.write(x[:2])

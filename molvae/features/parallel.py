@@ -1,4 +1,4 @@
-"""Features and labels of many molecules, computed in worker processes, which import no more than this module."""
+"""Features and labels of many molecules, computed in worker processes, which do not import torch."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from molvae.features.featurizer import Features, Featurizer
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
-_PIECE_ROWS = 1_000  # rows of a chunk that a worker encodes at once
+_PIECE_ROWS = 1_000  # rows that a worker encodes at a time
 _PIECE_SECONDS = 60.0
 
 _Encoded = tuple[Features, Features | None]
@@ -24,7 +24,7 @@ class Labels(NamedTuple):
     properties : list of float
         Properties, in the requested order.
     bits : ndarray of uint8
-        Packed bits of its fingerprint.
+        Packed bits of the fingerprint.
     """
 
     properties: list[float]
@@ -32,7 +32,7 @@ class Labels(NamedTuple):
 
 
 def label(smiles: str, properties: Sequence[str], n_bits: int) -> Labels:
-    """The labels of one molecule.
+    """Compute the labels of one molecule.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def label(smiles: str, properties: Sequence[str], n_bits: int) -> Labels:
     properties : sequence of str
         Names of properties.
     n_bits : int
-        Length of its Morgan fingerprint of radius 2; 0: no fingerprint.
+        Length of the Morgan fingerprint of radius 2; 0: no fingerprint.
 
     Returns
     -------
@@ -67,15 +67,15 @@ def encode_chunks(
     featurizer : Featurizer
         Featurizer of the decoder output.
     view : Featurizer, optional
-        Featurizer of the encoder input, where it differs.
+        Featurizer of the encoder input, if it differs.
     mapper : Mapper, optional
-        Runs the work; None: local processes, one per core.
+        Runs the featurizers; None takes LocalProcesses().
 
     Yields
     ------
     tuple of (Features, Features or None)
-        Features of each chunk, in order, and those of the view. A molecule that crashes a worker or exceeds the time
-        limit is not ok.
+        Features of each chunk, in order, and those of the view. `ok` is False for a molecule that crashes a worker or
+        exceeds the time limit.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _encode(smiles: list[str], featurizer: Featurizer, view: Featurizer | None) 
 
 
 def _encode_singly(encode: Callable[[list[str]], _Encoded], smiles: list[str], mapper: Mapper) -> _Encoded:
-    """The features of a piece that crashed its worker, molecule by molecule: only the faulty one is lost."""
+    """The features of a piece that crashed its worker, molecule by molecule, so that only the faulty one is lost."""
     empty = encode([])
     return _joined(
         [
@@ -118,7 +118,7 @@ def _encode_singly(encode: Callable[[list[str]], _Encoded], smiles: list[str], m
 
 
 def _failed(empty: _Encoded, reason: str) -> _Encoded:
-    """One row that is not ok, of the same shape as the others."""
+    """One row with `ok` False, of the same shape as the others."""
 
     def row(features: Features) -> Features:
         return Features(np.zeros((1, *features.x.shape[1:]), features.x.dtype), np.zeros(1, bool), [reason])

@@ -7,7 +7,7 @@ import pytest
 from molvae.bundled import bundled
 from molvae.features import TokenFeaturizer
 from molvae.features.graphs import GraphFeaturizer
-from molvae.features.pooled import encode_chunks, label
+from molvae.features.parallel import encode_chunks, label
 from molvae.workers import LocalProcesses
 
 SMILES = pd.read_csv(bundled("moses_test.csv.gz"), nrows=2_300)["SMILES"].tolist()
@@ -38,7 +38,7 @@ def crashing(tmp_path, monkeypatch):
     return crashing_featurizer.Crashing()
 
 
-def test_chunks_are_encoded_as_in_one_process():
+def test_worker_processes_do_not_change_the_features():
     featurizer = TokenFeaturizer.from_corpus(SMILES[:500], vocabulary_size=80)
     view = GraphFeaturizer.from_corpus(SMILES)
     chunks = [SMILES[:2_100], SMILES[2_100:2_101], [], SMILES[2_101:]]

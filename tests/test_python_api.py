@@ -1,4 +1,4 @@
-"""Checks, metrics, the candidate table and the report from Python, without the pipeline and Prefect."""
+"""Searches, checks, metrics, candidate tables and reports from Python, without the pipeline and Prefect."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ assert not loaded, loaded
 """
 
 
-def test_a_search_is_checked_and_reported_without_the_pipeline(tmp_path: Path) -> None:
+def test_search_checks_report_and_metrics_work_without_the_pipeline(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", SCRIPT], check=True, cwd=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "candidates.csv", "candidates.parquet", "candidates.sdf", "generated.smi", "report.html"
