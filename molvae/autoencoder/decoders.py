@@ -11,6 +11,7 @@ from molvae.autoencoder.mlp import mlp
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
 
 _NOISE_FEATURES = 8
+_MIN_TEMPERATURE = 1e-6  # divides the logits of rows that are chosen greedily, and are not used
 
 
 class MlpDecoder(nn.Module):
@@ -49,7 +50,7 @@ class MlpDecoder(nn.Module):
         return output
 
     @torch.no_grad()
-    def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+    def generate(self, z: Tensor, noise: Tensor, temperature: Tensor, generator: Generator | None) -> Tensor:
         """Features of latent vectors.
 
         Parameters
@@ -58,7 +59,7 @@ class MlpDecoder(nn.Module):
             Latent vectors.
         noise : Tensor of shape (B,)
             Noise levels in [0, 1].
-        temperature : float
+        temperature : Tensor of shape (B,)
             0: the most probable bits or the expected counts; above 0: bits and counts are drawn at random.
         generator : Generator or None
             Source of the random draws.
@@ -72,10 +73,11 @@ class MlpDecoder(nn.Module):
         if self.kind == "array":
             return output
         if self.kind == "counts":
-            return torch.poisson(output.exp(), generator) if temperature else output.exp()
-        if temperature == 0:
-            return (output > 0).float()
-        return torch.bernoulli(torch.sigmoid(output / temperature), generator=generator)
+            greedy, draw = output.exp(), lambda: torch.poisson(output.exp(), generator)
+        else:
+            scaled = output / temperature.clamp_min(_MIN_TEMPERATURE)[:, None]
+            greedy, draw = (output > 0).float(), lambda: torch.bernoulli(torch.sigmoid(scaled), generator=generator)
+        return torch.where((temperature > 0)[:, None], draw(), greedy) if temperature.any() else greedy
 
 
 class GruDecoder(nn.Module):
@@ -114,7 +116,7 @@ class GruDecoder(nn.Module):
         return self._logits(states).transpose(0, 1)  # (B, L, V)
 
     @torch.no_grad()
-    def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+    def generate(self, z: Tensor, noise: Tensor, temperature: Tensor, generator: Generator | None) -> Tensor:
         """Token rows of latent vectors.
 
         Finished rows leave the batch, so a step costs only as much as the unfinished rows.
@@ -125,7 +127,7 @@ class GruDecoder(nn.Module):
             Latent vectors.
         noise : Tensor of shape (B,)
             Noise levels in [0, 1].
-        temperature : float
+        temperature : Tensor of shape (B,)
             0: the most probable token at each step; above 0: tokens are drawn at random.
         generator : Generator or None
             Source of the random draws.
@@ -149,7 +151,9 @@ class GruDecoder(nn.Module):
             tokens[rows, position] = token
             is_open = token != END
             if not is_open.all():
-                rows, token, state, context_gates = (t[is_open] for t in (rows, token, state, context_gates))
+                rows, token, state, context_gates, temperature = (
+                    t[is_open] for t in (rows, token, state, context_gates, temperature)
+                )
             if len(rows) == 0:
                 return tokens[:, : position + 1]
         return tokens
@@ -236,6 +240,7 @@ class GruDecoder(nn.Module):
         token_gates = self._token_gates()
         token = torch.full((len(z),), BEGIN, device=z.device)
         log_probability = torch.zeros(len(z), device=z.device)
+        temperatures = torch.full_like(log_probability, temperature)
         for position in range(template.shape[1]):
             state = self.recurrence.step(token_gates[token] + context_gates, state)
             logits = self._logits(state).float()
@@ -243,7 +248,7 @@ class GruDecoder(nn.Module):
             masked = token == MASK
             masked_logits = logits[masked]
             masked_logits[:, [PAD, BEGIN, END, MASK]] = -torch.inf
-            token[masked] = _choose(masked_logits, temperature, generator)
+            token[masked] = _choose(masked_logits, temperatures[masked], generator)
             tokens[:, position] = token
             nats = cross_entropy(logits, token, reduction="none")
             log_probability -= torch.where(token == PAD, 0.0, nats)
@@ -277,9 +282,10 @@ def noise_features(noise: Tensor) -> Tensor:
     return torch.cat([levels.sin(), levels.cos()], dim=1)
 
 
-def _choose(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+def _choose(logits: Tensor, temperature: Tensor, generator: Generator | None) -> Tensor:
     """One token per row: the most probable, or a random draw (Gumbel-max trick, which needs no normalization)."""
-    if temperature == 0:
+    if not temperature.any():
         return logits.argmax(1)
     gumbel = -torch.empty_like(logits).exponential_(generator=generator).log()
-    return (logits / temperature + gumbel).argmax(1)
+    column = temperature[:, None]
+    return torch.where(column > 0, logits / column.clamp_min(_MIN_TEMPERATURE) + gumbel, logits).argmax(1)

@@ -153,7 +153,11 @@ class Autoencoder(nn.Module):
         return hidden[: len(x)].float()
 
     def decode(
-        self, z: Tensor, noise: float = 0.0, temperature: float = 0.0, generator: Generator | None = None
+        self,
+        z: Tensor,
+        noise: float | Tensor = 0.0,
+        temperature: float | Tensor = 0.0,
+        generator: Generator | None = None,
     ) -> Tensor:
         """Features of latent vectors, greedy and without noise by default.
 
@@ -161,9 +165,9 @@ class Autoencoder(nn.Module):
         ----------
         z : Tensor of shape (B, D)
             Latent vectors.
-        noise : float, default=0
+        noise : float or Tensor of shape (B,), default=0
             Noise level in [0, 1]: how much noise is added to the latent vectors, and the decoder's noise input.
-        temperature : float, default=0
+        temperature : float or Tensor of shape (B,), default=0
             0 takes the most probable features; above 0 they are drawn at random.
         generator : Generator, optional
             Source of the random draws.
@@ -173,10 +177,10 @@ class Autoencoder(nn.Module):
         Tensor
             Token rows (B, L) int64, or numbers (B, F).
         """
-        level = torch.full((len(z),), noise, device=z.device)
-        noised_z = noised(z, level, generator) if noise else z
+        level, heat = (torch.as_tensor(value, device=z.device).float().expand(len(z)) for value in (noise, temperature))
+        noised_z = noised(z, level, generator) if level.any() else z
         with self._fast(z.device):
-            return self.decoder.generate(noised_z, level, temperature, generator)
+            return self.decoder.generate(noised_z, level, heat, generator)
 
     def decode_beams(self, z: Tensor, beam_size: int) -> Tensor:
         """The most probable token rows of latent vectors.

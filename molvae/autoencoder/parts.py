@@ -61,8 +61,8 @@ class Decoder(Protocol):
         """Logits (B, L, V) of tokens, given the previous tokens of `x` (B, L); otherwise logits or numbers (B, F)."""
         ...
 
-    def generate(self, z: Tensor, noise: Tensor, temperature: float, generator: Generator | None) -> Tensor:
-        """Features of latent vectors (B, D) at noise levels (B,); temperature 0 is greedy."""
+    def generate(self, z: Tensor, noise: Tensor, temperature: Tensor, generator: Generator | None) -> Tensor:
+        """Features of latent vectors (B, D) at noise levels (B,) and temperatures (B,); temperature 0 is greedy."""
         ...
 
 

@@ -15,7 +15,7 @@ from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled
 from molvae.codec import domain, infill, moves, similarity
 from molvae.codec import units as latent_units
-from molvae.codec.decoding import decode_beams, decode_latent
+from molvae.codec.decoding import decode_beams, decode_latent, one_per_row
 from molvae.codec.description import find_codec
 from molvae.codec.domain import DomainCalibration
 from molvae.codec.encoding import encode_molecules
@@ -145,7 +145,13 @@ class Codec:
         return encode_molecules(self.model, self.view or self.featurizer, molecules, remove_stereo)
 
     def decode(
-        self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0, beam_size: int = 1
+        self,
+        z: np.ndarray,
+        *,
+        noise: float | np.ndarray = 0.0,
+        temperature: float | np.ndarray = 0.0,
+        seed: int = 0,
+        beam_size: int = 1,
     ) -> list[Decoded]:
         """Decode latent vectors to molecules.
 
@@ -156,9 +162,9 @@ class Codec:
         ----------
         z : ndarray of shape (n, D)
             Latent vectors. A row with NaN or infinity is not decoded, and has a reason.
-        noise : float, default=0.0
-            Noise level in [0, 1]: 0 decodes the latent vector itself, 1 ignores it.
-        temperature : float, default=0.0
+        noise : float or ndarray of shape (n,), default=0.0
+            Noise level in [0, 1], one for all rows or one per row: 0 decodes the latent vector itself, 1 ignores it.
+        temperature : float or ndarray of shape (n,), default=0.0
             Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
         seed : int, default=0
             Seed of noise and tokens; unused if `noise` and `temperature` are 0.
@@ -184,13 +190,14 @@ class Codec:
         >>> len(codec.decode(strychnine.z, beam_size=8))
         1
         """
-        if not 1 <= beam_size <= _MAX_BEAM_SIZE or (beam_size > 1 and (noise or temperature)):
+        writer, z = self._writer, self._as_latent(z)
+        noise = one_per_row("noise", noise, len(z), at_most=1)
+        temperature = one_per_row("temperature", temperature, len(z), at_most=10)
+        if not 1 <= beam_size <= _MAX_BEAM_SIZE or (beam_size > 1 and (noise.any() or temperature.any())):
             raise InputError(
                 f"beam_size: expected 1 to {_MAX_BEAM_SIZE:,}, and 1 with noise or temperature; got {beam_size} "
-                f"with noise {noise} and temperature {temperature}"
+                f"with noise up to {noise.max(initial=0):g} and temperature up to {temperature.max(initial=0):g}"
             )
-        writer, z = self._writer, self._as_latent(z)
-        SamplingSettings.from_dict({"noise": noise, "temperature": temperature}, "decode")
         torch_seed = integer_seed(seed, "decode")
         decoded = decode_latent(
             self.model, writer, z, noise=noise, temperature=temperature, seed=torch_seed, mapper=self.mapper

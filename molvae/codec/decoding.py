@@ -10,6 +10,7 @@ import torch
 from molvae.autoencoder import Autoencoder
 from molvae.codec.encoding import BATCH_SIZE, encode_features
 from molvae.codec.results import Decoded
+from molvae.errors import InputError
 from molvae.feature_spec import END
 from molvae.features.featurizer import DecodableFeaturizer, Featurizer
 from molvae.workers import Mapper, WorkerFailure
@@ -26,8 +27,8 @@ def decode_latent(
     writer: DecodableFeaturizer,
     z: np.ndarray,
     *,
-    noise: float,
-    temperature: float,
+    noise: np.ndarray,
+    temperature: np.ndarray,
     seed: int,
     mapper: Mapper,
 ) -> list[Decoded]:
@@ -41,8 +42,8 @@ def decode_latent(
         Converts tokens to SMILES.
     z : ndarray of shape (n, D)
         Latent vectors, float32. A row with NaN or infinity is not decoded.
-    noise, temperature
-        As for `Codec.decode`.
+    noise, temperature : ndarray of shape (n,)
+        Noise level and temperature of each row, as for `Codec.decode`; float32.
     seed : int
         Seed of the torch generator.
     mapper : Mapper
@@ -57,11 +58,44 @@ def decode_latent(
     decoded = [Decoded("", None, "the latent vector holds NaN or infinity")] * len(z)
     rows = np.flatnonzero(np.isfinite(z).all(1))
     chunks = _chunks(rows, BATCH_SIZE)
-    tokens = (model.decode(torch.from_numpy(z[chunk]), noise, temperature, draws) for chunk in chunks)
+    tokens = (model.decode(*(torch.from_numpy(a[chunk]) for a in (z, noise, temperature)), draws) for chunk in chunks)
     for chunk, molecules in zip(chunks, _to_molecules(writer, tokens, len(rows), mapper), strict=True):
         for row, molecule in zip(chunk, molecules, strict=True):
             decoded[row] = molecule
     return decoded
+
+
+def one_per_row(name: str, value: float | np.ndarray, n: int, *, at_most: float) -> np.ndarray:
+    """Repeat an option of the decoder for each row, or check the options of the rows.
+
+    Parameters
+    ----------
+    name : str
+        Name of the option, for messages.
+    value : float or ndarray of shape (n,)
+        One number for all rows, or one per row.
+    n : int
+        Number of rows.
+    at_most : float
+        Largest value; the smallest is 0.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        One number per row, float32.
+
+    Raises
+    ------
+    InputError
+        `value` has another shape, or a number is out of range.
+    """
+    values = np.asarray(value, np.float32)
+    if values.shape not in ((), (n,)):
+        raise InputError(f"decode: {name}: expected one number, or {n:,}, one per row; got shape {values.shape}")
+    if not ((values >= 0) & (values <= at_most)).all():
+        wrong = values.ravel()[~((values >= 0) & (values <= at_most)).ravel()][0]
+        raise InputError(f"decode: {name}: expected numbers from 0 to {at_most:g}, got {wrong:g}")
+    return np.broadcast_to(values, n).copy()
 
 
 def decode_beams(

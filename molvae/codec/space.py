@@ -33,7 +33,8 @@ class MoleculeSpace(Protocol):
         Parameters
         ----------
         molecules : iterable of str or rdkit.Chem.Mol, or str
-            SMILES or RDKit molecules. A molecule that cannot be encoded gives a row of NaN with a reason.
+            SMILES or RDKit molecules. A molecule that cannot be encoded gives a row of NaN with a reason. A
+            `Standardized` is encoded as it is.
         remove_stereo : bool, default=False
             Remove stereo before encoding.
 
@@ -44,16 +45,23 @@ class MoleculeSpace(Protocol):
         """
         ...
 
-    def decode(self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0) -> list[Decoded]:
+    def decode(
+        self,
+        z: np.ndarray,
+        *,
+        noise: float | np.ndarray = 0.0,
+        temperature: float | np.ndarray = 0.0,
+        seed: int = 0,
+    ) -> list[Decoded]:
         """Decode latent vectors to molecules.
 
         Parameters
         ----------
         z : ndarray of shape (n, D)
             Latent vectors.
-        noise : float, default=0.0
-            Noise level in [0, 1]; 0 decodes the latent vector itself.
-        temperature : float, default=0.0
+        noise : float or ndarray of shape (n,), default=0.0
+            Noise level in [0, 1], one for all rows or one per row; 0 decodes the latent vector itself.
+        temperature : float or ndarray of shape (n,), default=0.0
             Sampling temperature of the decoder; 0 is greedy.
         seed : int, default=0
             Seed of the random numbers; unused if `noise` and `temperature` are 0.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from molvae.chem.fingerprints import morgan_bits
-from molvae.chem.molecules import canonicalize, to_smiles
+from molvae.chem.molecules import Standardized, canonicalize, to_smiles
 from molvae.chem.molecules import remove_stereo as without_stereo
 from molvae.codec.results import Decoded, Encoding
 
@@ -68,7 +68,10 @@ class ToyCodec:
 
     def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
         """See `MoleculeSpace.encode`; molecules are not standardized, and only those in `molecules` can be encoded."""
-        given = [canonicalize(to_smiles(one)) for one in ([molecules] if isinstance(molecules, str) else molecules)]
+        given = [
+            one if isinstance(one, Standardized) else canonicalize(to_smiles(one))
+            for one in ([molecules] if isinstance(molecules, str) else molecules)
+        ]
         smiles = [without_stereo(one.smiles) if remove_stereo and one.smiles else one.smiles for one in given]
         rows = [-1 if one is None else self._row.get(one, -1) for one in smiles]
         ok = np.array([row >= 0 for row in rows], bool)
@@ -79,9 +82,16 @@ class ToyCodec:
         ]
         return Encoding(z, ok, reason, smiles, [None] * len(rows))
 
-    def decode(self, z: np.ndarray, *, noise: float = 0.0, temperature: float = 0.0, seed: int = 0) -> list[Decoded]:
+    def decode(
+        self,
+        z: np.ndarray,
+        *,
+        noise: float | np.ndarray = 0.0,
+        temperature: float | np.ndarray = 0.0,
+        seed: int = 0,
+    ) -> list[Decoded]:
         """See `MoleculeSpace.decode`; `noise` is the standard deviation of the added noise."""
-        z = np.asarray(z) + noise * np.random.default_rng(seed).standard_normal(np.shape(z))
+        z = np.asarray(z) + np.reshape(noise, (-1, 1)) * np.random.default_rng(seed).standard_normal(np.shape(z))
         squared = (z**2).sum(axis=1)[:, None] + (self.z**2).sum(axis=1) - 2 * z @ self.z.T
         distance = np.sqrt(np.maximum(squared, 0.0))  # (n, molecules)
         decoded = []

@@ -27,7 +27,7 @@ def test_logits_depend_on_previous_tokens_only(decoder):
 
 def test_greedy_tokens_have_the_largest_logits(decoder):
     z, exact = torch.randn(20, 3), torch.zeros(20)
-    tokens = decoder.generate(z, exact, 0.0, None)
+    tokens = decoder.generate(z, exact, torch.zeros(len(z)), None)
     logits = decoder(z, exact, tokens)
     logits[:, :, [PAD, BEGIN, MASK]] = -torch.inf
     present = tokens != PAD
@@ -37,7 +37,7 @@ def test_greedy_tokens_have_the_largest_logits(decoder):
 def test_rows_have_at_most_one_end_and_are_padded(decoder):
     with torch.no_grad():
         decoder.output_bias[END] = 1.0
-    tokens = decoder.generate(torch.randn(200, 3), torch.zeros(200), 1.0, torch.Generator().manual_seed(0))
+    tokens = decoder.generate(torch.randn(200, 3), torch.zeros(200), torch.ones(200), torch.Generator().manual_seed(0))
     assert tokens.shape[1] <= SPEC.length
     assert not torch.isin(tokens, torch.tensor([BEGIN, MASK])).any()
     for row in tokens.tolist():
@@ -49,15 +49,15 @@ def test_rows_have_at_most_one_end_and_are_padded(decoder):
 
 def test_a_row_does_not_depend_on_the_rest_of_the_batch(decoder):
     z = torch.randn(30, 3)
-    together = decoder.generate(z, torch.zeros(30), 0.0, None)
+    together = decoder.generate(z, torch.zeros(30), torch.zeros(30), None)
     for i in range(30):
-        alone = decoder.generate(z[i : i + 1], torch.zeros(1), 0.0, None)[0]
+        alone = decoder.generate(z[i : i + 1], torch.zeros(1), torch.zeros(1), None)[0]
         assert torch.equal(alone, together[i, : len(alone)])
 
 
 def test_one_beam_is_greedy_decoding(decoder):
     z = torch.randn(30, 3)
-    greedy = decoder.generate(z, torch.zeros(30), 0.0, None)
+    greedy = decoder.generate(z, torch.zeros(30), torch.zeros(30), None)
     assert torch.equal(decoder.beam_search(z, torch.zeros(30), 1)[:, 0], greedy)
 
 
@@ -97,7 +97,9 @@ def test_sampled_tokens_follow_the_probabilities_at_each_temperature(decoder):
     first = decoder(z, torch.zeros(1), torch.tensor([[4]]))[0, 0].double()
     first[[PAD, BEGIN, MASK]] = -torch.inf
     for temperature in (1.0, 0.5):
-        tokens = decoder.generate(z.expand(n, 3), torch.zeros(n), temperature, torch.Generator().manual_seed(1))
+        tokens = decoder.generate(
+            z.expand(n, 3), torch.zeros(n), torch.full((n,), temperature), torch.Generator().manual_seed(1)
+        )
         frequency = torch.bincount(tokens[:, 0], minlength=12) / n
         torch.testing.assert_close(frequency.double(), (first / temperature).softmax(0), atol=0.015, rtol=0)
 
