@@ -2,22 +2,18 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molvae.errors import InputError
-from molvae.search.checkpoint import Checkpoint, Record
-from molvae.search.oracle import NO_SCORES, Oracle, Scores, ask_oracle
+from molvae.search.ledger import RoundSummary
+from molvae.search.oracle import Answer, Oracle
 from molvae.search.result import SearchResult
-from molvae.search.rounds import Search
-from molvae.search.scored import Proposal, RoundSummary
+from molvae.search.search import Search
 from molvae.search.settings import SearchSettings
 
 if TYPE_CHECKING:
     from molvae.codec import MoleculeSpace
-
-_MAX_SHOWN = 60
 
 
 def optimize(
@@ -79,87 +75,31 @@ def optimize(
     >>> optimize(lambda smiles: [s.count("F") for s in smiles], budget=60, codec=ToyCodec())
     SearchResult(60 molecules scored, best score 1: CCNC(=O)c1ccc(F)cc1; stopped: budget)
     """
-    settings = _read_settings(settings, budget, seed, oracle, start)
-    if codec is None or isinstance(codec, str | Path):
-        from molvae.codec import load_codec  # imports torch
-
-        codec = load_codec(codec)
-    search = Search(codec, settings, int(seed), settings.start or None if start is None else start, notify or _warn)
-    saved = _resume(search, Path(checkpoint)) if checkpoint is not None else None
-    while search.stop_reason is None:
-        proposals = search.next_starts() or search.propose()
-        scores = _score(oracle, proposals, search, saved)
-        record = search.learn(proposals, scores)
-        if saved is not None:
-            saved.append(record, search.state())
+    if not callable(oracle):
+        raise InputError(f"oracle: expected a function of a list of SMILES, got {type(oracle).__name__}")
+    search = Search(
+        codec, budget=budget, start=start, seed=seed, settings=settings, notify=notify or _warn, checkpoint=checkpoint
+    )
+    while smiles := search.pending or search.ask():
+        search.tell(smiles, _score(oracle, smiles, search, checkpoint))
         if progress is not None:
             progress(search.history[-1])
     if search.stop_reason != "budget" and notify is None:
-        _warn(f"the search stopped after {len(search.scored)} of {settings.budget} molecules: {search.stop_reason}")
+        _warn(f"the search stopped after {search.n_scored} molecules: {search.stop_reason}")
     return search.result()
 
 
-def _read_settings(
-    settings: SearchSettings | Mapping[str, Any] | None, budget: Any, seed: Any, oracle: Any, start: Any
-) -> SearchSettings:
-    """The settings with the budget; every argument is checked."""
-    if not callable(oracle):
-        raise InputError(f"oracle: expected a function of a list of SMILES, got {type(oracle).__name__}")
-    if settings is None or isinstance(settings, Mapping):
-        settings = SearchSettings.from_dict(settings or {}, "settings")
-    if not isinstance(settings, SearchSettings):
-        raise InputError(f"settings: expected SearchSettings or a mapping, got {type(settings).__name__}")
-    if budget is None and "budget" not in settings.model_fields_set:
-        raise InputError("budget: required; give the number of molecules to score, for example budget=200")
-    budget = settings.budget if budget is None else budget
-    for name, value, least in (("budget", budget, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-    if start is None and settings.library_starts:
-        raise InputError("settings.library_starts: only a campaign has a reference library; give start molecules")
-    return settings.model_copy(update={"budget": int(budget)})
-
-
-def _resume(search: Search, path: Path) -> Checkpoint:
-    """Open the checkpoint and restore the search from it; a new checkpoint gets the arguments as its first record."""
-    checkpoint = Checkpoint.open(path)
-    now = search.arguments()
-    if checkpoint.state is None:
-        checkpoint.append(Record(now, {}), search.state())
-        return checkpoint
-    before, *rounds = checkpoint.records
-    changed = [
-        f"{name} {_shorten(before.values.get(name))} (now {_shorten(now[name])})"
-        for name in now
-        if before.values.get(name) != now[name]
-    ]
-    if changed:
-        raise InputError(
-            f"{path}: belongs to another search: {', '.join(changed)}; delete it to start again, or give another path"
-        )
-    if rounds:
-        search.restore(rounds, checkpoint.state)
-    return checkpoint
-
-
-def _score(oracle: Oracle, proposals: list[Proposal], search: Search, checkpoint: Checkpoint | None) -> Scores:
-    """The oracle's scores; if the oracle raises, the exception gets a note that lists which scores are saved."""
-    if not proposals:
-        return NO_SCORES
+def _score(oracle: Oracle, smiles: list[str], search: Search, checkpoint: Path | str | None) -> Answer:
+    """The oracle's scores; an exception of the oracle gets a note on which scores are saved."""
     try:
-        return ask_oracle(oracle, [proposal.smiles for proposal in proposals])
+        return oracle(list(smiles))
     except Exception as error:
-        saved = f"are saved in {checkpoint.path}" if checkpoint else "are lost; with a checkpoint they would be saved"
+        saved = f"are saved in {checkpoint}" if checkpoint else "are lost; with a checkpoint they would be saved"
         error.add_note(
-            f"while scoring {len(proposals)} molecules in round {search.n_rounds} of the search; the scores of the "
-            f"{len(search.scored)} molecules before {saved}"
+            f"while scoring {len(smiles)} molecules in round {search.n_rounds} of the search; the scores of the "
+            f"{search.n_scored} molecules before {saved}"
         )
         raise
-
-
-def _shorten(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
 
 
 def _warn(note: str) -> None:

@@ -9,9 +9,12 @@ import pandas as pd
 
 from molvae.errors import InputError
 
-Oracle = Callable[[list[str]], Sequence[float] | np.ndarray | pd.Series | pd.DataFrame]
-"""Function of a list of canonical SMILES. Returns one score per molecule, in order, higher is better; or a DataFrame
-with a column `score` and further columns `value_*` and `score_*`. None or NaN marks a molecule without a score."""
+Answer = Sequence[float] | np.ndarray | pd.Series | pd.DataFrame
+"""One score per molecule, in order, higher is better; or a DataFrame with a column `score` and further columns `value_*`
+and `score_*`. None or NaN marks a molecule without a score."""
+
+Oracle = Callable[[list[str]], Answer]
+"""Function of a list of canonical SMILES."""
 
 _FAMILIES = ("value_", "score_")
 
@@ -34,18 +37,15 @@ class Scores(NamedTuple):
     n_infinite: int
 
 
-NO_SCORES = Scores(np.zeros(0), {}, 0)
-
-
-def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
-    """Score molecules and check the return value. An exception raised by the oracle propagates.
+def read_scores(answer: Answer, n: int) -> Scores:
+    """Check the return value of an oracle.
 
     Parameters
     ----------
-    oracle : callable
-        Scoring function.
-    smiles : sequence of str
-        Canonical SMILES, at least one.
+    answer : Answer
+        The return value.
+    n : int
+        Number of molecules that it was called with.
 
     Returns
     -------
@@ -55,9 +55,8 @@ def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
     Raises
     ------
     InputError
-        The return value is not a sequence of numbers, has another length, or is a table with other columns.
+        The return value is not a sequence of n numbers, or is a table with other columns.
     """
-    answer = oracle(list(smiles))
     if isinstance(answer, pd.DataFrame):
         if "score" not in answer:
             raise InputError(
@@ -68,10 +67,10 @@ def ask_oracle(oracle: Oracle, smiles: Sequence[str]) -> Scores:
             raise InputError(
                 f"oracle: expected columns score, value_* and score_* in its table, got {', '.join(unknown)}"
             )
-        columns = {str(name): _numbers(answer[name], len(smiles), f"column {name}") for name in answer}
+        columns = {str(name): _numbers(answer[name], n, f"column {name}") for name in answer}
         score = columns.pop("score")
     else:
-        score, columns = _numbers(answer, len(smiles), "its return value"), {}
+        score, columns = _numbers(answer, n, "its return value"), {}
     infinite = np.isinf(score)
     return Scores(np.where(infinite, np.nan, score), columns, int(infinite.sum()))
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from molvae.errors import InputError
+from molvae.search.acquisitions import ACQUISITIONS
 from molvae.search.optimizers import OPTIMIZERS, find_optimizer, list_optimizers
-from molvae.search.surrogates import SurrogateSettings
+from molvae.search.surrogates import SURROGATES
+from molvae.search.surrogates.gaussian_process import GaussianProcessSettings
 from molvae.settings import Settings
 
 
@@ -25,21 +27,26 @@ class SearchSettings(Settings):
         SMILES to start from; empty starts from draws from the codec's prior.
     library_starts : int, default=0
         Number of molecules of the campaign's reference library to start from, in addition to `start`.
-    proposals : int, default=256
-        Number of latent vectors decoded per round.
+    generations : int, default=2
+        Number of times that latent vectors are bred and decoded per round, if there is a surrogate; the later ones
+        breed from the molecules with the best predictions, too.
+    proposals : int, default=100
+        Smallest number of latent vectors decoded per generation.
+    proposals_per_call : int, default=10
+        Number of latent vectors decoded per generation for each molecule to score, for batches above
+        `proposals / proposals_per_call`.
     batch_size : int, default=10
-        Largest number of molecules scored per round. Small batches give the optimizer feedback sooner; each round
-        decodes `proposals` latent vectors.
+        Largest number of molecules scored per round. Small batches give the optimizer feedback sooner; an oracle that
+        scores many molecules at once needs larger ones.
     patience : int, default=20
         Number of consecutive rounds without a new molecule after which the search stops.
-    noise_levels : tuple of pairs of float, default=((0.0, 0.0), (0.3, 0.5))
-        Noise level and temperature of the decoder; the proposals of a round are divided evenly among the pairs.
-    reencode : bool, default=True
-        Whether the optimizer learns from the encoding of the decoded molecule instead of the proposal.
+    acquisition : {"ucb", "mean", "thompson"}, default="ucb"
+        Rule that chooses the molecules to score from the predictions of the surrogate.
+    surrogate : Settings
+        The section `[search.surrogate]`; its `name` is a member of `molvae.search.surrogates.SURROGATES`:
+        "gaussian_process" (the default) or "none".
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
-    surrogate : SurrogateSettings
-        The section `[search.surrogate]`.
     """
 
     model_config = ConfigDict(extra="allow")  # the sections of optimizers; `_read_sections` rejects other keys
@@ -48,13 +55,14 @@ class SearchSettings(Settings):
     budget: int = Field(2000, ge=1)
     start: tuple[str, ...] = ()
     library_starts: int = Field(0, ge=0)
-    proposals: int = Field(256, ge=1, le=100_000)
+    generations: int = Field(2, ge=1, le=100)
+    proposals: int = Field(100, ge=1, le=100_000)
+    proposals_per_call: int = Field(10, ge=1, le=10_000)
     batch_size: int = Field(10, ge=1, le=100_000)
     patience: int = Field(20, ge=1)
-    noise_levels: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.3, 0.5))
-    reencode: bool = True
+    acquisition: str = "ucb"
+    surrogate: SerializeAsAny[InstanceOf[Settings]] = GaussianProcessSettings()
     remove_stereo: bool = False
-    surrogate: SurrogateSettings = SurrogateSettings()
 
     @property
     def optimizer(self) -> Settings:
@@ -84,6 +92,17 @@ class SearchSettings(Settings):
                 sections[name] = optimizer.Settings.model_validate(data[name])
             except ValidationError as error:
                 problems += _nest(name, error)
+        surrogate = data.get("surrogate", {})
+        if isinstance(surrogate, Mapping):
+            found = SURROGATES.get(str(surrogate.get("name", _DEFAULT_SURROGATE)))
+            if found is None:
+                problem = PydanticCustomError("surrogate", "unknown; known: {known}", {"known": ", ".join(SURROGATES)})
+                problems.append(InitErrorDetails(type=problem, loc=("surrogate", "name"), input=surrogate.get("name")))
+            else:
+                try:
+                    data = {**data, "surrogate": found.Settings.model_validate(surrogate)}
+                except ValidationError as error:
+                    problems += _nest("surrogate", error)
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems)
         method = data.get("method", cls.model_fields["method"].default)
@@ -100,15 +119,15 @@ class SearchSettings(Settings):
             raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
         return method
 
-    @field_validator("noise_levels")
+    @field_validator("acquisition")
     @classmethod
-    def _are_levels(cls, levels: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        if not levels or not all(0 <= noise <= 1 and temperature >= 0 for noise, temperature in levels):
-            raise PydanticCustomError(
-                "noise_levels",
-                "expected one or more pairs [noise, temperature], noise from 0 to 1, temperature 0 or more",
-            )
-        return levels
+    def _is_acquisition(cls, acquisition: str) -> str:
+        if acquisition not in ACQUISITIONS:
+            raise PydanticCustomError("acquisition", "unknown; known: {known}", {"known": ", ".join(ACQUISITIONS)})
+        return acquisition
+
+
+_DEFAULT_SURROGATE = "gaussian_process"
 
 
 def _nest(name: str, error: ValidationError) -> list[InitErrorDetails]:

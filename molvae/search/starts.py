@@ -7,7 +7,8 @@ import numpy as np
 
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
-from molvae.search.scored import Proposal
+from molvae.search.ledger import Candidate
+from molvae.search.optimizers import FIRST_START
 
 if TYPE_CHECKING:
     from molvae.codec import MoleculeSpace
@@ -23,7 +24,7 @@ def read_starts(
     notify: Callable[[str], None],
     *,
     remove_stereo: bool = False,
-) -> list[Proposal]:
+) -> list[Candidate]:
     """Read the start molecules that the codec can encode.
 
     Parameters
@@ -41,7 +42,7 @@ def read_starts(
 
     Returns
     -------
-    list of Proposal
+    list of Candidate
         Distinct molecules in the order given.
 
     Raises
@@ -56,7 +57,7 @@ def read_starts(
     valid = [index for index, one in enumerate(standardized) if one.smiles is not None]
     encoding = codec.encode([standardized[index].smiles for index in valid], remove_stereo=remove_stereo)
     row_of = {index: row for row, index in enumerate(valid)}
-    starts: list[Proposal] = []
+    starts: list[Candidate] = []
     name_of: dict[str, str] = {}
     notes = []
     for index, (raw, (smiles, reason, warning)) in enumerate(zip(given, standardized, strict=True)):
@@ -72,7 +73,8 @@ def read_starts(
             changes = [change for change in (warning, "stereo removed" if encoded != smiles else None) if change]
             if changes:
                 notes.append(f"{name}: {'; '.join(changes)}; used as {encoded}")
-            starts.append(Proposal(encoded, str(raw).strip(), np.asarray(encoding.z[row], np.float32)))
+            z = np.asarray(encoding.z[row], np.float32)
+            starts.append(Candidate(encoded, str(raw).strip(), FIRST_START - len(starts), z, z))
     if not starts:
         raise InputError(f"start: none of {len(given)} molecules can be used: {'; '.join(notes[:_MAX_REASONS])}")
     for note in notes:
@@ -85,7 +87,7 @@ def read_starts(
 
 
 def _report_inexact(
-    starts: list[Proposal], name_of: dict[str, str], codec: "MoleculeSpace", notify: Callable[[str], None]
+    starts: list[Candidate], name_of: dict[str, str], codec: "MoleculeSpace", notify: Callable[[str], None]
 ) -> None:
     """Report the start molecules that are not reconstructed."""
     for start, decoded in zip(starts, codec.decode(np.stack([one.z for one in starts])), strict=True):

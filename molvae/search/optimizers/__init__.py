@@ -1,17 +1,31 @@
 """Optimizers in latent space, one file each, and the registry that finds them by name."""
 
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, LatentOptimizer, State, check_scores
+from molvae.search.optimizers.protocol import (
+    FIRST_START,
+    NO_PARENT,
+    Draw,
+    LatentOptimizer,
+    Outcome,
+    Proposals,
+    Results,
+    State,
+    check_results,
+)
 from molvae.search.optimizers.registry import OPTIMIZERS, find_optimizer, list_optimizers
 from molvae.search.optimizers.scale import LatentScale
 
 __all__ = [
+    "FIRST_START",
     "NO_PARENT",
     "OPTIMIZERS",
     "Draw",
     "LatentOptimizer",
     "LatentScale",
+    "Outcome",
+    "Proposals",
+    "Results",
     "State",
-    "check_scores",
+    "check_results",
     "find_optimizer",
     "list_optimizers",
 ]

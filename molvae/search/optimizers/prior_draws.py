@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_scores
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -28,27 +28,29 @@ class PriorDraws:
     """
 
     Settings: ClassVar[type[base.Settings]] = PriorDrawsSettings
-    learns: ClassVar[bool] = False
+    uses_surrogate: ClassVar[bool] = False
 
     def __init__(self, draw: Draw, seed: int, settings: PriorDrawsSettings | None = None) -> None:
         self._rng = generator(seed, "search/prior")
         self._scale = LatentScale(draw, seed)
-        self.parents = np.zeros(0, np.int64)
+        self._n_asked = 0
 
-    def ask(self, n: int) -> np.ndarray:
-        """Propose latent vectors (n, D)."""
-        self.parents = np.full(n, NO_PARENT)
-        return self._scale.to_latent(self._scale.draw(n, self._rng))
+    def ask(self, n: int) -> Proposals:
+        """Propose latent vectors."""
+        ids = np.arange(self._n_asked, self._n_asked + n)
+        self._n_asked += n
+        z = self._scale.to_latent(self._scale.draw(n, self._rng))
+        return Proposals.greedy(ids, z, np.full(n, NO_PARENT), "prior")
 
-    def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
-        """Check the arguments and ignore them."""
-        check_scores(z, score, self._scale.n_latent)
+    def tell(self, results: Results) -> None:
+        """Check the results and ignore them."""
+        check_results(results, self._scale.n_latent)
 
     def state(self) -> State:
         """Return the state from which `restore` resumes exactly."""
-        return State({"parents": self.parents.copy()}, self._rng.bit_generator.state)
+        return State({"n_asked": np.array(self._n_asked)}, self._rng.bit_generator.state)
 
-    def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
-        """Resume from a state."""
-        self.parents = state.arrays["parents"].copy()
+    def restore(self, state: State, scored: Results) -> None:
+        """Resume from a state; the results are ignored."""
+        self._n_asked = int(state.arrays["n_asked"])
         self._rng.bit_generator.state = state.rng

@@ -1,10 +1,11 @@
-"""The interface of an optimizer: it proposes latent vectors and learns from scores.
+"""The contract of an optimizer: it proposes latent vectors and learns from results.
 
-The search loop decodes, scores and counts the budget.
+An optimizer does not decode, predict, score or count a budget; the search does.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from enum import IntEnum
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -15,15 +16,138 @@ Draw = Callable[[int, int], np.ndarray]
 """``draw(n, seed)`` returns n latent vectors (n, D) from the prior."""
 
 NO_PARENT = -1
+FIRST_START = -2
+"""Id of the first start molecule; those of the others follow downwards: -3, -4, ..."""
+
+
+class Outcome(IntEnum):
+    """What became of a proposal."""
+
+    SCORED = 0
+    """The oracle was called with its molecule; the values are NaN if it gave none."""
+    PREDICTED = 1
+    """Its molecule is new and has not been scored, but may have a prediction of the surrogate."""
+    REPEAT = 2
+    """Its molecule was decoded before in this round, or is scored or being scored."""
+    INVALID = 3
+    """It was decoded to an invalid SMILES."""
+    INFEASIBLE = 4
+    """Its molecule violates a constraint."""
+
+
+class Proposals(NamedTuple):
+    """Latent vectors to decode.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,)
+        Numbers that no other proposal of the search has, 0 or more, int64. Start molecules have negative ids.
+    z : ndarray of shape (n, D)
+        Latent vectors, float32.
+    noise : ndarray of shape (n,)
+        Noise level of the decoder in [0, 1], float32.
+    temperature : ndarray of shape (n,)
+        Sampling temperature of the decoder, float32; 0 is greedy.
+    parents : ndarray of shape (n, 2)
+        Ids of the scored molecules that each was made from; `NO_PARENT` where there is none. int64.
+    moves : ndarray of shape (n,)
+        Name of the move that made each, str.
+    """
+
+    ids: np.ndarray
+    z: np.ndarray
+    noise: np.ndarray
+    temperature: np.ndarray
+    parents: np.ndarray
+    moves: np.ndarray
+
+    @classmethod
+    def greedy(cls, ids: np.ndarray, z: np.ndarray, parents: np.ndarray, move: str) -> Self:
+        """Make proposals of one move that are decoded greedily and without noise.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n,)
+            Ids.
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        parents : ndarray of shape (n,)
+            Id of the parent of each.
+        move : str
+            Name of the move.
+
+        Returns
+        -------
+        Proposals
+            The proposals.
+        """
+        none = np.zeros(len(z), np.float32)
+        pairs = np.column_stack([parents, np.full(len(z), NO_PARENT)]).astype(np.int64)
+        return cls(np.asarray(ids, np.int64), np.asarray(z, np.float32), none, none, pairs, np.full(len(z), move))
+
+    def rows(self, rows: np.ndarray) -> Self:
+        """Some of the proposals.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,)
+            Their rows.
+
+        Returns
+        -------
+        Proposals
+            In this order.
+        """
+        return type(self)(*(column[rows] for column in self))
+
+
+class Results(NamedTuple):
+    """Results of proposals, in any order.
+
+    Parameters
+    ----------
+    proposals : Proposals
+        The proposals, of the last `ask` or of any earlier one; for a start molecule its id and latent vector.
+    z : ndarray of shape (m, D)
+        Latent vectors of the decoded molecules, re-encoded where that is known, float32.
+    outcome : ndarray of shape (m,)
+        `Outcome` of each, int64.
+    values : ndarray of shape (m, k)
+        Values of the objectives, higher is better, float64; NaN unless the outcome is SCORED and the oracle gave one.
+    acquisition : ndarray of shape (m,)
+        For PREDICTED molecules how much a score is worth, in normal quantiles of the ranks of all scored molecules
+        (0 is the median); otherwise, and without a surrogate, NaN.
+    """
+
+    proposals: Proposals
+    z: np.ndarray
+    outcome: np.ndarray
+    values: np.ndarray
+    acquisition: np.ndarray
+
+    def rows(self, rows: np.ndarray) -> Self:
+        """Some of the results.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (j,)
+            Their rows, or a mask.
+
+        Returns
+        -------
+        Results
+            In this order.
+        """
+        return type(self)(self.proposals.rows(rows), *(column[rows] for column in self[1:]))
 
 
 class State(NamedTuple):
-    """The state of an optimizer between two rounds, without the arguments of `tell`.
+    """The state of an optimizer, without the scored molecules.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Numeric arrays by name.
+        Arrays of numbers by name.
     rng : mapping
         State of the random number generator; values that JSON can hold.
     """
@@ -33,9 +157,9 @@ class State(NamedTuple):
 
 
 class LatentOptimizer(Protocol):
-    """An optimizer of a score in latent space.
+    """An optimizer of one or several objectives in latent space.
 
-    Equal draws, seeds, settings and scores give equal proposals.
+    Equal draws, seeds, settings and results give equal proposals.
 
     Parameters
     ----------
@@ -50,20 +174,17 @@ class LatentOptimizer(Protocol):
     ----------
     Settings : type of Settings
         Class of the settings, the section `[search.<name>]` of a campaign.
-    learns : bool
-        Whether proposals depend on the scores. If not, the surrogate is not used either.
-    parents : ndarray of shape (n,)
-        For each proposal of the last `ask`, the row of the molecule whose latent vector was changed, counted over all
-        rows passed to `tell`; `NO_PARENT` if there is none. int64.
+    uses_surrogate : bool
+        Whether the surrogate of the search predicts the values of the proposals and chooses those to score. If not,
+        they are scored in the order of proposal.
     """
 
     Settings: ClassVar[type[base.Settings]]
-    learns: ClassVar[bool]
-    parents: np.ndarray
+    uses_surrogate: ClassVar[bool]
 
     def __init__(self, draw: Draw, seed: int, settings: base.Settings | None = None) -> None: ...
 
-    def ask(self, n: int) -> np.ndarray:
+    def ask(self, n: int) -> Proposals:
         """Propose latent vectors to decode.
 
         Parameters
@@ -73,24 +194,21 @@ class LatentOptimizer(Protocol):
 
         Returns
         -------
-        ndarray of shape (n, D)
-            Latent vectors, float32. Different kinds of moves are in random order, because the rows are divided among
-            the noise levels.
+        Proposals
+            The kinds of moves are in random order.
         """
         ...
 
-    def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
-        """Learn the scores of distinct molecules.
+    def tell(self, results: Results) -> None:
+        """Learn from results.
+
+        Every proposal is reported when it is decoded, with any outcome but SCORED. Those that are scored are reported
+        a second time, maybe after later calls of `ask`. Start molecules are reported as SCORED.
 
         Parameters
         ----------
-        z : ndarray of shape (m, D)
-            Latent vectors of the molecules; m may be 0.
-        score : ndarray of shape (m,)
-            Scores without NaN; higher is better.
-        asked : ndarray of shape (m,), optional
-            Row of the last `ask` that decoded to each molecule; None for start molecules. The other rows of that `ask`
-            gave no new molecule, or one that was not chosen for scoring.
+        results : Results
+            May be empty.
         """
         ...
 
@@ -100,50 +218,49 @@ class LatentOptimizer(Protocol):
         Returns
         -------
         State
-            A copy. It need not contain the arguments of `tell`.
+            A copy. It need not contain what `restore` is called with.
         """
         ...
 
-    def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
+    def restore(self, state: State, scored: Results) -> None:
         """Resume from a state of an optimizer with the same draws, seed and settings.
 
         Parameters
         ----------
         state : State
             Return value of `state`.
-        z : ndarray of shape (m, D)
-            All latent vectors passed to `tell` before `state`, in order, float32.
-        score : ndarray of shape (m,)
-            Their scores.
+        scored : Results
+            All results with the outcome SCORED that were reported before `state`, in order.
         """
         ...
 
 
-def check_scores(z: np.ndarray, score: np.ndarray, n_latent: int) -> tuple[np.ndarray, np.ndarray]:
-    """Check the arguments of `tell` and convert their types.
+def check_results(results: Results, n_latent: int) -> Results:
+    """Check the argument of `tell`.
 
     Parameters
     ----------
-    z : ndarray of shape (m, D)
-        Latent vectors.
-    score : ndarray of shape (m,)
-        Scores.
+    results : Results
+        The argument.
     n_latent : int
         Expected D.
 
     Returns
     -------
-    tuple of ndarray
-        `z` as float32 and `score` as float64.
+    Results
+        The same, `z` as float32 and `values` as float64.
 
     Raises
     ------
     InputError
-        A shape differs, or there is a NaN.
+        A shape differs, or `z` holds NaN or infinity.
     """
-    z, score = np.asarray(z, dtype=np.float32), np.asarray(score, dtype=float)
-    if z.ndim != 2 or z.shape[1] != n_latent or score.shape != (len(z),):
-        raise InputError(f"tell: expected z (m, {n_latent}) and score (m,), got {z.shape} and {score.shape}")
-    if np.isnan(z).any() or np.isnan(score).any():
-        raise InputError("tell: expected numbers, got NaN; replace the score of a failed molecule by the lowest score")
-    return z, score
+    z, values = np.asarray(results.z, np.float32), np.asarray(results.values, float)
+    n = len(results.proposals.ids)
+    if z.shape != (n, n_latent) or values.ndim != 2 or len(values) != n:
+        raise InputError(f"tell: expected z ({n}, {n_latent}) and values ({n}, k), got {z.shape} and {values.shape}")
+    if len(results.outcome) != n or len(results.acquisition) != n:
+        raise InputError(f"tell: expected {n} outcomes and acquisitions, got {len(results.outcome)}")
+    if not np.isfinite(z).all():
+        raise InputError("tell: expected finite latent vectors, got NaN or infinity")
+    return results._replace(z=z, values=values)

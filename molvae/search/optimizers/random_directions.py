@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, State, check_scores
+from molvae.search.optimizers.protocol import NO_PARENT, Draw, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -42,50 +42,48 @@ class RandomDirections:
     """
 
     Settings: ClassVar[type[base.Settings]] = RandomDirectionsSettings
-    learns: ClassVar[bool] = False
+    uses_surrogate: ClassVar[bool] = False
 
     def __init__(self, draw: Draw, seed: int, settings: RandomDirectionsSettings | None = None) -> None:
         self._settings = settings or RandomDirectionsSettings()
         self._rng = generator(seed, "search/random_directions")
         self._scale = LatentScale(draw, seed)
         self._starts = np.zeros((0, self._scale.n_latent), np.float32)
-        self._row = np.zeros(0, np.int64)  # of each start, counted over all rows passed to `tell`
-        self._n_told = 0
-        self.parents = np.zeros(0, np.int64)
+        self._start_ids = np.zeros(0, np.int64)
+        self._n_asked = 0
 
-    def ask(self, n: int) -> np.ndarray:
-        """Propose latent vectors (n, D)."""
+    def ask(self, n: int) -> Proposals:
+        """Propose latent vectors."""
         n_per_line = self._settings.n_per_line
         n_lines = -(-n // n_per_line)
         if len(self._starts):
             chosen = self._rng.integers(len(self._starts), size=n_lines)
-            origin, row = self._scale.standardize(self._starts[chosen]), self._row[chosen]
+            origin, parent = self._scale.standardize(self._starts[chosen]), self._start_ids[chosen]
         else:
-            origin, row = self._scale.draw(n_lines, self._rng), np.full(n_lines, NO_PARENT)
+            origin, parent = self._scale.draw(n_lines, self._rng), np.full(n_lines, NO_PARENT)
         direction = self._rng.standard_normal((n_lines, self._scale.n_latent))
         direction *= np.sqrt(self._scale.n_latent) / np.linalg.norm(direction, axis=1, keepdims=True)
         distance = self._settings.length * np.arange(1, n_per_line + 1) / n_per_line
         lines = origin[:, None] + distance[:, None] * direction[:, None]  # (lines, n_per_line, D)
         order = self._rng.permutation(n_lines * n_per_line)[:n]
-        self.parents = np.repeat(row, n_per_line)[order]
-        return self._scale.to_latent(lines.reshape(-1, self._scale.n_latent)[order])
+        z = self._scale.to_latent(lines.reshape(-1, self._scale.n_latent)[order])
+        ids = np.arange(self._n_asked, self._n_asked + n)
+        self._n_asked += n
+        return Proposals.greedy(ids, z, np.repeat(parent, n_per_line)[order], "line")
 
-    def tell(self, z: np.ndarray, score: np.ndarray, asked: np.ndarray | None = None) -> None:
-        """Keep the start molecules; the scores are ignored."""
-        z, _ = check_scores(z, score, self._scale.n_latent)
-        if asked is None:
-            self._starts = np.vstack([self._starts, z])
-            self._row = np.append(self._row, np.arange(self._n_told, self._n_told + len(z)))
-        self._n_told += len(z)
+    def tell(self, results: Results) -> None:
+        """Keep the start molecules; the values are ignored."""
+        results = check_results(results, self._scale.n_latent)
+        is_start = results.proposals.ids < 0
+        self._starts = np.vstack([self._starts, results.z[is_start]])
+        self._start_ids = np.append(self._start_ids, results.proposals.ids[is_start])
 
     def state(self) -> State:
         """Return the state from which `restore` resumes exactly."""
-        arrays = {"row": self._row.copy(), "parents": self.parents.copy(), "n_told": np.array(self._n_told)}
-        return State(arrays, self._rng.bit_generator.state)
+        return State({"n_asked": np.array(self._n_asked)}, self._rng.bit_generator.state)
 
-    def restore(self, state: State, z: np.ndarray, score: np.ndarray) -> None:
-        """Resume from a state and all earlier arguments of `tell`."""
-        self._row, self.parents = state.arrays["row"].copy(), state.arrays["parents"].copy()
-        self._starts = np.asarray(z, np.float32)[self._row]
-        self._n_told = int(state.arrays["n_told"])
+    def restore(self, state: State, scored: Results) -> None:
+        """Resume from a state and all scored results before it."""
+        self.tell(scored)
+        self._n_asked = int(state.arrays["n_asked"])
         self._rng.bit_generator.state = state.rng

@@ -72,4 +72,4 @@ def list_optimizers() -> dict[str, type[LatentOptimizer]]:
     return OPTIMIZERS | plugins
 
 
-_PARTS = ("Settings", "learns", "ask", "tell", "state", "restore")
+_PARTS = ("Settings", "uses_surrogate", "ask", "tell", "state", "restore")

@@ -1,0 +1,216 @@
+"""One round of a search: breed latent vectors, decode them, predict scores, and choose the molecules to score."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvae.chem.molecules import Standardized
+from molvae.search.acquisitions import ACQUISITIONS, choose_batch
+from molvae.search.checkpoint import Record
+from molvae.search.ledger import Candidate, Ledger, to_results
+from molvae.search.optimizers import LatentOptimizer, Outcome, Proposals, Results, State, find_optimizer
+from molvae.search.seen import SeenMolecules
+from molvae.search.settings import SearchSettings
+from molvae.search.surrogates import SURROGATES, Surrogate
+from molvae.seeds import generator, integer_seed
+
+if TYPE_CHECKING:
+    from molvae.codec import MoleculeSpace
+
+
+class Breeder:
+    """The optimizer, the surrogate and the decoder of a search.
+
+    Parameters
+    ----------
+    codec : MoleculeSpace
+        Codec that decodes the proposals.
+    settings : SearchSettings
+        Settings of the search.
+    seed : int
+        Seed of the random numbers.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        Numbers of proposals (`n_proposed`), valid ones (`n_valid`) and distinct molecules (`n_unique`) so far, start
+        molecules included.
+    new_hashes : ndarray
+        Hashes of the molecules that were first decoded since this attribute was last emptied, uint64.
+    new_share : float
+        Share of the proposals of the last round that gave a molecule which is not known yet.
+    """
+
+    def __init__(self, codec: "MoleculeSpace", settings: SearchSettings, seed: int) -> None:
+        self._codec, self._settings, self._seed = codec, settings, seed
+        self._optimizer: LatentOptimizer = find_optimizer(settings.method)(self._draw, seed, settings.optimizer)
+        self._surrogate: Surrogate = SURROGATES[settings.surrogate.name](settings.surrogate)
+        self._acquisition = ACQUISITIONS[settings.acquisition]
+        self._rng = generator(seed, "search/acquisition")
+        self._seen = SeenMolecules()
+        self.new_hashes = np.zeros(0, np.uint64)
+        self.new_share = 0.0
+        self.counts = {"n_proposed": 0, "n_valid": 0, "n_unique": 0}
+
+    def propose(self, n: int, ledger: Ledger, pending: Sequence[Candidate], round_number: int) -> list[Candidate]:
+        """Breed and decode for some generations, and choose the molecules to score.
+
+        Parameters
+        ----------
+        n : int
+            Largest number of molecules.
+        ledger : Ledger
+            Scored molecules.
+        pending : sequence of Candidate
+            Molecules that are being scored.
+        round_number : int
+            Number of the round.
+
+        Returns
+        -------
+        list of Candidate
+            Distinct molecules that are neither scored nor pending; empty if there is none.
+        """
+        s = self._settings
+        can_predict = self._optimizer.uses_surrogate and self._surrogate.fit(
+            list(ledger.row), np.array([one.own_z for one in ledger.candidates]), ledger.values
+        )
+        known = ledger.row.keys() | {one.smiles for one in pending}
+        n_bred = max(s.proposals, s.proposals_per_call * n)
+        n_generations = s.generations if can_predict else 1
+        pool: dict[str, Candidate] = {}
+        for _ in range(n_generations):
+            self._breed(n_bred, pool, known, round_number, can_predict)
+        self.new_share = len(pool) / (n_generations * n_bred)
+        return self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
+
+    def learn(self, candidates: Sequence[Candidate], values: np.ndarray) -> None:
+        """Report scores to the optimizer.
+
+        Parameters
+        ----------
+        candidates : sequence of Candidate
+            Molecules, at least one.
+        values : ndarray of shape (n, k)
+            Their values.
+        """
+        self._optimizer.tell(to_results(candidates, Outcome.SCORED, values, n_latent=self._codec.n_latent))
+
+    def count(self, valid: Collection[str], n_proposed: int) -> None:
+        """Count decoded molecules.
+
+        Parameters
+        ----------
+        valid : collection of str
+            Canonical SMILES of the valid ones, with repeats.
+        n_proposed : int
+            Number of decoded latent vectors.
+        """
+        new = self._seen.add(valid)
+        self.new_hashes = np.append(self.new_hashes, new)
+        self.counts["n_proposed"] += n_proposed
+        self.counts["n_valid"] += len(valid)
+        self.counts["n_unique"] += len(new)
+
+    def state(self) -> Record:
+        """Return the state from which `restore` resumes exactly.
+
+        Returns
+        -------
+        Record
+            A copy; without what `restore` is called with.
+        """
+        optimizer = self._optimizer.state()
+        values = {
+            "optimizer": dict(optimizer.rng),
+            "acquisition": dict(self._rng.bit_generator.state),
+            "surrogate": self._surrogate.state(),
+            "counts": dict(self.counts),
+        }
+        return Record(values, dict(optimizer.arrays))
+
+    def restore(self, state: Record, ledger: Ledger, seen: np.ndarray) -> None:
+        """Resume from a state.
+
+        Parameters
+        ----------
+        state : Record
+            Return value of `state`.
+        ledger : Ledger
+            Molecules scored before it.
+        seen : ndarray of shape (n,)
+            All `new_hashes` before it.
+        """
+        values: dict[str, Any] = state.values
+        scored = to_results(ledger.candidates, Outcome.SCORED, ledger.values, n_latent=self._codec.n_latent)
+        self._optimizer.restore(State(state.arrays, values["optimizer"]), scored)
+        self._rng.bit_generator.state = values["acquisition"]
+        self._surrogate.restore(values["surrogate"])
+        self._seen.add_hashes(seen)
+        self.counts = dict(values["counts"])
+
+    def _breed(
+        self, n: int, pool: dict[str, Candidate], known: Collection[str], round_number: int, can_predict: bool
+    ) -> None:
+        """Decode n proposals, add the new molecules to the pool, and report all outcomes to the optimizer."""
+        proposals = self._optimizer.ask(n)
+        seed = integer_seed(self._seed, f"search/decode/{self.counts['n_proposed']}")
+        decoded = self._codec.decode(proposals.z, noise=proposals.noise, temperature=proposals.temperature, seed=seed)
+        self.count([one.smiles for one in decoded if one.smiles is not None], n)
+        outcome = np.full(n, int(Outcome.INVALID))
+        new: dict[str, int] = {}  # row of the proposal by SMILES
+        for row, one in enumerate(decoded):
+            if one.smiles is not None:
+                is_known = one.smiles in known or one.smiles in pool or one.smiles in new
+                outcome[row] = Outcome.REPEAT if is_known else Outcome.PREDICTED
+                if not is_known:
+                    new[one.smiles] = row
+        rows = np.array(list(new.values()), np.int64)
+        own_z, acquisition = proposals.z.copy(), np.full(n, np.nan)
+        if new:
+            own_z[rows] = self._reencode(list(new), proposals.z[rows])
+            for smiles, row in new.items():
+                pool[smiles] = _to_candidate(proposals, row, smiles, decoded[row].raw_smiles, own_z[row], round_number)
+            if can_predict:
+                acquisition[rows] = self._acquisition(self._surrogate.predict(list(new), own_z[rows]), self._rng)
+        self._optimizer.tell(Results(proposals, own_z, outcome, np.full((n, 1), np.nan), acquisition))
+
+    def _choose(self, new: list[Candidate], n: int, pending: Sequence[Candidate]) -> list[Candidate]:
+        """Choose n molecules by the acquisition."""
+        if not new:
+            return []
+        together = [*pending, *new]
+        z = np.array([one.own_z for one in together])
+        prediction = self._surrogate.predict([one.smiles for one in together], z, with_covariance=True)
+        rows = choose_batch(
+            prediction, n, self._acquisition, self._rng, n_pending=len(pending), noise=self._surrogate.noise
+        )
+        mean, std = prediction.mean, prediction.std
+        return [together[row]._replace(predicted=(float(mean[row]), float(std[row]))) for row in rows]
+
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        return self._codec.draw(n, seed=seed, spread=0.0)
+
+    def _reencode(self, smiles: Sequence[str], z: np.ndarray) -> np.ndarray:
+        """Encodings (n, D) of molecules; a molecule that cannot be encoded keeps the row of `z`."""
+        encoding = self._codec.encode([Standardized(one) for one in smiles])
+        return np.where(encoding.ok[:, None], encoding.z, z).astype(np.float32)
+
+
+def _to_candidate(
+    proposals: Proposals, row: int, smiles: str, raw_smiles: str, own_z: np.ndarray, round_number: int
+) -> Candidate:
+    first, second = proposals.parents[row].tolist()
+    return Candidate(
+        smiles,
+        raw_smiles,
+        int(proposals.ids[row]),
+        proposals.z[row],
+        own_z,
+        (first, second),
+        str(proposals.moves[row]),
+        float(proposals.noise[row]),
+        float(proposals.temperature[row]),
+        round=round_number,
+    )

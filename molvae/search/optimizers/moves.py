@@ -1,0 +1,115 @@
+"""The moves of the evolutionary algorithm: new latent vectors from those of one, two or three parents.
+
+Latent vectors are in standard units of the prior (`molvae.search.optimizers.scale`). Every move takes a step factor,
+which the algorithm adapts.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+Make = Callable[[np.ndarray, np.ndarray, np.ndarray, float, np.random.Generator], np.ndarray]
+"""``make(first, second, third, step, rng)``: from the latent vectors (n, D) of three parents to new ones (n, D)."""
+
+Noise = Callable[[int, float, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+"""``noise(n, step, rng)``: noise levels (n,) and temperatures (n,) of the decoder."""
+
+
+class Move(NamedTuple):
+    """A move.
+
+    Parameters
+    ----------
+    share : float
+        Share of the proposals before adaptation.
+    make : callable, optional
+        Makes latent vectors; None draws them from the prior.
+    has_mate : bool, default=False
+        Whether the second parent contributes.
+    noise : callable, optional
+        Draws noise levels and temperatures of its own.
+    """
+
+    share: float
+    make: Make | None
+    has_mate: bool = False
+    noise: Noise | None = None
+
+
+def keep(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
+    """The first parent unchanged."""
+    return first
+
+
+def step_in_few(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A Gaussian step in 10 to 20 latent dimensions, of 0.5 to 2.5 standard deviations each."""
+    n, n_latent = first.shape
+    order = rng.random((n, n_latent)).argsort(axis=1)
+    is_moved = order < rng.integers(10, 21, (n, 1))
+    return first + step * rng.uniform(0.5, 2.5, (n, 1)) * rng.standard_normal((n, n_latent)) * is_moved
+
+
+def step_in_all(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A Gaussian step in all latent dimensions, of 0.25 to 1 standard deviations each."""
+    return first + step * rng.uniform(0.25, 1.0, (len(first), 1)) * rng.standard_normal(first.shape)
+
+
+def swap(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
+    """Each latent dimension from the second parent with a probability of 0.1 to 0.5 (uniform crossover)."""
+    probability = np.clip(step * rng.uniform(0.1, 0.5, (len(first), 1)), 0.02, 0.9)
+    return np.where(rng.random(first.shape) < probability, second, first)
+
+
+def cross(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A point of the arc between two parents, at 0.05 to 0.5 of it, with interpolated norms.
+
+    Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
+    """
+    t = np.clip(step * rng.uniform(0.05, 0.5, (len(first), 1)), 0.02, 0.98)
+    norms = [np.linalg.norm(x, axis=1, keepdims=True) + 1e-12 for x in (first, second)]
+    unit = [x / norm for x, norm in zip((first, second), norms, strict=True)]
+    angle = np.arccos(np.clip((unit[0] * unit[1]).sum(axis=1, keepdims=True), -1.0, 1.0))
+    is_collinear = (angle < 1e-3) | (angle > np.pi - 1e-3)
+    sine = np.where(is_collinear, 1.0, np.sin(angle))
+    weights = [np.where(is_collinear, part, np.sin(part * angle) / sine) for part in (1 - t, t)]
+    return np.asarray((weights[0] * unit[0] + weights[1] * unit[1]) * ((1 - t) * norms[0] + t * norms[1]))
+
+
+def add_difference(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+) -> np.ndarray:
+    """0.2 to 0.8 of the difference of two other parents (differential mutation [1]_).
+
+    References
+    ----------
+    .. [1] Storn and Price 1997, doi:10.1023/A:1008202821328, equation 2.
+    """
+    return first + step * rng.uniform(0.2, 0.8, (len(first), 1)) * (second - third)
+
+
+def strong_noise(n: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Noise levels of 0.15 to 0.6, which are the step of a move that keeps the latent vector."""
+    return np.clip(step * rng.uniform(0.15, 0.6, n), 0.02, 0.95), rng.uniform(0.3, 0.9, n)
+
+
+def sampling_noise(n: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The noise level and temperature at which draws from the prior give valid molecules."""
+    return np.full(n, 0.6), np.full(n, 0.5)
+
+
+MOVES: dict[str, Move] = {
+    "noise": Move(0.25, keep, noise=strong_noise),
+    "step_in_few": Move(0.20, step_in_few),
+    "swap": Move(0.20, swap, has_mate=True),
+    "step_in_all": Move(0.15, step_in_all),
+    "cross": Move(0.10, cross, has_mate=True),
+    "difference": Move(0.07, add_difference, has_mate=True),
+    "prior": Move(0.03, None, noise=sampling_noise),
+}
