@@ -16,7 +16,7 @@ from molvae.search.surrogates import SURROGATES, Surrogate
 from molvae.seeds import generator, integer_seed
 
 if TYPE_CHECKING:
-    from molvae.codec import MoleculeSpace
+    from molvae.codec import Decoded, MoleculeSpace
 
 
 class Breeder:
@@ -74,7 +74,7 @@ class Breeder:
         """
         s = self._settings
         can_predict = self._optimizer.uses_surrogate and self._surrogate.fit(
-            list(ledger.row), np.array([one.own_z for one in ledger.candidates]), ledger.values
+            list(ledger.row), np.array([one.own_z for one in ledger.candidates]), ledger.objectives
         )
         known = ledger.row.keys() | {one.smiles for one in pending}
         n_bred = max(s.proposals, s.proposals_per_call * n)
@@ -143,7 +143,7 @@ class Breeder:
             All `new_hashes` before it.
         """
         values: dict[str, Any] = state.values
-        scored = to_results(ledger.candidates, Outcome.SCORED, ledger.values, n_latent=self._codec.n_latent)
+        scored = to_results(ledger.candidates, Outcome.SCORED, ledger.objectives, n_latent=self._codec.n_latent)
         self._optimizer.restore(State(state.arrays, values["optimizer"]), scored)
         self._rng.bit_generator.state = values["acquisition"]
         self._surrogate.restore(values["surrogate"])
@@ -171,7 +171,7 @@ class Breeder:
         if new:
             own_z[rows] = self._reencode(list(new), proposals.z[rows])
             for smiles, row in new.items():
-                pool[smiles] = _to_candidate(proposals, row, smiles, decoded[row].raw_smiles, own_z[row], round_number)
+                pool[smiles] = _to_candidate(proposals, row, decoded[row], own_z, round_number)
             if can_predict:
                 acquisition[rows] = self._acquisition(self._surrogate.predict(list(new), own_z[rows]), self._rng)
         self._optimizer.tell(Results(proposals, own_z, outcome, np.full((n, 1), np.nan), acquisition))
@@ -199,15 +199,15 @@ class Breeder:
 
 
 def _to_candidate(
-    proposals: Proposals, row: int, smiles: str, raw_smiles: str, own_z: np.ndarray, round_number: int
+    proposals: Proposals, row: int, decoded: "Decoded", own_z: np.ndarray, round_number: int
 ) -> Candidate:
     first, second = proposals.parents[row].tolist()
     return Candidate(
-        smiles,
-        raw_smiles,
+        decoded.smiles or "",
+        decoded.raw_smiles,
         int(proposals.ids[row]),
         proposals.z[row],
-        own_z,
+        own_z[row],
         (first, second),
         str(proposals.moves[row]),
         float(proposals.noise[row]),

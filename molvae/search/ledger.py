@@ -121,7 +121,7 @@ class Ledger:
         return smiles in self.row
 
     @property
-    def values(self) -> np.ndarray:
+    def objectives(self) -> np.ndarray:
         """Values (n, k) of the objectives; NaN where the oracle failed."""
         return self.score[:, None]
 

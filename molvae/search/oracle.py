@@ -10,8 +10,8 @@ import pandas as pd
 from molvae.errors import InputError
 
 Answer = Sequence[float] | np.ndarray | pd.Series | pd.DataFrame
-"""One score per molecule, in order, higher is better; or a DataFrame with a column `score` and further columns `value_*`
-and `score_*`. None or NaN marks a molecule without a score."""
+"""One score per molecule, in order, higher is better; or a DataFrame with a column `score` and further columns
+`value_*` and `score_*`. None or NaN marks a molecule without a score."""
 
 Oracle = Callable[[list[str]], Answer]
 """Function of a list of canonical SMILES."""

@@ -197,7 +197,7 @@ class Search:
         self._ledger.add(candidates, scores)
         for one in candidates:
             del self._pending[one.smiles]
-        self._breeder.learn(candidates, self._ledger.values[-len(candidates) :])
+        self._breeder.learn(candidates, self._ledger.objectives[-len(candidates) :])
         new_share = None if candidates[0].id < 0 else self._breeder.new_share
         self.history.append(self._ledger.summarize(round_number, len(candidates), new_share))
         if len(self._ledger) >= self._settings.budget:
@@ -253,8 +253,8 @@ class Search:
         arrays["seen"] = self._breeder.new_hashes
         values |= {"told": [one.smiles for one in told]}
         values |= {name: getattr(self, name)[n:] for name, n in self._n_recorded.items()}
-        state = self._breeder.state()
-        state.values.update({name: getattr(self, name) for name in _STATE})
+        bred, bred_arrays = self._breeder.state()
+        state = Record(bred | {name: getattr(self, name) for name in _STATE}, bred_arrays)
         self._checkpoint.append(Record(values, arrays), state)
         self._forget_recorded()
 
@@ -269,11 +269,11 @@ class Search:
         if checkpoint.state is None:
             checkpoint.append(Record(now, {}), self._breeder.state())
             return checkpoint
-        before, *records = checkpoint.records
+        (before, _), *records = checkpoint.records
         changed = [
-            f"{name} {_shorten(before.values.get(name))} (now {_shorten(now[name])})"
-            for name in now
-            if before.values.get(name) != now[name]
+            f"{name} {_shorten(before.get(name))} (now {_shorten(value)})"
+            for name, value in now.items()
+            if before.get(name) != value
         ]
         if changed:
             raise InputError(
@@ -293,8 +293,9 @@ class Search:
             terms = {name.removeprefix("term:"): arrays[name] for name in arrays if name.startswith("term:")}
             self._ledger.add([self._pending.pop(one) for one in values["told"]], Scores(arrays["score"], terms, 0))
         self._breeder.restore(state, self._ledger, np.concatenate([arrays["seen"] for _, arrays in records]))
+        values, _ = state
         for name in _STATE:
-            setattr(self, name, state.values[name])
+            setattr(self, name, values[name])
         self._forget_recorded()
 
     def _arguments(self) -> dict[str, Any]:

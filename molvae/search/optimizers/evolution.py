@@ -241,7 +241,7 @@ class Evolution:
 
     def _count_successes(self, results: Results, ids: np.ndarray, order: np.ndarray) -> None:
         """Count the children that are better than their first parent, move by move."""
-        known = {id: rank for id, rank in zip(ids.tolist(), order.tolist(), strict=True)}
+        known = dict(zip(ids.tolist(), order.tolist(), strict=True))
         lowest = float(order.min())
         parents = results.proposals.parents[:, 0].tolist()
         for id, parent, move in zip(results.proposals.ids.tolist(), parents, results.proposals.moves, strict=True):
