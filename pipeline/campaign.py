@@ -26,7 +26,7 @@ class MoleculesSection(Settings):
     Parameters
     ----------
     path : Path or None, default=None
-        A molecule file (.csv, .tsv, .smi, each also .gz; .parquet, .sdf); None: the bundled MOSES sample.
+        A molecule file (.csv, .tsv, .smi, .txt, .sdf, each also .gz; .parquet); None: the bundled MOSES sample.
     smiles_column : str or None, default=None
         The column with the SMILES; None: found by name.
     id_column : str or None, default=None

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 MoleculeFileArgument = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi (each also .gz), .parquet or .sdf.")
+    Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi, .txt, .sdf (each also .gz) or .parquet.")
 ]
 MoleculesOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Output file: .csv, .smi or .parquet.")]
 TableOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Output file: .parquet or .csv.")]
