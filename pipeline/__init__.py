@@ -1,1 +1,1 @@
-"""Runs, folders and schedules around molvae; no chemistry and no mathematics."""
+"""The command line, runs, run folders and schedules of molvae; no chemistry and no numerics."""

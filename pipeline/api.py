@@ -1,7 +1,7 @@
-"""A private Prefect API of one process: on a loopback port, protected by a password, ended with the process.
+"""A private Prefect API server of one process: on a loopback port, with a password; it ends with the process.
 
 Prefect's own temporary server outlives a killed parent, shares one SQLite file between concurrent runs and starts no
-scheduled runs. If the user names an API (PREFECT_API_URL), that API is used instead.
+scheduled runs. If PREFECT_API_URL is set, that API is used instead.
 """
 
 import base64
@@ -48,21 +48,21 @@ QUIET = {
 
 @contextlib.contextmanager
 def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
-    """Start a Prefect API for the block.
+    """Run a Prefect API while the block runs.
 
-    Prefect must be imported inside the block, not before; it may be imported before the API answers.
+    Prefect must be imported inside the block, not before; it may be imported before the API is ready.
 
     Parameters
     ----------
     log : Path
-        A file for the errors of the server.
+        File to which the errors of the server are appended.
     schedules : bool, default=False
-        Whether to run the services that start scheduled runs.
+        Whether the server also starts scheduled runs.
 
     Yields
     ------
     callable
-        Waits until the API answers; raises MolvaeError if the server cannot be started.
+        Waits until the API is ready; raises MolvaeError if the server cannot be started.
     """
     if url := os.environ.get("PREFECT_API_URL"):
         yield lambda: _check_reachable(url)
@@ -127,14 +127,14 @@ def _environment(port: int, home: Path, password: str) -> dict[str, str]:
 
 
 def _check_reachable(url: str) -> None:
-    """Raise MolvaeError if no server answers; any answer will do, for Prefect itself checks the access."""
+    """Raise MolvaeError if no server responds. Any HTTP status is accepted: Prefect checks the authorization."""
     try:
         urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=30).close()
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
         raise MolvaeError(
-            f"PREFECT_API_URL {url}: no Prefect server answers ({error}); start it, or unset PREFECT_API_URL"
+            f"PREFECT_API_URL {url}: no Prefect server responds ({error}); start it, or unset PREFECT_API_URL"
         ) from None
 
 
@@ -148,7 +148,7 @@ def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes
     deadline = time.monotonic() + STARTUP_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise MolvaeError(f"the Prefect server ended at startup with code {server.returncode}; details: {log}")
+            raise MolvaeError(f"the Prefect server exited at startup with code {server.returncode}; details: {log}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/api/health", headers={"Authorization": f"Basic {token}"})
@@ -169,14 +169,14 @@ def _serve(descriptor: int, parent: int, home: Path) -> None:
 
 
 def end_with_parent(parent: int, home: Path | None = None) -> None:
-    """End this process, and remove its folder, as soon as the parent process ends, however it ends.
+    """Start a thread that ends this process when the parent process ends for any reason.
 
     Parameters
     ----------
     parent : int
         Process id of the parent.
     home : Path or None, default=None
-        A folder to remove.
+        Folder to remove before this process ends.
     """
 
     def watch() -> None:

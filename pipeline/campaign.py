@@ -26,11 +26,11 @@ class MoleculesSection(Settings):
     Parameters
     ----------
     path : Path or None, default=None
-        A molecule file (.csv, .tsv, .smi, each also .gz; .parquet, .sdf); None takes the bundled MOSES sample.
+        A molecule file (.csv, .tsv, .smi, .txt, .sdf, each also .gz; .parquet); None: the bundled MOSES sample.
     smiles_column : str or None, default=None
-        The column with the SMILES; None finds it by name.
+        The column with the SMILES; None: found by name.
     id_column : str or None, default=None
-        The column with ids.
+        The column with ids; None: found by name, if there is one.
     """
 
     path: Path | None = None
@@ -39,7 +39,7 @@ class MoleculesSection(Settings):
 
 
 class CodecSection(Settings):
-    """An existing codec; without name and folder, the default one.
+    """An existing codec; the default codec if neither `name` nor `folder` is given.
 
     Parameters
     ----------
@@ -60,19 +60,19 @@ class CodecSection(Settings):
 
 
 class TrainFeatures(FeatureSettings):
-    """The features of a codec that is trained in the run: with property labels by default.
+    """The features of a codec that is trained in the run; they include property labels by default.
 
     Parameters
     ----------
     labels : int, default=250000
-        At most how many molecules get property labels.
+        Largest number of molecules with property labels.
     """
 
     labels: int = Field(250_000, ge=0)
 
 
 class TrainSection(TrainConfig):
-    """A codec trained on the library of the run, instead of an existing one.
+    """A codec that is trained on the library of the run, instead of an existing codec.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ class Campaign(Settings):
     codec : CodecSection
         An existing codec.
     train : TrainSection or None, default=None
-        Trains a codec in the run.
+        Settings of a codec to train in the run; None uses `codec`.
     lead : LeadSection or None, default=None
-        A molecule to start from.
+        A molecule to start from and to compare with.
     objective : ObjectiveSettings
         The score.
     search : SearchSettings
@@ -139,21 +139,21 @@ class Campaign(Settings):
 
     @property
     def finished_codec(self) -> str | None:
-        """Name or folder of the existing codec that the campaign uses; None is the default one."""
+        """Name or folder of the existing codec that the campaign uses; None: the default codec."""
         return str(self.codec.folder) if self.codec.folder else self.codec.name
 
     @classmethod
     def load(cls, path: Path | None, changes: Sequence[str] = ()) -> Self:
         """Read a campaign file and apply changes.
 
-        Relative paths in the file start from the folder of the file, those in a change from the working folder.
+        Paths in the file are relative to the folder of the file, paths in a change to the working folder.
 
         Parameters
         ----------
         path : Path or None
-            The campaign file, or the name of a bundled one (`lead.toml`); None takes the default one.
+            The campaign file, or the name of a bundled one (`lead.toml`); None: the bundled default.toml.
         changes : sequence of str, default=()
-            Changes of its settings, as `section.key=value`.
+            Changes to its settings, as `section.key=value`.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class Campaign(Settings):
         Raises
         ------
         InputError
-            The message names the file, section and key, and the expected value.
+            The file or a change is invalid. The message contains file, section, key and expected value.
         """
         source = find_campaign(path)
         data = _absolute(read_toml(source), source.parent)
@@ -189,7 +189,7 @@ def molecules_path(section: MoleculesSection) -> Path:
     Returns
     -------
     Path
-        The file it names, else the bundled sample.
+        The file in the section, or else the bundled sample.
     """
     return section.path or bundled("moses_sample.csv.gz")
 
@@ -200,7 +200,7 @@ def find_campaign(path: Path | None) -> Path:
     Parameters
     ----------
     path : Path or None
-        A file, or the name of a bundled campaign; None takes the default one.
+        A file, or the name of a bundled campaign; None: the bundled default.toml.
 
     Returns
     -------
@@ -238,12 +238,12 @@ def _apply(data: _Table, change: str) -> None:
         table = inner
     table[key] = value
     if sections == ["codec"] and key in _EITHER:
-        table.pop(next(other for other in _EITHER if other != key), None)  # the last one counts
+        table.pop(next(other for other in _EITHER if other != key), None)  # the later of the two replaces the other
     _absolute({sections[0]: table} if len(sections) == 1 else {}, Path.cwd())
 
 
 def _absolute(data: _Table, base: Path) -> _Table:
-    """Make relative paths absolute, from `base`; values that are not strings are refused later."""
+    """Make relative paths absolute, from `base`; values that are not strings are validated later."""
     for section, key in (("molecules", "path"), ("codec", "folder")):
         table = data.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str):

@@ -1,7 +1,7 @@
-"""The command `molvae`: its commands, its exit codes, and errors as one line.
+"""The command `molvae`: its subcommands, its exit codes and its one-line error messages.
 
-A command line is read first and its job runs afterwards, so that interrupts and errors are handled in one place.
-Nothing heavy is imported before it is needed: `--help` does not import torch, RDKit or Prefect.
+The command line is parsed first and its job runs afterwards, so that interrupts and errors are handled in one place.
+Large packages are imported only where they are needed: `--help` does not import torch, RDKit or Prefect.
 """
 
 import contextlib
@@ -88,17 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Parameters
     ----------
     arguments : sequence of str or None, default=None
-        The words of the command line without `molvae`; None takes those of the process.
+        The arguments of the command line, without `molvae`; None takes those of the process.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
-    # Waiting threads must sleep: next to another program, spinning threads make small products many times slower.
-    # One thread is as fast as two here: the products are small, and the rest of the work is RDKit's.
+    # Waiting threads must sleep: if another program runs, spinning threads make small matrix products many times
+    # slower. One thread is as fast as two: the matrix products are small, and RDKit does the rest of the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     code = _run(list(sys.argv[1:] if arguments is None else arguments))
-    # After a Ctrl-C inside code that a library compiles from a string, CPython ends the process by the signal, although
-    # it was handled and whatever the exit code; executing such code once more resets that.
+    # After a Ctrl-C inside code that a library compiled from a string, CPython ends the process by the signal, although
+    # the signal was handled, and ignores the exit code. Executing code from a string once more resets this.
     exec("")
     sys.exit(code)
 
@@ -113,7 +113,7 @@ _stops: list[BaseException] = []
 
 @runtime_checkable
 class _LineError(Protocol):
-    """What typer raises for a command line that it cannot read; the class depends on the version of typer."""
+    """What typer raises for a command line that it cannot parse; the class depends on the version of typer."""
 
     exit_code: int
 
@@ -149,9 +149,9 @@ def _end_by_error(error: Exception) -> int:
         return _print_error(
             str(error), error, REFUSED if isinstance(error, InputError | MissingPackageError) else FAILED
         )
-    if _stops:  # a library caught the stop and raised an error of its own
+    if _stops:  # a library caught the stop request and raised another error
         return _end_by_wrapped_stop(error)
-    if type(error).__name__ == "Abort":  # Ctrl-C while typer reads the line
+    if type(error).__name__ == "Abort":  # Ctrl-C while typer parses the command line
         return _end_by_interrupt(error)
     if isinstance(error, _LineError):
         return _end_by_line(error)
@@ -176,7 +176,7 @@ def _end_by_termination(error: BaseException) -> int:
 
 
 def _end_by_wrapped_stop(error: Exception) -> int:
-    """End as for the stop itself: nothing failed, so the log has no details."""
+    """End as for the stop request itself, without the note on details: nothing failed."""
     stop = _stops[0]
     stop.__notes__ = [note for note in getattr(error, "__notes__", []) if not note.startswith("details: ")]
     return _end_by_interrupt(stop) if isinstance(stop, KeyboardInterrupt) else _end_by_termination(stop)

@@ -1,4 +1,4 @@
-"""Runs of a campaign on a schedule, each in its own folder."""
+"""Runs of a campaign on a schedule, each in a separate folder."""
 
 import asyncio
 import os
@@ -30,11 +30,11 @@ def scheduled(campaign: str, changes: list[str]) -> None:
     Parameters
     ----------
     campaign : str
-        Path of the campaign file, which is read again.
+        Path of the campaign file, which is read at each start.
     changes : list of str
-        Changes of its settings, as `section.key=value`.
+        Changes to its settings, as `section.key=value`.
     """
-    end_with_parent(os.getppid())  # not visible without `molvae serve`; the next schedule resumes the run
+    end_with_parent(os.getppid())  # no run continues unseen after `molvae serve` ended; the next start resumes it
     log_file = SERVE_LOG.absolute()
     try:
         loaded = runs.load(Path(campaign), changes)
@@ -56,7 +56,7 @@ def scheduled(campaign: str, changes: list[str]) -> None:
 
 
 def _print(line: str) -> None:
-    """Print a line with the time on the terminal of `molvae serve`."""
+    """Print a line with the current time on the terminal of `molvae serve`."""
     print(f"{datetime.now():%Y-%m-%d %H:%M} {line}", flush=True)
 
 
@@ -70,7 +70,7 @@ def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:
     zone : str
         Name of the time zone.
     n : int, default=3
-        How many times.
+        Number of start times.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:
     Raises
     ------
     InputError
-        The schedule is invalid, or has no start time.
+        The schedule is invalid, or has fewer than `n` start times.
     """
     try:
         # Prefect accepts a sixth field and reads it as seconds.
@@ -106,9 +106,9 @@ def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: st
     campaign : Path
         The campaign file, or the name of a bundled one.
     changes : sequence of str
-        Changes of its settings, as `section.key=value`.
+        Changes to its settings, as `section.key=value`.
     cron : str
-        The schedule.
+        The schedule, as for `next_starts`.
     zone : str
         Name of the time zone.
     """

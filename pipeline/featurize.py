@@ -1,6 +1,6 @@
-"""Stage 1: a molecule file in, standardized molecules out, each dropped row with its reason.
+"""Stage 1: read a molecule file; write its standardized molecules, and the dropped rows with the reasons.
 
-If a codec is to be trained on the molecules, they are also written as features and property labels.
+If the campaign trains a codec on the molecules, they are also written as features and property labels.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ VERSION = 2
 
 
 def featurize(run: RunDir, mapper: Mapper | None = None) -> Manifest:
-    """Write the library to 1-featurize; also as features if the campaign trains a codec.
+    """Write the reference library to 1-featurize, and its features if the campaign trains a codec.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def featurize_file(
     id_column : str or None
         Column of the identifiers; None detects it.
     plan : FeaturePlan
-        How molecules become features.
+        How molecules are converted to features.
     seed : int, default=0
         Seed of the random choice of molecules for the vocabulary and the labels.
     mapper : Mapper or None

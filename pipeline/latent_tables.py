@@ -34,7 +34,7 @@ class LatentTable:
     has_ids : bool
         Whether the file has a column `id`.
     chunks : iterator of tuple
-        Ids (None where there are none) and latent vectors (n, D) float32; NaN where a cell is no number.
+        Ids (None if a row has none) and latent vectors (n, D), float32; NaN if a cell is not a number.
     """
 
     has_ids: bool
@@ -68,7 +68,7 @@ def decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:
     Parameters
     ----------
     rows : iterable of Decoded
-        What a codec returned.
+        Return value of `Codec.decode` or `Codec.sample`.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def read_latent(source: Path, codec: "Codec") -> LatentTable:
     Returns
     -------
     LatentTable
-        The rows are read while its chunks are used.
+        The open file; each chunk is read when it is needed.
 
     Raises
     ------

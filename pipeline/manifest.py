@@ -73,7 +73,7 @@ class Manifest(Settings):
     version : int
         Version of the stage; a new version makes old results outdated.
     key : str
-        The key of the plan.
+        `Plan.key`: two plans with the same key give the same files.
     settings : dict
         The settings of the plan.
     seed : int
@@ -87,7 +87,7 @@ class Manifest(Settings):
     stopped : str
         Why the stage ended.
     seconds : float
-        How long it ran.
+        Duration of the stage, in seconds.
     packages : dict of str to str
         Versions of Python and of the main packages.
     """
@@ -174,7 +174,7 @@ class Plan:
     folder : Path
         The stage folder.
     settings : mapping
-        Everything that can change the outputs, and nothing else (no path, no number of processes).
+        All settings that can change the outputs, and no others (no path, no number of processes).
     seed : int
         The random seed.
     inputs : mapping of str to Entry
@@ -206,7 +206,7 @@ class Plan:
         return f"checkpoint-{self.key[:12]}"
 
     def finished(self) -> Manifest | None:
-        """The manifest of the same plan, if it is complete and its outputs are unchanged.
+        """The manifest of the stage, if it was written for this plan and the outputs are unchanged.
 
         Returns
         -------
@@ -219,8 +219,8 @@ class Plan:
     def carry_out(self, body: Callable[[Path], Outcome]) -> Manifest:
         """Run the stage, unless it is complete, and write its manifest.
 
-        Files of an earlier, killed attempt are removed first. If the body fails, its files are removed. Only the
-        checkpoint of this plan is kept.
+        The files of an earlier attempt are removed first. If the body fails, its files are removed, too. In both cases
+        the checkpoint of this plan is kept.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ def bars() -> Iterator[Report]:
     Yields
     ------
     callable
-        To be called with the progress of the job.
+        Call it with the progress of the job.
     """
     with ExitStack() as stack:
         step, done, is_estimated = "", 0, False

@@ -17,10 +17,10 @@ RUNS = "runs"
 LATEST = "latest"
 SERVE_LOG = Path(RUNS) / "serve.log"
 MANIFEST = "manifest.json"
-"""Completes a stage folder: it is written last."""
+"""Name of the file that marks a stage as complete; it is written last."""
 REPORT = "report.html"
 PUBLISHED = ("candidates.csv", "candidates.parquet", "candidates.sdf", REPORT)
-"""The result files; they are made in 4-validate and copied to the top of the run folder."""
+"""The result files; they are written to 4-validate and copied to the top of the run folder."""
 
 _LOCK, _LOG, _CAMPAIGN = ".lock", "run.log", "campaign.toml"
 _held: set[Path] = set()
@@ -28,7 +28,7 @@ _held: set[Path] = set()
 
 @dataclass(frozen=True)
 class RunDir:
-    """A run: its settings, its stage folders, each completed by a manifest, and the result files.
+    """A run: its settings, its stage folders (complete if they have a manifest), and the result files.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ class RunDir:
 
     @classmethod
     def create(cls, path: Path) -> "RunDir":
-        """Make a new run folder.
+        """Create a new run folder.
 
         Parameters
         ----------
         path : Path
-            The folder; missing parents are made.
+            The folder; missing parent folders are created.
 
         Returns
         -------
@@ -68,12 +68,12 @@ class RunDir:
 
     @classmethod
     def create_named(cls, runs: Path, name: str) -> "RunDir":
-        """Make a new run folder named NAME-TIME; a second one within the same second gets a number.
+        """Create a new run folder named NAME-TIME; a number is appended if that folder exists.
 
         Parameters
         ----------
         runs : Path
-            The folder of the runs; it is made if it does not exist.
+            The folder of the runs; it is created if it does not exist.
         name : str
             Name of the campaign.
 
@@ -85,7 +85,7 @@ class RunDir:
         Raises
         ------
         InputError
-            A thousand runs have this name and time.
+            All names of this campaign and second are used, with numbers up to 999.
         """
         stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         runs.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ class RunDir:
 
     @property
     def train(self) -> Path:
-        """The codec trained in this run; absent if the campaign names an existing codec."""
+        """Folder of the training stage; it does not exist if the campaign uses an existing codec."""
         return self.path / "2-train"
 
     @property
@@ -170,7 +170,7 @@ class RunDir:
 
     @property
     def codec(self) -> Path:
-        """The folder of the codec trained in this run."""
+        """The codec trained in this run."""
         return self.train / "codec"
 
     @property
@@ -180,12 +180,12 @@ class RunDir:
 
     @property
     def latent(self) -> Path:
-        """Latent vectors (m, D) float32; the column `latent_row` of the proposals is the row in it."""
+        """Latent vectors (m, D), float32; the column `latent_row` of the proposals gives the row."""
         return self.search / "latent.npy"
 
     @property
     def history(self) -> Path:
-        """The scores per round, the counts of the funnel, the notes and the stop reason."""
+        """The scores by round, the counts of the funnel, the notes and the stop reason."""
         return self.search / "history.json"
 
     # writing
@@ -194,7 +194,7 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Lock the run for this process; the lock ends with the block, or with the process.
 
-        The process that holds the lock may take it again.
+        The process that holds the lock can acquire it again.
 
         Yields
         ------
@@ -247,7 +247,7 @@ class RunDir:
                     shutil.copyfile(source, part)
 
     def completed_at(self) -> float:
-        """When the run was completed.
+        """The time at which the run was completed.
 
         Returns
         -------
@@ -262,8 +262,8 @@ class RunDir:
     def link_latest(self) -> None:
         """Link `latest` to this complete run, unless it links to a run that was completed later.
 
-        The link is in the parent folder if that is named `runs`, else in the folder `runs` of the working folder. It is
-        replaced atomically.
+        The link is in the parent folder if its name is `runs`, else in the folder `runs` of the working folder. The
+        link is replaced atomically.
 
         Raises
         ------
@@ -284,7 +284,7 @@ class RunDir:
 
 
 def clear_folder(folder: Path, keep: Collection[str] = ()) -> None:
-    """Empty a folder; make it if it does not exist. Its manifest is removed first.
+    """Empty a folder, or create it. Its manifest is removed first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The start, the resumption and the end of a run."""
+"""Start, find and finish runs."""
 
 import sys
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     Parameters
     ----------
     campaign : Path or None
-        The campaign file, or the name of a bundled one; None takes the default one.
+        The campaign file, or the name of a bundled one; None: the bundled default.toml.
     changes : sequence of str
-        Changes of its settings, as `section.key=value`.
+        Changes to its settings, as `section.key=value`.
 
     Returns
     -------
@@ -59,14 +59,14 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
 
 
 def start(campaign: Campaign, out: Path | None) -> RunDir:
-    """Make a new run folder with the resolved campaign.
+    """Create a run folder with the resolved campaign.
 
     Parameters
     ----------
     campaign : Campaign
         The settings.
     out : Path or None
-        The run folder; None takes runs/NAME-TIME.
+        The run folder; None: runs/NAME-TIME.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def start(campaign: Campaign, out: Path | None) -> RunDir:
 
 
 def find_unfinished(campaign: Campaign) -> RunDir | None:
-    """Find the newest incomplete run in `runs` with the same settings that no other process works on.
+    """Find the newest incomplete run in `runs` that has the same settings and is not locked by another process.
 
     Parameters
     ----------

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from molvae.errors import InputError
 from molvae.files import replacing, write_text
 from molvae.scoring.objective import Objective
+from molvae.search.ledger import RoundSummary
 from molvae.search.loop import optimize
 from molvae.search.result import SearchResult
-from molvae.search.scored import RoundSummary
 from molvae.seeds import generator
 
 from . import terminal
@@ -39,9 +39,9 @@ def search(run: RunDir) -> Manifest:
     Returns
     -------
     Manifest
-        Counts and files of the stage: scored molecules, their latent vectors, and the history.
+        Counts and files of the stage: the scored molecules, their latent vectors and the history.
     """
-    from molvae.codec import load_codec  # brings torch
+    from molvae.codec import load_codec  # imports torch
 
     campaign = Campaign.load(run.campaign)
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
@@ -82,13 +82,13 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     dropped = {
         "invalid SMILES": result.funnel["n_proposed"] - result.funnel["n_valid"],
-        "decoded before, or beyond the batch size": result.funnel["n_valid"] - n,
+        "duplicate, or not chosen for scoring": result.funnel["n_valid"] - n,
     }
     return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
 
 
 def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str]:
-    """Random molecules of the library that the codec can encode, `library_starts` of them.
+    """`library_starts` random molecules of the library that the codec can encode.
 
     Raises
     ------

@@ -16,9 +16,9 @@ _WIDTH = 80
 _N_BEST = 5
 _FILES = {
     "candidates.csv": "all scored molecules, with their checks",
-    "candidates.parquet": "the same table for programs",
-    "candidates.sdf": "the same with structures, for chemistry software",
-    "report.html": "structures, funnel and course of the search",
+    "candidates.parquet": "the same table with numbers in full precision",
+    "candidates.sdf": "the same table with structures",
+    "report.html": "structures, funnel and scores of the search",
 }
 
 
@@ -30,7 +30,7 @@ def summarize(run: RunDir, name: str) -> str:
     run : RunDir
         The run.
     name : str
-        Its path, as it is printed.
+        Path of the run as it is printed.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Behind `molvae sweep`: the sweep of latent sizes with its progress on the terminal."""
+"""The work of `molvae sweep`: the sweep of latent sizes, with its progress on the terminal."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def sweep_features(config: Path, features: Path, sizes: str, out: Path, n_molecu
     out : Path
         The new folder for table and plot.
     n_molecules : int or None
-        Molecules shown at each size; None takes those of the settings, at most 200,000.
+        Number of training molecules at each size; None: as in the settings, at most 200,000.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Output files of the commands: which formats they have, and the check of their names."""
+"""The formats of the output files of the commands, and a check of their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ MOLECULE_ENDINGS = (".csv", ".smi", ".parquet")
 
 
 def check_ending(path: Path, endings: Sequence[str], option: str = "-o") -> None:
-    """Refuse an output file of an unknown format, or in a folder that does not exist.
+    """Reject an output file of an unknown format, or in a folder that does not exist.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ _is_on = False
 
 @contextlib.contextmanager
 def showing() -> Iterator[None]:
-    """Show lines and bars on stderr inside the block; outside such a block they are silent.
+    """Show lines and bars on stderr inside the block; outside it, `show` and `bar` print nothing.
 
     Yields
     ------
@@ -71,7 +71,7 @@ def show(line: str) -> None:
 
 
 def report(line: str) -> None:
-    """Print one line on stderr: a result or a note of a command that has finished.
+    """Print one line on stderr, also outside of `showing`: a result or a note of a finished command.
 
     Parameters
     ----------
@@ -162,10 +162,10 @@ def elapsed(seconds: float) -> str:
 
     Examples
     --------
-    >>> elapsed(3.21), elapsed(83), elapsed(7260)
-    ('3.2 s', '1 min 23 s', '2 h 1 min')
+    >>> elapsed(3.21), elapsed(59.97), elapsed(83), elapsed(7260)
+    ('3.2 s', '1 min 0 s', '1 min 23 s', '2 h 1 min')
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 3600:

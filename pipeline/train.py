@@ -1,6 +1,7 @@
-"""Stage 2: features and settings in, a codec out; skipped if the campaign names a finished codec.
+"""Stage 2: train a codec on the features of stage 1; skipped if the campaign uses an existing codec.
 
-Also behind `molvae train` and `molvae refit`, which need neither RDKit nor Prefect: nothing here imports them.
+`molvae train` and `molvae refit` also use this module. They need neither RDKit nor Prefect, so the module does not
+import them.
 """
 
 import shutil
@@ -34,7 +35,7 @@ def train(run: RunDir) -> Manifest:
     Parameters
     ----------
     run : RunDir
-        A run whose featurize stage is finished.
+        A run whose featurize stage is complete.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def train(run: RunDir) -> Manifest:
     def body(folder: Path) -> Outcome:
         work = folder / plan.checkpoint
         resume = (work / CHECKPOINT_NAME).exists()
-        if not resume:  # killed before its first checkpoint, perhaps while writing a file
+        if not resume:  # a training killed before its first checkpoint can leave incomplete files
             shutil.rmtree(work, ignore_errors=True)
         with _showing_progress() as report:
             codec = codec_training.train_in_folder(
@@ -102,12 +103,12 @@ def train_codec(config: Path, features: Path, out: Path, resume: bool, start: st
 
 
 def refit(codec_name: str | None, features: Path, out: Path, config: Path | None) -> Codec:
-    """Fit prior and domain of a codec to other molecules, with notes on the terminal; see `molvae.refit_codec`.
+    """Fit prior and applicability domain of a codec to other molecules; see `molvae.refit_codec`.
 
     Parameters
     ----------
     codec_name : str or None
-        The codec, by name or folder; None takes the default one.
+        Name or folder of the codec; None: the default codec.
     features : Path
         The features folder.
     out : Path
@@ -125,7 +126,7 @@ def refit(codec_name: str | None, features: Path, out: Path, config: Path | None
 
 @contextmanager
 def _showing_progress() -> Iterator[Report]:
-    """A bar on the terminal, and a line for each validation there and in the log."""
+    """Show a bar on the terminal, and print a line for each validation, also to the log."""
     with bars() as show:
 
         def report(progress: Progress) -> None:

@@ -22,7 +22,7 @@ VERSION = 1
 
 
 def validate(run: RunDir) -> Manifest:
-    """Run stage 4, and copy its files to the top of the run.
+    """Run stage 4, and copy its files to the top of the run folder.
 
     Parameters
     ----------

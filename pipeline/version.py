@@ -1,4 +1,4 @@
-"""What `molvae --version` prints: the facts that a bug report needs."""
+"""The output of `molvae --version`: the facts that a bug report needs."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version

@@ -1,1 +1,1 @@
-"""Metrics of a codec or of a set of molecules: the MOSES benchmark, reconstruction and samples."""
+"""Metrics of a codec or of a set of molecules: the MOSES benchmark and the reconstruction rate."""

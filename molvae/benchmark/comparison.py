@@ -1,4 +1,4 @@
-"""The metrics of the MOSES benchmark for a set of generated SMILES, against its test sets or any reference set."""
+"""The metrics of the MOSES benchmark for generated SMILES, against the MOSES test sets or any reference set."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -50,7 +50,7 @@ class Comparison:
     n : int
         Number of reference molecules.
     fcd : float or None
-        Fréchet ChemNet distance; it decreases with the number of molecules.
+        Fréchet ChemNet distance; lower is better. It decreases with the number of molecules.
     snn : float or None
         Mean Tanimoto similarity of the molecules to their most similar reference molecules.
     fragments, scaffolds : float or None
@@ -75,16 +75,16 @@ class Comparison:
 class SetMetrics:
     """Metrics of a set of generated SMILES, as MOSES defines them; None if a metric cannot be computed.
 
-    All metrics but `valid` are those of the valid molecules, duplicates included. Shares are in [0, 1].
+    All metrics except `valid` are computed from the valid molecules, duplicates included. Shares are in [0, 1].
 
     Parameters
     ----------
     n, n_valid : int
-        Number of SMILES, and of valid ones.
+        Number of SMILES, and of valid SMILES.
     valid : float
         Share of valid SMILES.
     invalid_reasons : dict of str to int
-        Kind of reason -> number of SMILES that are invalid for it.
+        Kind of reason -> number of SMILES that are invalid for this reason.
     unique_at_1k, unique_at_10k, unique : float or None
         Share of unique molecules among the first 1,000, the first 10,000 and all.
     novelty : float or None
@@ -94,9 +94,9 @@ class SetMetrics:
     internal_diversity, internal_diversity_2 : float or None
         IntDiv and IntDiv2.
     filters : float or None
-        Share of molecules that pass the filters.
+        Share of molecules that pass all filters.
     failed_filters : dict of str to int
-        Filter -> number of molecules that it refuses first.
+        Filter -> number of molecules for which it is the first filter that fails.
     references : dict of str to Comparison
         Metrics against each reference set, by its name.
     missing : dict of str to str
@@ -166,7 +166,7 @@ def evaluate_smiles(
     Parameters
     ----------
     smiles : iterable of str or None
-        Raw SMILES; None is an invalid one.
+        Raw SMILES; None counts as invalid.
     reference_smiles : sequence of str, optional
         Canonical SMILES of the reference set; by default the two test sets of MOSES.
     train_smiles : iterable of str, optional
@@ -208,7 +208,7 @@ def evaluate_rows(
     progress: Progress = lambda step: None,
     mapper: Mapper | None = None,
 ) -> SetMetrics:
-    """The metrics of `evaluate_smiles` for rows of which some are known to be invalid.
+    """The metrics of `evaluate_smiles`, for rows that can already be marked as invalid.
 
     Parameters
     ----------
@@ -392,7 +392,7 @@ def _compare(
 
 
 def _compare_counts(molecules: MoleculeSet, reference: Reference) -> Comparison:
-    """All metrics but the FCD."""
+    """All metrics except the FCD."""
     a, b = molecules.distribution, reference.distribution
     distances = {
         name: float(wasserstein_distance(a.properties[name], b.properties[name]))

@@ -113,12 +113,12 @@ class Distribution:
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; create it with read_set(rows).distribution.save(path)") from None
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: not a file of a distribution ({error})") from None
+            raise InputError(f"{path}: not a distribution file ({error})") from None
 
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """The valid molecules among n raw SMILES, and what the metrics need of them.
+    """The valid molecules among n raw SMILES, and the data that the metrics need.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ class MoleculeSet:
     smiles : list of str
         Canonical SMILES of the valid ones, in order, duplicates included.
     invalid_reasons : dict of str to int
-        Kind of reason -> number of raw SMILES that are invalid for it.
+        Kind of reason -> number of raw SMILES that are invalid for this reason.
     failed_filters : dict of str to int
-        Filter of MOSES -> number of molecules that it refuses first.
+        Filter of MOSES -> number of molecules for which it is the first filter that fails.
     bits : Fingerprints
         Morgan fingerprints of the valid molecules.
     distribution : Distribution
@@ -146,7 +146,7 @@ class MoleculeSet:
 
 @dataclass(frozen=True)
 class Reference:
-    """A set of molecules that others are compared with.
+    """A reference set of molecules.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class Reference:
         progress: Progress = lambda step: None,
         mapper: Mapper | None = None,
     ) -> Self:
-        """The reference set of some molecules; about 7 ms of processor time per molecule.
+        """Create a reference set from SMILES; about 7 ms of processor time per molecule.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class Reference:
         InputError
             No SMILES is valid.
         """
-        progress(f"reading {len(smiles):,} molecules of the reference")
+        progress(f"reading {len(smiles):,} molecules of the reference set")
         molecules = read_set(((one, None) for one in smiles), with_filters=False, mapper=mapper)
         if not molecules.smiles:
             raise InputError(f"reference: expected at least one molecule, got none in {origin}")
@@ -213,9 +213,9 @@ class Reference:
 
 
 def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | None = None) -> MoleculeSet:
-    """The valid molecules of some raw SMILES.
+    """The valid molecules among raw SMILES, with the data that the metrics need.
 
-    Each is described in a worker process; one that crashes or hangs RDKit counts as invalid.
+    Worker processes compute the data. A molecule that makes RDKit crash or hang counts as invalid.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def read_set(rows: Iterable[Row], with_filters: bool = True, mapper: Mapper | No
 
 
 def read_canonical(rows: Iterable[Row], mapper: Mapper | None = None) -> Iterator[str | None]:
-    """Canonicalize raw SMILES in worker processes, in bounded memory; nothing is standardized.
+    """Canonicalize raw SMILES in worker processes, in bounded memory, without standardization.
 
     Parameters
     ----------
@@ -378,10 +378,10 @@ def _map(
 
 
 def _read_lines(name: str) -> Iterator[str]:
-    """The SMILES of a bundled file of one column."""
+    """The SMILES in a bundled file with one column."""
     path = bundled(name)
     if not path.is_file():
-        raise InputError(f"{path}: bundled file is missing; give a reference set of your own, or reinstall molvae")
+        raise InputError(f"{path}: bundled file is missing; give your own reference set, or reinstall molvae")
     return _read_column(path)
 
 

@@ -31,26 +31,26 @@ class Evaluation:
     codec : str
         Name of the codec.
     seed : int
-        Seed of the test molecules and of the samples.
+        Seed of the choice of test molecules and of the samples.
     n_test : int
         Number of test molecules.
     n_unreadable : int
-        Number of test molecules that the codec cannot encode.
+        Number of test molecules that the codec cannot encode; they count as not reconstructed.
     unreadable_reasons : dict of str to int
         Kind of reason -> number of these molecules.
     exact, canonical : float or None
-        Share of the test molecules that greedy decoding reconstructs: the SMILES as encoded, or the same canonical
-        SMILES.
+        Share of the test molecules that greedy decoding reconstructs: as the encoded SMILES (`exact`), or as any
+        SMILES of the same molecule (`canonical`).
     canonical_of_8 : float or None
-        The same for the molecule of a beam search, of BEAM_SIZE, that is nearest to the latent vector.
+        `canonical` for beam search: of the BEAM_SIZE most probable SMILES, the one whose latent vector is nearest.
     active_units : int or None
-        Number of latent dimensions whose variance over the test molecules exceeds ACTIVE_VARIANCE [1]_.
+        Number of latent dimensions whose variance over the test molecules exceeds ACTIVE_VARIANCE, 0.01 [1]_.
     n_latent : int
         Number of latent dimensions.
     n_samples : int
         Number of samples of the prior.
     tries : int
-        Number of times that an invalid sample is decoded.
+        Maximum number of decodings of a sample until it is valid.
     valid_first : float
         Share of samples that are valid at the first try; `samples.valid` is the share after all tries.
     samples_reconstructed : float or None
@@ -58,7 +58,7 @@ class Evaluation:
     n_recoded : int
         Number of valid samples that the codec can encode.
     prior_cosine : float or None
-        Mean cosine similarity of a draw from the prior and the latent vector of its sample.
+        Mean cosine similarity between a prior draw and the encoding of the molecule that it decodes to.
     samples : SetMetrics
         Metrics of the samples.
 
@@ -114,14 +114,14 @@ def evaluate(
     codec : Codec
         Codec to evaluate.
     n : int, default=10_000
-        Number of samples, and of test molecules if there are more.
+        Number of samples, and largest number of test molecules.
     test_smiles : sequence of str, optional
         Canonical SMILES of the test molecules, which are also the reference set. By default the MOSES test set, with
         both MOSES test sets as references.
     train_smiles : iterable of str, optional
         Canonical SMILES of the training set, iterated once; by default those of the codec, if available.
     seed : int, default=0
-        Seed of the test molecules and of the samples.
+        Seed of the choice of test molecules and of the samples.
     origin : str, default="the test molecules"
         Description of `test_smiles`, for the table.
     progress : callable, optional
@@ -157,7 +157,7 @@ def evaluate(
     samples = codec.sample(n, seed=seed, tries=TRIES)
     progress("reconstructing the samples")
     recoded = _recode(codec, codec.draw(n, seed=seed), samples)
-    progress(f"describing {n:,} samples")
+    progress(f"computing properties and fragments of {n:,} samples")
     molecules = read_set(((one.smiles, None if one.smiles else one.reason) for one in samples), mapper=mapper)
     train = codec.training_smiles() if train_smiles is None else train_smiles
     references = load_references(test_smiles, origin, progress, mapper)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 FCD_FLOORS = {1_000: 1.28, 2_000: 0.63, 5_000: 0.26, 10_000: 0.14, 30_000: 0.05}
-"""Number of molecules drawn from the MOSES training set -> their measured FCD to the test set."""
+"""Number of molecules drawn from the MOSES training set -> their measured FCD to the MOSES test set."""
 
 _BATCH = 256
 _LENGTH, _N_SYMBOLS = 350, 35  # input of ChemNet
@@ -44,12 +44,12 @@ class FcdStatistics:
 
     @classmethod
     def of(cls, smiles: Sequence[str]) -> Self:
-        """The statistics of a set of molecules; about 3 ms of one core per molecule.
+        """The statistics of a set of molecules; about 3 ms of processor time per molecule.
 
         Parameters
         ----------
         smiles : sequence of str
-            Canonical SMILES of the installed RDKit.
+            SMILES as the installed RDKit canonicalizes them.
 
         Returns
         -------
@@ -116,8 +116,8 @@ class FcdStatistics:
 def fcd(smiles: Sequence[str], *references: FcdStatistics) -> list[float | None]:
     """The Fréchet ChemNet distance of molecules to reference sets.
 
-    The weights of ChemNet come with fcd_torch. The trace of the matrix root is computed from the eigenvalues of a
-    symmetric product, without complex numbers.
+    The weights of ChemNet are part of fcd_torch. The trace of the matrix square root is computed from the eigenvalues
+    of a symmetric product, without complex numbers.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def fcd(smiles: Sequence[str], *references: FcdStatistics) -> list[float | None]
 
 
 def fcd_floor(n: int) -> tuple[int, float]:
-    """The FCD of real molecules to the MOSES test set at a similar set size.
+    """The FCD of MOSES training molecules to the MOSES test set, at the nearest measured set size.
 
     Parameters
     ----------
@@ -152,9 +152,9 @@ def fcd_floor(n: int) -> tuple[int, float]:
     Returns
     -------
     size : int
-        The size of `FCD_FLOORS` that is nearest to `n`.
+        The set size in `FCD_FLOORS` that is nearest to `n` on a logarithmic scale.
     fcd : float
-        The FCD of that many molecules of the MOSES training set.
+        The FCD of this number of training molecules.
     """
     near = min(FCD_FLOORS, key=lambda number: abs(math.log(number / max(n, 1))))
     return near, FCD_FLOORS[near]

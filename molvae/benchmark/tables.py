@@ -45,9 +45,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
         _Line("  valid, first try", [_percent(e.valid_first)]),
         _Line(f"  valid, {e.tries} tries", [_percent(e.samples.valid)], _list_kinds(e.samples.invalid_reasons)),
         _Line("  reconstructed", [_percent(e.samples_reconstructed)], "of the valid samples, by greedy decoding"),
-        _Line(
-            "  prior cosine", [_number(e.prior_cosine)], "mean cosine of a prior draw and its sample's latent vector"
-        ),
+        _Line("  prior cosine", [_number(e.prior_cosine)], "mean cosine similarity of prior draws and encoded samples"),
         *_set_lines(e.samples),
     ]
     return _lay_out(f"Codec {e.codec}", lines)
@@ -77,7 +75,7 @@ def format_file_metrics(name: str, metrics: SetMetrics) -> str:
 
 
 def _set_lines(m: SetMetrics) -> Iterator[_Line]:
-    """All metrics of a set but the validity."""
+    """All metrics of a set except the validity."""
 
     def line(label: str, field: str, value: str, note: str) -> _Line:
         return _Line(label, [value], m.missing.get(field, note))
@@ -93,7 +91,7 @@ def _set_lines(m: SetMetrics) -> Iterator[_Line]:
     yield line("  novelty", "novelty", _percent(m.novelty), novelty_note)
     diversity_note = "1 - mean Tanimoto similarity of all pairs"
     yield line("  IntDiv", "internal_diversity", _number(m.internal_diversity, 4), diversity_note)
-    second_note = "the same with squared similarities"
+    second_note = "the same with root mean square similarities"
     yield line("  IntDiv2", "internal_diversity_2", _number(m.internal_diversity_2, 4), second_note)
     yield line("  filters", "filters", _percent(m.filters), f"pass MCF, PAINS, elements, charge and ring size{failed}")
     if m.references:

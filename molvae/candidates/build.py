@@ -1,4 +1,4 @@
-"""The candidate table of a search: its proposals, checked, and compared with the reference library."""
+"""The candidate table of a search: the scored molecules, checked and compared with the reference library."""
 
 from collections.abc import Callable, Mapping
 
@@ -35,13 +35,13 @@ def build_candidates(
     codec : Codec, optional
         Codec of the search, for the checks `in_training` and `in_domain`.
     progress : callable, optional
-        Called with the number of reference molecules of each chunk once it is compared.
+        Called after each chunk of reference molecules that was compared, with their number.
 
     Returns
     -------
     DataFrame
-        One row per molecule with the columns of `CANDIDATE_COLUMNS`: molecules that passed every check first, each
-        group by descending score. ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
+        One row per molecule with the columns of `CANDIDATE_COLUMNS`. Molecules that passed every check come first; both
+        groups are sorted by descending score. ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def build_candidates(
 def _nearest_reference(
     smiles: list[str], library: Mapping[str, str | None], progress: Callable[[int], None] | None
 ) -> pd.DataFrame:
-    """The most similar molecule of the library for each molecule; the first one among equals."""
+    """The most similar library molecule for each molecule; the first one if several are equally similar."""
     members = list(library)
     row, similarity = nearest_references(smiles, members, progress=progress)
     nearest = [members[i] for i in row]
@@ -89,6 +89,6 @@ def _nearest_reference(
         {
             "nearest_reference": pd.Series([library[one] or one for one in nearest], dtype=object),
             "nearest_reference_smiles": pd.Series(nearest, dtype=object),
-            "nearest_reference_similarity": similarity.astype(float).round(6),  # float32 has no more digits
+            "nearest_reference_similarity": similarity.astype(float).round(6),  # the precision of float32
         }
     )

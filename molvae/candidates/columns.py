@@ -17,13 +17,13 @@ class Column:
     Parameters
     ----------
     name : str
-        Name; one that ends in `*` is a family (`value_*`: `value_logp`, `value_qed`, ...).
+        Name; a name that ends in `*` is a family of columns (`value_*`: `value_logp`, `value_qed`, ...).
     kind : {"text", "number", "integer", "flag"}
         Type of the values.
     meaning : str
         Description, for the documentation and the report.
     needed : bool, default=True
-        Whether every candidate table has it.
+        Whether every candidate table must have it.
     """
 
     name: str
@@ -36,7 +36,7 @@ PROPOSAL_COLUMNS = (
     Column("candidate_id", "text", "C and a number, in the order of scoring"),
     Column("smiles", "text", "canonical SMILES; unique in the table"),
     Column("raw_smiles", "text", "SMILES as the decoder generated it; of a start molecule, as the user gave it"),
-    Column("round", "integer", "round of the search; 0 for start molecules"),
+    Column("round", "integer", "round of the search; 0 for the start molecules, or without them the first draws"),
     Column("move", "text", "move of the optimizer that made it; `start` for start molecules"),
     Column("parent_id", "text", "candidate_id of the parent; empty if there is none"),
     Column("mate_id", "text", "candidate_id of the second parent; empty if there is none"),
@@ -68,7 +68,7 @@ CANDIDATE_COLUMNS = (
 def check_table(
     table: pd.DataFrame, columns: tuple[Column, ...], where: str, may_hold_more: bool = False
 ) -> pd.DataFrame:
-    """The same table, after its columns are checked.
+    """Check the columns of a table, and return the table.
 
     Parameters
     ----------

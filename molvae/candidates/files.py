@@ -24,11 +24,11 @@ _ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "f
 
 
 def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
-    """Write candidates.csv, candidates.parquet and candidates.sdf; each appears whole or not at all.
+    """Write candidates.csv, candidates.parquet and candidates.sdf; each file is written completely or not at all.
 
-    The same table gives the same bytes. Columns are in the order of CANDIDATE_COLUMNS, rows in that of the table.
-    Parquet holds numbers in full precision, CSV and SDF to six significant digits. In the CSV, text that a spreadsheet
-    would run as a formula starts with an apostrophe, which `read_candidates` removes.
+    The same table gives the same bytes. Columns are in the order of CANDIDATE_COLUMNS, rows in the order of the table.
+    Parquet holds numbers in full precision, CSV and SDF with six significant digits. In the CSV, an apostrophe precedes
+    text that a spreadsheet would run as a formula; `read_candidates` removes it.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file does not exist, is not a candidate table, or has a cell of the wrong kind.
+        The file does not exist, is not a candidate table, or has a cell of the wrong type.
     """
     path = _find(path)
     table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
@@ -114,7 +114,7 @@ def arrange(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kinds(names: Iterable[Hashable]) -> dict[str, str]:
-    """The kind of each known column, in the documented order; members of a family keep their order."""
+    """The kind of each known column, in the documented order; columns of a family keep their order."""
     given = [str(name) for name in names]
     return {
         name: column.kind
@@ -136,7 +136,7 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _csv_line(cells: Iterable[str]) -> str:
-    """One line of CSV; csv.writer leaves a lone CR unquoted, which readers take for the end of the line."""
+    """One line of CSV; csv.writer does not quote a single CR, which readers interpret as the end of the line."""
     quoted = ('"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell for cell in cells)
     return ",".join(quoted) + "\n"
 
@@ -166,7 +166,7 @@ def _write_sdf(table: pd.DataFrame, path: Path) -> None:
 
 
 def _one_line(text: str) -> str:
-    """The text on one line that an SDF reader does not take for the next field or the end of the record."""
+    """The text on one line; a space precedes text that an SDF reader would read as a field or the end of a record."""
     line = " ".join(text.splitlines())
     return " " + line if line.startswith(("$$$$", ">")) else line
 
@@ -183,7 +183,7 @@ def _find(path: Path) -> Path:
         inside = [path / name for name in ("candidates.parquet", "candidates.csv") if (path / name).is_file()]
         if not inside:
             raise InputError(
-                f"{path}: expected a candidates.parquet or candidates.csv in this folder; is the run complete?"
+                f"{path}: expected a candidates.parquet or candidates.csv in this folder; the run may be incomplete"
             )
         return inside[0]
     if not path.exists():

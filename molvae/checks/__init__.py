@@ -1,1 +1,1 @@
-"""Checks that a molecule passes, or fails with a reason."""
+"""Checks of molecules; a molecule passes a check, or fails it with a reason."""

@@ -1,4 +1,4 @@
-"""The contract of a check: what it is given, what it returns, and what its row in the registry holds."""
+"""The interface of a check: its arguments, its return value, and its entry in the registry."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Library = Mapping[str, str | None] | Iterable[str]
 
 
 class MissingData(MolvaeError):
-    """The context lacks the data that a check needs; the check is skipped, and the message becomes the reason."""
+    """The context lacks the data that a check needs; the check is skipped, and the message gives the reason."""
 
 
 class Molecule(NamedTuple):
@@ -45,7 +45,7 @@ class TrainedCodec(Protocol):
 
     @property
     def calibration(self) -> object | None:
-        """Reference distribution of the applicability domain; None if it was not measured."""
+        """Calibration of the applicability domain; None if the domain was not measured."""
         ...
 
     def training_smiles(self) -> Collection[str] | None:
@@ -76,16 +76,16 @@ class CheckContext:
 
 
 class Check(Protocol):
-    """A filter of molecules. Its answer for a molecule depends on that molecule alone."""
+    """A filter of molecules. The result for a molecule does not depend on the other molecules."""
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order: None if it passes, else the reason (`MW 612.3 > 500 Da`)."""
+        """One result per molecule, in order: None if it passes, else the reason (`MW 612.3 > 500 Da`)."""
         ...
 
 
 @dataclass(frozen=True)
 class CheckEntry(Generic[L]):
-    """A row of the registry of checks: how a check is configured, created and documented.
+    """An entry of the registry of checks: how a check is configured, created and documented.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ class CheckEntry(Generic[L]):
     default : object or False
         Limit if the settings do not give one; False if the check is off by default.
     read : callable
-        Converts a value of the settings file, other than `false`, to the limit. Raises ValueError with what it
-        expects.
+        Converts a value in the settings file, other than `false`, to the limit. Raises ValueError with the expected
+        value.
     passes : str
         Which molecules pass, for the documentation.
     """

@@ -23,7 +23,7 @@ from molvae.plugins import load_plugins
 
 @dataclass(frozen=True)
 class InRange:
-    """Whether a property lies between two limits, both included: `MW 612.3 > 500 Da`.
+    """Whether a property is between two limits, both included: `MW 612.3 > 500 Da`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class InRange:
     high: float
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order; a molecule whose property cannot be computed fails."""
+        """One result per molecule, in order: None, or the reason; a property that cannot be computed fails."""
         return [self._check(mol) for _, mol in molecules]
 
     def _check(self, mol: Any) -> str | None:
@@ -57,7 +57,7 @@ class InRange:
 
 @dataclass(frozen=True)
 class NetCharge:
-    """Whether the net charge lies between two limits, both included: `net charge +1`.
+    """Whether the net charge is between two limits, both included: `net charge +1`.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class NetCharge:
     high: float
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order."""
+        """One result per molecule, in order: None, or the reason."""
         charges = [int(PROPERTIES["formal_charge"].function(mol)) for _, mol in molecules]
         return [None if self.low <= charge <= self.high else f"net charge {charge:+d}" for charge in charges]
 
 
 @dataclass(frozen=True)
 class RingSize:
-    """Whether the largest ring is not too large: `ring of 9 atoms > 8`.
+    """Whether the largest ring has at most this many atoms: `ring of 9 atoms > 8`.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class RingSize:
     high: float
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order."""
+        """One result per molecule, in order: None, or the reason."""
         sizes = [max(map(len, mol.GetRingInfo().AtomRings()), default=0) for _, mol in molecules]
         return [f"ring of {size} atoms > {self.high:g}" if size > self.high else None for size in sizes]
 
@@ -105,7 +105,7 @@ class AllowedElements:
     symbols: tuple[str, ...]
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order."""
+        """One result per molecule, in order: None, or the reason."""
         allowed = {*self.symbols, "H"}
         found = (sorted({atom.GetSymbol() for atom in mol.GetAtoms()} - allowed) for _, mol in molecules)
         return [f"element {', '.join(others)}" if others else None for others in found]
@@ -124,7 +124,7 @@ class NoAlerts:
     catalogs: tuple[str, ...]
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order."""
+        """One result per molecule, in order: None, or the reason."""
         return ["; ".join(alerts(mol, self.catalogs)) or None for _, mol in molecules]
 
 
@@ -144,7 +144,7 @@ class InDomain:
     percentile: float
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
-        """One answer per molecule, in order."""
+        """One result per molecule, in order: None, or the reason."""
         smiles = [molecule.smiles for molecule in molecules]
         reasons = self.codec.applicability_domain(smiles, percentile=self.percentile, remove_stereo=True)["reason"]
         return [reason if isinstance(reason, str) else None for reason in reasons]
@@ -161,7 +161,7 @@ def check_fragments(molecules: Sequence[Molecule]) -> list[str | None]:
     Returns
     -------
     list of str or None
-        One answer per molecule, in order.
+        One result per molecule, in order: None, or the reason.
     """
     counts = [smiles.count(".") + 1 for smiles, _ in molecules]
     return [f"{count} fragments" if count > 1 else None for count in counts]
@@ -178,14 +178,14 @@ def check_radicals(molecules: Sequence[Molecule]) -> list[str | None]:
     Returns
     -------
     list of str or None
-        One answer per molecule, in order.
+        One result per molecule, in order: None, or the reason.
     """
     counts = [sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) for _, mol in molecules]
     return [f"radical: {n} unpaired electron{'s' if n > 1 else ''}" if n else None for n in counts]
 
 
 def property_range(name: str, default: tuple[float, float], label: str) -> CheckEntry[tuple[float, float]]:
-    """Registry row of a check that a property lies between two limits.
+    """Create the registry entry of a check that a property is between two limits.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def property_range(name: str, default: tuple[float, float], label: str) -> Check
     Returns
     -------
     CheckEntry
-        The row.
+        The entry.
     """
 
     def make(limits: tuple[float, float], _: CheckContext) -> Check:
@@ -217,7 +217,7 @@ def list_checks() -> dict[str, CheckEntry[Any]]:
     Returns
     -------
     dict of str to CheckEntry
-        Rows by name, the built-in ones first. The name is the key in the settings; the column is ``check_<name>``.
+        Entries by name, the built-in ones first. The name is the key in the settings; the column is ``check_<name>``.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def _in_domain(percentile: float, context: CheckContext) -> Check:
 
 
 def _format_value(value: float, limit: float) -> str:
-    """The value with one digit, or with as many as distinguish it from the limit; a whole number without."""
+    """The value with as many decimals as distinguish it from the limit, at least one; none for a whole number."""
     if value == int(value):
         return f"{value:.0f}"
     digits = next((n for n in range(1, 7) if round(value, n) != round(limit, n)), 7)
@@ -262,7 +262,7 @@ _ELEMENTS = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I")
 
 # Default limits: oral drugs after Lipinski 1997 (doi:10.1016/S0169-409X(96)00423-1) and Veber 2002
 # (doi:10.1021/jm020017n), synthetic accessibility after Ertl 2009 (doi:10.1186/1758-2946-1-8). in_domain is off: scores
-# are computed from the structure, so they hold outside the domain too, and a search would lose novel molecules.
+# are computed from the structure, so they are valid outside the domain too, and the check would fail novel molecules.
 CHECKS: dict[str, CheckEntry[Any]] = {
     "in_reference": CheckEntry(
         _not_in_reference, True, read_flag, "not in the reference library; undefined stereo matches any stereo"
@@ -289,7 +289,7 @@ CHECKS: dict[str, CheckEntry[Any]] = {
     "hba": property_range("hba", (0.0, 10.0), "H-bond acceptors"),
     "rotatable_bonds": property_range("rotatable_bonds", (0.0, 10.0), "rotatable bonds"),
     "rings": property_range("rings", (0.0, 6.0), "rings"),
-    "ring_size": CheckEntry(lambda high, _: RingSize(high), 8.0, read_highest, "no ring of more atoms"),
+    "ring_size": CheckEntry(lambda high, _: RingSize(high), 8.0, read_highest, "no ring with more atoms"),
     "sa_score": CheckEntry(
         lambda high, _: InRange("sa_score", "SA score", 1.0, high), 5.0, read_highest, "SA score up to this value"
     ),
@@ -297,4 +297,4 @@ CHECKS: dict[str, CheckEntry[Any]] = {
         lambda catalogs, _: NoAlerts(catalogs), ("PAINS", "BRENK"), read_catalogs, "no alert of these rule sets matches"
     ),
 }
-"""Name of a check, which is its key in the settings and, with `check_`, its column -> its row."""
+"""Name of a check -> its entry. The name is the key in the settings; the column is `check_<name>`."""

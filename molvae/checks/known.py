@@ -1,4 +1,4 @@
-"""The check against known molecules: the reference library and the training set of a codec."""
+"""The check that a molecule is not known: not in the reference library, not in the training set of a codec."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from molvae.chem.molecules import remove_stereo
 class NotIn:
     """Whether a molecule is not in a library: `in the reference library as CHEMBL25`.
 
-    A molecule also fails if it differs from a member only by stereo that one of the two leaves undefined.
+    A molecule also fails if it equals a member apart from stereo, and one of the two has no stereo.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class NotIn:
 
 
 def _find_known(queries: Iterable[str], library: Library) -> dict[str, tuple[str | None, bool]]:
-    """The queries that are in the library: the id of the member, and whether its stereo is the same.
+    """The queries that are in the library, each with the id of the member and whether the stereo is the same.
 
-    Only the queries are kept in memory. The library is read once. A member with stereo is parsed only if it has the
-    letters of a query.
+    Only the queries are kept in memory. The library is read once. A member with stereo is parsed only if its letters
+    are those of a query.
     """
     exact = set(queries)
     isomers: dict[str, list[str]] = {}  # SMILES without stereo -> queries

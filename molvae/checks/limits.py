@@ -1,4 +1,4 @@
-"""Readers of limits: they convert the values of a `[checks]` section, and refuse wrong ones."""
+"""Readers of limits: they convert the values of a `[checks]` section, and reject invalid ones."""
 
 import difflib
 import math
@@ -15,7 +15,7 @@ def read_flag(value: object) -> bool:
     Parameters
     ----------
     value : object
-        Value of the settings file: true.
+        Value in the settings file: true.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def read_flag(value: object) -> bool:
     Raises
     ------
     ValueError
-        Another value.
+        Any other value.
     """
     if value is True:
         return True
@@ -38,7 +38,7 @@ def read_range(value: object) -> tuple[float, float]:
     Parameters
     ----------
     value : object
-        Value of the settings file: two numbers in ascending order.
+        Value in the settings file: two numbers in ascending order.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def read_range(value: object) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        Another value.
+        Any other value.
     """
     if isinstance(value, list | tuple) and len(value) == 2:
         low, high = value
@@ -63,7 +63,7 @@ def read_highest(value: object) -> float:
     Parameters
     ----------
     value : object
-        Value of the settings file: a finite number.
+        Value in the settings file: a finite number.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_highest(value: object) -> float:
     Raises
     ------
     ValueError
-        Another value.
+        Any other value.
     """
     if _is_finite(value):
         return float(value)
@@ -86,7 +86,7 @@ def read_percentile(value: object) -> float:
     Parameters
     ----------
     value : object
-        Value of the settings file: a number above 0 and below 100.
+        Value in the settings file: a number above 0 and below 100.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def read_percentile(value: object) -> float:
     Raises
     ------
     ValueError
-        Another value.
+        Any other value.
     """
     if _is_finite(value) and 0 < value < 100:
         return float(value)
@@ -109,7 +109,7 @@ def read_elements(value: object) -> tuple[str, ...]:
     Parameters
     ----------
     value : object
-        Value of the settings file: a list of symbols.
+        Value in the settings file: a list of symbols.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def read_elements(value: object) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        Another value, or an empty list.
+        Any other value, or an empty list.
     """
     if _is_text_list(value):
         return tuple(value)
@@ -132,7 +132,7 @@ def read_catalogs(value: object) -> tuple[str, ...]:
     Parameters
     ----------
     value : object
-        Value of the settings file: a list of names, in any case.
+        Value in the settings file: a list of names, in any case.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def read_catalogs(value: object) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        Another value, an empty list, or an unknown rule set.
+        Any other value, an empty list, or an unknown rule set.
     """
     if not _is_text_list(value):
         raise ValueError(f"expected a list of rule sets ({', '.join(SOURCES)}), {_OR_OFF}")

@@ -20,7 +20,7 @@ def check_molecules(
     reference: Library | None = None,
     codec: TrainedCodec | None = None,
 ) -> pd.DataFrame:
-    """The result of all checks for molecules given as any SMILES.
+    """The results of all checks, for molecules given as SMILES, canonical or not.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def check_molecules(
     settings : ChecksSettings, optional
         Limits; by default those of an oral drug.
     reference : mapping or iterable of str, optional
-        Molecules that are not novel, as SMILES, or a mapping of SMILES to ids. They are canonicalized, about 0.1 ms
-        each. Without a reference the check `in_reference` is skipped.
+        Known molecules as SMILES, or a mapping of SMILES to ids. They are canonicalized, about 0.1 ms each. Without a
+        reference the check `in_reference` is skipped.
     codec : Codec, optional
-        Codec whose training set the check `in_training` uses, and whose applicability domain `in_domain` uses.
+        Codec with the training set for the check `in_training` and the applicability domain for `in_domain`.
 
     Returns
     -------
@@ -66,15 +66,15 @@ def check_molecules(
 def run_checks(
     smiles: Sequence[str], settings: ChecksSettings | None = None, context: CheckContext | None = None
 ) -> pd.DataFrame:
-    """The result of all checks for molecules given as canonical SMILES.
+    """The results of all checks, for molecules given as canonical SMILES.
 
-    A check whose data the context lacks is skipped: it has no column, and ``attrs["skipped"]`` of the table maps its
-    name to the reason.
+    A check is skipped if the context lacks its data. It then has no column, and ``attrs["skipped"]`` of the table maps
+    its name to the reason.
 
     Parameters
     ----------
     smiles : sequence of str
-        Canonical SMILES. A string that RDKit cannot read fails with that reason; it raises no exception.
+        Canonical SMILES. An invalid SMILES fails with that reason; it raises no exception.
     settings : ChecksSettings, optional
         Limits; by default those of an oral drug.
     context : CheckContext, optional
@@ -89,7 +89,7 @@ def run_checks(
     Raises
     ------
     InputError
-        `in_domain` is on and there is no codec, or a check of a plug-in returns the wrong number of answers.
+        `in_domain` is on and there is no codec, or a check of a plug-in returns the wrong number of results.
     """
     invalid: dict[int, str] = {}
     molecules: dict[int, Molecule] = {}
@@ -102,10 +102,10 @@ def run_checks(
     failed: dict[int, list[str]] = {row: [reason] for row, reason in invalid.items()}
     checks, skipped = _make_checks(settings, context or CheckContext())
     for name, check in checks.items():
-        answers = check(list(molecules.values()))
-        if len(answers) != len(molecules):
-            raise InputError(f"check {name}: expected {len(molecules)} answers, one per molecule, got {len(answers)}")
-        reasons = dict(zip(molecules, answers, strict=True))
+        results = check(list(molecules.values()))
+        if len(results) != len(molecules):
+            raise InputError(f"check {name}: expected {len(molecules)} results, one per molecule, got {len(results)}")
+        reasons = dict(zip(molecules, results, strict=True))
         table[f"check_{name}"] = [NOT_CHECKED if row in invalid else reasons[row] or PASS for row in table.index]
         for row, reason in reasons.items():
             if reason:
@@ -119,7 +119,7 @@ def run_checks(
 
 
 def _make_checks(settings: ChecksSettings | None, context: CheckContext) -> tuple[dict[str, Check], dict[str, str]]:
-    """The checks that are on, and the reasons why others of these are skipped."""
+    """The checks that are on and have their data, and the reason for each skipped check."""
     entries = list_checks()
     checks: dict[str, Check] = {}
     skipped: dict[str, str] = {}

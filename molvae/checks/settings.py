@@ -1,4 +1,4 @@
-"""The settings of the checks: one limit per check, validated by the check's own row of the registry."""
+"""The settings of the checks: one limit per check, validated by the check's entry in the registry."""
 
 from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -10,8 +10,8 @@ from molvae.settings import Settings
 class ChecksSettings(Settings):
     """The limits of all checks by name; False omits a check.
 
-    The keywords are the names in `CHECKS` and those of installed plug-ins. A check that is not named has its default
-    limit. Limits are in the unit of the property, and both ends pass.
+    The keywords are the names in `CHECKS` and those of installed plug-ins. A check that is not given has its default
+    limit. Limits are in the unit of the property, and values equal to a limit pass.
 
     Examples
     --------

@@ -58,7 +58,12 @@ def decode_latent(
     decoded = [Decoded("", None, "the latent vector holds NaN or infinity")] * len(z)
     rows = np.flatnonzero(np.isfinite(z).all(1))
     chunks = _chunks(rows, BATCH_SIZE)
-    tokens = (model.decode(*(torch.from_numpy(a[chunk]) for a in (z, noise, temperature)), draws) for chunk in chunks)
+    tokens = (
+        model.decode(
+            torch.from_numpy(z[chunk]), torch.from_numpy(noise[chunk]), torch.from_numpy(temperature[chunk]), draws
+        )
+        for chunk in chunks
+    )
     for chunk, molecules in zip(chunks, _to_molecules(writer, tokens, len(rows), mapper), strict=True):
         for row, molecule in zip(chunk, molecules, strict=True):
             decoded[row] = molecule

@@ -50,7 +50,7 @@ class Report:
     candidates : DataFrame
         Candidate table, in any order.
     funnel : sequence of (str, int), default=()
-        Label and count of each step of the search, widest first; see `funnel_steps`.
+        Label and count of each step of the search, in order; see `funnel_steps`.
     history : DataFrame, optional
         One row per round: `calls` (molecules scored so far) and any of the scores `best`, `top10` and `median`.
     campaign_toml : str, default=""
@@ -83,7 +83,7 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
     Returns
     -------
     list of (str, int)
-        Label and count of each step, widest first.
+        Label and count of each step, in order.
     """
     steps = [
         ("latent vectors decoded", counts["n_proposed"]),
@@ -99,10 +99,10 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write a report as HTML; the file appears whole or not at all.
+    """Write a report as HTML; the file is written completely or not at all.
 
-    The same report gives the same bytes. The file loads nothing from the network and runs no script but its own. Names
-    from the input are shown as text, whatever they contain.
+    The same report gives the same bytes. The file loads nothing from the network and runs only its inline script. Text
+    from the input is escaped.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ class _Card:
 
 @dataclass(frozen=True)
 class _Listed:
-    """A line of the table of candidates."""
+    """A row of the table of candidates."""
 
     row: Row
     drawing: Markup
@@ -248,7 +248,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of the funnel: lines of its label, count, share of the previous step, and half its width in [0, 1]."""
+    """A step of the funnel: lines of its label, count, share of the previous step, half its width in [0, 0.5]."""
 
     lines: list[str]
     n: int
@@ -342,13 +342,13 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
 
 
 def _whole_ticks(last: int) -> list[int]:
-    """Four to eight round numbers up to the last."""
+    """Round numbers from 0 to `last`, at most nine."""
     step = next(factor * 10**power for power in range(12) for factor in (1, 2, 5) if last / (factor * 10**power) <= 8)
     return list(range(0, last + 1, step))
 
 
 def _failures(table: pd.DataFrame) -> list[_Failure]:
-    """The checks that some molecule failed, by descending number of molecules."""
+    """The checks that at least one molecule failed, by descending number of molecules."""
     found = []
     for name in (column for column in map(str, table) if column.startswith("check_")):
         reasons = table[name][table[name] != PASS]
@@ -371,7 +371,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _value(value: float | None) -> str:
-    """A property with two decimals, a whole number with none; a dash if it is missing."""
+    """A property with two decimals, or none for a whole number; a dash if it is missing."""
     return f"{value:,.0f}" if value is not None and value.is_integer() else _number(value, 2)
 
 

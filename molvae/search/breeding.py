@@ -8,10 +8,12 @@ import numpy as np
 from molvae.chem.molecules import Standardized
 from molvae.search.acquisitions import ACQUISITIONS, choose_batch
 from molvae.search.checkpoint import Record
+from molvae.search.constraints import Constraints
 from molvae.search.ledger import Candidate, Ledger, to_results
 from molvae.search.optimizers import LatentOptimizer, Outcome, Proposals, Results, State, find_optimizer
 from molvae.search.seen import SeenMolecules
 from molvae.search.settings import SearchSettings
+from molvae.search.stereo import Stereoisomers, without_stereo
 from molvae.search.surrogates import SURROGATES, Surrogate
 from molvae.seeds import generator, integer_seed
 
@@ -34,8 +36,8 @@ class Breeder:
     Attributes
     ----------
     counts : dict of str to int
-        Numbers of proposals (`n_proposed`), valid ones (`n_valid`) and distinct molecules (`n_unique`) so far, start
-        molecules included.
+        Numbers of proposals (`n_proposed`), valid ones (`n_valid`), unique molecules (`n_unique`) and those that
+        violate a constraint (`n_infeasible`) so far, start molecules included.
     new_hashes : ndarray
         Hashes of the molecules that were first decoded since this attribute was last emptied, uint64.
     new_share : float
@@ -45,13 +47,15 @@ class Breeder:
     def __init__(self, codec: "MoleculeSpace", settings: SearchSettings, seed: int) -> None:
         self._codec, self._settings, self._seed = codec, settings, seed
         self._optimizer: LatentOptimizer = find_optimizer(settings.method)(self._draw, seed, settings.optimizer)
-        self._surrogate: Surrogate = SURROGATES[settings.surrogate.name](settings.surrogate)
+        self._surrogate: Surrogate = SURROGATES[settings.surrogate_name](settings.surrogate)
         self._acquisition = ACQUISITIONS[settings.acquisition]
         self._rng = generator(seed, "search/acquisition")
         self._seen = SeenMolecules()
         self.new_hashes = np.zeros(0, np.uint64)
         self.new_share = 0.0
-        self.counts = {"n_proposed": 0, "n_valid": 0, "n_unique": 0}
+        self._stereoisomers = Stereoisomers(settings.stereo)
+        self._constraints = Constraints(settings.constraints, codec)
+        self.counts = {"n_proposed": 0, "n_valid": 0, "n_unique": 0, "n_infeasible": 0}
 
     def propose(self, n: int, ledger: Ledger, pending: Sequence[Candidate], round_number: int) -> list[Candidate]:
         """Breed and decode for some generations, and choose the molecules to score.
@@ -76,7 +80,7 @@ class Breeder:
         can_predict = self._optimizer.uses_surrogate and self._surrogate.fit(
             list(ledger.row), np.array([one.own_z for one in ledger.candidates]), ledger.objectives
         )
-        known = ledger.row.keys() | {one.smiles for one in pending}
+        known = _Known(ledger, pending, self._stereoisomers)
         n_bred = max(s.proposals, s.proposals_per_call * n)
         n_generations = s.generations if can_predict else 1
         pool: dict[str, Candidate] = {}
@@ -95,6 +99,7 @@ class Breeder:
         values : ndarray of shape (n, k)
             Their values.
         """
+        self._stereoisomers.learn([one.smiles for one in candidates], values)
         self._optimizer.tell(to_results(candidates, Outcome.SCORED, values, n_latent=self._codec.n_latent))
 
     def count(self, valid: Collection[str], n_proposed: int) -> None:
@@ -145,14 +150,13 @@ class Breeder:
         values: dict[str, Any] = state.values
         scored = to_results(ledger.candidates, Outcome.SCORED, ledger.objectives, n_latent=self._codec.n_latent)
         self._optimizer.restore(State(state.arrays, values["optimizer"]), scored)
+        self._stereoisomers.learn(ledger.row, ledger.objectives)
         self._rng.bit_generator.state = values["acquisition"]
         self._surrogate.restore(values["surrogate"])
         self._seen.add_hashes(seen)
         self.counts = dict(values["counts"])
 
-    def _breed(
-        self, n: int, pool: dict[str, Candidate], known: Collection[str], round_number: int, can_predict: bool
-    ) -> None:
+    def _breed(self, n: int, pool: dict[str, Candidate], known: "_Known", round_number: int, can_predict: bool) -> None:
         """Decode n proposals, add the new molecules to the pool, and report all outcomes to the optimizer."""
         proposals = self._optimizer.ask(n)
         seed = integer_seed(self._seed, f"search/decode/{self.counts['n_proposed']}")
@@ -162,10 +166,14 @@ class Breeder:
         new: dict[str, int] = {}  # row of the proposal by SMILES
         for row, one in enumerate(decoded):
             if one.smiles is not None:
-                is_known = one.smiles in known or one.smiles in pool or one.smiles in new
-                outcome[row] = Outcome.REPEAT if is_known else Outcome.PREDICTED
-                if not is_known:
+                is_new = known.add(one.smiles)
+                outcome[row] = Outcome.PREDICTED if is_new else Outcome.REPEAT
+                if is_new:
                     new[one.smiles] = row
+        for smiles, reason in zip(list(new), self._constraints.violations(list(new)), strict=True):
+            if reason is not None:
+                outcome[new.pop(smiles)] = Outcome.INFEASIBLE
+                self.counts["n_infeasible"] += 1
         rows = np.array(list(new.values()), np.int64)
         own_z, acquisition = proposals.z.copy(), np.full(n, np.nan)
         if new:
@@ -196,6 +204,23 @@ class Breeder:
         """Encodings (n, D) of molecules; a molecule that cannot be encoded keeps the row of `z`."""
         encoding = self._codec.encode([Standardized(one) for one in smiles])
         return np.where(encoding.ok[:, None], encoding.z, z).astype(np.float32)
+
+
+class _Known:
+    """The molecules that are scored, being scored, or decoded in this round."""
+
+    def __init__(self, ledger: Ledger, pending: Sequence[Candidate], stereoisomers: Stereoisomers) -> None:
+        self._ledger, self._stereoisomers = ledger, stereoisomers
+        self._merges = stereoisomers.are_repeats
+        self._seen = {without_stereo(one.smiles) if self._merges else one.smiles for one in pending}
+
+    def add(self, smiles: str) -> bool:
+        """Add a decoded molecule; whether it was not known before."""
+        key = without_stereo(smiles) if self._merges else smiles
+        if smiles in self._ledger or key in self._seen or (self._merges and self._stereoisomers.is_known(smiles)):
+            return False
+        self._seen.add(key)
+        return True
 
 
 def _to_candidate(

@@ -8,7 +8,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from molvae.errors import InputError
 from molvae.search.acquisitions import ACQUISITIONS
+from molvae.search.constraints import ConstraintSettings
 from molvae.search.optimizers import OPTIMIZERS, find_optimizer, list_optimizers
+from molvae.search.stereo import StereoRule
 from molvae.search.surrogates import SURROGATES
 from molvae.search.surrogates.gaussian_process import GaussianProcessSettings
 from molvae.settings import Settings
@@ -45,6 +47,11 @@ class SearchSettings(Settings):
     surrogate : Settings
         The section `[search.surrogate]`; its `name` is a member of `molvae.search.surrogates.SURROGATES`:
         "gaussian_process" (the default) or "none".
+    constraints : ConstraintSettings
+        The section `[search.constraints]`: molecules that violate one are not scored.
+    stereo : {"auto", "distinct", "same"}, default="auto"
+        Whether a stereoisomer of a scored molecule is worth a score: "distinct" yes, "same" no, "auto" no once three
+        pairs of stereoisomers had equal scores and none had different ones.
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
     """
@@ -62,6 +69,8 @@ class SearchSettings(Settings):
     patience: int = Field(20, ge=1)
     acquisition: str = "ucb"
     surrogate: SerializeAsAny[InstanceOf[Settings]] = GaussianProcessSettings()
+    constraints: ConstraintSettings = ConstraintSettings()
+    stereo: StereoRule = "auto"
     remove_stereo: bool = False
 
     @property
@@ -69,6 +78,11 @@ class SearchSettings(Settings):
         """The settings of the optimizer in use."""
         section = (self.model_extra or {}).get(self.method)
         return section if isinstance(section, Settings) else find_optimizer(self.method).Settings()
+
+    @property
+    def surrogate_name(self) -> str:
+        """Name of the surrogate in `SURROGATES`."""
+        return str(self.surrogate.model_dump()["name"])
 
     @classmethod
     def extra_sections(cls) -> dict[str, type[Settings]]:

@@ -1,6 +1,6 @@
-"""What the command declarations share: the options of several commands, and running the work after the line is read.
+"""Options that several commands share, and a decorator that runs the work after the command line is parsed.
 
-Command modules import only light packages at the top: `molvae --help` reads all of them.
+Command modules import only small packages at the top, because `molvae --help` imports all of them.
 """
 
 import functools
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 MoleculeFileArgument = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi (each also .gz), .parquet or .sdf.")
+    Path, typer.Argument(metavar="INPUT", help="Molecules: .csv, .tsv, .smi, .txt, .sdf (each also .gz) or .parquet.")
 ]
 MoleculesOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Output file: .csv, .smi or .parquet.")]
 TableOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Output file: .parquet or .csv.")]
@@ -39,7 +39,7 @@ Job = Callable[[], None]
 
 
 def command(work: Callable[..., None]) -> Callable[..., Job]:
-    """Declare a command: its line is read first, and its work runs afterwards.
+    """Declare a command: its arguments are parsed first, and its work runs afterwards.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def command(work: Callable[..., None]) -> Callable[..., Job]:
     Returns
     -------
     callable
-        Takes the arguments of the line and returns the job to run. Interrupts and errors of a job are handled in one
-        place, `molvae.pipeline.cli`.
+        Takes the parsed arguments and returns the job to run. `molvae.pipeline.cli` handles the interrupts and errors
+        of the job.
     """
 
     @functools.wraps(work)

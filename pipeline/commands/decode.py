@@ -1,4 +1,4 @@
-"""`molvae decode`: latent vectors as molecules."""
+"""`molvae decode`: latent vectors to molecules."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def decode(
     beam_size: Annotated[
         int,
         typer.Option(
-            "--beam-size", min=1, help="Number of most probable SMILES; the one with the nearest latent vector is kept."
+            "--beam-size", min=1, help="Number of most probable SMILES; the one whose latent vector is nearest is kept."
         ),
     ] = 1,
 ) -> None:

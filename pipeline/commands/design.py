@@ -36,7 +36,7 @@ def design(
 
     Reads a reference library, decodes latent vectors to molecules, scores the molecules until the budget is spent,
     checks them, and writes candidates.csv, .parquet, .sdf and report.html into the run folder. A stopped run resumes
-    with --resume and ends with the same candidates.
+    with --resume and gives the same candidates.
 
     \b
     Examples:
@@ -79,7 +79,7 @@ def _run_stages(run: RunDir) -> None:
 
 @contextlib.contextmanager
 def _logged(run: RunDir) -> Iterator[None]:
-    """Log an error of the block with its traceback, and add notes on the log and on how to resume."""
+    """Log an error of the block with its traceback, and add notes: the path of the log and how to resume."""
     try:
         yield
     except BaseException as error:
@@ -88,12 +88,12 @@ def _logged(run: RunDir) -> Iterator[None]:
         if isinstance(error, Exception) and not isinstance(error, MolvaeError):
             error.add_note(f"details: {_shorten(run.log)}")
         is_refusal = isinstance(error, InputError) and not isinstance(error.__context__, OSError)
-        if not is_refusal:  # the input is part of the run and would be refused again
+        if not is_refusal:  # the input is part of the run and would fail again
             error.add_note(f"resume with: molvae design --resume {_shorten(run.path)}")
         raise
 
 
 def _shorten(path: Path) -> str:
-    """The path, relative to the working folder where it lies inside it."""
+    """The path, relative to the working folder if it is inside it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

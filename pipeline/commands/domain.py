@@ -1,4 +1,4 @@
-"""`molvae domain`: which molecules lie within the applicability domain of a codec."""
+"""`molvae domain`: which molecules are inside the applicability domain of a codec."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ def domain(
     ] = 99.0,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", metavar="FILE", help="Training molecules; the nearest one of each is written."),
+        typer.Option("--reference", metavar="FILE", help="Training molecules; adds the nearest one to each row."),
     ] = None,
     remove_stereo: RemoveStereo = False,
 ) -> None:
@@ -37,8 +37,8 @@ def domain(
 
     Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, in_domain,
     the measures, their percentiles, domain_percentile, and the reason if the molecule is out of the domain. The
-    percentiles compare with training or held-out molecules of the codec. domain_percentile is that of all measures
-    together; it is 100 above all these molecules, or if the molecule cannot be encoded.
+    percentiles are among training or held-out molecules of the codec. domain_percentile combines all measures; it is
+    100 if the molecule is farther from the training data than all of them, or cannot be encoded.
 
     \b
     Examples:

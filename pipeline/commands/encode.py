@@ -1,4 +1,4 @@
-"""`molvae encode`: a molecule file as latent vectors."""
+"""`molvae encode`: a molecule file to latent vectors."""
 
 from collections import Counter
 
@@ -55,7 +55,8 @@ def encode(
             writer.write(pd.concat([table, pd.DataFrame(encoding.z, columns=columns)], axis=1))
             reasons.update(kind_of(reason) for reason in encoding.reason if reason)
             for note in encoding.note:
-                warnings.update({kind_of(part) for part in note.split("; ")} if note else ())  # each kind once a row
+                # a set: each kind counts once per row
+                warnings.update({kind_of(part) for part in note.split("; ")} if note else ())
             n += len(table)
             bar.advance(len(table))
             bar.expect(file.fraction_read)

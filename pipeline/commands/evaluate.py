@@ -45,7 +45,7 @@ def evaluate(
     train: Annotated[
         Path | None,
         typer.Option(
-            "--train", metavar="FILE", help="Training set, for the novelty. Default: that of the codec, or of MOSES."
+            "--train", metavar="FILE", help="Training set, for novelty. Default: that of the codec, or of MOSES."
         ),
     ] = None,
     json_file: Annotated[
@@ -54,8 +54,8 @@ def evaluate(
 ) -> None:
     """Compute the MOSES metrics of a codec or a file of SMILES.
 
-    For a codec, also computes the reconstruction of test molecules and of its own samples. The MOSES benchmark uses
-    30,000 molecules; compare the FCD at equal numbers only.
+    For a codec, also computes the reconstruction rates of test molecules and of its samples. The MOSES benchmark uses
+    30,000 molecules. Compare FCD values only between sets of equal size.
 
     \b
     Examples:

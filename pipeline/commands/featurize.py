@@ -1,4 +1,4 @@
-"""`molvae featurize`: a molecule file as training data of a codec."""
+"""`molvae featurize`: a molecule file to training data of a codec."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ def featurize(
     labels: Annotated[
         int,
         typer.Option(
-            "--labels", min=1, metavar="N", help="With --properties: for at most N molecules, drawn at random."
+            "--labels", min=1, metavar="N", help="With --properties: compute them for N random molecules at most."
         ),
     ] = 250_000,
     config: Annotated[
@@ -48,7 +48,7 @@ def featurize(
     ] = None,
     vocabulary_size: Annotated[
         int | None,
-        typer.Option("--vocabulary-size", min=8, metavar="N", help="Number of tokens to learn.  [500]"),
+        typer.Option("--vocabulary-size", min=8, metavar="N", help="Number of tokens to learn. Default: 500."),
     ] = None,
     vocabulary: Annotated[
         str | None,
@@ -61,8 +61,8 @@ def featurize(
 ) -> None:
     """Convert a molecule file to training data.
 
-    Strips salts, neutralizes charges and drops duplicates. Every molecule of the input is accounted for:
-    molecules.parquet holds the kept molecules, dropped.csv the others with the reason.
+    Strips salts, neutralizes charges and drops duplicates. molecules.parquet holds the kept molecules, dropped.csv all
+    other rows of the input with the reason.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`molvae query`: rows of a candidate table, by SQL."""
+"""`molvae query`: SQL queries of a candidate table."""
 
 import sys
 from pathlib import Path
@@ -71,13 +71,13 @@ def _print(table: "pd.DataFrame") -> None:
 
 
 def _write(table: "pd.DataFrame", out: Path) -> None:
-    """Write a table with any columns."""
+    """Write a table; the kinds of its columns follow from their dtypes."""
     from pandas.api import types
 
     from molvae.tables import Kinds, writing
 
     if out.suffix.lower() == ".smi" and "smiles" not in table:
-        raise InputError(f"-o {out}: .smi needs a column smiles; the result has {', '.join(map(str, table))}")
+        raise InputError(f"-o {out}: .smi needs a column smiles; got {', '.join(map(str, table))}")
     kinds: Kinds = {}
     for name in table:
         column = table[name]

@@ -24,8 +24,8 @@ def refit(
 ) -> None:
     """Fit a codec's prior to your own molecules.
 
-    Also fits the applicability domain; the weights stay the same. Samples then resemble your molecules, and the domain
-    is that of your molecules.
+    Also fits the applicability domain; the weights stay the same. Samples then resemble your molecules, and the
+    applicability domain is measured on them.
 
     \b
     Examples:

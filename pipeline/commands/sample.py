@@ -27,7 +27,7 @@ def sample(
     ] = 3,
     window: Annotated[
         list[str] | None,
-        typer.Option("--window", metavar="NAME=LOW:HIGH", help="Range of a property to aim at; may be repeated."),
+        typer.Option("--window", metavar="NAME=LOW:HIGH", help="Target range of a property; may be repeated."),
     ] = None,
     guidance: Annotated[
         float, typer.Option("--guidance", min=0, help="Strength of the windows; 1 applies Bayes' rule.")
@@ -97,7 +97,7 @@ def sample(
 
 
 def _read_window(option: str) -> tuple[str, _Window]:
-    """A property and its range, from `logp=1:2.5`, `tpsa=:90` or `qed=0.6:`."""
+    """The name and range of a property, from `logp=1:2.5`, `tpsa=:90` or `qed=0.6:`."""
     name, _, bounds = option.partition("=")
     try:
         low, high = (float(bound) if bound.strip() else None for bound in bounds.split(":"))

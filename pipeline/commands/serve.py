@@ -32,7 +32,7 @@ def serve(
     """Run a campaign on a schedule.
 
     Runs until it is stopped. Prints the time zone and the next three start times. Each start creates a new run folder,
-    or resumes an unfinished run of the same campaign that no other process works on.
+    or resumes an unfinished run of the same campaign that no other process uses.
 
     \b
     Examples:
@@ -59,15 +59,15 @@ def serve(
         except SystemExit:  # Prefect handles SIGTERM itself and raises this
             signal.signal(signal.SIGTERM, sigterm_handler)
             signal.raise_signal(signal.SIGTERM)
-    raise KeyboardInterrupt  # Prefect also handles Ctrl-C itself and returns; nothing else ends it
+    raise KeyboardInterrupt  # Prefect also handles Ctrl-C itself and returns; it returns for no other reason
 
 
 def _find_zone(timezone: str | None) -> str:
-    """The name of the given time zone, or that of the system.
+    """The name of the given time zone, or of the time zone of the system.
 
-    Raises InputError where there is no such zone, or that of the system is unknown.
+    Raises InputError if the given zone does not exist or the zone of the system is unknown.
     """
-    import tzlocal  # of the extra `pipeline`
+    import tzlocal  # in the extra `pipeline`
 
     try:
         zone = timezone or tzlocal.get_localzone_name()

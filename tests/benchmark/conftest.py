@@ -9,7 +9,7 @@ from molvae.workers import Serial
 
 @pytest.fixture(scope="module")
 def one_process() -> Iterator[None]:
-    """`molvae evaluate` without worker processes: starting them takes longer than describing a few molecules."""
+    """`molvae evaluate` without worker processes: to start them takes longer than to process a few molecules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("molvae.workers.LocalProcesses", Serial)
         yield

@@ -35,23 +35,23 @@ class Encoding(NamedTuple):
 
 
 class Memory:
-    """A codec whose latent vector is the index of a molecule in a list, so that every metric is known.
+    """A codec with known metrics: the latent vector of a molecule is its index in the list that was encoded last.
 
-    It cannot encode sulfur. It decodes alcohols with another SMILES, and amines as methane.
+    It cannot encode sulfur. It decodes alcohols to another SMILES of the same molecule, and amines to methane.
     """
 
     name = "memory"
 
     def __init__(self, samples: Sequence[str | None], training: Sequence[str] | None = None) -> None:
         self.seen: list[str] = []
-        self.asked: list[list[str]] = []
+        self.encoded: list[list[str]] = []
         self.samples = samples
         self.training = training
         self.calls: list[tuple[int, int, int]] = []
 
     def encode(self, molecules: Sequence[str]) -> Encoding:
         self.seen = list(molecules)
-        self.asked.append(self.seen)
+        self.encoded.append(self.seen)
         ok = np.array(["S" not in smiles for smiles in molecules])
         z = np.where(ok, np.arange(len(molecules)), np.nan).astype(np.float32)[:, None]
         reason = [None if good else f"not in the vocabulary: S in {s}" for good, s in zip(ok, molecules, strict=True)]
@@ -137,10 +137,10 @@ def test_the_seed_determines_samples_and_test_molecules() -> None:
     evaluate(codec, n=3, test_smiles=TEST, seed=9)
     assert codec.calls == [(3, 9, 1), (3, 9, 3)]
     evaluate(codec, n=3, test_smiles=TEST, seed=9)
-    assert codec.asked[0] == codec.asked[2]
+    assert codec.encoded[0] == codec.encoded[2]
     for seed in range(5):
         evaluate(codec, n=3, test_smiles=TEST, seed=seed)
-    assert len(set(map(tuple, codec.asked[::2]))) > 2
+    assert len(set(map(tuple, codec.encoded[::2]))) > 2
 
 
 def test_without_a_training_set_the_novelty_is_unknown() -> None:
@@ -151,7 +151,7 @@ def test_without_a_training_set_the_novelty_is_unknown() -> None:
     assert given.samples.novelty == 5 / 6
 
 
-def test_a_codec_without_valid_samples_has_metrics() -> None:
+def test_a_codec_without_valid_samples_can_be_evaluated() -> None:
     evaluation = evaluate(Memory([None] * 4, []), n=4, test_smiles=["CS", "CSC"])
     samples = evaluation.samples
     assert evaluation.exact == samples.valid == evaluation.n_recoded == 0

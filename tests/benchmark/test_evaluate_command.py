@@ -47,7 +47,7 @@ def test_novelty_needs_a_training_set_if_a_reference_is_given(capsys: pytest.Cap
     assert "only one valid molecule" in printed
 
 
-def test_a_file_without_valid_molecules_has_a_validity(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_valid_molecules_has_a_validity_of_0(capsys: pytest.CaptureFixture[str]) -> None:
     Path("invalid.smi").write_text("C1CC\nC(C\n")
     assert run("invalid.smi") == 0
     printed = capsys.readouterr().out

@@ -12,7 +12,7 @@ from molvae.chem.molecules import canonicalize
 from molvae.errors import InputError
 
 
-def test_fcd_equals_that_of_fcd_torch() -> None:
+def test_the_fcd_is_the_same_as_with_fcd_torch() -> None:
     from fcd_torch import FCD
 
     test = load_test_smiles()

@@ -33,7 +33,7 @@ NASTY = [
 
 
 def nasty_table(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Candidates whose ids a spreadsheet or a reader might misread."""
+    """Candidates with ids that a spreadsheet or a reader might misread."""
     rows = pd.concat([candidates.iloc[[0]]] * len(NASTY), ignore_index=True)
     rows["candidate_id"] = NASTY
     rows["smiles"] = ["C" * (n + 1) for n in range(len(NASTY))]

@@ -1,4 +1,4 @@
-"""Settings with few checks, and a codec: used by several test files."""
+"""Fixtures of several test files: settings with few checks, and a codec."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from molvae.checks.settings import ChecksSettings
 
 @dataclass(frozen=True)
 class FakeCodec:
-    """Its training set is given; cations are outside its domain."""
+    """A codec with a given training set; cations are outside its domain."""
 
     training: Collection[str] | None = None
     calibration: object | None = "measured"

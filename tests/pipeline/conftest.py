@@ -1,4 +1,4 @@
-"""Prefect in the tests' own process: no network, and nothing in anybody's home."""
+"""Prefect in the test process, without network access and without files in the home folder."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""The private Prefect API: it ends with its process, however that ends, and leaves no files."""
+"""The private Prefect API: it ends when its parent process ends for any reason, and leaves no files."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ with api(Path(sys.argv[1])) as wait:
 """
 
 
-def is_soon_true(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+def becomes_true(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -60,11 +60,11 @@ def test_the_server_ends_with_its_parent(tmp_path: Path, sign: signal.Signals, c
     assert parent.stdout is not None
     home, url = parent.stdout.readline().split()
     assert url.startswith("http://127.0.0.1:")
-    assert is_soon_true(lambda: bool(servers(home)))
+    assert becomes_true(lambda: bool(servers(home)))
     parent.send_signal(sign)
     parent.wait()
-    assert is_soon_true(lambda: not servers(home))
-    assert is_soon_true(lambda: not Path(home).exists())
+    assert becomes_true(lambda: not servers(home))
+    assert becomes_true(lambda: not Path(home).exists())
 
 
 def test_the_api_of_the_user_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

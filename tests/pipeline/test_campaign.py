@@ -115,7 +115,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         Campaign.load(tmp_path / "gone.toml")
 
 
-def test_the_last_codec_given_counts() -> None:
+def test_the_last_of_two_codecs_is_used() -> None:
     campaign = Campaign.load(None, ["codec.folder=/some/codec"])
     assert campaign.finished_codec == "/some/codec"
     assert Campaign.load(None, ["codec.folder=/some/codec", "codec.name=moses"]).finished_codec == "moses"

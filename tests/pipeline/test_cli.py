@@ -1,4 +1,4 @@
-"""The command line: help texts, exit codes, and errors as one line."""
+"""The command line: help texts, exit codes and one-line errors."""
 
 import errno
 import os
@@ -111,7 +111,7 @@ def test_version_reports_a_missing_package(capsys: pytest.CaptureFixture[str], m
         (["query", "a.csv"], "Missing argument"),
     ],
 )
-def test_a_wrong_command_line_is_one_line_and_code_2(
+def test_a_wrong_command_line_gives_one_line_and_exit_code_2(
     arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
@@ -139,7 +139,7 @@ def test_a_wrong_command_line_is_one_line_and_code_2(
         (ZeroDivisionError("by\nzero"), 1, "molvae: failed unexpectedly (ZeroDivisionError: by); "),
     ],
 )
-def test_every_error_is_one_line_and_a_code(
+def test_every_error_gives_one_line_and_an_exit_code(
     error: BaseException,
     code: int,
     part: str,
@@ -173,7 +173,7 @@ def test_every_line_of_a_long_error_starts_with_the_program(
     assert capsys.readouterr().err == "molvae: a\nmolvae: b\n"
 
 
-def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     code = (
         "from molvae.pipeline import cli\n"
         "def job():\n"
@@ -223,7 +223,7 @@ def test_signals_stop_a_job_at_once(signals: list[str], code: int) -> None:
         (cli._terminate, 143, "molvae: stopped by SIGTERM; resume with: molvae design --resume mine"),
     ],
 )
-def test_a_stop_that_a_library_wraps_is_still_a_stop(
+def test_a_stop_request_that_a_library_wraps_gives_the_same_exit(
     handler: Callable[..., None],
     code: int,
     line: str,
@@ -256,7 +256,7 @@ code = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep
 cli.app = lambda *arguments, **settings: lambda: exec(code)
 cli.main([])
 """)
-    command = [sys.executable, "-m", "stopped"]  # as a file, Python does not tell the two exits apart
+    command = [sys.executable, "-m", "stopped"]  # run as a file, Python has the same exit code in both cases
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert (done.returncode, done.stderr) == (130, "molvae: stopped\n")

@@ -37,7 +37,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def library() -> Path:
-    """Four drugs, a salt of one of them, a word, an element that the codec does not know, and an empty cell."""
+    """Four drugs, a salt of one of them, a word, an element outside the vocabulary of the codec, and an empty cell."""
     rows = [
         *DRUGS.items(),
         ("salt", "CC(=O)Nc1ccc(O)cc1.Cl"),
@@ -75,8 +75,8 @@ def test_encode_writes_a_row_for_every_row(library: Path, capsys: pytest.Capture
 
 
 def test_a_warning_is_counted_once_per_row(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("doubtful.csv").write_text("smiles\nNO\nC[C@H](N)C(=O)O\nCCO\n")
-    assert run("encode", "doubtful.csv", "-o", "latent.csv", "--remove-stereo") == 0
+    Path("warnings.csv").write_text("smiles\nNO\nC[C@H](N)C(=O)O\nCCO\n")
+    assert run("encode", "warnings.csv", "-o", "latent.csv", "--remove-stereo") == 0
     warnings = [line for line in capsys.readouterr().err.splitlines() if "1 with a warning: " in line]
     assert ["word" in line for line in warnings] == [True, False]
     assert ["stereo" in line for line in warnings] == [False, True]
@@ -203,7 +203,7 @@ def test_sample_at_a_given_spread() -> None:
     assert run("sample", "-n", "6", "--spread", "-1", "-o", "b.csv") == 2
 
 
-def test_featurize_accounts_for_every_molecule(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_featurize_writes_every_row_as_kept_or_dropped(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--id-column", "compound", "--properties", "--labels", "2", "--vocabulary-size", "40"]
     assert run("featurize", str(library), "-o", "features", *arguments) == 0
     manifest = Manifest.read(Path("features"))
@@ -309,7 +309,7 @@ def test_featurize_refuses_a_file_without_molecules(capsys: pytest.CaptureFixtur
         pytest.param(["sample", "-n", "400"], marks=pytest.mark.slow),
     ],
 )
-def test_a_full_disk_is_one_line_and_leaves_no_partial_file(command: list[str], library: Path) -> None:
+def test_a_full_disk_gives_one_line_and_leaves_no_partial_file(command: list[str], library: Path) -> None:
     """A limit on file size gives almost the same error as a full disk."""
     out = "out" if command[0] == "featurize" else "out.csv"
     done = subprocess.run(
@@ -414,7 +414,7 @@ def test_refit_fits_the_prior_to_other_molecules(kind: str, features: Path, caps
     assert "--vocabulary moses" in capsys.readouterr().err
 
 
-def test_train_resumes_after_a_stop(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_training_resumes(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from molvae.pipeline import train as stage
 
     arguments = ["train", "tiny.toml", "--features", str(features)]
@@ -484,9 +484,9 @@ def test_query_prints_a_table_on_a_terminal(
     assert capsys.readouterr().out == "no rows\n"
 
 
-def test_evaluate_prints_and_writes_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("evaluate", "--codec", "moses", "--n", "20", "--json", "figures.json") == 0
+def test_evaluate_prints_and_writes_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "--codec", "moses", "--n", "20", "--json", "metrics.json") == 0
     assert capsys.readouterr().out.startswith("Codec moses\n")
-    figures = json.loads(Path("figures.json").read_text())
-    assert figures["n_samples"] == 20
-    assert run("evaluate", "--json", "figures.txt") == 2
+    metrics = json.loads(Path("metrics.json").read_text())
+    assert metrics["n_samples"] == 20
+    assert run("evaluate", "--json", "metrics.txt") == 2

@@ -1,4 +1,4 @@
-"""Schedules: runs are scheduled at the printed times, and the command ends with the right exit code."""
+"""Schedules: runs are scheduled at the printed times, and the command has the right exit code."""
 
 import base64
 import json
@@ -86,7 +86,7 @@ def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -
     first.communicate()
     time.sleep(3)
     (run,) = (path.parent for path in tmp_path.glob("runs/*/campaign.toml"))
-    assert not (run / "report.html").exists(), "a run ends with its schedule"
+    assert not (run / "report.html").exists(), "the run ends when the schedule is killed"
     second = serve("default.toml", *options, cwd=tmp_path)
     try:
         assert second.stdout is not None

@@ -78,7 +78,7 @@ def stopped(folder: Path) -> list[tuple[int, str, str]]:
     return endings
 
 
-def test_ctrl_c_is_one_line_with_the_command_to_resume(stopped: list[tuple[int, str, str]]) -> None:
+def test_ctrl_c_prints_one_line_with_the_command_to_resume(stopped: list[tuple[int, str, str]]) -> None:
     code, out, err = stopped[0]
     assert code == 130
     assert out == ""
@@ -87,7 +87,7 @@ def test_ctrl_c_is_one_line_with_the_command_to_resume(stopped: list[tuple[int, 
     assert "Traceback" not in err
 
 
-def test_sigterm_is_one_line_with_the_command_to_resume(stopped: list[tuple[int, str, str]]) -> None:
+def test_sigterm_prints_one_line_with_the_command_to_resume(stopped: list[tuple[int, str, str]]) -> None:
     code, _, err = stopped[1]
     assert code == 143
     assert err.splitlines()[-1] == "molvae: stopped by SIGTERM; resume with: molvae design --resume mine"

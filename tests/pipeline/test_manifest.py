@@ -1,4 +1,4 @@
-"""A stage is complete if its manifest has its key and its outputs are unchanged; else it runs again."""
+"""A stage is complete if its manifest has the key of the plan and its outputs are unchanged; else it runs again."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_a_damaged_stage_runs_again(tmp_path: Path, damage: str) -> None:
     assert (folder / "out.csv").read_text() == "a\n1\n"
 
 
-def test_leftovers_are_removed_but_not_the_own_checkpoint(tmp_path: Path) -> None:
+def test_earlier_files_are_removed_except_the_checkpoint_of_the_plan(tmp_path: Path) -> None:
     folder = tmp_path / "stage"
     plan = make_plan(folder)
     folder.mkdir()

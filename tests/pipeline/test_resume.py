@@ -50,7 +50,7 @@ MORE_MOMENTS = {"while validating", "before the first round", "while the state i
 
 @pytest.fixture(scope="session")
 def started(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run that has only its settings: a small library, and starts from it."""
+    """A run that has only its settings, with a small library and start molecules from it."""
     folder = tmp_path_factory.mktemp("runs")
     library = folder / "library.smi"
     library.write_text("CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\nnonsense e\nCCO f\n")
@@ -67,8 +67,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(started: RunDir) -> RunDir:
-    return run_stages(copy(started, "undisturbed"))
+def uninterrupted(started: RunDir) -> RunDir:
+    return run_stages(copy(started, "uninterrupted"))
 
 
 def copy(run: RunDir, name: str) -> RunDir:
@@ -95,19 +95,19 @@ def all_files(run: RunDir) -> set[str]:
     return {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
 
 
-def test_the_same_campaign_gives_the_same_candidates(started: RunDir, undisturbed: RunDir) -> None:
+def test_the_same_campaign_gives_the_same_candidates(started: RunDir, uninterrupted: RunDir) -> None:
     again = run_stages(copy(started, "again"))
-    assert results(again) == results(undisturbed)
+    assert results(again) == results(uninterrupted)
 
 
-def test_another_seed_gives_other_candidates(started: RunDir, undisturbed: RunDir) -> None:
+def test_another_seed_gives_other_candidates(started: RunDir, uninterrupted: RunDir) -> None:
     other = copy(started, "other")
     other.campaign.write_text(other.campaign.read_text().replace("seed = 0", "seed = 1"))
-    assert results(run_stages(other))["candidates.csv"] != results(undisturbed)["candidates.csv"]
+    assert results(run_stages(other))["candidates.csv"] != results(uninterrupted)["candidates.csv"]
 
 
-def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> None:
-    manifest = Manifest.read(undisturbed.featurize)
+def test_every_row_of_the_library_is_kept_or_dropped_with_a_reason(uninterrupted: RunDir) -> None:
+    manifest = Manifest.read(uninterrupted.featurize)
     assert manifest is not None
     assert manifest.counts.model_dump() == {
         "into": 6,
@@ -115,15 +115,15 @@ def test_every_molecule_of_the_library_is_accounted_for(undisturbed: RunDir) -> 
         "dropped": {"invalid SMILES": 1, "duplicate": 1},
         "notes": {},
     }
-    assert undisturbed.featurize.joinpath("dropped.csv").read_text() == (
+    assert uninterrupted.featurize.joinpath("dropped.csv").read_text() == (
         "row,id,raw,reason\n5,e,nonsense,invalid SMILES: nonsense\n6,f,CCO,duplicate of row 1\n"
     )
 
 
-def test_starts_count_towards_the_budget_and_ids_are_kept(undisturbed: RunDir) -> None:
+def test_starts_count_towards_the_budget_and_ids_are_kept(uninterrupted: RunDir) -> None:
     from molvae.candidates.files import read_candidates
 
-    table = read_candidates(undisturbed.path)
+    table = read_candidates(uninterrupted.path)
     assert len(table) == 70
     assert set(table["nearest_reference"]) <= {"a", "b", "c", "d"}
     starts = table[table["round"] == 0]
@@ -131,27 +131,27 @@ def test_starts_count_towards_the_budget_and_ids_are_kept(undisturbed: RunDir) -
     assert starts["check_in_reference"].str.startswith("in the reference library as ").all()
 
 
-def test_candidates_contain_no_path_and_no_time(undisturbed: RunDir) -> None:
-    text = (undisturbed.path / "candidates.csv").read_text()
-    assert str(undisturbed.path.parent) not in text
+def test_candidates_contain_no_path_and_no_time(uninterrupted: RunDir) -> None:
+    text = (uninterrupted.path / "candidates.csv").read_text()
+    assert str(uninterrupted.path.parent) not in text
     assert time.strftime("%Y-%m") not in text
 
 
-def test_a_complete_run_is_not_written_again(undisturbed: RunDir) -> None:
-    before = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
-    run_stages(undisturbed)
-    after = {path: path.stat().st_mtime_ns for path in undisturbed.path.rglob("*") if path.is_file()}
-    del before[undisturbed.path / ".lock"], after[undisturbed.path / ".lock"]
+def test_a_complete_run_is_not_written_again(uninterrupted: RunDir) -> None:
+    before = {path: path.stat().st_mtime_ns for path in uninterrupted.path.rglob("*") if path.is_file()}
+    run_stages(uninterrupted)
+    after = {path: path.stat().st_mtime_ns for path in uninterrupted.path.rglob("*") if path.is_file()}
+    del before[uninterrupted.path / ".lock"], after[uninterrupted.path / ".lock"]
     assert after == before
 
 
-def test_only_damaged_stages_run_again(started: RunDir, undisturbed: RunDir) -> None:
-    run = copy(undisturbed, "damaged")
+def test_only_damaged_stages_run_again(started: RunDir, uninterrupted: RunDir) -> None:
+    run = copy(uninterrupted, "damaged")
     run.proposals.unlink()
     (run.path / "candidates.csv").write_text("edited")
     featurized = run.molecules.stat().st_mtime_ns
     run_stages(run)
-    assert results(run) == results(undisturbed)
+    assert results(run) == results(uninterrupted)
     assert run.molecules.stat().st_mtime_ns == featurized
 
 
@@ -175,9 +175,9 @@ def kill_at(run: RunDir, pattern: str, n_bytes: int = 0) -> bool:
 @pytest.mark.parametrize(
     "moment", [pytest.param(name, marks=pytest.mark.slow) if name in MORE_MOMENTS else name for name in MOMENTS]
 )
-def test_a_killed_run_gives_the_same_results(moment: str, started: RunDir, undisturbed: RunDir) -> None:
+def test_a_killed_run_gives_the_same_results(moment: str, started: RunDir, uninterrupted: RunDir) -> None:
     is_late = MOMENTS[moment].startswith(("4-validate", "candidates"))
-    run = copy(undisturbed if is_late else started, moment.replace(" ", "-"))
+    run = copy(uninterrupted if is_late else started, moment.replace(" ", "-"))
     if is_late:  # starts at the last stage, to save time
         shutil.rmtree(run.validate)
         for path in run.published:
@@ -185,12 +185,12 @@ def test_a_killed_run_gives_the_same_results(moment: str, started: RunDir, undis
     assert kill_at(run, MOMENTS[moment], MIN_BYTES.get(moment, 0)), "the run ended before it was killed"
     assert not runs.is_complete(run) or moment in ("while publishing", "while completing")
     run_stages(run)
-    assert results(run) == results(undisturbed)
-    assert all_files(run) == all_files(undisturbed), "partial files are left"
+    assert results(run) == results(uninterrupted)
+    assert all_files(run) == all_files(uninterrupted), "partial files are left"
 
 
 @pytest.mark.slow
-def test_a_run_killed_repeatedly_gives_the_same_results(started: RunDir, undisturbed: RunDir) -> None:
+def test_a_run_killed_repeatedly_gives_the_same_results(started: RunDir, uninterrupted: RunDir) -> None:
     """At arbitrary moments, a little later each time."""
     run = copy(started, "killed-repeatedly")
     for attempt in range(40):
@@ -203,4 +203,4 @@ def test_a_run_killed_repeatedly_gives_the_same_results(started: RunDir, undistu
             process.kill()
             process.wait()
     run_stages(run)
-    assert results(run) == results(undisturbed)
+    assert results(run) == results(uninterrupted)

@@ -36,7 +36,7 @@ def test_runs_within_one_second_get_different_folders(tmp_path: Path) -> None:
     assert all(run.path.name.startswith("nightly-") for run in runs)
 
 
-def test_create_accepts_an_empty_folder_or_that_of_a_killed_start(tmp_path: Path) -> None:
+def test_create_accepts_an_empty_folder_or_the_folder_of_a_killed_start(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "run"
     RunDir.create(folder)
     (folder / ".lock").touch()
@@ -68,7 +68,7 @@ def test_open_refuses_a_folder_without_a_run(tmp_path: Path, name: str, part: st
         RunDir.open(tmp_path / name)
 
 
-def test_lock_excludes_other_processes_and_ends_with_its_own(tmp_path: Path) -> None:
+def test_lock_excludes_other_processes_and_ends_with_its_process(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run")
     holder = subprocess.Popen([sys.executable, "-c", HOLD_LOCK, str(run.path)], stdout=subprocess.PIPE, text=True)
     try:
@@ -98,7 +98,7 @@ def test_worker_processes_do_not_keep_the_lock(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
 
-def test_lock_can_be_taken_again_by_its_holder(tmp_path: Path) -> None:
+def test_the_process_that_holds_the_lock_can_acquire_it_again(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run")
     with run.lock(), run.lock():
         pass

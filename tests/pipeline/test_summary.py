@@ -46,7 +46,7 @@ def test_summary_fits_80_columns(run: RunDir, candidates: pd.DataFrame) -> None:
 
 def test_summary_without_passed_candidates_has_the_stop_reason(run: RunDir, candidates: pd.DataFrame) -> None:
     candidates["passed"] = False
-    text = write(run, candidates, "no new molecule in 20 rounds (5,120 points)")
+    text = write(run, candidates, "no new molecule in 20 rounds (5,120 proposals)")
     assert "best scaffolds" not in text
     assert "`reason`" in text
-    assert "no new molecule in 20 rounds (5,120 points)" in text
+    assert "no new molecule in 20 rounds (5,120 proposals)" in text

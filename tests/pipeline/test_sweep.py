@@ -1,4 +1,4 @@
-"""The command `molvae sweep`: its output folder, resuming, and the input that it refuses."""
+"""The command `molvae sweep`: its output folder, resuming, and invalid input."""
 
 import json
 from pathlib import Path

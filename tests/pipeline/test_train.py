@@ -1,4 +1,4 @@
-"""A campaign that trains its own codec: the four stages, and an interrupted training that resumes."""
+"""A campaign that trains a codec: the four stages, and an interrupted training that resumes."""
 
 import shutil
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_the_search_uses_the_trained_codec(trained: RunDir) -> None:
     assert searched.inputs["codec"].sha256 == codec.sha256
     table = read_candidates(trained.path)
     assert len(table) > 0
-    assert "check_in_training" not in table, "the training set is not known"
+    assert "check_in_training" not in table, "the training set is not available"
     found = codec.applicability_domain(table["smiles"], percentile=90, remove_stereo=True)
     assert table["check_in_domain"].tolist() == [reason or "pass" for reason in found["reason"]]
 

@@ -1,4 +1,4 @@
-"""Codecs that read one form of a molecule and reconstruct another: file, features, codec, molecules."""
+"""Codecs that encode one representation and reconstruct another: from the molecule file to decoded molecules."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ n_held_out = 4
 n_processes = 1
 evaluate_every = 48
 """
-FORMS = [
+REPRESENTATIONS = [
     ("smiles", "graph", "molecular"),
     pytest.param("smiles", "random_smiles", "denoising", marks=pytest.mark.slow),
     ("selfies", "counts", "variational"),
@@ -57,7 +57,7 @@ def run(*arguments: str) -> int:
     return cli._run(list(arguments))
 
 
-@pytest.mark.parametrize(("output", "view", "recipe"), FORMS)
+@pytest.mark.parametrize(("output", "view", "recipe"), REPRESENTATIONS)
 def test_codecs_of_any_two_representations_are_trained_saved_and_used(
     output: str, view: str | None, recipe: str
 ) -> None:
@@ -124,7 +124,7 @@ def test_unknown_representations_are_refused(
     assert not Path("features").exists()
 
 
-def test_molecules_that_a_view_cannot_represent_are_dropped_with_the_reason() -> None:
+def test_molecules_outside_the_encoder_input_are_dropped_with_the_reason() -> None:
     tungsten = "F[W](F)(F)(F)(F)(F)F"
     Path("library.smi").write_text("\n".join([*LIBRARY, tungsten]))
     assert run("featurize", "library.smi", "-o", "features", "--encoder-input", "graph") == 0

@@ -208,7 +208,7 @@ def test_long_tables_are_truncated_with_a_notice(report: Report, monkeypatch: py
     text = " ".join(page.text.split())
     assert re.search("first 3 of 4 .* first 1[.]", text)
     assert sum(svg.get("class") == "mol" for svg in page.all("svg")) == 2
-    assert "not all molecules are shown" in text
+    assert "only some of the molecules are shown" in text
 
 
 def test_lines_are_drawn_from_the_rounds(report: Report) -> None:
