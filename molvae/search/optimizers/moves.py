@@ -12,8 +12,8 @@ import numpy as np
 Make = Callable[[np.ndarray, np.ndarray, np.ndarray, float, np.random.Generator], np.ndarray]
 """``make(first, second, third, step, rng)``: from the latent vectors (n, D) of three parents to new ones (n, D)."""
 
-Noise = Callable[[int, float, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-"""``noise(n, step, rng)``: noise levels (n,) and temperatures (n,) of the decoder."""
+Noise = Callable[[int, float | np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+"""``noise(n, step, rng)``: noise levels (n,) and temperatures (n,) of the decoder; `step` may be one per row."""
 
 
 class Move(NamedTuple):
@@ -94,12 +94,12 @@ def add_difference(
     return first + step * rng.uniform(0.2, 0.8, (len(first), 1)) * (second - third)
 
 
-def strong_noise(n: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels of 0.15 to 0.6, which are the step of a move that keeps the latent vector."""
     return np.clip(step * rng.uniform(0.15, 0.6, n), 0.02, 0.95), rng.uniform(0.3, 0.9, n)
 
 
-def sampling_noise(n: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def sampling_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The noise level and temperature at which draws from the prior give valid molecules."""
     return np.full(n, 0.6), np.full(n, 0.5)
 

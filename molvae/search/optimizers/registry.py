@@ -6,6 +6,7 @@ from molvae import settings as base
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 from molvae.search.optimizers.evolution import Evolution
+from molvae.search.optimizers.hill_climbing import HillClimbing
 from molvae.search.optimizers.prior_draws import PriorDraws
 from molvae.search.optimizers.protocol import LatentOptimizer
 from molvae.search.optimizers.random_directions import RandomDirections
@@ -15,6 +16,7 @@ GROUP = "molvae.optimizers"
 
 OPTIMIZERS: dict[str, type[LatentOptimizer]] = {
     "evolution": Evolution,
+    "hill_climbing": HillClimbing,
     "random_directions": RandomDirections,
     "prior": PriorDraws,
 }
