@@ -145,8 +145,8 @@ def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
     for name in sections:
         below: list[type[Settings]] = []
         for model in found:
-            field = model.model_fields.get(name)
-            below += _models_in(field.annotation) if field else [model.extra_sections().get(name, model)]
+            field, extra = model.model_fields.get(name), model.extra_sections().get(name)
+            below += _models_in(field.annotation) if field and extra is None else [extra or model]
         found = below or found
     return sorted({name for model in found for name in model.known_keys()})
 

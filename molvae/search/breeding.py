@@ -89,6 +89,10 @@ class Breeder:
         self.new_share = len(pool) / (n_generations * n_bred)
         return self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
 
+    def violations(self, smiles: Sequence[str]) -> list[str | None]:
+        """Check molecules against the constraints; see `Constraints.violations`."""
+        return self._constraints.violations(smiles)
+
     def learn(self, candidates: Sequence[Candidate], values: np.ndarray) -> None:
         """Report scores to the optimizer.
 
@@ -132,6 +136,7 @@ class Breeder:
             "acquisition": dict(self._rng.bit_generator.state),
             "surrogate": self._surrogate.state(),
             "counts": dict(self.counts),
+            "new_share": self.new_share,
         }
         return Record(values, dict(optimizer.arrays))
 
@@ -154,7 +159,7 @@ class Breeder:
         self._rng.bit_generator.state = values["acquisition"]
         self._surrogate.restore(values["surrogate"])
         self._seen.add_hashes(seen)
-        self.counts = dict(values["counts"])
+        self.counts, self.new_share = dict(values["counts"]), float(values["new_share"])
 
     def _breed(self, n: int, pool: dict[str, Candidate], known: "_Known", round_number: int, can_predict: bool) -> None:
         """Decode n proposals, add the new molecules to the pool, and report all outcomes to the optimizer."""

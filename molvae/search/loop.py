@@ -96,7 +96,7 @@ def _score(oracle: Oracle, smiles: list[str], search: Search, checkpoint: Path |
     except Exception as error:
         saved = f"are saved in {checkpoint}" if checkpoint else "are lost; with a checkpoint they would be saved"
         error.add_note(
-            f"while scoring {len(smiles)} molecules in round {search.n_rounds} of the search; the scores of the "
+            f"while scoring {len(smiles)} molecules in round {search.n_rounds - 1} of the search; the scores of the "
             f"{search.n_scored} molecules before {saved}"
         )
         raise

@@ -101,11 +101,14 @@ class Search:
         given = self._settings.start or None if start is None else start
         remove_stereo = self._settings.remove_stereo
         self._starts = read_starts(given, codec, self._settings.budget, self._note, remove_stereo=remove_stereo)
+        for number, reason in enumerate(self._breeder.violations([one.smiles for one in self._starts]), start=1):
+            if reason is not None:
+                self._note(f"start {number}: violates a constraint ({reason}); it is scored and used as a parent")
         self._checkpoint = self._resume(Path(checkpoint)) if checkpoint is not None else None
 
     @property
     def n_rounds(self) -> int:
-        """Number of rounds begun so far, without that of the start molecules."""
+        """Number of rounds begun so far; that of the start molecules is one."""
         return self._n_rounds
 
     @property

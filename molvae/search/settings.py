@@ -86,8 +86,8 @@ class SearchSettings(Settings):
 
     @classmethod
     def extra_sections(cls) -> dict[str, type[Settings]]:
-        """The settings class of each optimizer, by name."""
-        return {name: optimizer.Settings for name, optimizer in list_optimizers().items()}
+        """The settings class of each optimizer, by name, and that of the default surrogate."""
+        return {name: one.Settings for name, one in list_optimizers().items()} | {"surrogate": GaussianProcessSettings}
 
     @model_validator(mode="before")
     @classmethod

@@ -2,139 +2,122 @@ import numpy as np
 import pytest
 
 from molvae.errors import InputError
-from molvae.search.optimizers import NO_PARENT
-from molvae.search.optimizers.evolution import Evolution, EvolutionSettings, _cross
+from molvae.search.optimizers import FIRST_START, NO_PARENT, Outcome, Proposals, Results
+from molvae.search.optimizers.evolution import Evolution, EvolutionSettings
+from molvae.search.optimizers.moves import MOVES, add_difference, cross, step_in_all, step_in_few, swap
 from molvae.search.optimizers.prior_draws import PriorDraws
 from molvae.search.optimizers.random_directions import RandomDirections, RandomDirectionsSettings
 
 N_LATENT = 24
+RNG = np.random.default_rng(0)
 
 
 def draw(n, seed):
     return np.random.default_rng(seed).standard_normal((n, N_LATENT)).astype(np.float32)
 
 
-def only(**shares):
-    return EvolutionSettings(
-        **({"crossover": 0, "mutation": 0, "differential": 0, "prior": 1e-9, "adaptation": 0} | shares)
-    )
+def report(proposals, outcome, values=None, acquisition=None):
+    n = len(proposals.ids)
+    values = np.full((n, 1), np.nan) if values is None else np.asarray(values, float).reshape(n, 1)
+    acquisition = np.full(n, np.nan) if acquisition is None else np.asarray(acquisition, float)
+    return Results(proposals, proposals.z, np.full(n, int(outcome)), values, acquisition)
+
+
+def starts(z, values):
+    ids = FIRST_START - np.arange(len(z))
+    return report(Proposals.greedy(ids, z, np.full(len(z), NO_PARENT), "start"), Outcome.SCORED, values)
+
+
+def only(move, **settings):
+    return EvolutionSettings(shares={move: 1.0}, adaptation=0, noise_share=0, step_adaptation=0, **settings)
+
+
+# Evolution
 
 
 def test_evolution_begins_with_draws_from_the_prior():
     evolution = Evolution(draw, 0, EvolutionSettings(n_initial=30))
     for _ in range(3):
-        z = evolution.ask(10)
-        assert (evolution.parents == NO_PARENT).all()
-        evolution.tell(z, z[:, 0], np.arange(10))
-    evolution.ask(100)
-    assert (evolution.parents != NO_PARENT).mean() > 0.8
+        proposals = evolution.ask(10)
+        assert set(proposals.moves) == {"prior"}
+        assert (proposals.parents == NO_PARENT).all()
+        evolution.tell(report(proposals, Outcome.SCORED, proposals.z[:, 0]))
+    assert (evolution.ask(100).parents[:, 0] != NO_PARENT).mean() > 0.8
 
 
 def test_start_molecules_are_parents_at_once():
     evolution = Evolution(draw, 0, EvolutionSettings(n_initial=1000))
-    evolution.tell(draw(2, 1), np.zeros(2))
-    evolution.ask(100)
-    assert (evolution.parents != NO_PARENT).mean() > 0.8
+    evolution.tell(starts(draw(2, 1), [0.0, 0.0]))
+    assert (evolution.ask(100).parents[:, 0] != NO_PARENT).mean() > 0.8
 
 
 def test_only_the_best_molecules_are_parents_and_better_ones_are_drawn_more_often():
     evolution = Evolution(draw, 0, EvolutionSettings(population=50))
-    evolution.tell(draw(200, 1), np.arange(200.0))
-    evolution.ask(5000)
-    parents = evolution.parents[evolution.parents != NO_PARENT]
-    assert parents.min() == 150
-    assert (parents >= 190).mean() > 0.6
-    assert len(np.unique(parents)) == 50
+    evolution.tell(starts(draw(200, 1), np.arange(200.0)))
+    rows = FIRST_START - evolution.ask(5000).parents[:, 0]
+    rows = rows[rows != FIRST_START - NO_PARENT]
+    assert rows.min() == 150
+    assert (rows >= 190).mean() > 0.6
+    assert len(np.unique(rows)) > 40
 
 
 def test_the_newest_are_kept_among_ties():
     evolution = Evolution(draw, 0, EvolutionSettings(population=10))
-    for _ in range(5):
-        evolution.tell(draw(10, 1), np.ones(10))
-    evolution.ask(500)
-    assert set(evolution.parents) - {NO_PARENT} == set(range(40, 50))
+    z = draw(50, 1)
+    ids = FIRST_START - np.arange(50)
+    told = report(Proposals.greedy(ids, z, np.full(50, NO_PARENT), "start"), Outcome.SCORED, np.ones(50))
+    for begin in range(0, 50, 10):
+        evolution.tell(told.rows(np.arange(begin, begin + 10)))
+    assert set(evolution.ask(5000).parents[:, 0].tolist()) - {NO_PARENT} == set(ids[40:].tolist())
 
 
-def test_a_mutation_changes_a_few_dimensions_by_the_step_size():
-    parent = draw(1, 5)
-    evolution = Evolution(draw, 0, only(mutation=1, min_step=0.5, max_step=0.5, min_mutated=4, max_mutated=6))
-    evolution.tell(parent, np.zeros(1))
-    steps = evolution.ask(2000) - parent
-    n_mutated = (np.abs(steps) > 1e-4).sum(axis=1)
-    assert (n_mutated.min(), n_mutated.max()) == (4, 6)
-    assert steps[np.abs(steps) > 1e-4].std() == pytest.approx(0.5, rel=0.05)
+def test_molecules_with_a_good_prediction_are_parents_until_the_next_scores():
+    evolution = Evolution(draw, 0, only("noise", n_predicted=1))
+    evolution.tell(starts(draw(2, 1), [1.0, 0.0]))
+    proposals = evolution.ask(40)
+    acquisition = np.full(40, -5.0)
+    acquisition[7] = 5.0
+    predicted = report(proposals, Outcome.PREDICTED, acquisition=acquisition)
+    evolution.tell(predicted._replace(z=proposals.z + 3))
+    children = evolution.ask(200)
+    is_child = np.isclose(children.z, proposals.z[7] + 3, atol=1e-5).all(axis=1)
+    assert is_child.mean() > 0.4
+    assert set(children.parents[is_child, 0]) == {proposals.parents[7, 0]}  # the scored ancestor
+    evolution.tell(report(proposals.rows(np.array([0])), Outcome.SCORED, [0.5]))
+    assert not np.isclose(evolution.ask(200).z, proposals.z[7] + 3, atol=1e-5).all(axis=1).any()
 
 
-def test_a_crossover_is_between_its_parents():
-    a, b = draw(1, 1), draw(1, 2)
-    evolution = Evolution(draw, 0, only(crossover=1))
-    evolution.tell(np.vstack([a, b]), np.array([1.0, 0.0]))
-    z = evolution.ask(500)
-    distance = np.linalg.norm(a - b)
-    assert (np.linalg.norm(z - a, axis=1) <= distance * 1.01).all()
-    assert (np.linalg.norm(z - b, axis=1) <= distance * 1.01).all()
-    norms = np.linalg.norm(z, axis=1)
-    assert norms.min() > 0.9 * min(np.linalg.norm(a), np.linalg.norm(b))  # on a straight line: about 0.7
-
-
-def test_crossovers_of_equal_or_opposite_parents_are_finite():
-    a = draw(4, 1).astype(float)
-    b = np.stack([a[0], -a[1], 2 * a[2], draw(1, 2)[0]])
-    np.testing.assert_allclose(_cross(a, b, np.zeros((4, 1))), a, atol=1e-6)
-    np.testing.assert_allclose(_cross(a, b, np.ones((4, 1))), b, atol=1e-6)
-    assert np.isfinite(_cross(a, b, np.full((4, 1), 0.5))).all()
-    assert np.isfinite(_cross(np.zeros((1, 3)), np.zeros((1, 3)), np.full((1, 1), 0.5))).all()
-
-
-def test_differential_mutation_adds_the_difference_of_two_others():
-    evolution = Evolution(draw, 0, only(differential=1, selection_pressure=0))
-    corners = np.zeros((3, N_LATENT), np.float32)
-    corners[1, 0], corners[2, 1] = 3, 3
-    evolution.tell(corners, np.zeros(3))
-    z = evolution.ask(300)
-    np.testing.assert_allclose(z[:, 2:], 0, atol=1e-4)  # in the plane of the three parents
-    assert (z[:, :2] < -0.5).any()  # and outside the triangle between them
+def test_repeats_lengthen_the_steps_of_their_move_and_invalid_ones_shorten_them():
+    evolution = Evolution(draw, 0, EvolutionSettings())
+    evolution.tell(starts(draw(20, 1), np.arange(20.0)))
+    before = evolution.state().arrays["steps"]
+    proposals = evolution.ask(400)
+    is_few = proposals.moves == "step_in_few"
+    evolution.tell(report(proposals.rows(np.flatnonzero(is_few)), Outcome.REPEAT))
+    evolution.tell(report(proposals.rows(np.flatnonzero(~is_few)), Outcome.INVALID))
+    after = dict(zip(MOVES, evolution.state().arrays["steps"] / before, strict=True))
+    assert after.pop("step_in_few") == pytest.approx(np.exp(0.3))
+    assert list(after.values()) == pytest.approx([np.exp(-0.3)] * 6)
 
 
 def test_successful_moves_become_more_frequent():
-    settings = EvolutionSettings(
-        adaptation=1.0, n_step_sizes=4, min_step=0.01, max_step=10, crossover=0, differential=0
-    )
-    evolution = Evolution(draw, 0, settings)
-    target = np.full(N_LATENT, 0.8, np.float32)
-    evolution.tell(np.zeros((1, N_LATENT), np.float32), np.array([-1.0]))
-    for _ in range(15):
-        z = evolution.ask(200)
-        evolution.tell(z, -np.abs(z - target).mean(axis=1), np.arange(200))
-    probabilities = evolution._probabilities()[Evolution.MUTATION :]
-    assert probabilities[:3].min() > 3 * probabilities[3]  # steps of 2 to 10 standard deviations fail
+    evolution = Evolution(draw, 0, EvolutionSettings(adaptation=1.0))
+    evolution.tell(starts(draw(20, 1), np.zeros(20)))
+    for _ in range(10):
+        proposals = evolution.ask(100)
+        evolution.tell(report(proposals, Outcome.SCORED, (proposals.moves == "swap") * 1.0 + 1e-3 * evolution._n_told))
+    moves = evolution.ask(2000).moves
+    assert (moves == "swap").mean() > 1.5 * MOVES["swap"].share
 
 
-def test_random_directions_are_straight_lines_from_the_starts():
-    control = RandomDirections(draw, 0, RandomDirectionsSettings(length=2.0, n_per_line=4))
-    start = draw(1, 3)
-    control.tell(start, np.zeros(1))
-    z = control.ask(40)
-    assert (control.parents == 0).all()
-    distance = np.linalg.norm(z - start, axis=1) / np.sqrt(N_LATENT)
-    np.testing.assert_allclose(np.sort(distance), np.repeat([0.5, 1.0, 1.5, 2.0], 10), rtol=0.05)
-    direction = (z - start) / np.linalg.norm(z - start, axis=1, keepdims=True)
-    assert ((direction @ direction.T > 0.999).sum(axis=1) == 4).all()
-
-
-def test_random_directions_without_starts_begin_at_prior_draws_and_ignore_scores():
-    control = RandomDirections(draw, 0)
-    z = control.ask(16)
-    assert (control.parents == NO_PARENT).all()
-    control.tell(z, np.arange(16.0), np.arange(16))
-    control.ask(16)
-    assert (control.parents == NO_PARENT).all()
-
-
-def test_the_prior_control_draws_from_the_prior():
-    z = PriorDraws(draw, 0).ask(4000)
-    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.1)
-    np.testing.assert_allclose(z.std(axis=0), 1, atol=0.1)
+def test_a_share_of_all_proposals_is_decoded_with_noise():
+    evolution = Evolution(draw, 0, EvolutionSettings(noise_share=0.4, shares={"step_in_all": 1.0}))
+    evolution.tell(starts(draw(5, 1), np.zeros(5)))
+    proposals = evolution.ask(4000)
+    is_noisy = proposals.noise > 0
+    assert is_noisy.mean() == pytest.approx(0.4, abs=0.04)
+    assert 0.1 <= proposals.noise[is_noisy].min() <= proposals.noise.max() <= 0.4
+    assert ((proposals.temperature > 0) == is_noisy).all()
 
 
 def test_invalid_settings_are_refused():
@@ -142,3 +125,82 @@ def test_invalid_settings_are_refused():
         EvolutionSettings.from_dict({"populaton": 3}, "x.toml")
     with pytest.raises(InputError, match=r"x\.toml population"):
         EvolutionSettings.from_dict({"population": 0}, "x.toml")
+    with pytest.raises(InputError, match=r"x\.toml shares: .*'swop'.*swap"):
+        EvolutionSettings.from_dict({"shares": {"swop": 1.0}}, "x.toml")
+    with pytest.raises(InputError, match=r"x\.toml shares: .*above 0"):
+        EvolutionSettings.from_dict({"shares": {"swap": 0.0}}, "x.toml")
+
+
+# Moves
+
+
+def test_a_step_in_few_changes_10_to_20_dimensions():
+    moved = step_in_few(np.zeros((2000, 64)), None, None, 1.0, RNG)
+    n_moved = (moved != 0).sum(axis=1)
+    assert (n_moved.min(), n_moved.max()) == (10, 20)
+    assert moved[moved != 0].std() == pytest.approx(1.61, rel=0.05)  # sqrt of the mean of U(0.5, 2.5) squared
+
+
+def test_a_step_in_all_grows_with_the_step_factor():
+    one, two = (step_in_all(np.zeros((4000, 8)), None, None, step, RNG).std() for step in (1.0, 2.0))
+    assert one == pytest.approx(0.66, rel=0.05)
+    assert two == pytest.approx(2 * one, rel=0.05)
+
+
+def test_a_swap_takes_each_dimension_from_one_of_two_parents():
+    children = swap(np.zeros((2000, 8)), np.ones((2000, 8)), None, 1.0, RNG)
+    assert set(np.unique(children)) == {0.0, 1.0}
+    assert children.mean() == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_cross_is_on_the_arc_between_its_parents():
+    a, b = (np.repeat(draw(1, seed), 500, axis=0).astype(float) for seed in (1, 2))
+    z = cross(a, b, b, 1.0, RNG)
+    distance = np.linalg.norm(a[0] - b[0])
+    assert (np.linalg.norm(z - a, axis=1) <= 0.75 * distance).all()
+    norms = np.linalg.norm(z, axis=1)
+    assert norms.min() > 0.99 * min(np.linalg.norm(a[0]), np.linalg.norm(b[0]))  # on a straight line: about 0.7
+
+
+def test_a_cross_of_equal_opposite_or_zero_parents_is_finite():
+    a = draw(4, 1).astype(float)
+    b = np.stack([a[0], -a[1], 2 * a[2], np.zeros(N_LATENT)])
+    assert np.isfinite(cross(a, b, b, 1.0, RNG)).all()
+    assert np.isfinite(cross(np.zeros((1, 3)), np.zeros((1, 3)), None, 1.0, RNG)).all()
+
+
+def test_a_difference_is_added_to_the_first_parent():
+    a, b, c = (np.zeros((300, 3)) for _ in range(3))
+    b[:, 0], c[:, 1] = 1.0, 1.0
+    z = add_difference(a, b, c, 1.0, RNG)
+    np.testing.assert_allclose(z[:, 0], -z[:, 1])
+    assert 0.2 <= z[:, 0].min() < z[:, 0].max() <= 0.8
+
+
+# Controls
+
+
+def test_random_directions_are_straight_lines_from_the_starts():
+    control = RandomDirections(draw, 0, RandomDirectionsSettings(length=2.0, n_per_line=4))
+    start = draw(1, 3)
+    control.tell(starts(start, [0.0]))
+    proposals = control.ask(40)
+    assert (proposals.parents[:, 0] == FIRST_START).all()
+    distance = np.linalg.norm(proposals.z - start, axis=1) / np.sqrt(N_LATENT)
+    np.testing.assert_allclose(np.sort(distance), np.repeat([0.5, 1.0, 1.5, 2.0], 10), rtol=0.05)
+    direction = (proposals.z - start) / np.linalg.norm(proposals.z - start, axis=1, keepdims=True)
+    assert ((direction @ direction.T > 0.999).sum(axis=1) == 4).all()
+
+
+def test_random_directions_without_starts_begin_at_prior_draws_and_ignore_scores():
+    control = RandomDirections(draw, 0)
+    for _ in range(2):
+        proposals = control.ask(16)
+        assert (proposals.parents == NO_PARENT).all()
+        control.tell(report(proposals, Outcome.SCORED, np.arange(16.0)))
+
+
+def test_the_prior_control_draws_from_the_prior():
+    z = PriorDraws(draw, 0).ask(4000).z
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=0.1)

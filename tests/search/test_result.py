@@ -40,7 +40,7 @@ def test_without_scores_nothing_is_called_best(codec):
 
 def test_an_empty_result_has_a_repr(codec):
     empty = type(codec)(reach=-1.0)
-    with pytest.warns(UserWarning, match="of 5 molecules"):
+    with pytest.warns(UserWarning, match="after 0 molecules"):
         result = optimize(lambda smiles: [], budget=5, codec=empty)
     assert "0 molecules" in repr(result)
     assert "<svg" not in result._repr_html_()

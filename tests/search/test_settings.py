@@ -5,6 +5,7 @@ from molvae.search.optimizers import OPTIMIZERS, find_optimizer, list_optimizers
 from molvae.search.optimizers.evolution import Evolution, EvolutionSettings
 from molvae.search.optimizers.random_directions import RandomDirectionsSettings
 from molvae.search.settings import SearchSettings
+from molvae.search.surrogates.gaussian_process import GaussianProcessSettings
 from molvae.settings import Settings
 
 
@@ -27,9 +28,15 @@ def test_defaults_contain_the_section_of_the_method_in_use():
 
 
 def test_the_section_of_the_method_in_use_is_read():
-    settings = read(budget=50, noise_levels=[[0.0, 0.0], [0.4, 0.7]], evolution={"population": 7})
-    assert settings.noise_levels == ((0.0, 0.0), (0.4, 0.7))
+    settings = read(budget=50, acquisition="mean", evolution={"population": 7})
+    assert settings.acquisition == "mean"
     assert settings.optimizer == EvolutionSettings(population=7)
+
+
+def test_the_section_of_the_surrogate_is_read():
+    assert read().surrogate == GaussianProcessSettings()
+    assert read(surrogate={"noise": 0.1}).surrogate == GaussianProcessSettings(noise=0.1)
+    assert read(surrogate={"name": "none"}).surrogate_name == "none"
 
 
 def test_the_section_of_another_method_is_validated_and_kept():
@@ -42,7 +49,7 @@ def test_the_section_of_another_method_is_validated_and_kept():
 
 def test_settings_are_written_and_read_back(tmp_path):
     path = tmp_path / "search.toml"
-    for settings in (SearchSettings(), read(method="prior", evolution={"crossover": 0.5}, surrogate={"share": 0.0})):
+    for settings in (SearchSettings(), read(method="prior", evolution={"population": 9}, surrogate={"name": "none"})):
         path.write_text(settings.to_toml())
         assert SearchSettings.from_toml(path) == settings
     assert "[evolution]" in SearchSettings().to_toml()
@@ -55,17 +62,24 @@ def test_settings_are_written_and_read_back(tmp_path):
         ({"budgt": 1}, r"\[search\] budgt: unknown key; .*budget\?"),
         ({"budget": 0}, r"\[search\] budget: .* 1 "),
         ({"method": "evoluton"}, r"\[search\] method: .*'evoluton'; .*evolution\?"),
-        ({"method": "x"}, r"\[search\] method: .*'x'; known: evolution, random_directions, prior"),
+        ({"method": "x"}, r"\[search\] method: .*'x'; known: evolution, "),
         ({"method": 3}, r"\[search\] method: "),
-        ({"noise_levels": []}, r"\[search\] noise_levels: .*\[noise, temperature\]"),
-        ({"noise_levels": [[2.0, 0.0]]}, r"\[search\] noise_levels: .*\[noise, temperature\]"),
-        ({"evolution": {"crosover": 1}}, r"\[search\.evolution\] crosover: unknown key; .*crossover\?"),
-        ({"evolution": {"zzz": 1}}, r"\[search\.evolution\] zzz: unknown key; known keys: adaptation, crossover,"),
+        ({"acquisition": "ei"}, r"\[search\] acquisition: .*ucb, mean, thompson.*'ei'"),
+        ({"stereo": "maybe"}, r"\[search\] stereo: .*'distinct'.*'maybe'"),
+        ({"evolution": {"poplation": 1}}, r"\[search\.evolution\] poplation: unknown key; .*population\?"),
+        ({"evolution": {"zzz": 1}}, r"\[search\.evolution\] zzz: unknown key; known keys: adaptation, mate_pressure,"),
+        ({"constraints": {"required": ["C1CC"]}}, r"\[search\.constraints\] required: .*C1CC"),
+        ({"constraints": {"properties": {"logq": [0, 1]}}}, r"\[search\.constraints\] properties: .*logq.*logp"),
+        ({"constraints": {"properties": {"logp": [1, 0]}}}, r"\[search\.constraints\] properties: logp"),
+        ({"constraints": {"similarity": [0.5, 2]}}, r"\[search\.constraints\] similarity: .*0 to 1"),
         ({"evolution": {"population": "many"}}, r"\[search\.evolution\] population: .*'many'"),
         ({"evolution": 3}, r"\[search\] evolution: .*3"),
         ({"evoluton": {}}, r"\[search\] evoluton: unknown key; .*evolution\?"),
         ({"prior": {"reach": 1}}, r"\[search\.prior\] reach: unknown key"),
-        ({"surrogate": {"share": 2}}, r"\[search\.surrogate\] share: .* 1 "),
+        ({"surrogate": {"noise": 0}}, r"\[search\.surrogate\] noise: .*0"),
+        ({"surrogate": {"nose": 1}}, r"\[search\.surrogate\] nose: unknown key; .*noise\?"),
+        ({"surrogate": {"name": "forest"}}, r"\[search\.surrogate\] name: .*gaussian_process, none"),
+        ({"surrogate": 3}, r"\[search\] surrogate: .*3"),
     ],
 )
 def test_the_error_of_invalid_settings_names_section_and_key(search, fact):
@@ -75,11 +89,11 @@ def test_the_error_of_invalid_settings_names_section_and_key(search, fact):
 
 def test_every_wrong_key_of_the_sections_is_reported():
     with pytest.raises(InputError) as caught:
-        read(budgt=1, evolution={"crosover": 1}, random_directions={"length": -1})
+        read(budgt=1, evolution={"poplation": 1}, random_directions={"length": -1})
     lines = str(caught.value).splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "campaign.toml [search] budgt",
-        "campaign.toml [search.evolution] crosover",
+        "campaign.toml [search.evolution] poplation",
         "campaign.toml [search.random_directions] length",
     ]
 
@@ -103,7 +117,7 @@ class Mine(OPTIMIZERS["evolution"]):
 
 class Incomplete:
     Settings = MySettings
-    learns = True
+    uses_surrogate = True
     def ask(self, n): ...
 
 class Untyped(Mine):

@@ -17,9 +17,9 @@ def read(codec, start, budget=10, **options):
 
 def test_start_molecules_are_standardized_and_encoded(codec):
     starts, notes = read(codec, [" O=C(C)N1CCOCC1 ", OTHER])
-    assert [(one.smiles, one.raw_smiles, one.asked) for one in starts] == [
-        (LEAD, "O=C(C)N1CCOCC1", None),
-        (OTHER, OTHER, None),
+    assert [(one.smiles, one.raw_smiles, one.id) for one in starts] == [
+        (LEAD, "O=C(C)N1CCOCC1", -2),
+        (OTHER, OTHER, -3),
     ]
     np.testing.assert_array_equal(np.stack([one.z for one in starts]), codec.encode([LEAD, OTHER]).z)
     assert notes == []

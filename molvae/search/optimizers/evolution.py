@@ -3,7 +3,8 @@
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from scipy.special import ndtri
 
 from molvae import settings as base
@@ -55,6 +56,22 @@ class EvolutionSettings(base.Settings):
     adaptation: float = Field(0.7, ge=0, le=1, description="how strongly success changes the shares; 0: not at all")
     success_decay: float = Field(0.97, ge=0, lt=1, description="factor of the success counts after each round")
     step_adaptation: float = Field(0.3, ge=0, le=2, description="how strongly step sizes adapt; 0: not at all")
+
+    @field_validator("shares")
+    @classmethod
+    def _are_shares(cls, shares: dict[str, float] | None) -> dict[str, float] | None:
+        for name, share in (shares or {}).items():
+            if name not in MOVES:
+                raise PydanticCustomError(
+                    "move", "unknown move {name}; known: {known}", {"name": repr(name), "known": ", ".join(MOVES)}
+                )
+            if not 0 <= share < np.inf:
+                raise PydanticCustomError(
+                    "share", "{name}: expected 0 or more, got {share}", {"name": name, "share": share}
+                )
+        if shares is not None and not any(shares.values()):
+            raise PydanticCustomError("shares", "expected at least one share above 0")
+        return shares
 
 
 class _Parents(NamedTuple):

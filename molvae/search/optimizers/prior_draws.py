@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from molvae import settings as base
+from molvae.search.optimizers.moves import sampling_noise
 from molvae.search.optimizers.protocol import NO_PARENT, Draw, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
@@ -40,7 +41,8 @@ class PriorDraws:
         ids = np.arange(self._n_asked, self._n_asked + n)
         self._n_asked += n
         z = self._scale.to_latent(self._scale.draw(n, self._rng))
-        return Proposals.greedy(ids, z, np.full(n, NO_PARENT), "prior")
+        noise, temperature = (column.astype(np.float32) for column in sampling_noise(n, 1.0, self._rng))
+        return Proposals.greedy(ids, z, np.full(n, NO_PARENT), "prior")._replace(noise=noise, temperature=temperature)
 
     def tell(self, results: Results) -> None:
         """Check the results and ignore them."""
