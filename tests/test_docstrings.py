@@ -5,6 +5,7 @@ import inspect
 import re
 import runpy
 from collections.abc import Iterator
+from enum import Enum
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +53,8 @@ def public_members(module: str) -> Iterator[tuple[str, Any, type | None]]:
 
 def has_signature(value: Any) -> bool:
     """Whether the parameters of a class are those of its constructor."""
-    return not (is_typeddict(value) or getattr(value, "_is_protocol", False))
+    is_enum = inspect.isclass(value) and issubclass(value, Enum)
+    return not (is_enum or is_typeddict(value) or getattr(value, "_is_protocol", False))
 
 
 PROTOCOL_METHODS = {"forward"} | {

@@ -145,8 +145,8 @@ def test_the_example_view_works_in_every_command(tmp_path, monkeypatch):
 
 
 def test_the_example_search_method_has_settings_and_resumes(example, tmp_path):
-    with pytest.raises(InputError, match=r"\[hill_climb\] stpe: .*step\?"):
-        SearchSettings.from_dict({"hill_climb": {"stpe": 1}}, "campaign.toml")
+    with pytest.raises(InputError, match=r"\[greedy\] stpe: .*step\?"):
+        SearchSettings.from_dict({"greedy": {"stpe": 1}}, "campaign.toml")
 
     def oracle(smiles):
         n_scored.append(len(smiles))
@@ -155,7 +155,7 @@ def test_the_example_search_method_has_settings_and_resumes(example, tmp_path):
     def stop(summary):
         raise KeyboardInterrupt
 
-    arguments = {"budget": 40, "codec": ToyCodec(), "settings": {"method": "hill_climb", "hill_climb": {"step": 0.3}}}
+    arguments = {"budget": 40, "codec": ToyCodec(), "settings": {"method": "greedy", "greedy": {"step": 0.3}}}
     n_scored: list[int] = []
     whole = molvae.optimize(oracle, **arguments)
     n_scored.clear()

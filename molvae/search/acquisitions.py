@@ -17,18 +17,56 @@ def upper_confidence_bound(prediction: Prediction, rng: np.random.Generator) -> 
     """Mean plus beta standard deviations; beta is drawn log-uniformly from 0.03 to 3.
 
     Small betas exploit, large ones explore; a batch has some of each.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Prediction of n molecules.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Higher is better.
     """
     beta = np.exp(rng.uniform(*np.log(_BETAS)))
     return prediction.mean + beta * prediction.std
 
 
 def mean(prediction: Prediction, rng: np.random.Generator) -> np.ndarray:
-    """The predicted mean: exploit only."""
+    """The predicted mean: exploit only.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Prediction of n molecules.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Higher is better.
+    """
     return prediction.mean
 
 
 def thompson(prediction: Prediction, rng: np.random.Generator) -> np.ndarray:
-    """One draw from the prediction, with its covariance if that is known."""
+    """One draw from the prediction, with its covariance if that is known.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Prediction of n molecules.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Higher is better.
+    """
     if prediction.covariance is None:
         return prediction.mean + prediction.std * rng.standard_normal(len(prediction.mean))
     values, vectors = np.linalg.eigh(prediction.covariance)

@@ -37,7 +37,7 @@ class Breeder:
     ----------
     counts : dict of str to int
         Numbers of proposals (`n_proposed`), valid ones (`n_valid`), unique molecules (`n_unique`) and those that
-        violate a constraint (`n_infeasible`) so far, start molecules included.
+        violate a constraint or cannot be encoded (`n_infeasible`) so far, start molecules included.
     new_hashes : ndarray
         Hashes of the molecules that were first decoded since this attribute was last emptied, uint64.
     new_share : float
@@ -90,7 +90,18 @@ class Breeder:
         return self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
 
     def violations(self, smiles: Sequence[str]) -> list[str | None]:
-        """Check molecules against the constraints; see `Constraints.violations`."""
+        """Check molecules against the constraints.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+
+        Returns
+        -------
+        list of str or None
+            As from `Constraints.violations`.
+        """
         return self._constraints.violations(smiles)
 
     def learn(self, candidates: Sequence[Candidate], values: np.ndarray) -> None:
@@ -175,18 +186,17 @@ class Breeder:
                 outcome[row] = Outcome.PREDICTED if is_new else Outcome.REPEAT
                 if is_new:
                     new[one.smiles] = row
-        for smiles, reason in zip(list(new), self._constraints.violations(list(new)), strict=True):
-            if reason is not None:
-                outcome[new.pop(smiles)] = Outcome.INFEASIBLE
-                self.counts["n_infeasible"] += 1
-        rows = np.array(list(new.values()), np.int64)
         own_z, acquisition = proposals.z.copy(), np.full(n, np.nan)
-        if new:
-            own_z[rows] = self._reencode(list(new), proposals.z[rows])
-            for smiles, row in new.items():
-                pool[smiles] = _to_candidate(proposals, row, decoded[row], own_z, round_number)
-            if can_predict:
-                acquisition[rows] = self._acquisition(self._surrogate.predict(list(new), own_z[rows]), self._rng)
+        feasible, z = self._encode_feasible(list(new))
+        for smiles, own in zip(feasible, z, strict=True):
+            own_z[new[smiles]] = own
+            pool[smiles] = _to_candidate(proposals, new[smiles], decoded[new[smiles]], own_z, round_number)
+        infeasible = new.keys() - set(feasible)
+        outcome[[new[smiles] for smiles in infeasible]] = Outcome.INFEASIBLE
+        self.counts["n_infeasible"] += len(infeasible)
+        if feasible and can_predict:
+            rows = [new[smiles] for smiles in feasible]
+            acquisition[rows] = self._acquisition(self._surrogate.predict(feasible, z), self._rng)
         self._optimizer.tell(Results(proposals, own_z, outcome, np.full((n, 1), np.nan), acquisition))
 
     def _choose(self, new: list[Candidate], n: int, pending: Sequence[Candidate]) -> list[Candidate]:
@@ -205,10 +215,13 @@ class Breeder:
     def _draw(self, n: int, seed: int) -> np.ndarray:
         return self._codec.draw(n, seed=seed, spread=0.0)
 
-    def _reencode(self, smiles: Sequence[str], z: np.ndarray) -> np.ndarray:
-        """Encodings (n, D) of molecules; a molecule that cannot be encoded keeps the row of `z`."""
-        encoding = self._codec.encode([Standardized(one) for one in smiles])
-        return np.where(encoding.ok[:, None], encoding.z, z).astype(np.float32)
+    def _encode_feasible(self, smiles: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """The molecules that violate no constraint and can be encoded, and their latent vectors (m, D)."""
+        violations = self._constraints.violations(smiles)
+        allowed = [one for one, reason in zip(smiles, violations, strict=True) if reason is None]
+        encoding = self._codec.encode([Standardized(one) for one in allowed])
+        feasible = [one for one, ok in zip(allowed, encoding.ok, strict=True) if ok]
+        return feasible, np.asarray(encoding.z[encoding.ok], np.float32).reshape(-1, self._codec.n_latent)
 
 
 class _Known:

@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
     z : ndarray of shape (D,)
         Latent vector that decoded to the molecule; the encoding of a start molecule.
     own_z : ndarray of shape (D,)
-        Encoding of the molecule; `z` if it cannot be encoded.
+        Encoding of the molecule.
     parents : tuple of two int, default=(NO_PARENT, NO_PARENT)
         Ids of the parents.
     move : str, default="start"

@@ -8,7 +8,7 @@ from molvae.search.acquisitions import ACQUISITIONS, choose_batch
 from molvae.search.ranking import fitness, normal_quantiles
 from molvae.search.surrogates import SURROGATES, Prediction
 from molvae.search.surrogates.gaussian_process import MIXES, GaussianProcess, GaussianProcessSettings
-from molvae.search.surrogates.kernels import KERNELS, MoleculeFeatures, kernel_matrix
+from molvae.search.surrogates.kernels import KERNELS, FeatureCache, kernel_matrix
 
 TARGET = "O=C(c1ccccc1)N1CCOCC1"
 NO_Z = np.zeros((0, 6))
@@ -55,7 +55,7 @@ def test_normal_quantiles_are_symmetric_and_ties_share_one():
 
 @pytest.mark.parametrize("number", range(len(KERNELS)))
 def test_a_kernel_is_one_for_equal_molecules_and_positive_definite(molecules, number):
-    features = MoleculeFeatures(1000).of(molecules)
+    features = FeatureCache(1000).of(molecules)
     kernel = kernel_matrix(features, features, np.eye(len(KERNELS))[number])
     np.testing.assert_allclose(np.diag(kernel), 1)
     np.testing.assert_allclose(kernel, kernel.T)
@@ -70,7 +70,7 @@ def test_a_kernel_is_one_for_equal_molecules_and_positive_definite(molecules, nu
     ],
 )
 def test_the_fingerprint_kernels_are_close_to_the_similarity_of_counts(molecules, number, generator):
-    features = MoleculeFeatures(1000).of(molecules[:60])
+    features = FeatureCache(1000).of(molecules[:60])
     kernel = kernel_matrix(features, features, np.eye(len(KERNELS))[number])
     counts = [generator.GetSparseCountFingerprint(Chem.MolFromSmiles(one)) for one in molecules[:60]]
     expected = np.array([DataStructs.BulkTanimotoSimilarity(one, counts) for one in counts])
@@ -79,7 +79,7 @@ def test_the_fingerprint_kernels_are_close_to_the_similarity_of_counts(molecules
 
 
 def test_features_are_dropped_when_there_are_too_many(molecules):
-    features = MoleculeFeatures(50)
+    features = FeatureCache(50)
     first = features.of(molecules[:40])
     features.of(molecules[40:80])
     assert len(features) == 50

@@ -38,14 +38,44 @@ class Move(NamedTuple):
 
 
 def keep(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """The first parent unchanged."""
+    """The first parent unchanged.
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+    """
     return first
 
 
 def step_in_few(
     first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A Gaussian step in 10 to 20 latent dimensions, of 0.5 to 2.5 standard deviations each."""
+    """A Gaussian step in 10 to 20 latent dimensions, of 0.5 to 2.5 standard deviations each.
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+    """
     n, n_latent = first.shape
     order = rng.random((n, n_latent)).argsort(axis=1)
     is_moved = order < rng.integers(10, 21, (n, 1))
@@ -55,12 +85,42 @@ def step_in_few(
 def step_in_all(
     first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A Gaussian step in all latent dimensions, of 0.25 to 1 standard deviations each."""
+    """A Gaussian step in all latent dimensions, of 0.25 to 1 standard deviations each.
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+    """
     return first + step * rng.uniform(0.25, 1.0, (len(first), 1)) * rng.standard_normal(first.shape)
 
 
 def swap(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """Each latent dimension from the second parent with a probability of 0.1 to 0.5 (uniform crossover)."""
+    """Each latent dimension from the second parent with a probability of 0.1 to 0.5 (uniform crossover).
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+    """
     probability = np.clip(step * rng.uniform(0.1, 0.5, (len(first), 1)), 0.02, 0.9)
     return np.where(rng.random(first.shape) < probability, second, first)
 
@@ -71,6 +131,20 @@ def cross(
     """A point of the arc between two parents, at 0.05 to 0.5 of it, with interpolated norms.
 
     Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
     """
     t = np.clip(step * rng.uniform(0.05, 0.5, (len(first), 1)), 0.02, 0.98)
     norms = [np.linalg.norm(x, axis=1, keepdims=True) + 1e-12 for x in (first, second)]
@@ -87,6 +161,20 @@ def add_difference(
 ) -> np.ndarray:
     """0.2 to 0.8 of the difference of two other parents (differential mutation [1]_).
 
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+
     References
     ----------
     .. [1] Storn and Price 1997, doi:10.1023/A:1008202821328, equation 2.
@@ -95,12 +183,42 @@ def add_difference(
 
 
 def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Noise levels of 0.15 to 0.6, which are the step of a move that keeps the latent vector."""
+    """Noise levels of 0.15 to 0.6, which are the step of a move that keeps the latent vector.
+
+    Parameters
+    ----------
+    n : int
+        Number of proposals.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    tuple of ndarray
+        Noise levels (n,) and temperatures (n,).
+    """
     return np.clip(step * rng.uniform(0.15, 0.6, n), 0.02, 0.95), rng.uniform(0.3, 0.9, n)
 
 
 def sampling_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The noise level and temperature at which draws from the prior give valid molecules."""
+    """The noise level and temperature at which draws from the prior give valid molecules.
+
+    Parameters
+    ----------
+    n : int
+        Number of proposals.
+    step : float
+        Step factor.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    tuple of ndarray
+        Noise levels (n,) and temperatures (n,).
+    """
     return np.full(n, 0.6), np.full(n, 0.5)
 
 

@@ -21,18 +21,19 @@ FIRST_START = -2
 
 
 class Outcome(IntEnum):
-    """What became of a proposal."""
+    """The outcome of a proposal.
+
+    SCORED: the oracle was called with its molecule; the values are NaN if it gave none. PREDICTED: its molecule is new
+    and has not been scored; with a surrogate, it has an acquisition. REPEAT: its molecule was decoded before in this
+    round, or is scored or being scored. INVALID: its SMILES is invalid. INFEASIBLE: its molecule violates a constraint
+    or cannot be encoded.
+    """
 
     SCORED = 0
-    """The oracle was called with its molecule; the values are NaN if it gave none."""
     PREDICTED = 1
-    """Its molecule is new and has not been scored, but may have a prediction of the surrogate."""
     REPEAT = 2
-    """Its molecule was decoded before in this round, or is scored or being scored."""
     INVALID = 3
-    """It was decoded to an invalid SMILES."""
     INFEASIBLE = 4
-    """Its molecule violates a constraint."""
 
 
 class Proposals(NamedTuple):

@@ -9,13 +9,13 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from molvae import settings as base
 from molvae.search.ranking import fitness, normal_quantiles
-from molvae.search.surrogates.kernels import MoleculeFeatures, kernel_matrix
+from molvae.search.surrogates.kernels import FeatureCache, kernel_matrix
 from molvae.search.surrogates.protocol import Prediction
 
 _MIN_SCORED = 20
 _N_BEST = 150  # molecules whose likelihood chooses the mix
 _CHOOSE_EVERY = 50  # scored molecules between two choices
-_N_FEATURES = 8_000  # molecules whose features are kept in memory, 4 kB each
+_N_FEATURES = 8_000  # molecules whose features are kept in memory
 
 MIXES: dict[str, tuple[float, ...]] = {
     "morgan": (1, 0, 0, 0, 0, 0),
@@ -71,7 +71,7 @@ class GaussianProcess:
     def __init__(self, settings: GaussianProcessSettings | None = None) -> None:
         self._settings = settings or GaussianProcessSettings()
         self.noise = self._settings.noise
-        self._features = MoleculeFeatures(_N_FEATURES)
+        self._features = FeatureCache(_N_FEATURES)
         self._mix = "fingerprints" if self._settings.mix == "auto" else self._settings.mix
         self._n_at_choice = -_CHOOSE_EVERY
         self._train = np.zeros(0, np.int64)  # rows of the scored molecules
@@ -96,7 +96,7 @@ class GaussianProcess:
     def predict(self, smiles: Sequence[str], z: np.ndarray, *, with_covariance: bool = False) -> Prediction:
         """Predict the values of molecules; see `Surrogate.predict`."""
         features = self._features.of(smiles)
-        weights = np.array(MIXES[self._mix])
+        weights = MIXES[self._mix]
         cross = kernel_matrix(features, self._fitted, weights)  # (n, m)
         mean = cross @ self._weights
         explained = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)  # (m, n)
@@ -130,7 +130,7 @@ class GaussianProcess:
         y = normal_quantiles(order[best])
         likelihood = {}
         for name, weights in MIXES.items():
-            kernel = kernel_matrix(features, features, np.array(weights)) + self.noise * np.eye(len(best))
+            kernel = kernel_matrix(features, features, weights) + self.noise * np.eye(len(best))
             lower = np.linalg.cholesky(kernel)
             whitened = solve_triangular(lower, y, lower=True)
             amplitude = whitened @ whitened / len(best)
@@ -139,7 +139,7 @@ class GaussianProcess:
 
     def _update_kernel(self, train: np.ndarray) -> None:
         """Compute the kernel of the training molecules; entries of the last fit are used again."""
-        weights = np.array(MIXES[self._mix])
+        weights = MIXES[self._mix]
         is_old = np.isin(train, self._train) if self._kernel_mix == self._mix else np.zeros(len(train), bool)
         kernel = np.empty((len(train), len(train)))
         old_rows = np.searchsorted(self._train, train[is_old])
