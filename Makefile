@@ -48,6 +48,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) from constraints.txt; this takes a few minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[pipeline,evaluate,dev,docs]'
+		--editable '.[pipeline,evaluate,search,dev,docs]'
 	@touch $@
 

@@ -5,6 +5,7 @@ import difflib
 from molvae import settings as base
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
+from molvae.search.optimizers.cma_es import CmaEs
 from molvae.search.optimizers.evolution import Evolution
 from molvae.search.optimizers.hill_climbing import HillClimbing
 from molvae.search.optimizers.prior_draws import PriorDraws
@@ -17,6 +18,7 @@ GROUP = "molvae.optimizers"
 OPTIMIZERS: dict[str, type[LatentOptimizer]] = {
     "evolution": Evolution,
     "hill_climbing": HillClimbing,
+    "cma_es": CmaEs,
     "random_directions": RandomDirections,
     "prior": PriorDraws,
 }
