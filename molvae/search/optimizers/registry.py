@@ -11,6 +11,7 @@ from molvae.search.optimizers.hill_climbing import HillClimbing
 from molvae.search.optimizers.prior_draws import PriorDraws
 from molvae.search.optimizers.protocol import LatentOptimizer
 from molvae.search.optimizers.random_directions import RandomDirections
+from molvae.search.optimizers.trust_region import TrustRegion
 
 GROUP = "molvae.optimizers"
 """Entry-point group of the optimizers of other packages."""
@@ -19,6 +20,7 @@ OPTIMIZERS: dict[str, type[LatentOptimizer]] = {
     "evolution": Evolution,
     "hill_climbing": HillClimbing,
     "cma_es": CmaEs,
+    "trust_region": TrustRegion,
     "random_directions": RandomDirections,
     "prior": PriorDraws,
 }
