@@ -36,6 +36,7 @@ _HOME = {
     "evaluate_smiles": "molvae.benchmark.comparison",
     "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
+    "Search": "molvae.search.search",
     "optimize": "molvae.search.loop",
     "read_candidates": "molvae.candidates.files",
     "refit_codec": "molvae.training.codec_training",

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from molvae.chem.molecules import Standardized
 
 _RECONSTRUCTED = 0.05  # rounding errors stay below this distance; different molecules are several units apart
+_MAX_CACHED = 2**15
 _MIN_ROWS_FOR_WORKERS = 20_000  # fewer SMILES are parsed in less time than worker processes need to start
 
 
@@ -212,7 +214,15 @@ def _parse(raw_smiles: Iterable[list[str]], n: int, mapper: Mapper) -> "Iterator
     from molvae.chem.molecules import Standardized, read_decoded
 
     if n < _MIN_ROWS_FOR_WORKERS:
-        yield from (list(map(read_decoded, chunk)) for chunk in raw_smiles)
+        yield from (list(map(_read_decoded, chunk)) for chunk in raw_smiles)
         return
     for parsed in mapper(read_decoded, raw_smiles):
         yield [Standardized(None, row.reason) if isinstance(row, WorkerFailure) else row for row in parsed]
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def _read_decoded(raw_smiles: str) -> "Standardized":
+    """As `read_decoded`; a search decodes the same SMILES again and again."""
+    from molvae.chem.molecules import read_decoded
+
+    return read_decoded(raw_smiles)
