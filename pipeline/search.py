@@ -1,8 +1,9 @@
 """Stage 3: search for molecules with a high score; every scored molecule is written with its latent vector."""
 
 import json
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -58,13 +59,15 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _library_starts(run, campaign, codec)
     with terminal.bar("search", settings.budget, "molecules scored") as bar:
-        done = 0
+        done, begin = 0, time.monotonic()
 
         def report(summary: RoundSummary) -> None:
             nonlocal done
             bar.advance(summary["calls"] - done)
             done = summary["calls"]
-            log.info("round %(round)d: %(calls)d scored, %(new)d new, best %(best)s", summary)
+            text = _describe(summary, done / (time.monotonic() - begin))
+            bar.describe(f"molecules scored, {text}")
+            log.info("round %d: %d scored, %d new, %s", summary["round"], done, summary["new"], text)
 
         result = optimize(
             Objective(campaign.objective),
@@ -80,11 +83,24 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
     _write(run, result)
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
+    counts = result.funnel
     dropped = {
-        "invalid SMILES": result.funnel["n_proposed"] - result.funnel["n_valid"],
-        "duplicate, or not chosen for scoring": result.funnel["n_valid"] - n,
+        "invalid SMILES": counts["n_proposed"] - counts["n_valid"],
+        "violates a constraint, or cannot be encoded": counts["n_infeasible"],
+        "duplicate, or not chosen for scoring": counts["n_valid"] - counts["n_infeasible"] - n,
     }
     return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
+
+
+def _describe(summary: RoundSummary, calls_per_second: float) -> str:
+    """The best scores, the share of new molecules among the decoded ones, and the speed."""
+    scores = [f"{name} {summary[key]:.4g}" for name, key in _SCORES.items() if summary[key] is not None]
+    share = summary["new_share"]
+    new = [f"{share:.0%} of decoded new"] if share is not None else []
+    return ", ".join([*scores, *new, f"{calls_per_second:.3g} a second"])
+
+
+_SCORES: dict[str, Literal["best", "top10"]] = {"best": "best", "mean of ten best": "top10"}
 
 
 def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str]:

@@ -107,6 +107,17 @@ class Bar:
         if self._live is not None and self._task is not None:
             self._live.advance(self._task, n)
 
+    def describe(self, unit: str) -> None:
+        """Replace the text after the counts.
+
+        Parameters
+        ----------
+        unit : str
+            Name of the unit, and what else is known.
+        """
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, unit=unit)
+
     def expect(self, fraction_done: float) -> None:
         """Estimate the total where it is not known in advance.
 
