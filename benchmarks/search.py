@@ -329,7 +329,7 @@ class LeadRun(NamedTuple):
 def execute_lead(run: LeadRun, folder: Path, deadline: float, codec: Any = None, goal: Goal = GOAL) -> str | None:
     """Optimize a lead and write its file; returns a line that describes it, or None after the deadline (Unix time).
 
-    The score is the product of QED / 0.9 and of the similarity / 0.4, each at most 1; so it is 1 for a success, and no
+    The score is the mean of QED / 0.9 and of the similarity / 0.4, each at most 1; so it is 1 for a success, and no
     molecule gains from more than is required.
     """
     if time.time() > deadline:
@@ -368,7 +368,7 @@ def measure(smiles: str, target: Any, goal: Goal) -> tuple[bool, float]:
     qed = QED.qed(mol)
     similarity = DataStructs.TanimotoSimilarity(target, _FINGERPRINTS.GetFingerprint(mol))
     is_success = qed >= goal.qed and similarity >= goal.similarity
-    return is_success, min(1.0, qed / goal.qed) * min(1.0, similarity / goal.similarity)
+    return is_success, (min(1.0, qed / goal.qed) + min(1.0, similarity / goal.similarity)) / 2
 
 
 def draw_leads(library: Path, n: int = N_LEADS) -> list[str]:
@@ -557,7 +557,7 @@ def read_arguments(given: Iterable[str] | None = None) -> argparse.Namespace:
     shared.add_argument("--settings", type=Path, help="TOML with settings of the search, e.g. batch_size = 96")
     shared.add_argument("--label", help="name of the row in the tables; default: the method")
     shared.add_argument("--workers", type=int, default=1, help="processes of one thread each")
-    shared.add_argument("--minutes", type=float, help="end the leg after this time, within a search, too")
+    shared.add_argument("--minutes", type=float, help="end the leg after this time; mol_ga finishes its runs first")
 
     run = commands.add_parser("run", parents=[shared], help="searches on the PMO tasks")
     run.add_argument("--methods", nargs="+", default=["evolution"], help="names of optimizers, or mol_ga")

@@ -298,7 +298,7 @@ def test_the_score_of_a_lead_is_1_for_a_success(search: ModuleType) -> None:
     assert (is_success, score) == (True, 1.0)
     is_success, score = search.measure(TOLUENE, target, search.Goal(qed=0.9))
     assert not is_success
-    assert score == pytest.approx(search.QED.qed(search.Chem.MolFromSmiles(TOLUENE)) / 0.9)
+    assert score == pytest.approx((search.QED.qed(search.Chem.MolFromSmiles(TOLUENE)) / 0.9 + 1) / 2)
 
 
 def test_leads_have_a_qed_of_a_fixed_range(search: ModuleType, tmp_path: Path) -> None:
