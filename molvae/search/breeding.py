@@ -46,7 +46,7 @@ class Breeder:
 
     def __init__(self, codec: "MoleculeSpace", settings: SearchSettings, seed: int) -> None:
         self._codec, self._settings, self._seed = codec, settings, seed
-        self._optimizer: LatentOptimizer = find_optimizer(settings.method)(self._draw, seed, settings.optimizer)
+        self._optimizer: LatentOptimizer = find_optimizer(settings.method)(codec, seed, settings.optimizer)
         self._surrogate: Surrogate = SURROGATES[settings.surrogate_name](settings.surrogate)
         self._acquisition = ACQUISITIONS[settings.acquisition]
         self._rng = generator(seed, "search/acquisition")
@@ -211,9 +211,6 @@ class Breeder:
         )
         mean, std = prediction.mean, prediction.std
         return [together[row]._replace(predicted=(float(mean[row]), float(std[row]))) for row in rows]
-
-    def _draw(self, n: int, seed: int) -> np.ndarray:
-        return self._codec.draw(n, seed=seed, spread=0.0)
 
     def _encode_feasible(self, smiles: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """The molecules that violate no constraint and can be encoded, and their latent vectors (m, D)."""

@@ -10,7 +10,7 @@ from molvae.search.optimizers import FIRST_START, NO_PARENT, OPTIMIZERS, Outcome
 from molvae.settings import Settings
 
 N_LATENT = 32
-CONTROLS = {"random_directions", "prior"}
+CONTROLS = {"random_directions", "prior", "guided_prior"}
 CENTRE, SPREAD = np.linspace(-1, 1, N_LATENT), np.linspace(0.5, 2.0, N_LATENT)
 TARGET = CENTRE + SPREAD * np.random.default_rng(5).standard_normal(N_LATENT)
 NO_RESULTS = np.zeros(0, np.int64)
@@ -18,6 +18,21 @@ NO_RESULTS = np.zeros(0, np.int64)
 
 def draw(n, seed):
     return (CENTRE + SPREAD * np.random.default_rng(seed).standard_normal((n, N_LATENT))).astype(np.float32)
+
+
+class Space:
+    """A latent space with a property head that predicts one property."""
+
+    name, n_latent, property_names = "space", N_LATENT, ["closeness"]
+
+    def draw(self, n, *, seed=0, spread=None, windows=None, guidance=1.0):
+        return draw(n, seed)
+
+    def properties(self, z):
+        return {"closeness": (z - CENTRE) / SPREAD @ ((TARGET - CENTRE) / SPREAD)}
+
+
+SPACE = Space()
 
 
 def bowl(z):
@@ -68,13 +83,13 @@ def method(request):
 
 @pytest.fixture
 def make(method):
-    return lambda seed=0: OPTIMIZERS[method](draw, seed)
+    return lambda seed=0: OPTIMIZERS[method](SPACE, seed)
 
 
 def test_every_optimizer_has_settings_with_defaults(method):
     settings = OPTIMIZERS[method].Settings
     assert issubclass(settings, Settings)
-    one, two = OPTIMIZERS[method](draw, 1), OPTIMIZERS[method](draw, 1, settings())
+    one, two = OPTIMIZERS[method](SPACE, 1), OPTIMIZERS[method](SPACE, 1, settings())
     np.testing.assert_array_equal(play(one, 3)[0], play(two, 3)[0])
 
 
@@ -100,7 +115,7 @@ def test_proposals_are_complete_and_have_new_ids(make):
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - CONTROLS))
 @pytest.mark.parametrize("seed", range(3))
 def test_every_optimizer_but_the_controls_beats_random_draws(name, seed):
-    _, scored = play(OPTIMIZERS[name](draw, seed), rounds=60)
+    _, scored = play(OPTIMIZERS[name](SPACE, seed), rounds=60)
     found = scored.values[:, 0]
     drawn = bowl(draw(len(found), seed + 100))
     best_found, best_drawn = np.sort(found)[-10:].mean(), np.sort(drawn)[-10:].mean()
@@ -109,7 +124,7 @@ def test_every_optimizer_but_the_controls_beats_random_draws(name, seed):
 
 def test_the_controls_ignore_the_values():
     for name in CONTROLS:
-        one, two = OPTIMIZERS[name](draw, 3), OPTIMIZERS[name](draw, 3)
+        one, two = OPTIMIZERS[name](SPACE, 3), OPTIMIZERS[name](SPACE, 3)
         np.testing.assert_array_equal(play(one, 3)[0], play(two, 3, score=lambda z: np.zeros(len(z)))[0])
 
 
@@ -244,12 +259,13 @@ def test_proposals_stay_near_the_prior(make):
 
 
 def test_an_unused_latent_dimension_stays_constant(method):
-    def draw_unused(n, seed):
-        z = draw(n, seed)
-        z[:, 3] = 0.25
-        return z
+    class Unused(Space):
+        def draw(self, n, *, seed=0, **options):
+            z = draw(n, seed)
+            z[:, 3] = 0.25
+            return z
 
-    z, _ = play(OPTIMIZERS[method](draw_unused, 0), 10)
+    z, _ = play(OPTIMIZERS[method](Unused(), 0), 10)
     np.testing.assert_allclose(z[:, 3], 0.25, atol=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""The toy codec, and an oracle that records what it was called with."""
+"""The toy codec with a property head, and an oracle that records what it was called with."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,23 @@ import pytest
 from molvae.codec import ToyCodec
 
 
+class HeadedCodec(ToyCodec):
+    """The toy codec with a property head that predicts the first latent dimension; guidance shifts it."""
+
+    property_names = ("first",)
+
+    def properties(self, z):
+        return {"first": z[:, 0]}
+
+    def draw(self, n, *, seed=0, spread=None, windows=None, guidance=1.0):
+        z = super().draw(n, seed=seed)
+        z[:, 0] += guidance * sum(low or 0.0 for low, _ in (windows or {}).values())
+        return z
+
+
 @pytest.fixture(scope="session")
 def codec():
-    return ToyCodec()
+    return HeadedCodec()
 
 
 class Recorder:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,9 @@ RNG = np.random.default_rng(0)
 
 def draw(n, seed):
     return np.random.default_rng(seed).standard_normal((n, N_LATENT)).astype(np.float32)
+
+
+SPACE = SimpleNamespace(n_latent=N_LATENT, draw=lambda n, *, seed, spread: draw(n, seed))
 
 
 def report(proposals, outcome, values=None, acquisition=None):
@@ -36,7 +41,7 @@ def only(move, **settings):
 
 
 def test_evolution_begins_with_draws_from_the_prior():
-    evolution = Evolution(draw, 0, EvolutionSettings(n_initial=30))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(n_initial=30))
     for _ in range(3):
         proposals = evolution.ask(10)
         assert set(proposals.moves) == {"prior"}
@@ -46,13 +51,13 @@ def test_evolution_begins_with_draws_from_the_prior():
 
 
 def test_start_molecules_are_parents_at_once():
-    evolution = Evolution(draw, 0, EvolutionSettings(n_initial=1000))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(n_initial=1000))
     evolution.tell(starts(draw(2, 1), [0.0, 0.0]))
     assert (evolution.ask(100).parents[:, 0] != NO_PARENT).mean() > 0.8
 
 
 def test_only_the_best_molecules_are_parents_and_better_ones_are_drawn_more_often():
-    evolution = Evolution(draw, 0, EvolutionSettings(population=50))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(population=50))
     evolution.tell(starts(draw(200, 1), np.arange(200.0)))
     rows = FIRST_START - evolution.ask(5000).parents[:, 0]
     rows = rows[rows != FIRST_START - NO_PARENT]
@@ -62,7 +67,7 @@ def test_only_the_best_molecules_are_parents_and_better_ones_are_drawn_more_ofte
 
 
 def test_the_newest_are_kept_among_ties():
-    evolution = Evolution(draw, 0, EvolutionSettings(population=10))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(population=10))
     z = draw(50, 1)
     ids = FIRST_START - np.arange(50)
     told = report(Proposals.greedy(ids, z, np.full(50, NO_PARENT), "start"), Outcome.SCORED, np.ones(50))
@@ -72,7 +77,7 @@ def test_the_newest_are_kept_among_ties():
 
 
 def test_molecules_with_a_good_prediction_are_parents_until_the_next_scores():
-    evolution = Evolution(draw, 0, only("noise", n_predicted=1))
+    evolution = Evolution(SPACE, 0, only("noise", n_predicted=1))
     evolution.tell(starts(draw(2, 1), [1.0, 0.0]))
     proposals = evolution.ask(40)
     acquisition = np.full(40, -5.0)
@@ -88,7 +93,7 @@ def test_molecules_with_a_good_prediction_are_parents_until_the_next_scores():
 
 
 def test_repeats_lengthen_the_steps_of_their_move_and_invalid_ones_shorten_them():
-    evolution = Evolution(draw, 0, EvolutionSettings())
+    evolution = Evolution(SPACE, 0, EvolutionSettings())
     evolution.tell(starts(draw(20, 1), np.arange(20.0)))
     before = evolution.state().arrays["steps"]
     proposals = evolution.ask(400)
@@ -101,7 +106,7 @@ def test_repeats_lengthen_the_steps_of_their_move_and_invalid_ones_shorten_them(
 
 
 def test_successful_moves_become_more_frequent():
-    evolution = Evolution(draw, 0, EvolutionSettings(adaptation=1.0))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(adaptation=1.0))
     evolution.tell(starts(draw(20, 1), np.zeros(20)))
     for _ in range(10):
         proposals = evolution.ask(100)
@@ -111,7 +116,7 @@ def test_successful_moves_become_more_frequent():
 
 
 def test_a_share_of_all_proposals_is_decoded_with_noise():
-    evolution = Evolution(draw, 0, EvolutionSettings(noise_share=0.4, shares={"step_in_all": 1.0}))
+    evolution = Evolution(SPACE, 0, EvolutionSettings(noise_share=0.4, shares={"step_in_all": 1.0}))
     evolution.tell(starts(draw(5, 1), np.zeros(5)))
     proposals = evolution.ask(4000)
     is_noisy = proposals.noise > 0
@@ -181,7 +186,7 @@ def test_a_difference_is_added_to_the_first_parent():
 
 
 def test_random_directions_are_straight_lines_from_the_starts():
-    control = RandomDirections(draw, 0, RandomDirectionsSettings(length=2.0, n_per_line=4))
+    control = RandomDirections(SPACE, 0, RandomDirectionsSettings(length=2.0, n_per_line=4))
     start = draw(1, 3)
     control.tell(starts(start, [0.0]))
     proposals = control.ask(40)
@@ -193,7 +198,7 @@ def test_random_directions_are_straight_lines_from_the_starts():
 
 
 def test_random_directions_without_starts_begin_at_prior_draws_and_ignore_scores():
-    control = RandomDirections(draw, 0)
+    control = RandomDirections(SPACE, 0)
     for _ in range(2):
         proposals = control.ask(16)
         assert (proposals.parents == NO_PARENT).all()
@@ -201,6 +206,6 @@ def test_random_directions_without_starts_begin_at_prior_draws_and_ignore_scores
 
 
 def test_the_prior_control_draws_from_the_prior():
-    z = PriorDraws(draw, 0).ask(4000).z
+    z = PriorDraws(SPACE, 0).ask(4000).z
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.1)
     np.testing.assert_allclose(z.std(axis=0), 1, atol=0.1)

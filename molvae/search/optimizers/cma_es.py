@@ -1,6 +1,6 @@
 """CMA-ES in a subspace of the latent space, with the package `cma`."""
 
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -9,8 +9,9 @@ from scipy.stats import rankdata
 from molvae import settings as base
 from molvae.extras import require
 from molvae.search.optimizers.moves import sampling_noise
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Outcome, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
+from molvae.search.optimizers.scored import Scored, pad
 from molvae.search.ranking import fitness
 from molvae.seeds import generator
 
@@ -58,45 +59,6 @@ class CmaEsSettings(base.Settings):
     patience: int = Field(10, ge=1, description="updates without a new best molecule before the next subspace")
     max_updates: int = Field(60, ge=1, le=1000, description="largest number of updates in a subspace")
     step_adaptation: float = Field(0.3, ge=0, le=2, description="how strongly repeats stretch the samples")
-
-
-class _Molecules(NamedTuple):
-    """Scored molecules.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n,)
-        Row among all scored molecules.
-    ids : ndarray of shape (n,)
-        Id of the proposal.
-    z : ndarray of shape (n, D)
-        Encodings, float32.
-    sample : ndarray of shape (n, D)
-        Latent vectors as proposed, float32.
-    values : ndarray of shape (n, k)
-        Values of the objectives.
-    """
-
-    rows: np.ndarray
-    ids: np.ndarray
-    z: np.ndarray
-    sample: np.ndarray
-    values: np.ndarray
-
-    @classmethod
-    def empty(cls, n_latent: int) -> Self:
-        none, no_z = np.zeros(0, np.int64), np.zeros((0, n_latent), np.float32)
-        return cls(none, none, no_z, no_z, np.zeros((0, 1)))
-
-    @classmethod
-    def of(cls, results: Results, rows: np.ndarray) -> Self:
-        return cls(rows, results.proposals.ids, results.z, np.asarray(results.proposals.z, np.float32), results.values)
-
-    def take(self, rows: np.ndarray) -> Self:
-        return type(self)(*(column[rows] for column in self))
-
-    def append(self, other: Self) -> Self:
-        return type(self)(*map(np.concatenate, zip(self, other, strict=True))) if len(self.rows) else other
 
 
 class _Strategy:
@@ -161,8 +123,8 @@ class CmaEs:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : CmaEsSettings, optional
@@ -181,15 +143,15 @@ class CmaEs:
     Settings: ClassVar[type[base.Settings]] = CmaEsSettings
     uses_surrogate: ClassVar[bool] = True
 
-    def __init__(self, draw: Draw, seed: int, settings: CmaEsSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: CmaEsSettings | None = None) -> None:
         require("cma", "the search method cma_es")
         self._settings = settings or CmaEsSettings()
         self._seed = seed
         self._rng = generator(seed, "search/cma_es")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         self._n_dimensions = min(self._settings.n_dimensions, self._scale.n_latent)
         self._population = self._settings.population or 4 + int(3 * np.log(self._n_dimensions))
-        self._best = _Molecules.empty(self._scale.n_latent)  # best first
+        self._best = Scored.empty(self._scale.n_latent)  # best first
         self._n_asked = 0
         self._n_told = 0
         self._n_subspaces = 0
@@ -230,7 +192,7 @@ class CmaEs:
         """Return the state from which `restore` resumes exactly."""
         n_best, n = self._settings.n_best, self._population
         length = {"best": n_best, "basis": n_best, "waiting": n, "told": n * self._settings.max_updates}
-        arrays = {name: _pad(getattr(self, f"_{name}").rows, length[name]) for name in _MOLECULES}
+        arrays = {name: pad(getattr(self, f"_{name}").rows, length[name]) for name in _MOLECULES}
         arrays |= {name: np.array(int(getattr(self, f"_{name}"))) for name in _COUNTS}
         return State(arrays | {"stretch": np.array(self._stretch)}, self._rng.bit_generator.state)
 
@@ -238,7 +200,7 @@ class CmaEs:
         """Resume from a state and all scored results before it; the updates in the subspace are repeated."""
         scored = check_results(scored, self._scale.n_latent)
         rows = {name: state.arrays[name][state.arrays[name] >= 0] for name in _MOLECULES}
-        molecules = {name: _Molecules.of(scored.rows(some), some) for name, some in rows.items()}
+        molecules = {name: Scored.of(scored.rows(some), some) for name, some in rows.items()}
         self._n_subspaces = int(state.arrays["n_subspaces"])
         if len(molecules["basis"].rows):
             strategy, n = self._enter_subspace(molecules["basis"]), self._population
@@ -251,7 +213,7 @@ class CmaEs:
         self._stretch = float(state.arrays["stretch"])
         self._rng.bit_generator.state = state.rng
 
-    def _enter_subspace(self, basis: _Molecules) -> _Strategy:
+    def _enter_subspace(self, basis: Scored) -> _Strategy:
         """Begin at the first of some molecules, in the subspace that they span."""
         z = self._scale.standardize(basis.z)
         n = self._n_dimensions
@@ -266,23 +228,20 @@ class CmaEs:
 
     def _leave_subspace(self) -> None:
         self._strategy = None
-        self._basis = self._waiting = self._told = _Molecules.empty(self._scale.n_latent)
+        self._basis = self._waiting = self._told = Scored.empty(self._scale.n_latent)
         self._n_subspaces += 1
         self._first_id = self._n_stalled = self._n_dry = 0
 
-    def _update(self, strategy: _Strategy, samples: _Molecules) -> None:
+    def _update(self, strategy: _Strategy, samples: Scored) -> None:
         strategy.update(self._scale.standardize(samples.sample), samples.values)
         self._told = self._told.append(samples)
 
     def _learn_scores(self, results: Results) -> None:
-        new = _Molecules.of(results, np.arange(self._n_told, self._n_told + len(results.z)))
+        new = Scored.of(results, np.arange(self._n_told, self._n_told + len(results.z)))
         self._n_told += len(results.z)
         self._is_started |= bool((new.ids < 0).any()) or self._n_told >= self._settings.n_initial
         former = self._best.rows[:1]
-        together = self._best.append(new)
-        order = fitness(together.values)
-        best = np.lexsort((together.rows, -order))[: self._settings.n_best]
-        self._best = together.take(best[np.isfinite(order[best])])
+        self._best = self._best.append(new).best(self._settings.n_best)
         strategy, s, n = self._strategy, self._settings, self._population
         if strategy is None:
             return
@@ -307,11 +266,6 @@ class CmaEs:
         self._n_dry = 0 if (outcome == Outcome.PREDICTED).any() else self._n_dry + len(outcome)
         if self._n_dry >= _MAX_DRY:
             self._leave_subspace()
-
-
-def _pad(rows: np.ndarray, n: int) -> np.ndarray:
-    """Rows (n,), -1 at the end, so that all states have the same size."""
-    return np.append(rows, np.full(n - len(rows), -1))
 
 
 _MOLECULES = ("best", "waiting", "basis", "told")

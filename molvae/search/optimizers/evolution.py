@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from molvae import settings as base
 from molvae.search.optimizers.moves import MOVES
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Outcome, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.search.ranking import fitness
 from molvae.seeds import generator
@@ -109,8 +109,8 @@ class Evolution:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : EvolutionSettings, optional
@@ -120,10 +120,10 @@ class Evolution:
     Settings: ClassVar[type[base.Settings]] = EvolutionSettings
     uses_surrogate: ClassVar[bool] = True
 
-    def __init__(self, draw: Draw, seed: int, settings: EvolutionSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: EvolutionSettings | None = None) -> None:
         self._settings = settings or EvolutionSettings()
         self._rng = generator(seed, "search/evolution")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         shares = self._settings.shares
         self._shares = np.array([move.share if shares is None else shares.get(n, 0.0) for n, move in MOVES.items()])
         self._shares /= self._shares.sum()

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from molvae import settings as base
 from molvae.search.optimizers.moves import sampling_noise, strong_noise
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Outcome, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.search.ranking import fitness
 from molvae.seeds import generator
@@ -101,8 +101,8 @@ class HillClimbing:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : HillClimbingSettings, optional
@@ -112,10 +112,10 @@ class HillClimbing:
     Settings: ClassVar[type[base.Settings]] = HillClimbingSettings
     uses_surrogate: ClassVar[bool] = True
 
-    def __init__(self, draw: Draw, seed: int, settings: HillClimbingSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: HillClimbingSettings | None = None) -> None:
         self._settings = settings or HillClimbingSettings()
         self._rng = generator(seed, "search/hill_climbing")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         self._n_asked = 0
         self._n_told = 0
         self._is_climbing = False

@@ -6,7 +6,7 @@ import numpy as np
 
 from molvae import settings as base
 from molvae.search.optimizers.moves import sampling_noise
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -20,8 +20,8 @@ class PriorDraws:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : PriorDrawsSettings, optional
@@ -31,9 +31,9 @@ class PriorDraws:
     Settings: ClassVar[type[base.Settings]] = PriorDrawsSettings
     uses_surrogate: ClassVar[bool] = False
 
-    def __init__(self, draw: Draw, seed: int, settings: PriorDrawsSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: PriorDrawsSettings | None = None) -> None:
         self._rng = generator(seed, "search/prior")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         self._n_asked = 0
 
     def ask(self, n: int) -> Proposals:

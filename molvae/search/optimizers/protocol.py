@@ -3,7 +3,7 @@
 An optimizer does not decode, predict, score or count a budget; the search does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -12,12 +12,41 @@ import numpy as np
 from molvae import settings as base
 from molvae.errors import InputError
 
-Draw = Callable[[int, int], np.ndarray]
-"""``draw(n, seed)`` returns n latent vectors (n, D) from the prior."""
-
 NO_PARENT = -1
 FIRST_START = -2
 """Id of the first start molecule; those of the others follow downwards: -3, -4, ..."""
+
+
+class LatentSpace(Protocol):
+    """What an optimizer knows of a codec: the number of latent dimensions, and the prior.
+
+    Every `molvae.codec.space.MoleculeSpace` has it. An optimizer that needs more raises an InputError for a codec
+    without it.
+    """
+
+    @property
+    def n_latent(self) -> int:
+        """Number of latent dimensions, D."""
+        ...
+
+    def draw(self, n: int, *, seed: int = 0, spread: float | None = None) -> np.ndarray:
+        """Draw latent vectors from the prior.
+
+        Parameters
+        ----------
+        n : int
+            Number of latent vectors.
+        seed : int, default=0
+            Seed of the random numbers.
+        spread : float or None, default=None
+            Standard deviation of the steps added to the draws; 0 adds none, None takes the default of the space.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Latent vectors, float32.
+        """
+        ...
 
 
 class Outcome(IntEnum):
@@ -160,12 +189,12 @@ class State(NamedTuple):
 class LatentOptimizer(Protocol):
     """An optimizer of one or several objectives in latent space.
 
-    Equal draws, seeds, settings and results give equal proposals.
+    Equal spaces, seeds, settings and results give equal proposals.
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : Settings, optional
@@ -183,7 +212,7 @@ class LatentOptimizer(Protocol):
     Settings: ClassVar[type[base.Settings]]
     uses_surrogate: ClassVar[bool]
 
-    def __init__(self, draw: Draw, seed: int, settings: base.Settings | None = None) -> None: ...
+    def __init__(self, space: LatentSpace, seed: int, settings: base.Settings | None = None) -> None: ...
 
     def ask(self, n: int) -> Proposals:
         """Propose latent vectors to decode.
@@ -224,7 +253,7 @@ class LatentOptimizer(Protocol):
         ...
 
     def restore(self, state: State, scored: Results) -> None:
-        """Resume from a state of an optimizer with the same draws, seed and settings.
+        """Resume from a state of an optimizer with the same space, seed and settings.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from molvae import settings as base
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.seeds import generator
 
@@ -33,8 +33,8 @@ class RandomDirections:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : RandomDirectionsSettings, optional
@@ -44,10 +44,10 @@ class RandomDirections:
     Settings: ClassVar[type[base.Settings]] = RandomDirectionsSettings
     uses_surrogate: ClassVar[bool] = False
 
-    def __init__(self, draw: Draw, seed: int, settings: RandomDirectionsSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: RandomDirectionsSettings | None = None) -> None:
         self._settings = settings or RandomDirectionsSettings()
         self._rng = generator(seed, "search/random_directions")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         self._starts = np.zeros((0, self._scale.n_latent), np.float32)
         self._start_ids = np.zeros(0, np.int64)
         self._n_asked = 0

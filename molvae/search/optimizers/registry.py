@@ -7,8 +7,10 @@ from molvae.errors import InputError
 from molvae.plugins import load_plugins
 from molvae.search.optimizers.cma_es import CmaEs
 from molvae.search.optimizers.evolution import Evolution
+from molvae.search.optimizers.guided_prior import GuidedPrior
 from molvae.search.optimizers.hill_climbing import HillClimbing
 from molvae.search.optimizers.prior_draws import PriorDraws
+from molvae.search.optimizers.property_gradient import PropertyGradient
 from molvae.search.optimizers.protocol import LatentOptimizer
 from molvae.search.optimizers.random_directions import RandomDirections
 from molvae.search.optimizers.trust_region import TrustRegion
@@ -21,6 +23,8 @@ OPTIMIZERS: dict[str, type[LatentOptimizer]] = {
     "hill_climbing": HillClimbing,
     "cma_es": CmaEs,
     "trust_region": TrustRegion,
+    "property_gradient": PropertyGradient,
+    "guided_prior": GuidedPrior,
     "random_directions": RandomDirections,
     "prior": PriorDraws,
 }

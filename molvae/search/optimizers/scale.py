@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molvae.search.optimizers.protocol import Draw
+from molvae.search.optimizers.protocol import LatentSpace
 from molvae.seeds import generator
 
 _N_DRAWS = 2000
@@ -17,8 +17,8 @@ class LatentScale:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the draws.
 
@@ -28,12 +28,12 @@ class LatentScale:
         Number of latent dimensions, D.
     """
 
-    def __init__(self, draw: Draw, seed: int) -> None:
-        self._draw = draw
-        sample = np.asarray(draw(_N_DRAWS, _integer_seed(generator(seed, "search/scale"))), dtype=float)
+    def __init__(self, space: LatentSpace, seed: int) -> None:
+        self._space = space
+        sample = np.asarray(self._draw(_N_DRAWS, generator(seed, "search/scale")), dtype=float)
         self._mean = sample.mean(axis=0)
         self._std = np.maximum(sample.std(axis=0), _MIN_STD)
-        self.n_latent = sample.shape[1]
+        self.n_latent = space.n_latent
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw from the prior.
@@ -50,7 +50,7 @@ class LatentScale:
         ndarray of shape (n, D)
             Draws in standard units, float64.
         """
-        return self.standardize(self._draw(n, _integer_seed(rng)))
+        return self.standardize(self._draw(n, rng))
 
     def standardize(self, z: np.ndarray) -> np.ndarray:
         """Convert latent vectors to standard units.
@@ -82,6 +82,5 @@ class LatentScale:
         """
         return (self._mean + self._std * standard).astype(np.float32)
 
-
-def _integer_seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
+    def _draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self._space.draw(n, seed=int(rng.integers(2**31)), spread=0.0)

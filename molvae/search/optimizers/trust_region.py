@@ -6,7 +6,7 @@ number of dimensions, does as well [2]_. Its likelihood on a grid of length scal
 gives the same result bit for bit after a restart, and adds no dependency.
 """
 
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -15,8 +15,9 @@ from scipy.spatial.distance import cdist
 
 from molvae import settings as base
 from molvae.search.optimizers.moves import sampling_noise
-from molvae.search.optimizers.protocol import NO_PARENT, Draw, Outcome, Proposals, Results, State, check_results
+from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
+from molvae.search.optimizers.scored import Scored, pad
 from molvae.search.ranking import fitness, normal_quantiles
 from molvae.seeds import generator
 
@@ -61,35 +62,6 @@ class TrustRegionSettings(base.Settings):
     patience: int | None = Field(None, ge=1, description="scores without a better one before a new region")
     step_adaptation: float = Field(0.3, ge=0, le=2, description="how strongly repeats widen the region; 0: not at all")
     max_train: int = Field(300, ge=10, le=5_000, description="largest number of molecules in the Gaussian process")
-
-
-class _Molecules(NamedTuple):
-    """Scored molecules of the region.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n,)
-        Row among all scored molecules, ascending.
-    ids : ndarray of shape (n,)
-        Id of the proposal.
-    z : ndarray of shape (n, D)
-        Encodings in standard units.
-    values : ndarray of shape (n, k)
-        Values of the objectives.
-    """
-
-    rows: np.ndarray
-    ids: np.ndarray
-    z: np.ndarray
-    values: np.ndarray
-
-    @classmethod
-    def empty(cls, n_latent: int) -> Self:
-        none = np.zeros(0, np.int64)
-        return cls(none, none, np.zeros((0, n_latent)), np.zeros((0, 1)))
-
-    def take(self, rows: np.ndarray) -> Self:
-        return type(self)(*(column[rows] for column in self))
 
 
 class _GaussianProcess:
@@ -143,8 +115,8 @@ class TrustRegion:
 
     Parameters
     ----------
-    draw : callable
-        ``draw(n, seed)`` returns n latent vectors (n, D) from the prior.
+    space : LatentSpace
+        Number of latent dimensions, and prior.
     seed : int
         Seed of the random numbers.
     settings : TrustRegionSettings, optional
@@ -159,15 +131,15 @@ class TrustRegion:
     Settings: ClassVar[type[base.Settings]] = TrustRegionSettings
     uses_surrogate: ClassVar[bool] = False
 
-    def __init__(self, draw: Draw, seed: int, settings: TrustRegionSettings | None = None) -> None:
+    def __init__(self, space: LatentSpace, seed: int, settings: TrustRegionSettings | None = None) -> None:
         self._settings = settings or TrustRegionSettings()
         self._rng = generator(seed, "search/trust_region")
-        self._scale = LatentScale(draw, seed)
+        self._scale = LatentScale(space, seed)
         self._n_failures = self._settings.n_failures or self._scale.n_latent
         self._patience = self._settings.patience or 4 * self._scale.n_latent
         self._n_asked = 0
         self._n_told = 0
-        self._molecules = _Molecules.empty(self._scale.n_latent)  # the others below belong to the region, too
+        self._molecules = Scored.empty(self._scale.n_latent)  # the others below belong to the region, too
         self._process: _GaussianProcess | None = None  # of the molecules; None if it has to be fitted
         self._width = self._settings.width
         self._is_open = False  # False while its first molecules come from the prior
@@ -199,15 +171,14 @@ class TrustRegion:
 
     def state(self) -> State:
         """Return the state from which `restore` resumes exactly."""
-        rows = self._molecules.rows
-        arrays = {"rows": np.append(rows, np.full(self._settings.max_train - len(rows), -1))}  # always of one size
+        arrays = {"rows": pad(self._molecules.rows, self._settings.max_train)}
         arrays |= {name: np.array(int(getattr(self, f"_{name}"))) for name in _COUNTS}
         return State(arrays | {"width": np.array(self._width)}, self._rng.bit_generator.state)
 
     def restore(self, state: State, scored: Results) -> None:
         """Resume from a state and all scored results before it."""
         rows = state.arrays["rows"][state.arrays["rows"] >= 0]
-        self._molecules = self._to_molecules(scored.rows(rows), rows)
+        self._molecules = Scored.of(scored.rows(rows), rows)
         self._process = None
         for name in _COUNTS:
             setattr(self, f"_{name}", int(state.arrays[name]))
@@ -216,13 +187,9 @@ class TrustRegion:
 
     def _begin(self) -> None:
         """Begin a new region."""
-        self._molecules, self._process = _Molecules.empty(self._scale.n_latent), None
+        self._molecules, self._process = Scored.empty(self._scale.n_latent), None
         self._width, self._is_open = self._settings.width, False
         self._n_successes = self._n_failed = self._n_dry = 0
-
-    def _to_molecules(self, results: Results, rows: np.ndarray) -> _Molecules:
-        values = np.asarray(results.values, float)
-        return _Molecules(rows, results.proposals.ids, self._scale.standardize(results.z), values)
 
     def _best_row(self) -> int:
         """Row of the best molecule; the newest among ties."""
@@ -231,9 +198,10 @@ class TrustRegion:
 
     def _choose(self, n: int) -> np.ndarray:
         """Thompson samples (n, D) among candidates in the region."""
+        z, n_latent = self._scale.standardize(self._molecules.z), self._scale.n_latent
         if self._process is None:
-            self._process = _GaussianProcess(self._molecules.z, normal_quantiles(fitness(self._molecules.values)))
-        center, n_latent = self._molecules.z[self._best_row()], self._scale.n_latent
+            self._process = _GaussianProcess(z, normal_quantiles(fitness(self._molecules.values)))
+        center = z[self._best_row()]
         n_candidates = _N_PER_CHOICE * n
         is_moved = self._rng.random((n_candidates, n_latent)) < _N_PERTURBED / n_latent
         is_moved[np.arange(n_candidates), self._rng.integers(n_latent, size=n_candidates)] = True  # at least one
@@ -247,12 +215,14 @@ class TrustRegion:
 
     def _learn_scores(self, results: Results) -> None:
         before = self._molecules
-        new = self._to_molecules(results, np.arange(self._n_told, self._n_told + len(results.z)))
+        new = Scored.of(results, np.arange(self._n_told, self._n_told + len(results.z)))
         self._n_told += len(results.z)
-        together = _Molecules(*map(np.concatenate, zip(before, new, strict=True))) if len(before.rows) else new
+        together = before.append(new)
         order = fitness(together.values)
         if self._is_open:
-            self._count(order[: len(before.rows)], order[len(before.rows) :])
+            reached = order[len(before.rows) :].max()
+            is_better = reached >= 0 if new.values.shape[1] > 1 else reached > order[: len(before.rows)].max()
+            self._count(bool(is_better), len(new.rows))
         if self._n_failed >= self._patience:
             self._begin()
             return
@@ -275,16 +245,16 @@ class TrustRegion:
     def _scale_width(self, factor: float) -> None:
         self._width = float(np.clip(self._width * factor, _MIN_WIDTH, self._settings.max_width))
 
-    def _count(self, before: np.ndarray, new: np.ndarray) -> None:
-        """Count successes and failures by the fitness of the molecules before and of new ones, and adapt the width."""
-        if new.max() > before.max():
+    def _count(self, is_better: bool, n: int) -> None:
+        """Count a success (a better molecule, or one in the first Pareto front) or n failures, and adapt the width."""
+        if is_better:
             self._n_successes, self._n_failed = self._n_successes + 1, 0
             if self._n_successes == _N_SUCCESSES:
                 self._n_successes = 0
                 self._scale_width(2.0)
             return
         n_shrinks = self._n_failed // self._n_failures
-        self._n_successes, self._n_failed = 0, self._n_failed + len(new)
+        self._n_successes, self._n_failed = 0, self._n_failed + n
         self._scale_width(0.5 ** (self._n_failed // self._n_failures - n_shrinks))
 
 

@@ -1,5 +1,7 @@
 """A prior, and results as a search reports them, without a codec."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,11 @@ N_LATENT = 24
 @pytest.fixture
 def draw():
     return lambda n, seed: np.random.default_rng(seed).standard_normal((n, N_LATENT)).astype(np.float32)
+
+
+@pytest.fixture
+def space(draw):
+    return SimpleNamespace(n_latent=N_LATENT, draw=lambda n, *, seed, spread: draw(n, seed))
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from molvae.search.optimizers import FIRST_START, NO_PARENT, Outcome, Proposals,
 from molvae.search.optimizers.cma_es import CmaEs, CmaEsSettings
 
 
-def make(draw, **changes):
-    return CmaEs(draw, 0, CmaEsSettings(**changes))
+def make(space, **changes):
+    return CmaEs(space, 0, CmaEsSettings(**changes))
 
 
 def run(optimizer, report, rounds, score, n=10):
@@ -24,8 +24,8 @@ def run(optimizer, report, rounds, score, n=10):
 
 
 @pytest.mark.parametrize("subspace", ["best", "random"])
-def test_samples_are_in_a_subspace_around_a_start(draw, starts, subspace):
-    optimizer = make(draw, n_dimensions=5, subspace=subspace)
+def test_samples_are_in_a_subspace_around_a_start(space, draw, starts, subspace):
+    optimizer = make(space, n_dimensions=5, subspace=subspace)
     start = draw(1, 1)
     optimizer.tell(starts(start, [1.0]))
     proposals = optimizer.ask(400)
@@ -36,29 +36,29 @@ def test_samples_are_in_a_subspace_around_a_start(draw, starts, subspace):
     assert (proposals.parents[:, 0] == FIRST_START).all()
 
 
-def test_half_of_the_axes_are_principal_components_of_the_best(draw, starts):
+def test_half_of_the_axes_are_principal_components_of_the_best(space, draw, starts):
     z = draw(50, 1) * 0.01
     z[:, 3] *= 300
     z[:, 7] *= 200
-    optimizer = make(draw, n_dimensions=4)
+    optimizer = make(space, n_dimensions=4)
     optimizer.tell(starts(z, np.arange(50.0)))
     axes = np.abs(optimizer.ask(1) and optimizer._strategy._axes)
     assert axes[0, 3] == pytest.approx(1, abs=0.05)
     assert axes[1, 7] == pytest.approx(1, abs=0.05)
 
 
-def test_it_optimizes_a_function_of_a_few_dimensions_without_a_surrogate(draw, report, starts):
-    optimizer = make(draw, n_dimensions=24, patience=30)
+def test_it_optimizes_a_function_of_a_few_dimensions_without_a_surrogate(space, report, starts):
+    optimizer = make(space, n_dimensions=24, patience=30)
     optimizer.tell(starts(np.zeros((1, 24), np.float32), [-100.0]))
     weights = np.logspace(0, 1, 24)  # condition number 100
     best = run(optimizer, report, 100, lambda z: -((weights * (z - 1)) ** 2).sum(axis=1))
     assert np.max(best) > 0.2 * np.max(best[:5])  # both are negative
 
 
-def test_ranks_count_and_not_values(draw, report, starts):
+def test_ranks_count_and_not_values(space, report, starts):
     proposals = []
     for transform in (lambda x: x, lambda x: np.exp(5 * x)):
-        optimizer = make(draw, n_dimensions=5)
+        optimizer = make(space, n_dimensions=5)
         optimizer.tell(starts(np.zeros((1, 24), np.float32), transform(np.array([-10.0]))))
         run(optimizer, report, 10, lambda z, transform=transform: transform(-np.abs(z[:, 0] - 1).astype(float)))
         proposals.append(optimizer.ask(10).z)
@@ -66,16 +66,16 @@ def test_ranks_count_and_not_values(draw, report, starts):
 
 
 @pytest.mark.parametrize(("outcome", "factor"), [(Outcome.REPEAT, 1), (Outcome.INVALID, -1), (Outcome.PREDICTED, 0)])
-def test_repeats_stretch_the_samples_and_invalid_ones_shrink_them(draw, report, starts, outcome, factor):
-    optimizer = make(draw)
+def test_repeats_stretch_the_samples_and_invalid_ones_shrink_them(space, draw, report, starts, outcome, factor):
+    optimizer = make(space)
     optimizer.tell(starts(draw(1, 1), [1.0]))
     for _ in range(3):
         optimizer.tell(report(optimizer.ask(10), outcome))
     assert optimizer.state().arrays["stretch"] == pytest.approx(np.exp(0.9 * factor))
 
 
-def test_a_subspace_without_new_molecules_is_left(draw, report, starts):
-    optimizer = make(draw)
+def test_a_subspace_without_new_molecules_is_left(space, draw, report, starts):
+    optimizer = make(space)
     optimizer.tell(starts(draw(5, 1), np.arange(5.0)))
     first = optimizer.ask(100)
     for _ in range(2):
@@ -85,8 +85,8 @@ def test_a_subspace_without_new_molecules_is_left(draw, report, starts):
     assert np.linalg.matrix_rank(both, tol=1e-3) > 16
 
 
-def test_a_subspace_without_better_molecules_is_left(draw, report, starts):
-    optimizer = make(draw, patience=3, population=10)
+def test_a_subspace_without_better_molecules_is_left(space, draw, report, starts):
+    optimizer = make(space, patience=3, population=10)
     optimizer.tell(starts(draw(1, 1), [1.0]))
     run(optimizer, report, 3, lambda z: np.zeros(len(z)))
     assert optimizer.state().arrays["n_subspaces"] == 0
@@ -94,8 +94,8 @@ def test_a_subspace_without_better_molecules_is_left(draw, report, starts):
     assert optimizer.state().arrays["n_subspaces"] == 1
 
 
-def test_late_results_of_an_earlier_subspace_do_not_count(draw, report, starts):
-    optimizer = make(draw, patience=1, population=10)
+def test_late_results_of_an_earlier_subspace_do_not_count(space, draw, report, starts):
+    optimizer = make(space, patience=1, population=10)
     optimizer.tell(starts(draw(1, 1), [1.0]))
     late = optimizer.ask(30)
     run(optimizer, report, 2, lambda z: np.zeros(len(z)))
@@ -104,8 +104,8 @@ def test_late_results_of_an_earlier_subspace_do_not_count(draw, report, starts):
     assert optimizer._strategy.n_updates == 0
 
 
-def test_a_restored_optimizer_repeats_its_updates_exactly(draw, report, starts):
-    first, second = make(draw, population=7), make(draw, population=7)
+def test_a_restored_optimizer_repeats_its_updates_exactly(space, draw, report, starts):
+    first, second = make(space, population=7), make(space, population=7)
     given = [starts(draw(4, 1), np.arange(4.0))]
     first.tell(given[0])
     for _ in range(30):
@@ -121,8 +121,8 @@ def test_a_restored_optimizer_repeats_its_updates_exactly(draw, report, starts):
     np.testing.assert_array_equal(first.ask(20).z, second.ask(20).z)
 
 
-def test_it_begins_after_the_initial_draws_with_one_that_has_a_value(draw, report):
-    optimizer = make(draw, n_initial=20)
+def test_it_begins_after_the_initial_draws_with_one_that_has_a_value(space, report):
+    optimizer = make(space, n_initial=20)
     for values in (np.full(10, np.nan), np.append(np.full(9, np.nan), 1.0)):
         proposals = optimizer.ask(10)
         assert (proposals.parents == NO_PARENT).all()
@@ -130,9 +130,9 @@ def test_it_begins_after_the_initial_draws_with_one_that_has_a_value(draw, repor
     assert (optimizer.ask(10).parents[:, 0] == 19).all()
 
 
-def test_the_global_generator_is_left_alone(draw, report, starts):
+def test_the_global_generator_is_left_alone(space, draw, report, starts):
     np.random.seed(3)  # noqa: NPY002
-    optimizer = make(draw)
+    optimizer = make(space)
     optimizer.tell(starts(draw(1, 1), [1.0]))
     run(optimizer, report, 3, lambda z: z[:, 0])
     after = np.random.rand()  # noqa: NPY002
@@ -140,7 +140,7 @@ def test_the_global_generator_is_left_alone(draw, report, starts):
     assert after == np.random.rand()  # noqa: NPY002
 
 
-def test_a_missing_package_names_its_extra(draw, monkeypatch):
+def test_a_missing_package_names_its_extra(space, monkeypatch):
     monkeypatch.setitem(sys.modules, "cma", None)
     with pytest.raises(MissingPackageError, match=r"molvae\[search\]"):
-        CmaEs(draw, 0)
+        CmaEs(space, 0)

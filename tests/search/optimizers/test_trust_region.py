@@ -6,16 +6,16 @@ from molvae.search.optimizers import FIRST_START, NO_PARENT, Outcome
 from molvae.search.optimizers.trust_region import TrustRegion, TrustRegionSettings, _GaussianProcess, _matern
 
 
-def make(draw, **changes):
-    return TrustRegion(draw, 0, TrustRegionSettings(**changes))
+def make(space, **changes):
+    return TrustRegion(space, 0, TrustRegionSettings(**changes))
 
 
 def width(optimizer):
     return float(optimizer.state().arrays["width"])
 
 
-def test_proposals_are_in_a_box_around_the_best_molecule(draw, starts):
-    optimizer = make(draw, width=0.7)
+def test_proposals_are_in_a_box_around_the_best_molecule(space, draw, starts):
+    optimizer = make(space, width=0.7)
     z = draw(5, 1)
     optimizer.tell(starts(z, [0.0, 1.0, 4.0, 2.0, 3.0]))
     proposals = optimizer.ask(150)
@@ -27,11 +27,11 @@ def test_proposals_are_in_a_box_around_the_best_molecule(draw, starts):
     assert (np.abs(steps) < 1e-4).any(axis=1).mean() > 0.5  # most keep some of the 24 dimensions
 
 
-def test_the_first_proposals_are_better_than_the_last(draw, report, starts):
+def test_the_first_proposals_are_better_than_the_last(space, draw, report, starts):
     def score(z):
         return z[:, 0] + z[:, 1]
 
-    optimizer = make(draw)
+    optimizer = make(space)
     z = draw(60, 1)
     optimizer.tell(starts(z, score(z)))
     better = [score(optimizer.ask(100).z) for _ in range(5)]
@@ -39,11 +39,11 @@ def test_the_first_proposals_are_better_than_the_last(draw, report, starts):
     assert np.mean([one[:20].mean() for one in better]) > score(z).max()
 
 
-def test_it_optimizes_a_smooth_function(draw, report, starts):
+def test_it_optimizes_a_smooth_function(space, draw, report, starts):
     def score(z):
         return -np.linalg.norm(z - 0.5, axis=1)
 
-    optimizer = make(draw, n_failures=20)
+    optimizer = make(space, n_failures=20)
     z = draw(30, 1)
     optimizer.tell(starts(z, score(z)))
     for _ in range(25):
@@ -53,8 +53,8 @@ def test_it_optimizes_a_smooth_function(draw, report, starts):
     assert best > 0.5 * score(z).max()  # both are negative
 
 
-def test_the_box_grows_after_three_improvements_in_a_row(draw, report, starts):
-    optimizer = make(draw, width=1.0, max_width=3.0)
+def test_the_box_grows_after_three_improvements_in_a_row(space, draw, report, starts):
+    optimizer = make(space, width=1.0, max_width=3.0)
     optimizer.tell(starts(draw(1, 1), [0.0]))
     widths = []
     for value in (1, 2, 3, 3, 4, 5, 6):
@@ -63,8 +63,8 @@ def test_the_box_grows_after_three_improvements_in_a_row(draw, report, starts):
     assert widths == [1, 1, 2, 2, 2, 2, 3]
 
 
-def test_the_box_shrinks_without_improvements_and_a_new_region_begins_with_the_prior(draw, report, starts):
-    optimizer = make(draw, width=1.0, n_failures=10, patience=20, n_initial=20)
+def test_the_box_shrinks_without_improvements_and_a_new_region_begins_with_the_prior(space, draw, report, starts):
+    optimizer = make(space, width=1.0, n_failures=10, patience=20, n_initial=20)
     optimizer.tell(starts(draw(1, 1), [5.0]))
     widths = []
     for _ in range(4):
@@ -81,16 +81,16 @@ def test_the_box_shrinks_without_improvements_and_a_new_region_begins_with_the_p
 
 
 @pytest.mark.parametrize(("outcome", "factor"), [(Outcome.REPEAT, 1), (Outcome.INVALID, -1), (Outcome.PREDICTED, 0)])
-def test_repeats_widen_the_box_and_invalid_molecules_narrow_it(draw, report, starts, outcome, factor):
-    optimizer = make(draw, width=1.0)
+def test_repeats_widen_the_box_and_invalid_molecules_narrow_it(space, draw, report, starts, outcome, factor):
+    optimizer = make(space, width=1.0)
     optimizer.tell(starts(draw(1, 1), [1.0]))
     for _ in range(3):
         optimizer.tell(report(optimizer.ask(10), outcome))
     assert width(optimizer) == pytest.approx(np.exp(0.9 * factor))
 
 
-def test_a_region_without_new_molecules_is_left(draw, report, starts):
-    optimizer = make(draw)
+def test_a_region_without_new_molecules_is_left(space, draw, report, starts):
+    optimizer = make(space)
     optimizer.tell(starts(draw(1, 1), [5.0]))
     for _ in range(10):
         proposals = optimizer.ask(100)
@@ -99,8 +99,8 @@ def test_a_region_without_new_molecules_is_left(draw, report, starts):
     assert (optimizer.ask(10).moves == "prior").all()
 
 
-def test_failed_molecules_count_as_the_worst(draw, report, starts):
-    optimizer = make(draw)
+def test_failed_molecules_count_as_the_worst(space, draw, report, starts):
+    optimizer = make(space)
     z = draw(60, 1)
     optimizer.tell(starts(z, np.where(z[:, 0] > 0, np.nan, z[:, 1])))
     proposals = optimizer.ask(200)
@@ -110,8 +110,8 @@ def test_failed_molecules_count_as_the_worst(draw, report, starts):
     assert proposals.z[:, 1].mean() > z[best, 1]
 
 
-def test_the_molecules_of_the_process_are_the_best_and_the_newest(draw, report, starts):
-    optimizer = make(draw, max_train=20)
+def test_the_molecules_of_the_process_are_the_best_and_the_newest(space, draw, report, starts):
+    optimizer = make(space, max_train=20)
     optimizer.tell(starts(draw(50, 1), -np.arange(50.0)))
     rows = optimizer.state().arrays["rows"]
     assert set(rows.tolist()) == {*range(10), *range(40, 50)}
