@@ -19,8 +19,12 @@ def proposals() -> pd.DataFrame:
             "smiles": [PHENOL, PARACETAMOL, ALANINAMIDE, "C[NH3+]"],
             "raw_smiles": [PHENOL, PARACETAMOL, ALANINAMIDE, "C[NH3+]"],
             "round": [0, 0, 1, 1],
+            "move": ["start", "start", "swap", "noise"],
             "parent_id": [None, None, "C1", "C1"],
+            "mate_id": [None, None, "C2", None],
             "latent_row": [0, 1, 2, 3],
+            "predicted_score": [float("nan"), float("nan"), 0.4, 0.5],
+            "predicted_std": [float("nan"), float("nan"), 0.1, 0.1],
             "score": [0.2, 0.8, float("nan"), 0.9],
         }
     )
