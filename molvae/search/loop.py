@@ -72,8 +72,9 @@ def optimize(
     Examples
     --------
     >>> from molvae.codec import ToyCodec
-    >>> optimize(lambda smiles: [s.count("F") for s in smiles], budget=60, codec=ToyCodec())
-    SearchResult(60 molecules scored, best score 1: CCNC(=O)c1ccc(F)cc1; stopped: budget)
+    >>> result = optimize(lambda smiles: [s.count("F") for s in smiles], budget=60, codec=ToyCodec())
+    >>> len(result.table), float(result.table["score"].max()), result.stop_reason
+    (60, 1.0, 'budget')
     """
     if not callable(oracle):
         raise InputError(f"oracle: expected a function of a list of SMILES, got {type(oracle).__name__}")

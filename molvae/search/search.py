@@ -68,8 +68,8 @@ class Search:
     >>> search = Search(ToyCodec(), budget=30)
     >>> while smiles := search.ask(10):
     ...     search.tell(smiles, [one.count("F") for one in smiles])
-    >>> search.result()
-    SearchResult(30 molecules scored, best score 1: Cc1ccccc1C(=O)Nc1ccc(F)cc1; stopped: budget)
+    >>> search.stop_reason, len(search.result().table)
+    ('budget', 30)
     """
 
     def __init__(
