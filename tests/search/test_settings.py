@@ -53,7 +53,7 @@ def test_settings_are_written_and_read_back(tmp_path):
         path.write_text(settings.to_toml())
         assert SearchSettings.from_toml(path) == settings
     assert "[evolution]" in SearchSettings().to_toml()
-    assert "n_initial = 100" in SearchSettings().to_toml()
+    assert "n_initial = 30" in SearchSettings().to_toml()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class EvolutionSettings(base.Settings):
         Number of best molecules kept as parents.
     n_predicted : int, default=40
         Number of molecules with the best predictions that are parents, too, until the next scores.
-    n_initial : int, default=100
+    n_initial : int, default=30
         Number of molecules from the prior before the first generation, if there are no start molecules.
     selection_pressure : float, default=2.0
         Parents are drawn from the best 10**-u of the population, u uniform in [0, selection_pressure].
@@ -48,7 +48,7 @@ class EvolutionSettings(base.Settings):
 
     population: int = Field(200, ge=1, le=100_000, description="number of best molecules kept as parents")
     n_predicted: int = Field(40, ge=0, le=100_000, description="molecules with the best predictions that are parents")
-    n_initial: int = Field(100, ge=0, description="molecules from the prior before breeding, without starts")
+    n_initial: int = Field(30, ge=0, description="molecules from the prior before breeding, without starts")
     selection_pressure: float = Field(2.0, ge=0, le=6, description="parents come from the best 10**-U(0, this)")
     mate_pressure: float = Field(1.0, ge=0, le=6, description="the same for the second and third parent")
     shares: dict[str, float] | None = Field(None, description="shares of the moves")
