@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from molvae.codec import MoleculeSpace
 
 _MAX_SHOWN = 60
+_STILL_CALLS = 200  # scored molecules without a change of the ten best before a note, or this share of all if more
+_STILL_SHARE = 0.2
+_COLLAPSE_ROUNDS = 10
+_COLLAPSE_SHARE = 0.05
 
 
 class Search:
@@ -94,6 +98,8 @@ class Search:
         self.stop_reason: str | None = None
         self._n_rounds = 0
         self._n_stalled = 0
+        self._improved_at = 0  # number of scored molecules when the ten best last changed
+        self._noted: list[str] = []  # kinds of notes on the progress that were given
         self._n_recorded = {"history": 0, "notes": 0}  # what the checkpoint holds
         self._pending: dict[str, Candidate] = {}
         self._ledger = Ledger(codec.n_latent)
@@ -203,6 +209,7 @@ class Search:
         self._breeder.learn(candidates, self._ledger.objectives[-len(candidates) :])
         new_share = None if candidates[0].id < 0 else self._breeder.new_share
         self.history.append(self._ledger.summarize(round_number, len(candidates), new_share))
+        self._note_progress()
         if len(self._ledger) >= self._settings.budget:
             self.stop_reason = "budget"
         self._save([], candidates)
@@ -238,6 +245,22 @@ class Search:
         if not candidates:
             self.history.append(self._ledger.summarize(self._n_rounds - 1, 0, self._breeder.new_share))
         return candidates
+
+    def _note_progress(self) -> None:
+        """Note once that the ten best no longer change, and once that few new molecules are decoded."""
+        last, n = self.history[-1], len(self._ledger)
+        if len(self.history) < 2 or last["top10"] != self.history[-2]["top10"]:
+            self._improved_at = n
+        elif n - self._improved_at >= max(_STILL_CALLS, _STILL_SHARE * n) and "still" not in self._noted:
+            self._noted.append("still")
+            self._note(f"after {n:,} molecules: the ten best are the same as after {self._improved_at:,}")
+        shares = [one["new_share"] for one in self.history[-_COLLAPSE_ROUNDS:] if one["new_share"] is not None]
+        if len(shares) == _COLLAPSE_ROUNDS and np.mean(shares) < _COLLAPSE_SHARE and "collapse" not in self._noted:
+            self._noted.append("collapse")
+            self._note(
+                f"after {n:,} molecules: only {np.mean(shares):.1%} of the decoded latent vectors give new molecules; "
+                "the search has little left to find near its best molecules"
+            )
 
     def _note(self, note: str) -> None:
         self.notes.append(note)
@@ -313,7 +336,7 @@ class Search:
         }
 
 
-_STATE = ("_n_rounds", "_n_stalled", "stop_reason")
+_STATE = ("_n_rounds", "_n_stalled", "_improved_at", "_noted", "stop_reason")
 
 
 def _read_settings(

@@ -153,6 +153,20 @@ def test_the_history_has_the_share_of_new_molecules(codec):
     assert ((share > 0) & (share <= 1)).all()
 
 
+def test_a_search_that_stands_still_is_noted_once(codec):
+    result = optimize(
+        lambda smiles: [1.0] * len(smiles), codec=codec, budget=300, settings=SMALL | {"patience": 50}, notify=print
+    )
+    still = [note for note in result.notes if "ten best" in note]
+    assert len(still) == 1
+    assert "10" in still[0]
+
+
+def test_a_collapse_is_noted_once(codec):
+    result = optimize(size, codec=codec, budget=355, settings=SMALL | {"patience": 50}, notify=lambda note: None)
+    assert len([note for note in result.notes if "new molecules" in note]) == 1
+
+
 # Constraints
 
 
