@@ -96,8 +96,9 @@ class HillClimbing:
     the last proposals, or many scored neighbors. When all are exhausted, one generation comes from the prior, and all
     centers are open again.
 
-    Take it for a short search close to good start molecules, such as lead optimization with at most some hundred calls,
-    and as a simple method to compare others with. `Evolution` also combines molecules, and is better from the prior.
+    Take it for a short search close to good start molecules, such as lead optimization, and as a simple method to
+    compare others with. With some hundred scores it is as good as `Evolution`, which can also combine distant
+    molecules.
 
     Parameters
     ----------
