@@ -508,9 +508,9 @@ def facts(uses_molvae: bool) -> dict[str, Any]:
         model = found[1] if found else model
     precision = ""
     if uses_molvae:
-        from molvae.devices import fastest_device, is_bfloat16_fast
+        from molvae.devices import CODEC_DEVICE, choose_precision
 
-        precision = "bfloat16" if is_bfloat16_fast(fastest_device()) else "float32"
+        precision = choose_precision(CODEC_DEVICE)
     machine = {"cpu": model, "n_cpus": os.cpu_count(), "precision": precision, "rdkit": rdBase.rdkitVersion}
     return {"machine": machine, "code": code_version(), "date": time.strftime("%Y-%m-%d")}
 

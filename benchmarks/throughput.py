@@ -2,16 +2,21 @@
 
     python benchmarks/throughput.py                  # a few minutes; nothing else should be running
     python benchmarks/throughput.py --n 2000         # a quick look
+    python benchmarks/throughput.py --precision float32
     python benchmarks/throughput.py --peer DIR       # also the VAE of MOSES, in the same run
 
 Molecules of the bundled MOSES test set. "One thread": CPU seconds of one process with one thread. "All cores":
 wall-clock seconds, with worker processes for featurize and training and torch threads for the rest. The lowest time of
-the repeats counts.
+the repeats counts. "Decode as in a search": batches of 100 draws from the prior without its random steps, two fifths of
+them with noise and temperature.
+
+`--precision float32` shows a processor that does not multiply bfloat16. With the environment variables
+ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, too, it shows one without AVX-512.
 
 The second table compares each step with a lower bound, in CPU seconds of one thread in the same run: RDKit parses and
 canonicalizes the same molecules, and the matrix products alone, counted by torch, at the rate at which this machine
-multiplies bfloat16 matrices of the size of a GRU step. Featurizing a file includes all its processes, their start and
-the reading of the file, so that it looks slow for few molecules.
+multiplies matrices of the size of a GRU step, in the same precision. Featurizing a file includes all its processes,
+their start and the reading of the file, so that it looks slow for few molecules.
 
 DIR holds the package `moses` of MOSES: `pip download --no-deps molsets==0.3.1`, and unzip the wheel. Only its VAE is
 imported, with its default sizes and settings. Its own trainer trains it in batches of 512. It samples batches of 512
@@ -22,6 +27,7 @@ codec are.
 import argparse
 import csv
 import importlib
+import os
 import resource
 import subprocess
 import sys
@@ -30,7 +36,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -41,8 +47,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from molvae.autoencoder.trace import Batch
 from molvae.bundled import bundled
 from molvae.chem.molecules import standardize
-from molvae.codec import Codec, load_codec
+from molvae.codec import Codec, decoding, load_codec
 from molvae.datasets import open_molecules, standardize_file
+from molvae.devices import CODEC_DEVICE, PRECISION_VARIABLE, PrecisionSetting, choose_precision
 from molvae.features.store import FeatureWriter
 from molvae.training.config import TrainConfig
 from molvae.training.trainer import train
@@ -54,6 +61,7 @@ Clock = Callable[[], float]
 def seconds(work: Callable[[], object], clock: Clock, repeats: int) -> float:
     taken = []
     for _ in range(repeats):
+        decoding._read_decoded.cache_clear()
         begin = clock()
         work()
         taken.append(clock() - begin)
@@ -68,6 +76,17 @@ def featurize_list(codec: Codec, smiles: list[str]) -> None:
 def featurize_file(codec: Codec, path: Path) -> None:
     for chunk in standardize_file(open_molecules(path)):
         codec.featurizer.encode(chunk["smiles"].dropna().tolist())
+
+
+def decode_as_search(codec: Codec, z: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    for begin in range(0, len(z), 100):
+        part = z[begin : begin + 100]
+        is_noisy = rng.random(len(part)) < 0.4
+        noise, temperature = (
+            np.where(is_noisy, rng.uniform(*bounds, len(part)), 0) for bounds in ((0.1, 0.4), (0.3, 0.9))
+        )
+        codec.decode(part, noise=noise, temperature=temperature, seed=begin)
 
 
 def write_features(codec: Codec, smiles: list[str], folder: Path) -> None:
@@ -102,10 +121,11 @@ def training_rate(codec: Codec, features: Path, n: int, n_processes: int, clock:
 def measure(codec: Codec, n: int, repeats: int) -> dict[str, tuple[float, float]]:
     """Step -> molecules per CPU second of one thread, and per second on all cores."""
     smiles = pd.read_csv(bundled("moses_test.csv.gz"), nrows=n)["SMILES"].tolist()
-    draws = codec.draw(n, seed=0)
+    draws, centers = codec.draw(n, seed=0), codec.draw(n, seed=0, spread=0.0)
     jobs: dict[str, Callable[[], object]] = {
         "encode": lambda: codec.encode(smiles),
         "decode": lambda: codec.decode(draws),
+        "decode as in a search": lambda: decode_as_search(codec, centers),
         "sample": lambda: codec.sample(n, seed=0),
     }
     rates: dict[str, tuple[float, float]] = {}
@@ -134,8 +154,9 @@ def measure(codec: Codec, n: int, repeats: int) -> dict[str, tuple[float, float]
 
 
 def flops_per_second() -> float:
-    """Floating-point operations per second of one thread, in bfloat16 products of the size of a GRU step."""
-    a, b = torch.randn(512, 512).bfloat16(), torch.randn(512, 1536).bfloat16()
+    """Floating-point operations per second of one thread, in products of the size of a GRU step."""
+    precision = getattr(torch, choose_precision(CODEC_DEVICE))
+    a, b = torch.randn(512, 512).to(precision), torch.randn(512, 1536).to(precision)
     n, taken = 50, []
     for _ in range(10):
         begin = time.process_time()
@@ -257,6 +278,7 @@ DESCRIPTIONS = {
     "featurize": "read, standardize, tokenize",
     "encode": "SMILES to latent vectors, standardization included",
     "decode": "draws from the prior to canonical SMILES, greedy",
+    "decode as in a search": "batches of 100, two fifths with noise and temperature",
     "sample": "molecules from the prior, up to three attempts",
     "train step": "forward, backward, optimizer",
 }
@@ -267,12 +289,15 @@ def main() -> None:
     parser.add_argument("--codec", default="moses", help="name or folder of a codec")
     parser.add_argument("--n", type=int, default=20_000, help="molecules of each measurement")
     parser.add_argument("--repeats", type=int, default=2, help="timed repeats")
+    parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto", help="of matrix products")
     parser.add_argument("--peer", type=Path, metavar="DIR", help="folder with the package moses, see above")
     arguments = parser.parse_args()
+    os.environ[PRECISION_VARIABLE] = arguments.precision
     codec = load_codec(arguments.codec)
     name_or_folder = str(Path(arguments.codec).resolve()) if Path(arguments.codec).is_dir() else arguments.codec
     rates = measure(codec, arguments.n, arguments.repeats)
-    print(f"| molecules per second, codec {codec.name} | one thread, per CPU second | all {n_cores()} cores |")
+    title = f"molecules per second, codec {codec.name}, {choose_precision(CODEC_DEVICE)}"
+    print(f"| {title} | one thread, per CPU second | all {n_cores()} cores |")
     print("|---|---|---|")
     for name, (one, all_cores) in rates.items():
         print(f"| {name}: {DESCRIPTIONS[name]} | {one:,.0f} | {all_cores:,.0f} |")

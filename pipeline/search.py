@@ -55,6 +55,9 @@ def search(run: RunDir) -> Manifest:
 
 
 def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -> Outcome:
+    from molvae.devices import CODEC_DEVICE, choose_precision
+
+    log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
     settings = campaign.search
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _library_starts(run, campaign, codec)

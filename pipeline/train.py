@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from molvae.codec import Codec
+from molvae.devices import choose_precision, fastest_device
 from molvae.errors import InputError
 from molvae.features.store import SPEC_NAME, FeatureStore
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME
@@ -63,6 +64,8 @@ def train(run: RunDir) -> Manifest:
         resume = (work / CHECKPOINT_NAME).exists()
         if not resume:  # a training killed before its first checkpoint can leave incomplete files
             shutil.rmtree(work, ignore_errors=True)
+        device = fastest_device()
+        log.info("train: trains in %s on %s", choose_precision(device, config.training.precision), device)
         with _showing_progress() as report:
             codec = codec_training.train_in_folder(
                 config, run.featurize, work, run.codec, resume=resume, progress=report, notify=_show_note

@@ -32,7 +32,7 @@ def describe_version() -> Iterator[str]:
     ------
     str
         The versions of molvae, torch, RDKit and Prefect; the sha256 of each bundled codec; the precision of encoding
-        and decoding.
+        and decoding, and that of training.
     """
     yield f"molvae {installed('molvae')}"
     for package, name in _PACKAGES.items():
@@ -47,7 +47,7 @@ def describe_version() -> Iterator[str]:
         except CodecError as error:
             yield f"codec {codec}: {error}"
     if installed("torch") != "not installed":
-        from molvae.devices import fastest_device, is_bfloat16_fast
+        from molvae.devices import CODEC_DEVICE, choose_precision, fastest_device
 
-        device = fastest_device()
-        yield f"precision {'bfloat16' if is_bfloat16_fast(device) else 'float32'}, device {device}"
+        for work, device in (("encoding and decoding", CODEC_DEVICE), ("training", fastest_device())):
+            yield f"precision of {work}: {choose_precision(device)} on {device}"

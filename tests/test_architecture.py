@@ -36,7 +36,7 @@ LAYERS = {
     "molvae.seeds": 1,
     "molvae.feature_spec": 1,
     "molvae.files": 1,
-    "molvae.devices": 1,
+    "molvae.devices": 2,
     "molvae.bundled": 1,
 }
 """Package or single module -> layer; those of one layer do not import each other."""

@@ -215,7 +215,7 @@ class Autoencoder(nn.Module):
 
     def _fast(self, device: torch.device) -> AbstractContextManager:
         """The autocast context: the precision of training for tokens, float32 for rows of numbers."""
-        return autocast(device, None if self.spec.kind == "tokens" else False)
+        return autocast(device, "auto" if self.spec.kind == "tokens" else "float32")
 
 
 def _nats_of_rows(nats: Nats, output: Tensor, x: Tensor, scored: Tensor, rows: Tensor | None) -> Tensor:

@@ -2,12 +2,13 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from molvae.autoencoder.recipes import REGULARIZERS, ModelSettings
+from molvae.devices import PrecisionSetting
 from molvae.features.views import FeatureSettings
 from molvae.latent.prior import PriorSettings, SamplingSettings
 from molvae.settings import Settings
@@ -43,7 +44,7 @@ class TrainingSettings(Settings):
         Pairs of a length in tokens and the share of epochs that show molecules of this length, by increasing length;
         linear between the lengths, constant beyond them. Empty: every epoch shows all molecules.
     precision : {"auto", "bfloat16", "float32"}, default="auto"
-        Precision of the forward pass; "auto" takes bfloat16 if it is faster.
+        Precision of the forward pass; "auto" takes bfloat16 if it is faster, or what MOLVAE_PRECISION says.
     n_processes : int, default=0
         Data-parallel processes on CPU; 0 starts one per core.
     n_held_out : int, default=5_000
@@ -65,7 +66,7 @@ class TrainingSettings(Settings):
     weights: dict[str, float] = Field(default_factory=lambda: {"noised_reconstruction": 0.4, "kl": 0.1})
     weight_warmup: dict[str, float] = Field(default_factory=lambda: {"kl": 0.1})
     length_shares: tuple[tuple[int, float], ...] = ()
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    precision: PrecisionSetting = "auto"
     n_processes: int = Field(0, ge=0, description="data-parallel processes on CPU; 0 starts one per core")
     n_held_out: int = Field(5_000, ge=0, description="molecules held out for validation")
     evaluate_every: int = Field(250_000, ge=1, description="molecules between validations and checkpoints")

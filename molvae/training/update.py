@@ -15,8 +15,6 @@ from molvae.training.schedules import learning_rate_factor, warmed_weight
 
 _N_EAGER = 3  # steps on a GPU before the first capture, which must not contain one-time allocations
 
-_IS_LOW = {"auto": None, "bfloat16": True, "float32": False}
-
 
 def optimizer_of(model: Autoencoder, settings: TrainingSettings) -> torch.optim.Optimizer:
     """The optimizer of a training run.
@@ -194,7 +192,7 @@ class Update:
         torch.cuda.current_stream().wait_stream(stream)
 
     def _step(self, batch: Batch) -> None:
-        with autocast(self._device, _IS_LOW[self._settings.precision]):
+        with autocast(self._device, self._settings.precision):
             terms = self._model.terms(self._model(batch, self._draws))
             means = torch.stack([terms[name].mean() for name in self._model.term_names])
             loss = (means * self._weights).sum()

@@ -1,7 +1,9 @@
+import copy
+
 import pytest
 import torch
 
-from molvae.autoencoder.decoders import GruDecoder
+from molvae.autoencoder.decoders import GruDecoder, _choose
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
 
 SPEC = FeatureSpec("tokens", 12, 9)
@@ -102,6 +104,68 @@ def test_sampled_tokens_follow_the_probabilities_at_each_temperature(decoder):
         )
         frequency = torch.bincount(tokens[:, 0], minlength=12) / n
         torch.testing.assert_close(frequency.double(), (first / temperature).softmax(0), atol=0.015, rtol=0)
+
+
+def test_a_drawn_row_does_not_depend_on_the_latent_vectors_of_the_others(decoder):
+    z, heat = torch.randn(30, 3), torch.full((30,), 0.8)
+    first = decoder.generate(z, torch.zeros(30), heat, torch.Generator().manual_seed(3))
+    other = torch.cat([z[:10], torch.randn(20, 3)])
+    second = decoder.generate(other, torch.zeros(30), heat, torch.Generator().manual_seed(3))
+    n = min(first.shape[1], second.shape[1])
+    assert torch.equal(first[:10, :n], second[:10, :n])
+    assert not torch.equal(first[10:, :n], second[10:, :n])
+
+
+def test_greedy_rows_are_the_same_beside_drawn_ones(decoder):
+    z, heat = torch.randn(30, 3), torch.tensor([0.0, 1.5]).repeat(15)
+    mixed = decoder.generate(z, torch.zeros(30), heat, torch.Generator().manual_seed(3))
+    greedy = decoder.generate(z, torch.zeros(30), torch.zeros(30), None)
+    n = min(mixed.shape[1], greedy.shape[1])
+    assert torch.equal(mixed[::2, :n], greedy[::2, :n])
+    assert not torch.equal(mixed[1::2, :n], greedy[1::2, :n])
+
+
+@pytest.mark.parametrize("uniform", [2.0**-24, 0.5, 1.0])
+def test_no_draw_gives_an_impossible_token(uniform):
+    logits = torch.randn(50, 12)
+    logits[:, [0, 1, 5, 11]] = -torch.inf
+    token = _choose(logits, torch.linspace(0, 2, 50), torch.full((50,), uniform))
+    assert not torch.isin(token, torch.tensor([0, 1, 5, 11])).any()
+    bounds = {2.0**-24: 2, 1.0: 10}
+    if uniform in bounds:  # the first and the last token of positive probability
+        assert (token[25:] == bounds[uniform]).all()
+
+
+def test_undefined_logits_give_a_token():
+    for heat in (0.0, 1.0):
+        token = _choose(torch.full((2, 12), torch.nan), torch.full((2,), heat), torch.full((2,), 0.5))
+        assert ((token >= 0) & (token < 12)).all()
+
+
+def test_weights_of_a_frozen_decoder_are_prepared_again_after_a_change(decoder):
+    z = torch.randn(40, 3)
+
+    def tokens(part):
+        return part.generate(z, torch.zeros(40), torch.zeros(40), None)
+
+    decoder.requires_grad_(False)
+    first = tokens(decoder)
+    prepared = decoder._kept
+    assert torch.equal(tokens(decoder), first)
+    assert decoder._kept is prepared
+    other = copy.deepcopy(decoder).requires_grad_(True)
+    for weight in (other.output_bias, other.input.weight, other.recurrence.weight):
+        with torch.no_grad():
+            weight += torch.randn(weight.shape)
+    changed = tokens(other)
+    assert not torch.equal(changed, first)
+    decoder.load_state_dict(other.state_dict())
+    assert torch.equal(tokens(decoder), changed)
+    decoder.load_state_dict(copy.deepcopy(other.state_dict()), assign=True)
+    assert torch.equal(tokens(decoder.requires_grad_(False)), changed)
+    with torch.no_grad():
+        decoder.output_bias[7] = 99.0
+    assert (tokens(decoder)[:, 0] == 7).all()
 
 
 def test_logits_depend_on_the_noise_level(decoder):

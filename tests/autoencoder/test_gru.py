@@ -63,7 +63,7 @@ def test_single_steps_give_the_same_states(setting):
     states, state = recurrence(table, tokens, start, context).detach(), start
     for t in range(4):
         gates = table[tokens[t]] if context is None else table[tokens[t]] + context
-        state = recurrence.step(gates, state)
+        state = recurrence.prepare(gates.dtype).step(gates, state)
         torch.testing.assert_close(state, states[t])
 
 

@@ -15,6 +15,7 @@ from molvae.pipeline import cli
 
 from molvae.bundled import bundled_codecs
 from molvae.codec.description import find_codec, read_description
+from molvae.devices import CODEC_DEVICE, choose_precision, fastest_device
 from molvae.errors import InputError, MolvaeError
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,8 @@ def test_version_lists_packages_codecs_and_precision(capsys: pytest.CaptureFixtu
     assert f"Prefect {version('prefect')}" in lines
     for name in bundled_codecs():
         assert f"codec {name}, sha256 {read_description(find_codec(name))['sha256'][:12]}" in lines
-    assert lines[-1].startswith(("precision bfloat16, device ", "precision float32, device "))
+    assert lines[-2] == f"precision of encoding and decoding: {choose_precision(CODEC_DEVICE)} on cpu"
+    assert lines[-1] == f"precision of training: {choose_precision(fastest_device())} on {fastest_device()}"
 
 
 def test_version_reports_a_missing_package(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
