@@ -12,6 +12,7 @@ from molvae.features.featurizer import Featurizer
 from molvae.features.store import Rows, filled_lengths, model_input
 
 BATCH_SIZE = 512
+_GROUP = 16  # batches are filled up to multiples: oneDNN keeps memory for each size that it has multiplied
 
 
 def encode_molecules(
@@ -81,7 +82,10 @@ def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.
     parts = []
     for start in range(0, len(order), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
-        parts.append(model.encode(torch.from_numpy(model_input(x[rows], spec, lengths[rows[-1]]))).numpy())
+        padded = np.append(rows, np.repeat(rows[-1], -len(rows) % _GROUP))
+        parts.append(
+            model.encode(torch.from_numpy(model_input(x[padded], spec, lengths[rows[-1]])))[: len(rows)].numpy()
+        )
     z = np.empty((len(x), parts[0].shape[1]), np.float32)
     z[order] = np.concatenate(parts)
     return z
