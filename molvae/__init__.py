@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from molvae.report.report import Report, write_report
     from molvae.search.loop import optimize
     from molvae.search.result import SearchResult
+    from molvae.search.search import Search
     from molvae.search.settings import SearchSettings
     from molvae.training import featurize, refit_codec, sweep_latent_sizes, train_codec
 
@@ -27,6 +28,7 @@ _HOME = {
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
     "Report": "molvae.report.report",
+    "Search": "molvae.search.search",
     "SearchResult": "molvae.search.result",
     "SearchSettings": "molvae.search.settings",
     "build_candidates": "molvae.candidates.build",
@@ -36,7 +38,6 @@ _HOME = {
     "evaluate_smiles": "molvae.benchmark.comparison",
     "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
-    "Search": "molvae.search.search",
     "optimize": "molvae.search.loop",
     "read_candidates": "molvae.candidates.files",
     "refit_codec": "molvae.training.codec_training",
@@ -52,6 +53,7 @@ __all__ = [
     "Codec",
     "CodecTransformer",
     "Report",
+    "Search",
     "SearchResult",
     "SearchSettings",
     "build_candidates",

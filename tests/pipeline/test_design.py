@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from molvae.pipeline import cli
 
+from molvae.devices import CODEC_DEVICE, choose_precision
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.proposals=200",
@@ -130,6 +132,7 @@ def test_the_log_contains_all_three_starts(stopped: list[tuple[int, str, str]], 
     assert text.count("the run ended early") == 2
     assert "prefect.flow_runs: Finished in state Completed()" in text
     assert "featurize: already complete" in text
+    assert f"search: encodes and decodes in {choose_precision(CODEC_DEVICE)}" in text
 
 
 def test_resuming_a_complete_run_prints_its_summary(stopped: list[tuple[int, str, str]], folder: Path) -> None:
