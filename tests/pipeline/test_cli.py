@@ -84,6 +84,18 @@ def test_version_lists_packages_codecs_and_precision(capsys: pytest.CaptureFixtu
     assert lines[-1] == f"precision of training: {choose_precision(fastest_device())} on {fastest_device()}"
 
 
+def test_version_follows_the_environment_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for precision in ("float32", "bfloat16"):
+        monkeypatch.setenv("MOLVAE_PRECISION", precision)
+        assert run(["--version"]) == 0
+        assert f"precision of encoding and decoding: {precision} on cpu" in capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("MOLVAE_PRECISION", "single")
+    assert run(["--version"]) == 2
+    assert "MOLVAE_PRECISION: expected one of auto, bfloat16, float32; got 'single'" in capsys.readouterr().err
+
+
 def test_version_reports_a_missing_package(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def find(name: str) -> str:
         if name in ("prefect", "torch"):

@@ -15,6 +15,7 @@ from molvae.pipeline.validate import validate
 
 import molvae
 from molvae.candidates.files import read_candidates
+from molvae.devices import CODEC_DEVICE, choose_precision, fastest_device
 from molvae.errors import InputError
 from molvae.files import sha256_of
 from molvae.training.checkpoint import CHECKPOINT_NAME
@@ -75,6 +76,16 @@ def test_the_library_is_written_as_features_and_labels(featurized: RunDir) -> No
     assert manifest is not None
     rows = {entry.path: entry.rows for entry in manifest.outputs}
     assert rows["decoder_output.npy"] == rows["molecules.parquet"] == 32
+
+
+def test_the_log_tells_the_precision(featurized: RunDir, caplog: pytest.LogCaptureFixture) -> None:
+    run = copy(featurized, "logged")
+    with caplog.at_level("INFO", logger="pipeline"):
+        train(run)
+        search(run)
+    device = fastest_device()
+    assert f"train: trains in {choose_precision(device)} on {device}" in caplog.messages
+    assert f"search: encodes and decodes in {choose_precision(CODEC_DEVICE)}" in caplog.messages
 
 
 def test_the_search_uses_the_trained_codec(trained: RunDir) -> None:
