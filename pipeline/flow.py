@@ -88,7 +88,7 @@ def design(run: str) -> None:
 
 
 def run_flow(run: str) -> None:
-    """Run the flow without the heartbeat thread, which takes a second to end, and send its last events.
+    """Run the flow, then send its remaining events; without the heartbeat thread, which takes a second to end.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def l1(model: "Autoencoder", trace: Trace) -> Tensor:
 
 
 class KlToRate:
-    """KL(target rate || mean activity over the batch) of Bernoulli distributions, summed over units in (0, 1).
+    """KL(target rate || mean activity over the batch) of Bernoulli distributions, summed over units.
 
     Parameters
     ----------

@@ -834,7 +834,7 @@ class Codec:
             `domain_percentile` above which a molecule is out of domain, between 0 and 100. At 99, one percent of
             molecules like those of the training set are out of domain.
         reference : iterable of str or ReferenceSet, optional
-            Canonical SMILES of the reference set in which the nearest molecule is searched, usually the training set.
+            Canonical SMILES of the reference set to search for the nearest molecule, usually the training set.
             For many calls, pass a `molvae.chem.fingerprints.ReferenceSet`.
         remove_stereo : bool, default=False
             Remove stereo, as in `encode`.

@@ -426,7 +426,7 @@ def _draw(
     windows: Sequence[Window],
     guidance: float,
 ) -> np.ndarray:
-    """Latent vectors (n, D), float32, from noise by a flow."""
+    """Latent vectors (n, D), float32: noise transformed by the flow, if any, and by the guidance, if any."""
     noise = random.standard_normal((n, len(gaussian.mean))).astype(np.float32)
     gradient = guidance_gradient(windows, gaussian.mean, gaussian.factor, guidance) if windows else None
     white = from_noise(noise, _GUIDED_STEPS if windows else _STEPS, velocity=velocity, gradient=gradient)

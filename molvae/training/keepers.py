@@ -24,7 +24,7 @@ class LogEntry(TypedDict):
     step : int
         Steps so far.
     molecules : int
-        Molecules shown so far.
+        Molecules shown so far, over all epochs.
     learning_rate : float
         Learning rate of the last step.
     train : dict of str to float

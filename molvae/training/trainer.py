@@ -39,7 +39,7 @@ class Trained:
     model : Autoencoder
         The model with the weights of the best validation.
     n_molecules : int
-        Molecules shown.
+        Molecules shown over all epochs.
     seconds : float
         Training time, over all resumes.
     validation : dict of str to float

@@ -19,7 +19,9 @@ def decode(
     out: MoleculesOut,
     codec: CodecName = None,
     noise: Annotated[float, typer.Option("--noise", min=0, max=1, help="Noise level of the decoder.")] = 0.0,
-    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the most probable SMILES.")] = 0.0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, help="0: the most probable token at each step.")
+    ] = 0.0,
     seed: Seed = 0,
     beam_size: Annotated[
         int,

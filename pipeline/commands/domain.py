@@ -38,7 +38,7 @@ def domain(
     Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles, in_domain,
     the measures, their percentiles, domain_percentile, and the reason if the molecule is out of the domain. The
     percentiles are among training or held-out molecules of the codec. domain_percentile combines all measures; it is
-    100 if the molecule is farther from the training data than all of them, or cannot be encoded.
+    100 if the molecule cannot be encoded, and empty if the SMILES is invalid.
 
     \b
     Examples:

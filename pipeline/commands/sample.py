@@ -37,7 +37,7 @@ def sample(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", min=0, help="0: the most probable SMILES. Default: the codec's."),
+        typer.Option("--temperature", min=0, help="0: the most probable token at each step. Default: the codec's."),
     ] = None,
     spread: Annotated[
         float | None,
