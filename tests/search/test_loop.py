@@ -260,8 +260,10 @@ def test_a_codec_that_decodes_no_valid_molecule_gives_an_empty_table(codec, reco
 # Checkpoints
 
 
-@pytest.mark.parametrize("method", sorted(OPTIMIZERS))
-@pytest.mark.parametrize("start", [None, [LEAD, "CCNC(C)=O", "CC(=O)N1CCOCC1.Cl"]])
+@pytest.mark.parametrize(
+    ("method", "start"),
+    [(name, [LEAD, "CCNC(C)=O", "CC(=O)N1CCOCC1.Cl"]) for name in sorted(OPTIMIZERS)] + [("evolution", None)],
+)
 def test_a_search_interrupted_in_any_round_resumes_bit_for_bit(codec, recorder, tmp_path, method, start):
     whole_oracle = recorder()
     whole = run(codec, whole_oracle, method=method, start=start)
