@@ -1,4 +1,4 @@
-"""Counts and descriptors of molecules, for kernels: fingerprints as bits, descriptors and element counts."""
+"""Features of molecules for kernels: count fingerprints as bits, descriptors and element counts."""
 
 import re
 from typing import NamedTuple
@@ -35,8 +35,8 @@ class CountFeatures(NamedTuple):
     atom_pairs : ndarray of shape (2048,)
         Atom-pair counts as bits; uint8.
     descriptors : ndarray of shape (9,)
-        Mass / 50 Da, logP, TPSA / 20 Å², numbers of Lipinski donors and acceptors, rotatable bonds, rings and aromatic
-        rings, and 5 times the fraction of sp3 carbons; float32. Definitions that are fast to compute.
+        Molecular weight / 50 Da, logP, TPSA / 20 Å², numbers of Lipinski donors and acceptors, rotatable bonds, rings
+        and aromatic rings, and 5 times the fraction of sp3 carbons; float32. Definitions that are fast to compute.
     elements : ndarray of shape (9,)
         Number of atoms of each of `ELEMENTS`; float32.
     """
@@ -95,7 +95,8 @@ def count_features(smiles: str) -> CountFeatures:
 def thermometer(counts: np.ndarray) -> np.ndarray:
     """Convert counts to bits whose Tanimoto similarity is close to the MinMax similarity of the counts.
 
-    A count of c sets c bits at hashed positions, at most 16, so two molecules share as many bits as the smaller count.
+    A count of c sets c bits at hashed positions, at most 16, so two molecules share as many of them as their smaller
+    count.
 
     Parameters
     ----------

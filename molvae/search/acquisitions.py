@@ -1,4 +1,4 @@
-"""Acquisition functions: how much a score of a molecule is worth, given the prediction of a surrogate."""
+"""Acquisition functions: how useful it is to score a molecule, given the prediction of a surrogate."""
 
 from collections.abc import Callable
 
@@ -7,14 +7,14 @@ import numpy as np
 from molvae.search.surrogates.protocol import Prediction
 
 Acquisition = Callable[[Prediction, np.random.Generator], np.ndarray]
-"""``acquisition(prediction, rng)`` returns one number per molecule (n,), higher is better. It is called once for each
-molecule that is chosen, so random numbers differ between them."""
+"""``acquisition(prediction, rng)`` returns one number per molecule (n,), higher is better. `choose_batch` calls it once
+for each molecule that it chooses, each time with other random numbers."""
 
 _BETAS = (0.03, 3.0)
 
 
 def upper_confidence_bound(prediction: Prediction, rng: np.random.Generator) -> np.ndarray:
-    """Mean plus beta standard deviations; beta is drawn log-uniformly from 0.03 to 3.
+    """Mean plus beta times the standard deviation; beta is drawn log-uniformly from 0.03 to 3.
 
     Small betas exploit, large ones explore; a batch has some of each.
 
@@ -96,7 +96,7 @@ def choose_batch(
     rng : numpy.random.Generator
         Source of the random numbers.
     n_pending : int, default=0
-        Number of first rows that are being scored: they condition the others, and are not chosen.
+        The first `n_pending` rows are being scored: they condition the others, and are not chosen.
     noise : float, default=0.01
         Variance of the noise of a score.
 

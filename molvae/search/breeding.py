@@ -36,12 +36,12 @@ class Breeder:
     Attributes
     ----------
     counts : dict of str to int
-        Numbers of proposals (`n_proposed`), valid ones (`n_valid`), unique molecules (`n_unique`) and those that
-        violate a constraint or cannot be encoded (`n_infeasible`) so far, start molecules included.
+        Numbers of proposals (`n_proposed`), valid ones (`n_valid`) and unique molecules (`n_unique`) so far, start
+        molecules included; and of new molecules that violate a constraint or cannot be encoded (`n_infeasible`).
     new_hashes : ndarray
         Hashes of the molecules that were first decoded since this attribute was last emptied, uint64.
     new_share : float
-        Share of the proposals of the last round that gave a molecule which is not known yet.
+        Share of the proposals of the last round that gave a new molecule without a violation.
     """
 
     def __init__(self, codec: "MoleculeSpace", settings: SearchSettings, seed: int) -> None:
@@ -58,7 +58,7 @@ class Breeder:
         self.counts = {"n_proposed": 0, "n_valid": 0, "n_unique": 0, "n_infeasible": 0}
 
     def propose(self, n: int, ledger: Ledger, pending: Sequence[Candidate], round_number: int) -> list[Candidate]:
-        """Breed and decode for some generations, and choose the molecules to score.
+        """Breed and decode one or more generations, and choose the molecules to score.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Breeder:
         Returns
         -------
         Record
-            A copy; without what `restore` is called with.
+            A copy, without the other arguments of `restore`.
         """
         optimizer = self._optimizer.state()
         values = {
@@ -230,7 +230,7 @@ class _Known:
         self._seen = {without_stereo(one.smiles) if self._merges else one.smiles for one in pending}
 
     def add(self, smiles: str) -> bool:
-        """Add a decoded molecule; whether it was not known before."""
+        """Add a decoded molecule, and return whether it is new."""
         key = without_stereo(smiles) if self._merges else smiles
         if smiles in self._ledger or key in self._seen or (self._merges and self._stereoisomers.is_known(smiles)):
             return False

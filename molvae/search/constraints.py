@@ -32,8 +32,8 @@ class ConstraintSettings(Settings):
         SMILES that molecules are compared with; the most similar one counts.
     similarity : pair of float, default=(0, 1)
         Lowest and highest Tanimoto similarity to them (Morgan fingerprints, radius 2, 2,048 bits).
-    properties : dict of str to pair of float
-        Lowest and highest value of properties, by name.
+    properties : dict of str to pair of float, default={}
+        Lowest and highest value of each property, by name.
     domain_percentile : float, optional
         Highest `domain_percentile` of the codec's applicability domain, in (0, 100].
     """
@@ -114,7 +114,7 @@ class Constraints:
         self._forbidden = [parse_smarts(smarts) for smarts in settings.forbidden]
         self._bits = morgan_bits([standardize(raw).smiles or raw for raw in settings.similar_to])
         if settings.similarity != _ANY_SIMILARITY and not settings.similar_to:
-            raise InputError("constraints: similarity: set similar_to, the SMILES to compare with, too")
+            raise InputError("constraints: similarity: requires similar_to, the SMILES to compare with")
         if settings.domain_percentile is not None and not hasattr(codec, "applicability_domain"):
             raise InputError("constraints: domain_percentile: this codec has no applicability domain")
 

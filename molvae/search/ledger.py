@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
     id : int
         Id of the proposal; negative for a start molecule.
     z : ndarray of shape (D,)
-        Latent vector that decoded to the molecule; the encoding of a start molecule.
+        Latent vector that decoded to the molecule; for a start molecule, its encoding.
     own_z : ndarray of shape (D,)
         Encoding of the molecule.
     parents : tuple of two int, default=(NO_PARENT, NO_PARENT)
@@ -57,7 +57,7 @@ class Candidate(NamedTuple):
 
 
 class RoundSummary(TypedDict):
-    """One round of a search. Scores are None if no molecule has one.
+    """One round of a search, or one call of `Search.tell`. Scores are None if no molecule has one.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class RoundSummary(TypedDict):
     new : int
         Molecules scored in this round.
     new_share : float or None
-        Share of the latent vectors decoded in this round that gave a molecule which is not known yet; None for start
-        molecules.
+        Share of the latent vectors decoded in the last round that gave a new molecule without a violation of the
+        constraints; None for start molecules.
     best : float or None
         Best score so far.
     top10 : float or None
@@ -221,8 +221,8 @@ class Ledger:
     def _predicted_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """Predictions (n,) and their standard deviations (n,), in the unit of the score.
 
-        A prediction is a normal quantile of the ranks of the molecules scored before, and so is converted by their
-        scores; beyond the best of them, along the line through the upper tenth.
+        A prediction is a normal quantile of the ranks of the molecules scored before. It is interpolated between their
+        scores, and extrapolated beyond the best one along the line through the upper tenth.
         """
         mean, std = np.full((2, len(self)), np.nan)
         rounds = np.array([one.round for one in self.candidates])
@@ -240,7 +240,7 @@ class Ledger:
 
 
 def to_results(candidates: Sequence[Candidate], outcome: Outcome, values: np.ndarray, *, n_latent: int) -> Results:
-    """Make the results that an optimizer learns from.
+    """Convert scored candidates to the results that an optimizer learns from.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ _PAIRS = ("parents", "predicted")
 
 
 def _from_quantiles(quantile: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Scores (n,) at normal quantiles of sorted scores (m,)."""
+    """Scores (n,) at normal quantiles (n,) of the distribution of sorted scores (m,)."""
     at = normal_quantiles(np.arange(len(known)))
     upper = min(len(known) - 2, int(0.9 * len(known)))
     slope = (known[-1] - known[upper]) / (at[-1] - at[upper])

@@ -39,7 +39,7 @@ def optimize(
     oracle : callable
         Takes a list of canonical SMILES and returns one score per molecule in order, higher is better; None or NaN
         for a molecule that cannot be scored. It can also return a DataFrame with a column `score` and further columns
-        `value_*` and `score_*`. No molecule is passed twice.
+        `value_*` and `score_*`. No molecule is passed twice, except those of a call that was interrupted.
     budget : int, optional
         Largest number of distinct molecules to score, start molecules included. Required unless `settings` gives it.
     codec : MoleculeSpace, str or Path, optional
@@ -91,7 +91,7 @@ def optimize(
 
 
 def _score(oracle: Oracle, smiles: list[str], search: Search, checkpoint: Path | str | None) -> Answer:
-    """The oracle's scores; an exception of the oracle gets a note on which scores are saved."""
+    """The oracle's scores; its exceptions get a note on which scores are saved."""
     try:
         return oracle(list(smiles))
     except Exception as error:

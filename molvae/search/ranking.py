@@ -8,8 +8,8 @@ from scipy.stats import rankdata
 def fitness(values: np.ndarray) -> np.ndarray:
     """Order molecules by their values.
 
-    One column orders by itself. Several columns order by Pareto front, and within a front by crowding distance [1]_:
-    molecules in sparse regions of the front are better.
+    A single column is the order. Several columns are ordered by Pareto front, and within a front by crowding distance
+    [1]_: molecules in sparse regions of the front are better.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def normal_quantiles(order: np.ndarray) -> np.ndarray:
 
 
 def _crowding(values: np.ndarray) -> np.ndarray:
-    """Crowding distance (n,), scaled to [0, 1); the ends of each column come first."""
+    """Crowding distance (n,), scaled to [0, 1]; 1 for the ends of each column."""
     distance = np.zeros(len(values))
     for column in values.T:
         order = np.argsort(column, kind="stable")

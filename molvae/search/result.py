@@ -35,11 +35,11 @@ class SearchResult:
         Counts: `n_proposed` (latent vectors decoded, start molecules included), `n_valid` (valid SMILES), `n_unique`
         (distinct molecules), `n_scored` (molecules scored) and `n_failed_score` (molecules without a score).
     history : DataFrame
-        One row per `molvae.search.scored.RoundSummary`, with its fields as columns; NaN where no molecule has a score.
+        One row per `molvae.search.ledger.RoundSummary`, with its fields as columns; NaN where no molecule has a score.
     notes : tuple of str
         Notes on start molecules that were skipped, changed or not reconstructed, and on infinite scores.
     stop_reason : str
-        "budget", or why the search ended before the budget was spent.
+        "budget", or why the search ended before the budget was spent; "not yet" while it runs.
     """
 
     table: pd.DataFrame

@@ -1,4 +1,4 @@
-"""A search that is asked for molecules and is given their scores."""
+"""The ask-and-tell interface of a search: it returns molecules to score, and learns from their scores."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from molvae.codec import MoleculeSpace
 
 _MAX_SHOWN = 60
-_STILL_CALLS = 200  # scored molecules without a change of the ten best before a note, or this share of all if more
-_STILL_SHARE = 0.2
+_STILL_CALLS = 200  # a note is given after this many scored molecules without a change of the ten best
+_STILL_SHARE = 0.2  # or after this share of all scored molecules, if that is more
 _COLLAPSE_ROUNDS = 10
 _COLLAPSE_SHARE = 0.05
 
 
 class Search:
-    """A search for molecules with a high score, for scores that come from elsewhere: an assay, a cluster, a person.
+    """A search for molecules with a high score, with scores from an assay, a cluster or a person.
 
-    Ask for molecules, score them, and tell the scores; they may come in any order, and more molecules can be asked for
-    before. `molvae.optimize` does this with a scoring function. Equal arguments and calls give equal molecules.
+    Ask for molecules, score them, and tell the scores. Scores may arrive in any order, and more molecules can be asked
+    for in the meantime. `molvae.optimize` does this with a scoring function. Equal arguments and calls give equal
+    molecules.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ class Search:
     ) -> None:
         self._settings = _read_settings(settings, budget, seed, start)
         if codec is None or isinstance(codec, str | Path):
-            from molvae.codec import load_codec  # brings torch
+            from molvae.codec import load_codec  # imports torch
 
             codec = load_codec(codec)
         self._codec, self._seed, self._notify = codec, int(seed), notify or _warn
@@ -99,22 +100,23 @@ class Search:
         self._n_rounds = 0
         self._n_stalled = 0
         self._improved_at = 0  # number of scored molecules when the ten best last changed
-        self._noted: list[str] = []  # kinds of notes on the progress that were given
-        self._n_recorded = {"history": 0, "notes": 0}  # what the checkpoint holds
+        self._noted: list[str] = []  # kinds of progress notes given so far
+        self._n_recorded = {"history": 0, "notes": 0}  # how many of each the checkpoint holds
         self._pending: dict[str, Candidate] = {}
         self._ledger = Ledger(codec.n_latent)
         self._breeder = Breeder(codec, self._settings, self._seed)
         given = self._settings.start or None if start is None else start
         remove_stereo = self._settings.remove_stereo
         self._starts = read_starts(given, codec, self._settings.budget, self._note, remove_stereo=remove_stereo)
-        for number, reason in enumerate(self._breeder.violations([one.smiles for one in self._starts]), start=1):
+        violations = self._breeder.violations([one.smiles for one in self._starts])
+        for one, reason in zip(self._starts, violations, strict=True):
             if reason is not None:
-                self._note(f"start {number}: violates a constraint ({reason}); it is scored and used as a parent")
+                self._note(f"start {one.smiles}: violates a constraint ({reason}); it is scored and used as a parent")
         self._checkpoint = self._resume(Path(checkpoint)) if checkpoint is not None else None
 
     @property
     def n_rounds(self) -> int:
-        """Number of rounds begun so far; that of the start molecules is one."""
+        """Number of rounds begun so far, including that of the start molecules."""
         return self._n_rounds
 
     @property
@@ -184,7 +186,8 @@ class Search:
         given = list(smiles)
         for one in given:
             if one not in self._pending or given.count(one) > 1:
-                why = "has a score already" if one in self._ledger else "was not asked for"
+                why = "is given more than once" if one in self._pending else "was not asked for"
+                why = "has a score already" if one in self._ledger else why
                 raise InputError(f"tell: {one}: expected pending molecules, each once; this one {why}")
         answer = read_scores(scores, len(given))
         if given:

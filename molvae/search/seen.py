@@ -1,4 +1,4 @@
-"""A set of hashes that takes eight bytes per member."""
+"""A compact set of molecules: most of its members take eight bytes each."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _MAX_RECENT = 50_000
 class SeenMolecules:
     """The distinct molecules that a search has decoded, as 64-bit hashes.
 
-    The probability that any two of ten million molecules have equal hashes is 1 in 400,000.
+    The probability that any two of ten million molecules have equal hashes is about 1 in 370,000.
     """
 
     def __init__(self) -> None:
@@ -49,8 +49,8 @@ class SeenMolecules:
         ndarray of shape (m,)
             Those that were not in the set.
         """
-        place = np.minimum(np.searchsorted(self._sorted, hashes), max(0, len(self._sorted) - 1))
-        is_old = self._sorted[place] == hashes if len(self._sorted) else np.zeros(len(hashes), bool)
+        position = np.minimum(np.searchsorted(self._sorted, hashes), max(0, len(self._sorted) - 1))
+        is_old = self._sorted[position] == hashes if len(self._sorted) else np.zeros(len(hashes), bool)
         new = [one for one in dict.fromkeys(hashes[~is_old].tolist()) if one not in self._recent]
         self._recent |= set(new)
         if len(self._recent) > _MAX_RECENT:

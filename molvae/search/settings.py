@@ -22,7 +22,7 @@ class SearchSettings(Settings):
     Parameters
     ----------
     method : str, default="evolution"
-        Name of an optimizer: "evolution", the controls "random_directions" and "prior", or a plug-in.
+        Name of an optimizer: a member of `molvae.search.optimizers.OPTIMIZERS`, or a plug-in.
     budget : int, default=2000
         Largest number of distinct molecules to score, start molecules included.
     start : tuple of str, default=()
@@ -30,8 +30,8 @@ class SearchSettings(Settings):
     library_starts : int, default=0
         Number of molecules of the campaign's reference library to start from, in addition to `start`.
     generations : int, default=2
-        Number of times that latent vectors are bred and decoded per round, if there is a surrogate; the later ones
-        breed from the molecules with the best predictions, too.
+        Number of times that latent vectors are bred and decoded per round, once the surrogate can predict; later
+        generations also breed from the molecules with the best predictions.
     proposals : int, default=100
         Smallest number of latent vectors decoded per generation.
     proposals_per_call : int, default=10
@@ -50,8 +50,8 @@ class SearchSettings(Settings):
     constraints : ConstraintSettings
         The section `[search.constraints]`: molecules that violate one are not scored.
     stereo : {"auto", "distinct", "same"}, default="auto"
-        Whether a stereoisomer of a scored molecule is worth a score: "distinct" yes, "same" no, "auto" no once three
-        pairs of stereoisomers had equal scores and none had different ones.
+        Whether a stereoisomer of a scored molecule is worth a score: "distinct": yes; "same": no; "auto": no, once
+        three pairs of stereoisomers had equal scores and none had different ones.
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
     """

@@ -48,7 +48,7 @@ def read_starts(
     Raises
     ------
     InputError
-        `start` is not a list of SMILES, or no molecule can be encoded.
+        `start` is empty or not a list of SMILES, or no molecule can be encoded.
     """
     if start is None:
         return []

@@ -22,8 +22,8 @@ class Stereoisomers:
     Parameters
     ----------
     rule : {"auto", "distinct", "same"}
-        "distinct": they are. "same": they are not. "auto": they are not, once three pairs of stereoisomers had equal
-        values and none had different ones.
+        "distinct": yes. "same": no. "auto": no, once three pairs of stereoisomers had equal values and none had
+        different ones.
     """
 
     def __init__(self, rule: StereoRule) -> None:

@@ -15,10 +15,10 @@ from molvae.search.optimizers.scored import Scored, pad
 from molvae.search.ranking import fitness
 from molvae.seeds import generator
 
-_N_ORIGINS = 10  # best molecules among which a subspace has its origin
+_N_ORIGINS = 10  # a subspace begins at one of this many best molecules
 _STRETCH = (0.25, 4.0)  # smallest and largest factor of the steps
 _MAX_DRY = 200  # proposals without a new molecule after which a subspace is left
-_MIN_LENGTH = 1e-6  # of a principal component
+_MIN_LENGTH = 1e-6  # singular value below which a principal component is dropped
 
 
 class CmaEsSettings(base.Settings):
@@ -35,25 +35,25 @@ class CmaEsSettings(base.Settings):
     step : float, default=1.0
         Standard deviation of the first samples along each axis, in standard deviations of the prior.
     min_step : float, default=0.3
-        Standard deviation at which the next subspace is taken, because samples decode to known molecules.
+        Standard deviation below which the next subspace is taken, because samples decode to known molecules.
     population : int, optional
         Number of scored molecules per update of the distribution; default: 4 + 3 ln(n_dimensions), as recommended.
     n_initial : int, default=50
         Number of molecules from the prior before the first subspace, if there are no start molecules.
     patience : int, default=10
-        Number of updates without a new best molecule after which the next subspace is taken.
+        Largest number of updates without a new best molecule before the next subspace is taken.
     max_updates : int, default=60
         Largest number of updates in a subspace.
     step_adaptation : float, default=0.3
-        How strongly samples are stretched if they give known molecules, and shrunk if they give invalid ones; 0 does
-        neither.
+        How strongly the steps grow with the share of repeats among the molecules, and shrink with the share of invalid
+        ones; 0 does neither.
     """
 
     n_dimensions: int = Field(16, ge=2, le=500, description="number of dimensions of the subspace")
     subspace: Literal["best", "random"] = Field("best", description="half principal axes of the best, or all random")
     n_best: int = Field(100, ge=2, le=10_000, description="best molecules whose principal components are axes")
     step: float = Field(1.0, gt=0, le=10, description="first step along an axis, in standard deviations of the prior")
-    min_step: float = Field(0.3, ge=0, description="standard deviation at which the next subspace is taken")
+    min_step: float = Field(0.3, ge=0, description="standard deviation below which the next subspace is taken")
     population: int | None = Field(None, ge=4, le=1000, description="scored molecules per update")
     n_initial: int = Field(50, ge=1, description="molecules from the prior before the first subspace, without starts")
     patience: int = Field(10, ge=1, description="updates without a new best molecule before the next subspace")
@@ -84,7 +84,7 @@ class _Strategy:
         options = {
             "verbose": -9,
             "verb_log": 0,
-            "seed": np.nan,  # leaves the global generator of NumPy alone
+            "seed": np.nan,  # does not seed NumPy's global generator
             "randn": lambda n, k: rng.standard_normal((n, k)),
             "popsize": population,
         }
@@ -114,11 +114,11 @@ class CmaEs:
 
     The distribution of the samples starts at one of the best molecules and adapts to the ranks of the scores. Its axes
     span a subspace, because an adaptation of all latent dimensions takes more scores than most searches have. When the
-    best molecule stays the same, a new subspace at another one follows. Samples that give known molecules are
-    stretched, and those that give invalid ones are shrunk.
+    best molecule no longer changes, a new subspace begins at one of the ten best molecules. Repeats of known molecules
+    lengthen the steps, and invalid molecules shorten them.
 
-    Take it for scores that change smoothly in latent space, such as properties and similarities, for noisy scores, and
-    as the standard method to compare with in few dimensions. It is no match for `Evolution` on scores that depend on
+    Use it for scores that change smoothly in latent space, such as properties and similarities, for noisy scores, and
+    as the standard method to compare with in few dimensions. `Evolution` is far better on scores that depend on
     substructures. Requires the extra `search`.
 
     Parameters
@@ -214,7 +214,7 @@ class CmaEs:
         self._rng.bit_generator.state = state.rng
 
     def _enter_subspace(self, basis: Scored) -> _Strategy:
-        """Begin at the first of some molecules, in the subspace that they span."""
+        """Begin at the first molecule of a basis, in a subspace chosen by `CmaEsSettings.subspace`."""
         z = self._scale.standardize(basis.z)
         n = self._n_dimensions
         rng = generator(self._seed, f"search/cma_es/{self._n_subspaces}")

@@ -29,18 +29,18 @@ class EvolutionSettings(base.Settings):
     n_initial : int, default=30
         Number of molecules from the prior before the first generation, if there are no start molecules.
     selection_pressure : float, default=2.0
-        Parents are drawn from the best 10**-u of the population, u uniform in [0, selection_pressure].
+        First parents are drawn from the best 10**-u of the population, u uniform in [0, selection_pressure].
     mate_pressure : float, default=1.0
-        The same for the second and third parent.
+        The same for the second and third parents.
     shares : dict of str to float, optional
         Shares of the moves, by the names of `molvae.search.optimizers.moves.MOVES`; default: `Move.share` of each. They
         need not sum to 1.
     noise_share : float, default=0.4
-        Share of proposals decoded with noise and temperature, whatever the move.
+        Share of proposals decoded with noise and temperature; those of the moves `noise` and `prior` always are.
     adaptation : float, default=0.7
         How strongly success rates change the shares, in [0, 1]; 0 keeps the shares fixed.
     success_decay : float, default=0.97
-        Factor of the success counts after each round.
+        Factor applied to the counts of children and successes in each round with scores.
     step_adaptation : float, default=0.3
         How strongly the step size of a move grows with the share of repeats among its molecules, and shrinks with the
         share of invalid ones; 0 keeps the step sizes fixed.
@@ -100,12 +100,12 @@ class _Parents(NamedTuple):
 
 
 class Evolution:
-    """Evolutionary algorithm with seven moves, among them decoding a parent with noise.
+    """Evolutionary algorithm with seven moves, including decoding a parent with noise.
 
-    Parents are drawn by log-quantile of their rank: better molecules are more likely parents at every scale of rank.
-    The shares of the moves adapt to how often each led to a child better than its parent. Their step sizes adapt so
-    that repeats of known molecules (a step too short) are as frequent as invalid ones (a step too long). Between two
-    rounds of scores, molecules with a good prediction are parents, too.
+    Parents are drawn from the best fraction of the population. The fraction is log-uniform, so better molecules are
+    drawn more often. The shares of the moves adapt to how often each led to a child better than its parent. Their step
+    sizes adapt so that repeats of known molecules (a step too short) are as frequent as invalid ones (a step too long).
+    Between two rounds of scores, molecules with a good prediction are parents, too.
 
     Parameters
     ----------

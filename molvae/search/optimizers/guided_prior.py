@@ -17,8 +17,8 @@ class GuidedPriorSettings(base.Settings):
     Parameters
     ----------
     windows : dict of str to pair of float, optional
-        Lowest and highest value by property of the codec's property head; None leaves a side open (in a campaign, a
-        number beyond all values). Without any, draws are not guided.
+        Lowest and highest value by property of the codec's property head; None leaves a side open (in a campaign,
+        use a number beyond all values). Without windows, draws are not guided.
     guidance : float, default=1.0
         Strength of the guidance: 0 is none, 1 follows Bayes' rule, higher values reduce diversity.
     """
@@ -32,9 +32,9 @@ class GuidedPriorSettings(base.Settings):
 class GuidedPrior:
     """Property-guided draws from the prior; the surrogate of the search chooses those that are scored.
 
-    Take it if some properties of good molecules are known beforehand and are among those that the codec predicts, for a
+    Use it if some properties of good molecules are known beforehand and are among those that the codec predicts, for a
     diverse set of such molecules, and to see what scores add to the properties. It does not learn from the scores:
-    without a surrogate, it is a screening of guided draws.
+    without a surrogate, it only screens guided draws.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class GuidedPrior:
         self._space = require_properties(space, "guided_prior")
         self._rng = generator(seed, "search/guided_prior")
         self._n_asked = 0
-        self._draw(1, 0)  # wrong windows are an error before the first call of the oracle
+        self._draw(1, 0)  # raises for invalid windows before the oracle is called
 
     def ask(self, n: int) -> Proposals:
         """Propose latent vectors."""

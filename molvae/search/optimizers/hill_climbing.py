@@ -32,7 +32,7 @@ class HillClimbingSettings(base.Settings):
     patience : int, default=40
         Number of consecutive proposals without a new molecule after which a neighborhood is exhausted.
     max_children : int, default=50
-        Number of scored neighbors after which a neighborhood is exhausted, too.
+        Number of scored neighbors after which a neighborhood is also exhausted.
     memory : int, default=500
         Number of best molecules kept as centers of later neighborhoods.
     """
@@ -88,16 +88,16 @@ class _Centers(NamedTuple):
 
 
 class HillClimbing:
-    """Hill climbing around the best molecules, with a step size of its own for each neighborhood.
+    """Hill climbing around the best molecules, with a separate step size for each neighborhood.
 
     Half of the proposals decode a center with noise, the others are a step away in some latent dimensions. The step
     size of a neighborhood adapts so that repeats of known molecules are as frequent as invalid ones, and its children
-    inherit it. A center is left for the next best molecule when its neighborhood is exhausted: no new molecule among
+    inherit it. A center is replaced by the next best molecule when its neighborhood is exhausted: no new molecule among
     the last proposals, or many scored neighbors. When all are exhausted, one generation comes from the prior, and all
     centers are open again.
 
-    Take it for a short search close to good start molecules, such as lead optimization, and as a simple method to
-    compare others with. With some hundred scores it is as good as `Evolution`, which can also combine distant
+    Use it for a short search close to good start molecules, such as lead optimization, and as a simple method to
+    compare others with. With a few hundred scores, it is as good as `Evolution`, which can also combine distant
     molecules.
 
     Parameters
@@ -191,7 +191,7 @@ class HillClimbing:
         return np.asarray(center + (step * self._rng.uniform(0.2, 0.8, n))[:, None] * direction)
 
     def _rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """Row of each id among the centers; -1 if it is none."""
+        """Row of each id among the centers; -1 if there is none."""
         row = {id: row for row, id in enumerate(self._centers.ids.tolist())}
         return np.array([row.get(id, -1) for id in ids.tolist()], np.int64)
 

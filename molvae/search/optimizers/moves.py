@@ -28,7 +28,7 @@ class Move(NamedTuple):
     has_mate : bool, default=False
         Whether the second parent contributes.
     noise : callable, optional
-        Draws noise levels and temperatures of its own.
+        Draws the noise levels and temperatures; None takes those of `EvolutionSettings.noise_share`.
     """
 
     share: float
@@ -128,7 +128,7 @@ def swap(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, 
 def cross(
     first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A point of the arc between two parents, at 0.05 to 0.5 of it, with interpolated norms.
+    """A latent vector on the arc between two parents, at a fraction of 0.05 to 0.5, with an interpolated norm.
 
     Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
 
@@ -159,7 +159,7 @@ def cross(
 def add_difference(
     first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """0.2 to 0.8 of the difference of two other parents (differential mutation [1]_).
+    """The first parent plus 0.2 to 0.8 times the difference of the other two (differential mutation [1]_).
 
     Parameters
     ----------
@@ -183,13 +183,13 @@ def add_difference(
 
 
 def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Noise levels of 0.15 to 0.6, which are the step of a move that keeps the latent vector.
+    """Noise levels of 0.15 to 0.6, the step sizes of a move that keeps the latent vector.
 
     Parameters
     ----------
     n : int
         Number of proposals.
-    step : float
+    step : float or ndarray of shape (n,)
         Step factor.
     rng : numpy.random.Generator
         Source of random numbers.
@@ -203,16 +203,16 @@ def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> 
 
 
 def sampling_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The noise level and temperature at which draws from the prior give valid molecules.
+    """Noise level 0.6 and temperature 0.5, for draws from the prior.
 
     Parameters
     ----------
     n : int
         Number of proposals.
-    step : float
-        Step factor.
+    step : float or ndarray of shape (n,)
+        Not used.
     rng : numpy.random.Generator
-        Source of random numbers.
+        Not used.
 
     Returns
     -------

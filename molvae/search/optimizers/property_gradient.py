@@ -25,28 +25,30 @@ class PropertyGradientSettings(base.Settings):
     property : str, optional
         Property of the codec's property head; default: the first one.
     direction : {"maximize", "minimize"}, default="maximize"
-        Whether the property ascends or descends.
+        Whether to maximize or minimize the property.
     penalty : float, default=0.1
-        Weight of the prior: a path ends at a distance of 1 / `penalty` from the mean of the prior, in standard
+        Weight of the prior: a path converges to a distance of 1 / `penalty` from the mean of the prior, in standard
         deviations. 0 does not limit a path.
     length : float, default=2.0
-        Largest length of a path, in standard deviations of the prior; proposals are at random distances up to it.
+        Largest length of a path at `penalty` 0, in standard deviations of the prior; proposals are at random distances
+        up to it.
     perturbation : float, default=0.3
-        Standard deviation of the noise added to the beginning of a path, per latent dimension, in standard deviations
-        of the prior.
+        Standard deviation of the noise added to the molecule at which a path begins, per latent dimension, in standard
+        deviations of the prior.
     n_restarts : int, default=20
         Number of best molecules at which paths begin.
     prior_share : float, default=0.2
         Share of paths that begin at draws from the prior.
     n_initial : int, default=50
-        Number of molecules on paths from the prior before the first path from a molecule, without start molecules.
+        Number of molecules on paths from the prior before the first path from a molecule, if there are no start
+        molecules.
     step_adaptation : float, default=0.3
         How strongly the perturbation grows with the share of repeats among the molecules, and shrinks with the share of
         invalid ones; 0 keeps it fixed.
     """
 
     property: str | None = Field(None, description="property of the codec's property head; default: the first one")
-    direction: Literal["maximize", "minimize"] = Field("maximize", description="whether the property ascends")
+    direction: Literal["maximize", "minimize"] = Field("maximize", description="whether to raise or lower the property")
     penalty: float = Field(0.1, ge=0, le=10, description="weight of the prior")
     length: float = Field(2.0, gt=0, le=100, description="largest length of a path, in standard deviations")
     perturbation: float = Field(0.3, ge=0, le=10, description="noise at the beginning of a path, per dimension")
@@ -59,12 +61,12 @@ class PropertyGradientSettings(base.Settings):
 class PropertyGradient:
     """Gradient ascent of a predicted property plus the log-density of the prior.
 
-    The property head is linear, so a path of the ascent is known in closed form: it goes along the gradient of the
-    property, and shrinks towards the mean of the prior. The prior is that of independent latent dimensions. Paths begin
-    near the molecules with the best scores, and at draws from the prior.
+    The property head is linear, so a path of the ascent has a closed form: it goes along the gradient of the property,
+    and shrinks towards the mean of the prior. The prior is taken as normal with independent latent dimensions. Paths
+    begin near the molecules with the best scores, and at draws from the prior.
 
-    Take it if the score grows or falls with a property that the codec predicts, such as `logp`, and depends on more
-    that only the scores show. It has no use if the score does not depend on the property.
+    Use it if the score grows or falls with a property that the codec predicts, such as `logp`, and also depends on what
+    the codec does not predict. It is useless if the score does not depend on the property.
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ class PropertyGradient:
         return proposals._replace(moves=np.where(parents == NO_PARENT, "prior_gradient", "gradient"))
 
     def tell(self, results: Results) -> None:
-        """Keep the best molecules as beginnings of paths."""
+        """Keep the best molecules, at which paths begin."""
         results = check_results(results, self._scale.n_latent)
         is_scored = results.outcome == Outcome.SCORED
         if not is_scored.all():
@@ -152,15 +154,15 @@ class PropertyGradient:
 
 
 def _slope(space: PropertySpace, name: str | None, scale: LatentScale) -> np.ndarray:
-    """Gradient (D,) of a property in standard units, of length 1; it is the same everywhere."""
+    """Gradient (D,) of a property in standard units, scaled to length 1; it is constant, as the head is linear."""
     names = space.property_names
     name = names[0] if name is None else name
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it predicts: {', '.join(names)}"
         raise InputError(f"property_gradient.property: the codec does not predict {name!r}; {hint}")
-    at_mean_and_beside = np.vstack([np.zeros(scale.n_latent), np.eye(scale.n_latent)])
-    values = np.asarray(space.properties(scale.to_latent(at_mean_and_beside))[name], float)
+    probes = np.vstack([np.zeros(scale.n_latent), np.eye(scale.n_latent)])
+    values = np.asarray(space.properties(scale.to_latent(probes))[name], float)
     slope = values[1:] - values[0]
     return np.asarray(slope / max(float(np.linalg.norm(slope)), 1e-12))
 

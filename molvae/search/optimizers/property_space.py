@@ -67,6 +67,6 @@ def require_properties(space: LatentSpace, method: str) -> PropertySpace:
         name = getattr(space, "name", type(space).__name__)
         raise InputError(
             f"method {method}: requires a codec with a property head, codec {name} has none; train one with labels, or "
-            "take another method"
+            "use another method"
         )
     return space

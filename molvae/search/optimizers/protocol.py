@@ -18,9 +18,9 @@ FIRST_START = -2
 
 
 class LatentSpace(Protocol):
-    """What an optimizer knows of a codec: the number of latent dimensions, and the prior.
+    """The part of a codec that an optimizer uses: the number of latent dimensions, and the prior.
 
-    Every `molvae.codec.space.MoleculeSpace` has it. An optimizer that needs more raises an InputError for a codec
+    Every `molvae.codec.space.MoleculeSpace` provides it. An optimizer that needs more raises an InputError for a codec
     without it.
     """
 
@@ -54,8 +54,8 @@ class Outcome(IntEnum):
 
     SCORED: the oracle was called with its molecule; the values are NaN if it gave none. PREDICTED: its molecule is new
     and has not been scored; with a surrogate, it has an acquisition. REPEAT: its molecule was decoded before in this
-    round, or is scored or being scored. INVALID: its SMILES is invalid. INFEASIBLE: its molecule violates a constraint
-    or cannot be encoded.
+    round, or is scored or being scored; or a stereoisomer, if stereoisomers count as repeats. INVALID: its SMILES is
+    invalid. INFEASIBLE: its molecule violates a constraint or cannot be encoded.
     """
 
     SCORED = 0
@@ -71,7 +71,7 @@ class Proposals(NamedTuple):
     Parameters
     ----------
     ids : ndarray of shape (n,)
-        Numbers that no other proposal of the search has, 0 or more, int64. Start molecules have negative ids.
+        Unique numbers within the search, 0 or more, int64. Start molecules have negative ids.
     z : ndarray of shape (n, D)
         Latent vectors, float32.
     noise : ndarray of shape (n,)
@@ -139,14 +139,14 @@ class Results(NamedTuple):
     proposals : Proposals
         The proposals, of the last `ask` or of any earlier one; for a start molecule its id and latent vector.
     z : ndarray of shape (m, D)
-        Latent vectors of the decoded molecules, re-encoded where that is known, float32.
+        Latent vectors, float32: the encodings of SCORED and PREDICTED molecules, and otherwise as proposed.
     outcome : ndarray of shape (m,)
         `Outcome` of each, int64.
     values : ndarray of shape (m, k)
         Values of the objectives, higher is better, float64; NaN unless the outcome is SCORED and the oracle gave one.
     acquisition : ndarray of shape (m,)
-        For PREDICTED molecules how much a score is worth, in normal quantiles of the ranks of all scored molecules
-        (0 is the median); otherwise, and without a surrogate, NaN.
+        For PREDICTED molecules, how useful it is to score them, in normal quantiles of the ranks of all scored
+        molecules (0 is the median); otherwise, and without a surrogate, NaN.
     """
 
     proposals: Proposals
@@ -233,7 +233,7 @@ class LatentOptimizer(Protocol):
         """Learn from results.
 
         Every proposal is reported when it is decoded, with any outcome but SCORED. Those that are scored are reported
-        a second time, maybe after later calls of `ask`. Start molecules are reported as SCORED.
+        a second time, possibly after later calls of `ask`. Start molecules are reported as SCORED.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@ from molvae.search.optimizers.protocol import LatentSpace
 from molvae.seeds import generator
 
 _N_DRAWS = 2000
-_MIN_STD = 1e-6  # a latent dimension that the codec does not use stays constant
+_MIN_STD = 1e-6  # of a latent dimension that the codec does not use
 
 
 class LatentScale:

@@ -1,4 +1,4 @@
-"""Scored molecules, as optimizers remember them."""
+"""The scored molecules that an optimizer keeps."""
 
 from typing import NamedTuple, Self
 
@@ -14,13 +14,13 @@ class Scored(NamedTuple):
     Parameters
     ----------
     rows : ndarray of shape (n,)
-        Row of each among all scored molecules of the search, int64; a state consists of rows.
+        Row of each among all scored molecules of the search, int64; a state stores only these rows.
     ids : ndarray of shape (n,)
         Id of the proposal, int64.
     sample : ndarray of shape (n, D)
         Latent vectors as proposed, float32.
     z : ndarray of shape (n, D)
-        Latent vectors of the molecules, re-encoded where that is known, float32.
+        Encodings of the molecules, float32.
     values : ndarray of shape (n, k)
         Values of the objectives; NaN where the oracle gave none.
     """
@@ -108,7 +108,7 @@ class Scored(NamedTuple):
         Returns
         -------
         Scored
-            The best first, the oldest first among ties; without molecules that the oracle gave no value.
+            The best first, the oldest first among ties; failed molecules are left out.
         """
         order = fitness(self.values)
         rows = np.lexsort((self.rows, -order))[:n]
@@ -116,14 +116,14 @@ class Scored(NamedTuple):
 
 
 def pad(rows: np.ndarray, n: int) -> np.ndarray:
-    """Rows of a constant number, so that all states of an optimizer have the same size.
+    """Pad rows with -1 to a constant number, so that all states of an optimizer have the same size.
 
     Parameters
     ----------
     rows : ndarray of shape (m,)
         Rows, m <= n.
     n : int
-        The number.
+        Number of rows after padding.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Trust-region Bayesian optimization with a Gaussian process over latent vectors.
 
-The process is written here in NumPy rather than taken from BoTorch. A kernel with one length scale per latent dimension
-cannot be fitted to some hundred molecules, and one with a single length scale, in proportion to the square root of the
-number of dimensions, does as well [2]_. Its likelihood on a grid of length scales takes a tenth of a second per round,
-gives the same result bit for bit after a restart, and adds no dependency.
+The process is implemented in NumPy and SciPy rather than with BoTorch. A kernel with one length scale per latent
+dimension cannot be fitted to a few hundred molecules, and one with a single length scale, in proportion to the square
+root of the number of dimensions, does as well (Hvarfner et al. 2024). Its likelihood on a grid of length scales takes a
+tenth of a second per round, gives the same result bit for bit after a restart, and adds no dependency.
 """
 
 from typing import ClassVar
@@ -28,8 +28,8 @@ _N_SUCCESSES = 3  # consecutive improvements after which the region grows
 _MOVE = "thompson"
 _MIN_WIDTH = 0.05
 _MAX_DRY = 1000  # proposals without a new molecule after which a region is left
-_LENGTH_SCALES = (0.25, 0.5, 1.0, 2.0)  # in square roots of the number of dimensions
-_NOISES = (0.01, 0.1)  # variance, in that of the values
+_LENGTH_SCALES = (0.25, 0.5, 1.0, 2.0)  # in units of the square root of D
+_NOISES = (0.01, 0.1)  # variances, relative to that of the values
 _JITTER = 1e-6  # variance added to draws
 
 
@@ -49,8 +49,8 @@ class TrustRegionSettings(base.Settings):
     patience : int, optional
         Number of scored molecules without a better one after which a new region begins; default: 4 D.
     step_adaptation : float, default=0.3
-        How strongly the region grows with the share of repeats, and shrinks with the share of invalid molecules; 0: not
-        at all, as in the publication.
+        How strongly the region grows with the share of repeats, and shrinks with the share of invalid molecules; 0
+        keeps it fixed, as in the publication.
     max_train : int, default=300
         Largest number of molecules in the Gaussian process: half of them the best, half the newest.
     """
@@ -103,15 +103,15 @@ class _GaussianProcess:
 class TrustRegion:
     """Trust-region Bayesian optimization (TuRBO-1 [1]_) in latent space.
 
-    A Gaussian process over latent vectors is fitted to the ranks of the scores. Proposals are its Thompson samples
-    among candidates in a box around the best molecule, each of which differs from it in about 20 dimensions. The box
-    grows after three improvements in a row, and shrinks by half after many scores without one. After more of them, a
-    new region begins with draws from the prior. As neighboring latent vectors decode to the same molecule, the box also
-    adapts so that repeats of known molecules are as frequent as invalid ones. Failed molecules count as the worst.
+    A Gaussian process over latent vectors is fitted to the ranks of the scores. Proposals are chosen by Thompson
+    sampling among latent vectors in a box around the best molecule, each of which differs from it in about 20
+    dimensions. The box doubles after three improvements in a row, and halves after many scores without one. After even
+    more, a new region begins with draws from the prior. As nearby latent vectors decode to the same molecule, the box
+    also adapts so that repeats of known molecules are as frequent as invalid ones. Failed molecules count as the worst.
 
-    Take it for scores that are smooth in latent space but not in fingerprints, where the surrogate of the search ranks
-    badly, and to compare with published results of Bayesian optimization in latent space. `Evolution` with the
-    surrogate over fingerprints needs fewer scores on most objectives.
+    Use it for scores that are smooth in latent space but not in fingerprints, where the surrogate of the search
+    predicts poorly, and to compare with published results of Bayesian optimization in latent space. `Evolution` with
+    the surrogate over fingerprints needs fewer scores on most objectives.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class TrustRegion:
         self._n_dry = 0  # proposals since the last new molecule
 
     def ask(self, n: int) -> Proposals:
-        """Propose latent vectors, the best first."""
+        """Propose latent vectors: draws from the prior for a new region, then Thompson samples."""
         ids = np.arange(self._n_asked, self._n_asked + n)
         self._n_asked += n
         if not self._is_open:

@@ -13,7 +13,7 @@ from molvae.search.surrogates.kernels import FeatureCache, kernel_matrix
 from molvae.search.surrogates.protocol import Prediction
 
 _MIN_SCORED = 20
-_N_BEST = 150  # molecules whose likelihood chooses the mix
+_N_BEST = 150  # best molecules on which the mix is chosen
 _CHOOSE_EVERY = 50  # scored molecules between two choices
 _N_FEATURES = 8_000  # molecules whose features are kept in memory
 
@@ -43,7 +43,7 @@ class GaussianProcessSettings(base.Settings):
         Variance of the noise of a value; the variance of the values is 1.
     mix : str, default="auto"
         Weights of the kernels, by a name of `MIXES`; "auto" takes the mix with the highest marginal likelihood of the
-        150 best molecules, every 50 molecules.
+        150 best molecules, and chooses again every 50 molecules.
     """
 
     name: Literal["gaussian_process"] = "gaussian_process"
@@ -74,8 +74,8 @@ class GaussianProcess:
         self._features = FeatureCache(_N_FEATURES)
         self._mix = "fingerprints" if self._settings.mix == "auto" else self._settings.mix
         self._n_at_choice = -_CHOOSE_EVERY
-        self._train = np.zeros(0, np.int64)  # rows of the scored molecules
-        self._kernel = np.zeros((0, 0))  # of these
+        self._train = np.zeros(0, np.int64)  # row of each training molecule among the scored ones
+        self._kernel = np.zeros((0, 0))  # of the training molecules
         self._kernel_mix = ""
 
     def fit(self, smiles: Sequence[str], z: np.ndarray, values: np.ndarray) -> bool:
@@ -138,7 +138,7 @@ class GaussianProcess:
         return max(likelihood, key=likelihood.__getitem__)
 
     def _update_kernel(self, train: np.ndarray) -> None:
-        """Compute the kernel of the training molecules; entries of the last fit are used again."""
+        """Compute the kernel of the training molecules; entries of the last fit are reused."""
         weights = MIXES[self._mix]
         is_old = np.isin(train, self._train) if self._kernel_mix == self._mix else np.zeros(len(train), bool)
         kernel = np.empty((len(train), len(train)))

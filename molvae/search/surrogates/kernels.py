@@ -10,8 +10,8 @@ from molvae.chem.count_features import ELEMENTS, N_BITS, N_DESCRIPTORS, CountFea
 KERNELS = ("morgan", "atom_pairs", "descriptors_wide", "descriptors_narrow", "elements_wide", "elements_narrow")
 """Names of the kernels, in the order of `kernel_matrix`.
 
-`morgan` and `atom_pairs`: MinMax similarity of counts. The others: squared exponential kernels of nine descriptors and
-of nine element counts, wide and narrow.
+`morgan` and `atom_pairs`: approximate MinMax similarity of counts. The others: squared exponential kernels of nine
+descriptors and of nine element counts, wide and narrow.
 """
 
 _N_FINGERPRINTS = 2
@@ -49,7 +49,7 @@ class FeatureCache:
         Returns
         -------
         tuple of ndarray
-            The four columns of `Columns`, float32.
+            The four arrays of `Columns`, float32.
         """
         rows = []
         for one in smiles:

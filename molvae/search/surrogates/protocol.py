@@ -18,7 +18,7 @@ class Prediction(NamedTuple):
     std : ndarray of shape (n,)
         Standard deviations.
     covariance : ndarray of shape (n, n) or None, default=None
-        Covariance, if it was asked for.
+        Covariance, if requested.
     """
 
     mean: np.ndarray
@@ -55,7 +55,7 @@ class Surrogate(Protocol):
         Parameters
         ----------
         smiles : sequence of str
-            Canonical SMILES of all scored molecules, in order; between calls it only grows.
+            Canonical SMILES of all scored molecules, in order; later calls only append to it.
         z : ndarray of shape (m, D)
             Their latent vectors.
         values : ndarray of shape (m, k)
