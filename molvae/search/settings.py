@@ -50,8 +50,8 @@ class SearchSettings(Settings):
     constraints : ConstraintSettings
         The section `[search.constraints]`: molecules that violate one are not scored.
     stereo : {"auto", "distinct", "same"}, default="auto"
-        Whether a stereoisomer of a scored molecule is worth a score: "distinct": yes; "same": no; "auto": no, once
-        three pairs of stereoisomers had equal scores and none had different ones.
+        Whether a stereoisomer of a scored molecule is scored, too: "distinct" scores it; "same" does not; "auto" does
+        not, once three pairs of stereoisomers had equal scores and none had different ones.
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
     """

@@ -14,7 +14,7 @@ _MIN_PAIRS = 3
 
 
 class Stereoisomers:
-    """Decides whether stereoisomers of known molecules are worth a score.
+    """Decides whether stereoisomers of known molecules are scored, too.
 
     Many objectives do not depend on stereo; then all stereoisomers of a good molecule have its score, and would fill
     the budget.
