@@ -263,7 +263,7 @@ def test_workers_end_with_their_parent_and_print_nothing(hostile, tmp_path, numb
         workers = [int(word) for word in parent.stdout.readline().split()]
         assert len(workers) == 2
         parent.send_signal(number)
-        _, stderr = parent.communicate(timeout=20)
+        _, stderr = parent.communicate(timeout=60)
     assert parent.returncode == status
     assert stderr == ""
     deadline = time.monotonic() + 10
