@@ -78,7 +78,7 @@ class Breeder:
         """
         s = self._settings
         can_predict = self._optimizer.uses_surrogate and self._surrogate.fit(
-            list(ledger.row), np.array([one.own_z for one in ledger.candidates]), ledger.objectives
+            list(ledger.row), ledger.own_z, ledger.objectives
         )
         known = _Known(ledger, pending, self._stereoisomers)
         n_bred = max(s.proposals, s.proposals_per_call * n)

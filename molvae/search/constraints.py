@@ -1,9 +1,10 @@
 """Constraints of a search: molecules that violate one are not scored."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from molvae.codec import MoleculeSpace
 
 _ANY_SIMILARITY = (0.0, 1.0)
+
+
+@runtime_checkable
+class _HasDomain(Protocol):
+    """A codec with an applicability domain."""
+
+    def applicability_domain(self, molecules: Iterable[object]) -> pd.DataFrame: ...
 
 
 class ConstraintSettings(Settings):
@@ -109,13 +117,14 @@ class Constraints:
     """
 
     def __init__(self, settings: ConstraintSettings, codec: "MoleculeSpace") -> None:
-        self._settings, self._codec = settings, codec
+        self._settings = settings
         self._required = [parse_smarts(smarts) for smarts in settings.required]
         self._forbidden = [parse_smarts(smarts) for smarts in settings.forbidden]
         self._bits = morgan_bits([standardize(raw).smiles or raw for raw in settings.similar_to])
         if settings.similarity != _ANY_SIMILARITY and not settings.similar_to:
             raise InputError("constraints: similarity: requires similar_to, the SMILES to compare with")
-        if settings.domain_percentile is not None and not hasattr(codec, "applicability_domain"):
+        self._domain = codec if isinstance(codec, _HasDomain) else None
+        if settings.domain_percentile is not None and self._domain is None:
             raise InputError("constraints: domain_percentile: this codec has no applicability domain")
 
     def violations(self, smiles: Sequence[str]) -> list[str | None]:
@@ -139,10 +148,10 @@ class Constraints:
                 for row, value in enumerate(values):
                     if not low <= value <= high:  # NaN is infeasible, too
                         reasons[row] = reasons[row] or f"{name} {value:.4g} is outside [{low:g}, {high:g}]"
-        if s.domain_percentile is not None:
+        if s.domain_percentile is not None and self._domain is not None:
             rows = [row for row, reason in enumerate(reasons) if reason is None]
             if rows:
-                table = self._codec.applicability_domain([smiles[row] for row in rows])  # type: ignore[attr-defined]
+                table = self._domain.applicability_domain([smiles[row] for row in rows])
                 for row, percentile in zip(rows, table["domain_percentile"].to_numpy(float), strict=True):
                     if not percentile <= s.domain_percentile:
                         reasons[row] = f"domain percentile {percentile:.4g} is above {s.domain_percentile:g}"

@@ -1,16 +1,17 @@
 """The molecules that a search has scored, in order, and their table."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, ndtri
 
 from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
 from molvae.errors import InputError
 from molvae.search.optimizers import NO_PARENT, Outcome, Proposals, Results
 from molvae.search.oracle import Scores
-from molvae.search.ranking import normal_quantiles
 
 START = "start"
 """The move of start molecules."""
@@ -113,6 +114,7 @@ class Ledger:
         self.candidates: list[Candidate] = []
         self.score = np.zeros(0)
         self.terms: dict[str, np.ndarray] = {}
+        self._own_z = np.zeros((0, n_latent), np.float32)  # with spare rows, so that adding does not copy all
 
     def __len__(self) -> int:
         return len(self.row)
@@ -124,6 +126,11 @@ class Ledger:
     def objectives(self) -> np.ndarray:
         """Values (n, k) of the objectives; NaN where the oracle failed."""
         return self.score[:, None]
+
+    @property
+    def own_z(self) -> np.ndarray:
+        """Encodings (n, D) of the molecules, float32."""
+        return self._own_z[: len(self)]
 
     def add(self, candidates: Sequence[Candidate], scores: Scores) -> None:
         """Append molecules.
@@ -147,7 +154,12 @@ class Ledger:
             raise InputError(f"oracle: expected the same columns in every call, got {before} before and {now} now")
         for candidate in candidates:
             self.row[candidate.smiles] = len(self.row)
+        first = len(self.candidates)
         self.candidates += candidates
+        if len(self.candidates) > len(self._own_z):
+            spare = np.zeros((len(self.candidates), self._n_latent), np.float32)
+            self._own_z = np.vstack([self._own_z, spare])
+        self._own_z[first : len(self.candidates)] = [one.own_z for one in candidates]
         self.score = np.append(self.score, scores.score)
         self.terms = {name: np.append(self.terms.get(name, []), column) for name, column in scores.terms.items()}
 
@@ -226,16 +238,17 @@ class Ledger:
         """
         mean, std = np.full((2, len(self)), np.nan)
         rounds = np.array([one.round for one in self.candidates])
-        for number in np.unique(rounds):
-            rows = np.flatnonzero((rounds == number) & [not np.isnan(one.predicted[0]) for one in self.candidates])
-            known = self.score[: rows[0]] if len(rows) else np.zeros(0)
-            known = np.sort(known[~np.isnan(known)])
-            if len(known) < 2:
-                continue
-            predicted = np.array([self.candidates[row].predicted for row in rows])
-            mean[rows] = _from_quantiles(predicted[:, 0], known)
-            low, high = (_from_quantiles(predicted[:, 0] + sign * predicted[:, 1], known) for sign in (-1, 1))
-            std[rows] = (high - low) / 2
+        predicted = np.array([one.predicted for one in self.candidates]).reshape(-1, 2)
+        begins = np.flatnonzero(np.diff(rounds, prepend=-1))  # rows are in the order of scoring
+        known = np.zeros(0)  # scores of the rows before, sorted
+        for begin, end in itertools.pairwise([*begins.tolist(), len(self)]):
+            if len(known) > 1 and not np.isnan(predicted[begin:end]).all():
+                center, width = predicted[begin:end].T
+                mean[begin:end] = _from_quantiles(center, known)
+                low, high = (_from_quantiles(center + sign * width, known) for sign in (-1, 1))
+                std[begin:end] = (high - low) / 2
+            new = np.sort(self.score[begin:end][~np.isnan(self.score[begin:end])])
+            known = np.insert(known, np.searchsorted(known, new), new)
         return mean, std
 
 
@@ -325,9 +338,12 @@ _PAIRS = ("parents", "predicted")
 
 
 def _from_quantiles(quantile: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Scores (n,) at normal quantiles (n,) of the distribution of sorted scores (m,)."""
-    at = normal_quantiles(np.arange(len(known)))
-    upper = min(len(known) - 2, int(0.9 * len(known)))
-    slope = (known[-1] - known[upper]) / (at[-1] - at[upper])
-    inside = np.interp(quantile, at, known)
-    return np.asarray(inside + slope * np.maximum(quantile - at[-1], 0.0))
+    """Scores (n,) at normal quantiles of sorted scores (m,): linear between ranks, and beyond the best one."""
+    n = len(known)
+    rank = np.clip(ndtr(quantile) * n - 0.5, 0, n - 1)
+    below = np.minimum(rank.astype(np.int64), n - 2)
+    inside = known[below] + (rank - below) * (known[below + 1] - known[below])
+    upper = min(n - 2, int(0.9 * n))
+    highest, at_upper = ndtri((n - 0.5) / n), ndtri((upper + 0.5) / n)
+    slope = (known[-1] - known[upper]) / (highest - at_upper)
+    return np.asarray(inside + slope * np.maximum(quantile - highest, 0.0))

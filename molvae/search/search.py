@@ -237,7 +237,7 @@ class Search:
     def _next_starts(self, n: int) -> list[Candidate]:
         """The next n start molecules, as round 0."""
         left = [one for one in self._starts if one.smiles not in self._ledger and one.smiles not in self._pending]
-        self._n_rounds = max(self._n_rounds, bool(self._starts))
+        self._n_rounds = max(self._n_rounds, int(bool(self._starts)))
         self._breeder.count([one.smiles for one in left[:n]], len(left[:n]))
         return left[:n]
 

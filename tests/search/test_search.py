@@ -9,9 +9,10 @@ import pytest
 
 from molvae.chem.fingerprints import tanimoto
 from molvae.chem.molecules import Standardized
-from molvae.codec import ToyCodec
+from molvae.codec import ToyCodec, load_codec
 from molvae.errors import InputError
 from molvae.search.constraints import Constraints, ConstraintSettings
+from molvae.search.ledger import _from_quantiles
 from molvae.search.loop import optimize
 from molvae.search.search import Search
 from molvae.search.seen import SeenMolecules
@@ -280,3 +281,25 @@ def test_seen_molecules_are_counted_once(monkeypatch):
     copy = SeenMolecules()
     copy.add_hashes(seen.add(["O"]))
     assert len(copy.add(["O"])) == 0
+
+
+def test_the_rounds_of_the_history_are_whole_numbers(codec):
+    search = start(codec, start=[LEAD], budget=30)
+    while smiles := search.ask():
+        search.tell(smiles, size(smiles))
+    assert {type(one["round"]) for one in search.history} == {int}
+    assert search.result().history["round"].dtype.kind == "i"
+
+
+def test_the_applicability_domain_is_a_constraint():
+    constraints = Constraints(ConstraintSettings(domain_percentile=99), load_codec("moses"))
+    inside, outside = constraints.violations(["O=C(Cc1ccc(F)c(F)c1)Nc1ccc2c(c1)OCCO2", "OCCOCCOCCOCCOCCOCCOCCO"])
+    assert inside is None
+    assert "domain percentile" in outside
+
+
+def test_a_predicted_quantile_is_converted_by_the_known_scores():
+    known = np.linspace(0.0, 1.0, 101)
+    score = _from_quantiles(np.array([-9.0, 0.0, 1.0, 4.0]), known)
+    assert score[:3].tolist() == pytest.approx([0.0, 0.5, 0.845], abs=0.005)
+    assert score[3] > 1.0  # better than all known

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from molvae import settings as base
@@ -49,7 +50,14 @@ class GaussianProcessSettings(base.Settings):
     name: Literal["gaussian_process"] = "gaussian_process"
     max_train: int = Field(1500, ge=2, le=20_000, description="largest number of molecules to fit to")
     noise: float = Field(0.01, gt=0, description="variance of the noise of a value")
-    mix: Literal["auto", *MIXES] = Field("auto", description="weights of the kernels")  # type: ignore[valid-type]
+    mix: str = Field("auto", description="weights of the kernels")
+
+    @field_validator("mix")
+    @classmethod
+    def _is_mix(cls, mix: str) -> str:
+        if mix not in {"auto", *MIXES}:
+            raise PydanticCustomError("mix", "unknown; known: auto, {known}", {"known": ", ".join(MIXES)})
+        return mix
 
 
 class GaussianProcess:
