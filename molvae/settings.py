@@ -130,13 +130,15 @@ def _explain(cls: type[Settings], problem: ErrorDetails, where: str) -> str:
     location = f"{where} {'[' + '.'.join(sections) + '] ' if sections else ''}{key}"
     if problem["type"] == "extra_forbidden":
         known = _keys_at(cls, sections)
-        near = difflib.get_close_matches(key, known, n=1)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
         return f"{location}: unknown key; {hint}"
     if problem["type"] == "missing":
         return f"{location}: missing; this key is required"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{location}: {message[0].lower()}{message[1:]} (got {problem['input']!r})"
+    if not message[:2].isupper():  # SMARTS and SMILES stay
+        message = message[:1].lower() + message[1:]
+    return f"{location}: {message} (got {problem['input']!r})"
 
 
 def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:

@@ -1,13 +1,10 @@
 """Features of molecules for kernels: count fingerprints as bits, descriptors and element counts."""
 
 import re
-from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import Crippen, rdFingerprintGenerator, rdMolDescriptors
-
-from molvae.chem.molecules import parse
 
 N_BITS = 2048
 """Length of each fingerprint."""
@@ -25,55 +22,55 @@ _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=N_BITS)
 _ATOM_PAIRS = rdFingerprintGenerator.GetAtomPairGenerator(maxDistance=10, fpSize=N_BITS, countSimulation=False)
 
 
-class CountFeatures(NamedTuple):
-    """Features of one molecule.
+def morgan(mol: Chem.Mol) -> np.ndarray:
+    """Morgan counts of radius 2 (ECFP4) as bits.
 
     Parameters
     ----------
-    morgan : ndarray of shape (2048,)
-        Morgan counts of radius 2 (ECFP4) as bits, see `thermometer`; uint8.
-    atom_pairs : ndarray of shape (2048,)
-        Atom-pair counts as bits; uint8.
-    descriptors : ndarray of shape (9,)
-        Molecular weight / 50 Da, logP, TPSA / 20 Å², numbers of Lipinski donors and acceptors, rotatable bonds, rings
-        and aromatic rings, and 5 times the fraction of sp3 carbons; float32. Definitions that are fast to compute.
-    elements : ndarray of shape (9,)
-        Number of atoms of each of `ELEMENTS`; float32.
-    """
-
-    morgan: np.ndarray
-    atom_pairs: np.ndarray
-    descriptors: np.ndarray
-    elements: np.ndarray
-
-
-def count_features(smiles: str) -> CountFeatures:
-    """Compute the features of a molecule.
-
-    Parameters
-    ----------
-    smiles : str
-        Canonical SMILES.
+    mol : rdkit.Chem.Mol
+        Molecule.
 
     Returns
     -------
-    CountFeatures
-        Its features.
-
-    Raises
-    ------
-    InputError
-        The SMILES is invalid.
-
-    Examples
-    --------
-    >>> count_features("CCO").elements.tolist()
-    [6.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    ndarray of shape (2048,)
+        See `thermometer`; uint8.
     """
-    mol = parse(smiles)
-    found = dict(_ELEMENT.findall(rdMolDescriptors.CalcMolFormula(mol)))
-    descriptors = (
-        sum(Chem.GetPeriodicTable().GetAtomicWeight(element) * int(n or 1) for element, n in found.items()) / 50,
+    return thermometer(_MORGAN.GetCountFingerprintAsNumPy(mol))
+
+
+def atom_pairs(mol: Chem.Mol) -> np.ndarray:
+    """Atom-pair counts as bits.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    ndarray of shape (2048,)
+        See `thermometer`; uint8.
+    """
+    return thermometer(_ATOM_PAIRS.GetCountFingerprintAsNumPy(mol))
+
+
+def descriptors(mol: Chem.Mol) -> np.ndarray:
+    """Descriptors of similar scale, in definitions that are fast to compute.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    ndarray of shape (9,)
+        Molecular weight / 50 Da, logP, TPSA / 20 Å², numbers of Lipinski donors and acceptors, rotatable bonds, rings
+        and aromatic rings, and 5 times the fraction of sp3 carbons; float32.
+    """
+    weight = sum(Chem.GetPeriodicTable().GetAtomicWeight(element) * n for element, n in _formula(mol).items())
+    values = (
+        weight / 50,
         Crippen.MolLogP(mol),
         rdMolDescriptors.CalcTPSA(mol) / 20,
         rdMolDescriptors.CalcNumLipinskiHBD(mol),
@@ -83,13 +80,29 @@ def count_features(smiles: str) -> CountFeatures:
         rdMolDescriptors.CalcNumAromaticRings(mol),
         5 * rdMolDescriptors.CalcFractionCSP3(mol),
     )
-    counts = [float(found[symbol] or 1) if symbol in found else 0.0 for symbol in ELEMENTS]
-    return CountFeatures(
-        thermometer(_MORGAN.GetCountFingerprintAsNumPy(mol)),
-        thermometer(_ATOM_PAIRS.GetCountFingerprintAsNumPy(mol)),
-        np.array(descriptors, np.float32),
-        np.array(counts, np.float32),
-    )
+    return np.array(values, np.float32)
+
+
+def elements(mol: Chem.Mol) -> np.ndarray:
+    """Numbers of atoms.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    ndarray of shape (9,)
+        Number of atoms of each of `ELEMENTS`; float32.
+
+    Examples
+    --------
+    >>> elements(Chem.MolFromSmiles("CCO")).tolist()
+    [6.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    found = _formula(mol)
+    return np.array([found.get(symbol, 0) for symbol in ELEMENTS], np.float32)
 
 
 def thermometer(counts: np.ndarray) -> np.ndarray:
@@ -119,3 +132,8 @@ def thermometer(counts: np.ndarray) -> np.ndarray:
     bits = np.zeros(len(counts), np.uint8)
     bits[(np.repeat(on, count) + level * _HASH_STEP) % len(counts)] = 1
     return bits
+
+
+def _formula(mol: Chem.Mol) -> dict[str, int]:
+    """Number of atoms by element, hydrogen included."""
+    return {element: int(n or 1) for element, n in _ELEMENT.findall(rdMolDescriptors.CalcMolFormula(mol))}

@@ -344,11 +344,11 @@ def _survival_levels(n: int) -> np.ndarray:
 
 
 def _explain(percentiles: Mapping[str, float], limit: float) -> str:
-    """Why a molecule is out of domain: "reconstruction error above the 99.2nd percentile of the training set"."""
+    """Why a molecule is out of domain: "reconstruction error above the 99.2nd percentile of held-out molecules"."""
     ranked = sorted(percentiles, key=lambda name: -percentiles[name])
     high = [name for name in ranked if percentiles[name] > limit] or ranked[:1]
     parts = [f"{_DESCRIPTIONS[name]} above the {_ordinal(percentiles[name])} percentile" for name in high]
-    return " and ".join(parts) + " of the training set"
+    return " and ".join(parts) + " of held-out molecules"
 
 
 def _ordinal(percentile: float) -> str:

@@ -20,6 +20,12 @@ from molvae.seeds import generator, integer_seed
 if TYPE_CHECKING:
     from molvae.codec import Decoded, MoleculeSpace
 
+_N_ENCODED = 64
+"""Molecules with the highest acquisition that are encoded in each generation, because parents need latent vectors."""
+
+_N_AT_FULL = 1_000
+"""Scored molecules after which generations become smaller; a search with more calls has a cheaper oracle."""
+
 
 class Breeder:
     """The optimizer, the surrogate and the decoder of a search.
@@ -81,13 +87,14 @@ class Breeder:
             list(ledger.row), ledger.own_z, ledger.objectives
         )
         known = _Known(ledger, pending, self._stereoisomers)
-        n_bred = max(s.proposals, s.proposals_per_call * n)
+        n_bred = max(_n_proposals(s.proposals, len(ledger)), s.proposals_per_call * n)
         n_generations = s.generations if can_predict else 1
         pool: dict[str, Candidate] = {}
         for _ in range(n_generations):
-            self._breed(n_bred, pool, known, round_number, can_predict)
+            pool |= self._breed(n_bred, known, round_number, can_predict)
         self.new_share = len(pool) / (n_generations * n_bred)
-        return self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
+        chosen = self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
+        return self._encode(chosen)
 
     def violations(self, smiles: Sequence[str]) -> list[str | None]:
         """Check molecules against the constraints.
@@ -172,8 +179,8 @@ class Breeder:
         self._seen.add_hashes(seen)
         self.counts, self.new_share = dict(values["counts"]), float(values["new_share"])
 
-    def _breed(self, n: int, pool: dict[str, Candidate], known: "_Known", round_number: int, can_predict: bool) -> None:
-        """Decode n proposals, add the new molecules to the pool, and report all outcomes to the optimizer."""
+    def _breed(self, n: int, known: "_Known", round_number: int, can_predict: bool) -> dict[str, Candidate]:
+        """Decode n proposals, report the outcomes to the optimizer, and return the new feasible molecules by SMILES."""
         proposals = self._optimizer.ask(n)
         seed = integer_seed(self._seed, f"search/decode/{self.counts['n_proposed']}")
         decoded = self._codec.decode(proposals.z, noise=proposals.noise, temperature=proposals.temperature, seed=seed)
@@ -183,21 +190,38 @@ class Breeder:
         for row, one in enumerate(decoded):
             if one.smiles is not None:
                 is_new = known.add(one.smiles)
-                outcome[row] = Outcome.PREDICTED if is_new else Outcome.REPEAT
+                outcome[row] = Outcome.INFEASIBLE if is_new else Outcome.REPEAT
                 if is_new:
                     new[one.smiles] = row
+        violations = self._constraints.violations(list(new))
+        feasible = [one for one, reason in zip(new, violations, strict=True) if reason is None]
+        self.counts["n_infeasible"] += len(new) - len(feasible)
+        found = [_to_candidate(proposals, new[one], decoded[new[one]], round_number) for one in feasible]
+        values = np.zeros(0)
+        if can_predict:
+            found, values = self._predict(found)
         own_z, acquisition = proposals.z.copy(), np.full(n, np.nan)
-        feasible, z = self._encode_feasible(list(new))
-        for smiles, own in zip(feasible, z, strict=True):
-            own_z[new[smiles]] = own
-            pool[smiles] = _to_candidate(proposals, new[smiles], decoded[new[smiles]], own_z, round_number)
-        infeasible = new.keys() - set(feasible)
-        outcome[[new[smiles] for smiles in infeasible]] = Outcome.INFEASIBLE
-        self.counts["n_infeasible"] += len(infeasible)
-        if feasible and can_predict:
-            rows = [new[smiles] for smiles in feasible]
-            acquisition[rows] = self._acquisition(self._surrogate.predict(feasible, z), self._rng)
+        rows = [new[one.smiles] for one in found]
+        outcome[rows] = Outcome.PREDICTED
+        acquisition[rows[: len(values)]] = values
+        for row, candidate in zip(rows, found, strict=True):
+            own_z[row] = candidate.own_z if candidate.is_encoded else own_z[row]
         self._optimizer.tell(Results(proposals, own_z, outcome, np.full((n, 1), np.nan), acquisition))
+        return {one.smiles: one for one in found}
+
+    def _predict(self, candidates: list[Candidate]) -> tuple[list[Candidate], np.ndarray]:
+        """The candidates, the best of them encoded, and their acquisition; those that cannot be encoded are dropped."""
+        if self._surrogate.uses_latent:
+            candidates = self._encode(candidates)
+        if not candidates:
+            return [], np.zeros(0)
+        z = np.array([one.own_z for one in candidates])
+        values = self._acquisition(self._surrogate.predict([one.smiles for one in candidates], z), self._rng)
+        order = np.argsort(-values, kind="stable")
+        best = self._encode([candidates[row] for row in order[:_N_ENCODED]])
+        names = {one.smiles for one in best}
+        rows = [row for row in order[:_N_ENCODED] if candidates[row].smiles in names] + order[_N_ENCODED:].tolist()
+        return [*best, *(candidates[row] for row in order[_N_ENCODED:])], values[rows]
 
     def _choose(self, new: list[Candidate], n: int, pending: Sequence[Candidate]) -> list[Candidate]:
         """Choose n molecules by the acquisition."""
@@ -212,13 +236,19 @@ class Breeder:
         mean, std = prediction.mean, prediction.std
         return [together[row]._replace(predicted=(float(mean[row]), float(std[row]))) for row in rows]
 
-    def _encode_feasible(self, smiles: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """The molecules that violate no constraint and can be encoded, and their latent vectors (m, D)."""
-        violations = self._constraints.violations(smiles)
-        allowed = [one for one, reason in zip(smiles, violations, strict=True) if reason is None]
-        encoding = self._codec.encode([Standardized(one) for one in allowed])
-        feasible = [one for one, ok in zip(allowed, encoding.ok, strict=True) if ok]
-        return feasible, np.asarray(encoding.z[encoding.ok], np.float32).reshape(-1, self._codec.n_latent)
+    def _encode(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Encode the candidates that are not encoded yet; those that cannot be encoded are dropped and counted."""
+        raw = [one.smiles for one in candidates if not one.is_encoded]
+        if not raw:
+            return candidates
+        encoding = self._codec.encode([Standardized(one) for one in raw])
+        self.counts["n_infeasible"] += int(np.sum(~encoding.ok))
+        z = {one: row for one, row, ok in zip(raw, encoding.z, encoding.ok, strict=True) if ok}
+        return [
+            one if one.is_encoded else one._replace(own_z=np.asarray(z[one.smiles], np.float32))
+            for one in candidates
+            if one.is_encoded or one.smiles in z
+        ]
 
 
 class _Known:
@@ -238,16 +268,19 @@ class _Known:
         return True
 
 
-def _to_candidate(
-    proposals: Proposals, row: int, decoded: "Decoded", own_z: np.ndarray, round_number: int
-) -> Candidate:
+def _n_proposals(n: int, n_scored: int) -> int:
+    """Number of proposals in a generation: n at first, and a third of it after many scored molecules."""
+    return max(1, round(n * min(1.0, max(1 / 3, _N_AT_FULL / max(1, n_scored)))))
+
+
+def _to_candidate(proposals: Proposals, row: int, decoded: "Decoded", round_number: int) -> Candidate:
     first, second = proposals.parents[row].tolist()
     return Candidate(
         decoded.smiles or "",
         decoded.raw_smiles,
         int(proposals.ids[row]),
         proposals.z[row],
-        own_z[row],
+        np.full_like(proposals.z[row], np.nan),
         (first, second),
         str(proposals.moves[row]),
         float(proposals.noise[row]),

@@ -1,11 +1,11 @@
 """Constraints of a search: molecules that violate one are not scored."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.chem.fingerprints import morgan_bits, tanimoto_matrix
@@ -91,6 +91,12 @@ class ConstraintSettings(Settings):
                 raise PydanticCustomError("range", "{name}: expected [lowest, highest]; swap the two", {"name": name})
         return ranges
 
+    @model_validator(mode="after")
+    def _has_molecules_to_compare(self) -> Self:
+        if self.similarity != _ANY_SIMILARITY and not self.similar_to:
+            raise PydanticCustomError("similar_to", "similarity requires similar_to, the SMILES to compare with")
+        return self
+
 
 class Constraints:
     """Checks molecules against the constraints of a search.
@@ -105,8 +111,7 @@ class Constraints:
     Raises
     ------
     InputError
-        `domain_percentile` is set, and the codec has no applicability domain; or `similarity` is set without
-        `similar_to`.
+        `domain_percentile` is set, and the codec has no applicability domain.
 
     Examples
     --------
@@ -121,8 +126,6 @@ class Constraints:
         self._required = [parse_smarts(smarts) for smarts in settings.required]
         self._forbidden = [parse_smarts(smarts) for smarts in settings.forbidden]
         self._bits = morgan_bits([standardize(raw).smiles or raw for raw in settings.similar_to])
-        if settings.similarity != _ANY_SIMILARITY and not settings.similar_to:
-            raise InputError("constraints: similarity: requires similar_to, the SMILES to compare with")
         self._domain = codec if isinstance(codec, _HasDomain) else None
         if settings.domain_percentile is not None and self._domain is None:
             raise InputError("constraints: domain_percentile: this codec has no applicability domain")

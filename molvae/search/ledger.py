@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
     z : ndarray of shape (D,)
         Latent vector that decoded to the molecule; for a start molecule, its encoding.
     own_z : ndarray of shape (D,)
-        Encoding of the molecule.
+        Encoding of the molecule; NaN before it is encoded.
     parents : tuple of two int, default=(NO_PARENT, NO_PARENT)
         Ids of the parents.
     move : str, default="start"
@@ -55,6 +55,11 @@ class Candidate(NamedTuple):
     temperature: float = 0.0
     predicted: tuple[float, float] = (float("nan"), float("nan"))
     round: int = 0
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the encoding is known."""
+        return not np.isnan(self.own_z[0])
 
 
 class RoundSummary(TypedDict):

@@ -32,8 +32,9 @@ class SearchSettings(Settings):
     generations : int, default=2
         Number of times that latent vectors are bred and decoded per round, once the surrogate can predict; later
         generations also breed from the molecules with the best predictions.
-    proposals : int, default=100
-        Smallest number of latent vectors decoded per generation.
+    proposals : int, default=200
+        Number of latent vectors decoded per generation. It falls with the number of scored molecules above 1,000, down
+        to a third, because a search with so many calls has a cheap oracle.
     proposals_per_call : int, default=10
         Number of latent vectors decoded per generation for each molecule to score, for batches above
         `proposals / proposals_per_call`.
@@ -63,7 +64,7 @@ class SearchSettings(Settings):
     start: tuple[str, ...] = ()
     library_starts: int = Field(0, ge=0)
     generations: int = Field(2, ge=1, le=100)
-    proposals: int = Field(100, ge=1, le=100_000)
+    proposals: int = Field(200, ge=1, le=100_000)
     proposals_per_call: int = Field(10, ge=1, le=10_000)
     batch_size: int = Field(10, ge=1, le=100_000)
     patience: int = Field(20, ge=1)

@@ -5,8 +5,9 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from rdkit import Chem
 
-from molvae.chem.molecules import has_stereo, remove_stereo
+from molvae.chem.molecules import has_stereo, parse
 
 StereoRule = Literal["auto", "distinct", "same"]
 
@@ -77,7 +78,9 @@ class Stereoisomers:
 
 @lru_cache(maxsize=20_000)
 def without_stereo(smiles: str) -> str:
-    """Canonical SMILES without stereo.
+    """SMILES without stereo, equal for the stereoisomers of a molecule.
+
+    It is faster than `molvae.chem.molecules.remove_stereo`, which parses its result again.
 
     Parameters
     ----------
@@ -88,4 +91,8 @@ def without_stereo(smiles: str) -> str:
     -------
     str
     """
-    return remove_stereo(smiles) if has_stereo(smiles) else smiles
+    if not has_stereo(smiles):
+        return smiles
+    mol = parse(smiles)
+    Chem.RemoveStereochemistry(mol)
+    return str(Chem.MolToSmiles(mol))

@@ -337,7 +337,7 @@ def test_the_error_of_a_damaged_checkpoint_names_the_file(codec, recorder, tmp_p
         ({"method": "prior"}, r"method evolution \(now prior\)"),
         ({"settings": SMALL | {"evolution": {"n_initial": 5}}}, "optimizer .*'n_initial': 16.*'n_initial': 5"),
         ({"start": [LEAD]}, r"start \[\] \(now \['CC\(=O\)N1CCOCC1'\]\)"),
-        ({"settings": {}}, r"proposals 32 \(now 100\), proposals_per_call 4 \(now 10\), batch_size 8 \(now 10\)"),
+        ({"settings": {}}, r"proposals 32 \(now 200\), proposals_per_call 4 \(now 10\), batch_size 8 \(now 10\)"),
     ],
 )
 def test_the_checkpoint_of_another_search_is_refused(codec, recorder, tmp_path, changes, fact):

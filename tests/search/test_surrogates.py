@@ -12,6 +12,7 @@ from molvae.search.surrogates.kernels import KERNELS, FeatureCache, kernel_matri
 
 TARGET = "O=C(c1ccccc1)N1CCOCC1"
 NO_Z = np.zeros((0, 6))
+ALL = [1.0] * len(KERNELS)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_normal_quantiles_are_symmetric_and_ties_share_one():
 
 @pytest.mark.parametrize("number", range(len(KERNELS)))
 def test_a_kernel_is_one_for_equal_molecules_and_positive_definite(molecules, number):
-    features = FeatureCache(1000).of(molecules)
+    features = FeatureCache(1000).of(molecules, ALL)
     kernel = kernel_matrix(features, features, np.eye(len(KERNELS))[number])
     np.testing.assert_allclose(np.diag(kernel), 1)
     np.testing.assert_allclose(kernel, kernel.T)
@@ -70,7 +71,7 @@ def test_a_kernel_is_one_for_equal_molecules_and_positive_definite(molecules, nu
     ],
 )
 def test_the_fingerprint_kernels_are_close_to_the_similarity_of_counts(molecules, number, generator):
-    features = FeatureCache(1000).of(molecules[:60])
+    features = FeatureCache(1000).of(molecules[:60], ALL)
     kernel = kernel_matrix(features, features, np.eye(len(KERNELS))[number])
     counts = [generator.GetSparseCountFingerprint(Chem.MolFromSmiles(one)) for one in molecules[:60]]
     expected = np.array([DataStructs.BulkTanimotoSimilarity(one, counts) for one in counts])
@@ -80,11 +81,16 @@ def test_the_fingerprint_kernels_are_close_to_the_similarity_of_counts(molecules
 
 def test_features_are_dropped_when_there_are_too_many(molecules):
     features = FeatureCache(50)
-    first = features.of(molecules[:40])
-    features.of(molecules[40:80])
+    first = features.of(molecules[:40], ALL)
+    features.of(molecules[40:80], ALL)
     assert len(features) == 50
-    for one, two in zip(first, features.of(molecules[:40]), strict=True):
+    for one, two in zip(first, features.of(molecules[:40], ALL), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_features_that_no_kernel_needs_are_not_computed(molecules):
+    only_elements = FeatureCache(50).of(molecules[:5], [0, 0, 0, 0, 1, 0])
+    assert [column.shape for column in only_elements] == [(5, 0), (5, 0), (5, 0), (5, 9)]
 
 
 # The Gaussian process

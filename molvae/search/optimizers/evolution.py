@@ -8,13 +8,19 @@ from pydantic_core import PydanticCustomError
 from scipy.special import ndtri
 
 from molvae import settings as base
-from molvae.search.optimizers.moves import MOVES
+from molvae.search.optimizers.arms import Arms
+from molvae.search.optimizers.moves import MOVES, sampling_noise
 from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.search.ranking import fitness
 from molvae.seeds import generator
 
 _NAMES = np.array(list(MOVES))
+_PRIOR = list(MOVES).index("prior")
+_N_STEPS = 5  # parts of the range of step sizes of each move
+_NOISES = ((0.0, 0.0), (0.1, 0.25), (0.25, 0.6))
+"""Ranges of the noise level of the decoder."""
+_MAX_REMEMBERED = 4_000  # newest proposals whose arms are kept until their scores arrive
 
 
 class EvolutionSettings(base.Settings):
@@ -36,14 +42,16 @@ class EvolutionSettings(base.Settings):
         Shares of the moves, by the names of `molvae.search.optimizers.moves.MOVES`; default: `Move.share` of each. They
         need not sum to 1.
     noise_share : float, default=0.4
-        Share of proposals decoded with noise and temperature; those of the moves `noise` and `prior` always are.
+        Share of proposals decoded with noise and temperature, before adaptation; those of the moves `noise` and `prior`
+        always are.
     adaptation : float, default=0.7
-        How strongly success rates change the shares, in [0, 1]; 0 keeps the shares fixed.
-    success_decay : float, default=0.97
-        Factor applied to the counts of children and successes in each round with scores.
-    step_adaptation : float, default=0.3
-        How strongly the step size of a move grows with the share of repeats among its molecules, and shrinks with the
-        share of invalid ones; 0 keeps the step sizes fixed.
+        Part of the proposals whose moves, step sizes and noise levels adapt to their success, in [0, 1]; 0 keeps them
+        as they are.
+    success_share : float, default=0.05
+        Share of the proposals of a generation that are successes: new molecules with the highest acquisition. Without
+        a surrogate, a molecule is a success if it has a better score than its parent.
+    success_decay : float, default=0.9
+        Factor applied to the counts of proposals and successes in each generation.
     """
 
     population: int = Field(200, ge=1, le=100_000, description="number of best molecules kept as parents")
@@ -53,9 +61,9 @@ class EvolutionSettings(base.Settings):
     mate_pressure: float = Field(1.0, ge=0, le=6, description="the same for the second and third parent")
     shares: dict[str, float] | None = Field(None, description="shares of the moves")
     noise_share: float = Field(0.4, ge=0, le=1, description="share of proposals decoded with noise and temperature")
-    adaptation: float = Field(0.7, ge=0, le=1, description="how strongly success changes the shares; 0: not at all")
-    success_decay: float = Field(0.97, ge=0, lt=1, description="factor of the success counts after each round")
-    step_adaptation: float = Field(0.3, ge=0, le=2, description="how strongly step sizes adapt; 0: not at all")
+    adaptation: float = Field(0.7, ge=0, le=1, description="part of the proposals that adapts to success; 0: none")
+    success_share: float = Field(0.05, gt=0, le=1, description="share of a generation that counts as success")
+    success_decay: float = Field(0.9, gt=0, le=1, description="factor applied to the counts of successes")
 
     @field_validator("shares")
     @classmethod
@@ -103,9 +111,9 @@ class Evolution:
     """Evolutionary algorithm with seven moves, including decoding a parent with noise.
 
     Parents are drawn from the best fraction of the population. The fraction is log-uniform, so better molecules are
-    drawn more often. The shares of the moves adapt to how often each led to a child better than its parent. Their step
-    sizes adapt so that repeats of known molecules (a step too short) are as frequent as invalid ones (a step too long).
-    Between two rounds of scores, molecules with a good prediction are parents, too.
+    drawn more often. Moves, step sizes and noise levels are drawn more often if they led to more of the new molecules
+    with the highest acquisition: repeats of known molecules (a step too short), invalid SMILES and poor molecules (a
+    step too long) are no successes. Between two rounds of scores, molecules with a good prediction are parents, too.
 
     Parameters
     ----------
@@ -124,15 +132,12 @@ class Evolution:
         self._settings = settings or EvolutionSettings()
         self._rng = generator(seed, "search/evolution")
         self._scale = LatentScale(space, seed)
-        shares = self._settings.shares
-        self._shares = np.array([move.share if shares is None else shares.get(n, 0.0) for n, move in MOVES.items()])
-        self._shares /= self._shares.sum()
-        self._steps = np.ones(len(MOVES))  # factor of the step size of each move
-        self._tries = np.zeros(len(MOVES))
-        self._wins = np.zeros(len(MOVES))
+        self._arms = Arms(_arm_shares(self._settings), self._settings.adaptation, self._settings.success_decay)
+        self._asked = np.zeros((0, 4), np.int64)  # id and arm of the newest proposals
         self._n_asked = 0
         self._n_told = 0
         self._is_breeding = False
+        self._has_predictions = False
         self._scored = _Parents.empty(self._scale.n_latent)  # the population, best first
         self._values = np.zeros((0, 1))  # of the population
         self._rows = np.zeros(0, np.int64)  # of the population, among all scored molecules
@@ -142,11 +147,15 @@ class Evolution:
         """Propose latent vectors."""
         ids = np.arange(self._n_asked, self._n_asked + n)
         self._n_asked += n
-        kind = self._rng.choice(len(MOVES), n, p=self._probabilities())
-        if not self._is_breeding or not len(self._scored.ids):
-            kind = np.full(n, list(MOVES).index("prior"))
+        if self._is_breeding and len(self._scored.ids):
+            arms = self._arms.draw(n, self._rng)
+        else:
+            arms = np.tile([_PRIOR, 0, 0], (n, 1))
+        self._asked = np.vstack([self._asked, np.column_stack([ids, arms])])[-_MAX_REMEMBERED:]
+        kind, part, level = arms.T
         z = self._scale.draw(n, self._rng)
-        noise, temperature = self._draw_noise(n)
+        noise = self._rng.uniform(*np.array(_NOISES)[level].T)
+        temperature = np.where(noise > 0, self._rng.uniform(0.3, 0.9, n), 0.0)
         parents = np.full((n, 2), NO_PARENT)
         pool = self._parents()
         chosen = self._select_three(n, len(pool.ids)) if len(pool.ids) else np.zeros((3, n), np.int64)
@@ -154,14 +163,17 @@ class Evolution:
             rows = np.flatnonzero(kind == number)
             if not len(rows):
                 continue
-            if move.make is not None:
-                first, second, third = (self._scale.standardize(pool.z[one[rows]]) for one in chosen)
-                z[rows] = move.make(first, second, third, self._steps[number], self._rng)
-                parents[rows, 0] = pool.ids[chosen[0, rows]]
+            if move.make is None:
+                noise[rows], temperature[rows] = sampling_noise(len(rows), 1.0, self._rng)
+                continue
+            step = _draw_steps(move.steps, part[rows], self._rng)
+            first, second, third = (self._scale.standardize(pool.z[one[rows]]) for one in chosen)
+            z[rows] = move.make(first, second, third, step[:, None], self._rng)
+            parents[rows, 0] = pool.ids[chosen[0, rows]]
             if move.has_mate:
                 parents[rows, 1] = pool.ids[chosen[1, rows]]
-            if move.noise is not None:
-                noise[rows], temperature[rows] = move.noise(len(rows), self._steps[number], self._rng)
+            if move.is_noise:
+                noise[rows], temperature[rows] = step, self._rng.uniform(0.3, 0.9, len(rows))
         return Proposals(
             ids,
             self._scale.to_latent(z),
@@ -178,25 +190,24 @@ class Evolution:
         if is_scored.any():
             self._learn_scores(results.rows(is_scored))
         if not is_scored.all():
-            self._adapt_steps(results.rows(~is_scored))
-            self._keep_predicted(results.rows(results.outcome == Outcome.PREDICTED))
+            self._learn_predictions(results.rows(~is_scored))
 
     def state(self) -> State:
         """Return the state from which `restore` resumes exactly."""
-        arrays = {name: getattr(self, f"_{name}").copy() for name in ("steps", "tries", "wins")}
+        arrays = {"tries": self._arms.tries.copy(), "wins": self._arms.wins.copy(), "asked": self._asked.copy()}
         arrays |= {f"predicted_{name}": column.copy() for name, column in self._predicted._asdict().items()}
         arrays["rows"] = self._rows.copy()
-        arrays["counts"] = np.array([self._n_asked, self._n_told, self._is_breeding], np.int64)
+        arrays["counts"] = np.array([self._n_asked, self._n_told, self._is_breeding, self._has_predictions], np.int64)
         return State(arrays, self._rng.bit_generator.state)
 
     def restore(self, state: State, scored: Results) -> None:
         """Resume from a state and all scored results before it."""
-        for name in ("steps", "tries", "wins"):
-            setattr(self, f"_{name}", state.arrays[name].copy())
+        self._arms.tries, self._arms.wins = state.arrays["tries"].copy(), state.arrays["wins"].copy()
+        self._asked = state.arrays["asked"].copy()
         self._predicted = _Parents(*(state.arrays[f"predicted_{name}"].copy() for name in _Parents._fields))
         self._rows = state.arrays["rows"].copy()
         self._n_asked, self._n_told = (int(count) for count in state.arrays["counts"][:2])
-        self._is_breeding = bool(state.arrays["counts"][2])
+        self._is_breeding, self._has_predictions = (bool(flag) for flag in state.arrays["counts"][2:])
         self._values = np.asarray(scored.values, float)[self._rows]
         ids, z = scored.proposals.ids[self._rows], np.asarray(scored.z, np.float32)[self._rows]
         self._scored = _Parents(ids, z, self._quantiles(len(ids)))
@@ -208,18 +219,6 @@ class Evolution:
             return self._scored
         together = _Parents(*map(np.concatenate, zip(self._scored, self._predicted, strict=True)))
         return together.rows(np.argsort(-together.quality, kind="stable"))
-
-    def _probabilities(self) -> np.ndarray:
-        """Probability of each move: its share, adapted to its success rate."""
-        mean_rate = (self._wins.sum() + 1) / (self._tries.sum() + len(self._tries))
-        rate = (self._wins + 1) / (self._tries + 1 / mean_rate)  # a move without tries counts as average
-        adapted = self._shares * rate
-        weight = self._settings.adaptation
-        return (1 - weight) * self._shares + weight * adapted / adapted.sum()
-
-    def _draw_noise(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        is_noisy = self._rng.random(n) < self._settings.noise_share
-        return is_noisy * self._rng.uniform(0.1, 0.4, n), is_noisy * self._rng.uniform(0.3, 0.9, n)
 
     def _select_three(self, n: int, size: int) -> np.ndarray:
         """Ranks (3, n) of three parents for each of n proposals, all different if there are three."""
@@ -236,14 +235,13 @@ class Evolution:
         return (self._rng.random(n) * np.ceil(quantile * size)).astype(np.int64)
 
     def _learn_scores(self, results: Results) -> None:
-        self._tries *= self._settings.success_decay
-        self._wins *= self._settings.success_decay
         ids = np.append(self._scored.ids, results.proposals.ids)
         rows = np.append(self._rows, np.arange(self._n_told, self._n_told + len(results.z)))
         self._n_told += len(results.z)
         values = np.vstack([self._values.reshape(-1, results.values.shape[1]), results.values])
         order = fitness(values)
-        self._count_successes(results, ids, order)
+        if not self._has_predictions:
+            self._learn_successes(results.proposals.ids, self._is_better_than_parent(results, ids, order))
         best = np.lexsort((-rows, -order))[: self._settings.population]  # newest first among ties, so that they drift
         z = np.vstack([self._scored.z, results.z])[best]
         self._scored = _Parents(ids[best], z, self._quantiles(len(best)))
@@ -256,24 +254,28 @@ class Evolution:
         """Normal quantiles of the best n of all scored molecules."""
         return np.asarray(ndtri(1 - (np.arange(n) + 0.5) / max(1, self._n_told)))
 
-    def _count_successes(self, results: Results, ids: np.ndarray, order: np.ndarray) -> None:
-        """Count the children that are better than their first parent, move by move."""
+    def _is_better_than_parent(self, results: Results, ids: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Whether scored molecules are better than their first parents (n,)."""
         known = dict(zip(ids.tolist(), order.tolist(), strict=True))
         lowest = float(order.min())
-        parents = results.proposals.parents[:, 0].tolist()
-        for id, parent, move in zip(results.proposals.ids.tolist(), parents, results.proposals.moves, strict=True):
-            if id >= 0:
-                number = list(MOVES).index(str(move))
-                self._tries[number] += 1
-                self._wins[number] += parent != NO_PARENT and known[id] > known.get(parent, lowest)
+        pairs = zip(results.proposals.ids.tolist(), results.proposals.parents[:, 0].tolist(), strict=True)
+        return np.array([parent != NO_PARENT and known[id] > known.get(parent, lowest) for id, parent in pairs])
 
-    def _adapt_steps(self, results: Results) -> None:
-        for number, name in enumerate(MOVES):
-            outcome = results.outcome[results.proposals.moves == name]
-            if len(outcome):
-                balance = np.mean(outcome == Outcome.REPEAT) - np.mean(outcome == Outcome.INVALID)
-                self._steps[number] *= np.exp(self._settings.step_adaptation * balance)
-        self._steps = np.clip(self._steps, 0.2, 4.0)
+    def _learn_predictions(self, results: Results) -> None:
+        """Count the successes of a generation, and keep the molecules with the highest acquisition as parents."""
+        acquisition = np.where(np.isfinite(results.acquisition), results.acquisition, -np.inf)
+        ids, is_new = results.proposals.ids, results.outcome == Outcome.PREDICTED
+        if np.isfinite(acquisition).any():
+            self._has_predictions = True
+            n_best = max(1, round(self._settings.success_share * len(ids)))
+            self._learn_successes(ids, is_new & (acquisition >= np.sort(acquisition)[-n_best]))
+            self._keep_predicted(results.rows(is_new))
+        else:  # the new molecules count when their scores arrive
+            self._learn_successes(ids[~is_new], np.zeros(np.sum(~is_new), bool))
+
+    def _learn_successes(self, ids: np.ndarray, is_success: np.ndarray) -> None:
+        _, rows, asked = np.intersect1d(ids, self._asked[:, 0], assume_unique=True, return_indices=True)
+        self._arms.learn(self._asked[asked, 1:], is_success[rows])
 
     def _keep_predicted(self, results: Results) -> None:
         good = np.argsort(-results.acquisition, kind="stable")  # NaN last
@@ -283,3 +285,25 @@ class Evolution:
         both = _Parents(*map(np.concatenate, zip(self._predicted, found, strict=True)))
         best = np.argsort(-both.quality, kind="stable")[: self._settings.n_predicted]
         self._predicted = both.rows(best)
+
+
+def _arm_shares(settings: EvolutionSettings) -> np.ndarray:
+    """Shares of the moves, step sizes and noise levels before adaptation (n_moves, n_steps, n_noises); sum 1."""
+    arms = np.zeros((len(MOVES), _N_STEPS, len(_NOISES)))
+    noisy = settings.noise_share / (len(_NOISES) - 1)
+    noises = [1 - settings.noise_share] + [noisy] * (len(_NOISES) - 1)
+    for number, (name, move) in enumerate(MOVES.items()):
+        share = move.share if settings.shares is None else settings.shares.get(name, 0.0)
+        if move.make is None:
+            arms[number, 0, 0] = share
+        elif move.is_noise:
+            arms[number, :, 0] = share / _N_STEPS
+        else:
+            arms[number] = share * np.array(noises) / _N_STEPS
+    return arms / arms.sum()
+
+
+def _draw_steps(limits: tuple[float, float], part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Log-uniform step sizes (n,) in the given parts of a range; all parts have the same ratio of their ends."""
+    low, high = np.log(limits)
+    return np.exp(low + (part + rng.random(len(part))) / _N_STEPS * (high - low))

@@ -1,7 +1,7 @@
 """The moves of the evolutionary algorithm: new latent vectors from those of one, two or three parents.
 
-Latent vectors are in standard units of the prior (`molvae.search.optimizers.scale`). Every move takes a step factor,
-which the algorithm adapts.
+Latent vectors are in standard units of the prior (`molvae.search.optimizers.scale`). The step size of a move is drawn
+from its range; the algorithm adapts which part of the range it draws from.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-Make = Callable[[np.ndarray, np.ndarray, np.ndarray, float, np.random.Generator], np.ndarray]
-"""``make(first, second, third, step, rng)``: from the latent vectors (n, D) of three parents to new ones (n, D)."""
-
-Noise = Callable[[int, float | np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-"""``noise(n, step, rng)``: noise levels (n,) and temperatures (n,) of the decoder; `step` may be one per row."""
+Make = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+"""``make(first, second, third, step, rng)``: from the latent vectors (n, D) of three parents and step sizes (n, 1) to
+new latent vectors (n, D)."""
 
 
 class Move(NamedTuple):
@@ -23,29 +21,34 @@ class Move(NamedTuple):
     ----------
     share : float
         Share of the proposals before adaptation.
+    steps : tuple of float
+        Smallest and largest step size, in the unit of the move.
     make : callable, optional
         Makes latent vectors; None draws them from the prior.
     has_mate : bool, default=False
         Whether the second parent contributes.
-    noise : callable, optional
-        Draws the noise levels and temperatures; None takes those of `EvolutionSettings.noise_share`.
+    is_noise : bool, default=False
+        Whether the step size is the noise level of the decoder.
     """
 
     share: float
+    steps: tuple[float, float]
     make: Make | None
     has_mate: bool = False
-    noise: Noise | None = None
+    is_noise: bool = False
 
 
-def keep(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
+def keep(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The first parent unchanged.
 
     Parameters
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Not used.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -58,16 +61,16 @@ def keep(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, 
 
 
 def step_in_few(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A Gaussian step in 10 to 20 latent dimensions, of 0.5 to 2.5 standard deviations each.
+    """A Gaussian step in 10 to 20 latent dimensions.
 
     Parameters
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Step sizes: standard deviations in each dimension that changes.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -79,20 +82,20 @@ def step_in_few(
     n, n_latent = first.shape
     order = rng.random((n, n_latent)).argsort(axis=1)
     is_moved = order < rng.integers(10, 21, (n, 1))
-    return first + step * rng.uniform(0.5, 2.5, (n, 1)) * rng.standard_normal((n, n_latent)) * is_moved
+    return first + step * rng.standard_normal((n, n_latent)) * is_moved
 
 
 def step_in_all(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A Gaussian step in all latent dimensions, of 0.25 to 1 standard deviations each.
+    """A Gaussian step in all latent dimensions.
 
     Parameters
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Step sizes: standard deviations in each dimension.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -101,18 +104,20 @@ def step_in_all(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    return first + step * rng.uniform(0.25, 1.0, (len(first), 1)) * rng.standard_normal(first.shape)
+    return first + step * rng.standard_normal(first.shape)
 
 
-def swap(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """Each latent dimension from the second parent with a probability of 0.1 to 0.5 (uniform crossover).
+def swap(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Some latent dimensions from the second parent (uniform crossover).
 
     Parameters
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Step sizes: probability that a dimension is from the second parent.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -121,14 +126,13 @@ def swap(first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, 
     ndarray of shape (n, D)
         New latent vectors.
     """
-    probability = np.clip(step * rng.uniform(0.1, 0.5, (len(first), 1)), 0.02, 0.9)
-    return np.where(rng.random(first.shape) < probability, second, first)
+    return np.where(rng.random(first.shape) < step, second, first)
 
 
 def cross(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A latent vector on the arc between two parents, at a fraction of 0.05 to 0.5, with an interpolated norm.
+    """A latent vector on the arc between two parents, with an interpolated norm.
 
     Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
 
@@ -136,8 +140,8 @@ def cross(
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Step sizes: fraction of the arc.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -146,27 +150,26 @@ def cross(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    t = np.clip(step * rng.uniform(0.05, 0.5, (len(first), 1)), 0.02, 0.98)
     norms = [np.linalg.norm(x, axis=1, keepdims=True) + 1e-12 for x in (first, second)]
     unit = [x / norm for x, norm in zip((first, second), norms, strict=True)]
     angle = np.arccos(np.clip((unit[0] * unit[1]).sum(axis=1, keepdims=True), -1.0, 1.0))
     is_collinear = (angle < 1e-3) | (angle > np.pi - 1e-3)
     sine = np.where(is_collinear, 1.0, np.sin(angle))
-    weights = [np.where(is_collinear, part, np.sin(part * angle) / sine) for part in (1 - t, t)]
-    return np.asarray((weights[0] * unit[0] + weights[1] * unit[1]) * ((1 - t) * norms[0] + t * norms[1]))
+    weights = [np.where(is_collinear, part, np.sin(part * angle) / sine) for part in (1 - step, step)]
+    return np.asarray((weights[0] * unit[0] + weights[1] * unit[1]) * ((1 - step) * norms[0] + step * norms[1]))
 
 
 def add_difference(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: float, rng: np.random.Generator
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The first parent plus 0.2 to 0.8 times the difference of the other two (differential mutation [1]_).
+    """The first parent plus a part of the difference of the other two (differential mutation [1]_).
 
     Parameters
     ----------
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
-    step : float
-        Step factor.
+    step : ndarray of shape (n, 1)
+        Step sizes: factor of the difference.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -179,7 +182,7 @@ def add_difference(
     ----------
     .. [1] Storn and Price 1997, doi:10.1023/A:1008202821328, equation 2.
     """
-    return first + step * rng.uniform(0.2, 0.8, (len(first), 1)) * (second - third)
+    return first + step * (second - third)
 
 
 def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -223,11 +226,12 @@ def sampling_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -
 
 
 MOVES: dict[str, Move] = {
-    "noise": Move(0.25, keep, noise=strong_noise),
-    "step_in_few": Move(0.20, step_in_few),
-    "swap": Move(0.20, swap, has_mate=True),
-    "step_in_all": Move(0.15, step_in_all),
-    "cross": Move(0.10, cross, has_mate=True),
-    "difference": Move(0.07, add_difference, has_mate=True),
-    "prior": Move(0.03, None, noise=sampling_noise),
+    "noise": Move(0.25, (0.08, 0.7), keep, is_noise=True),
+    "step_in_few": Move(0.20, (0.3, 5.0), step_in_few),
+    "swap": Move(0.20, (0.05, 0.9), swap, has_mate=True),
+    "step_in_all": Move(0.15, (0.15, 2.0), step_in_all),
+    "cross": Move(0.10, (0.08, 0.95), cross, has_mate=True),
+    "difference": Move(0.07, (0.15, 2.0), add_difference, has_mate=True),
+    "prior": Move(0.03, (1.0, 1.0), None),
 }
+"""The moves by name. `noise` decodes a parent with noise; `prior` draws from the prior."""

@@ -10,7 +10,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from molvae import settings as base
 from molvae.search.ranking import fitness, normal_quantiles
-from molvae.search.surrogates.kernels import FeatureCache, kernel_matrix
+from molvae.search.surrogates.kernels import KERNELS, FeatureCache, kernel_matrix
 from molvae.search.surrogates.protocol import Prediction
 
 _MIN_SCORED = 20
@@ -75,6 +75,7 @@ class GaussianProcess:
     """
 
     Settings: ClassVar[type[base.Settings]] = GaussianProcessSettings
+    uses_latent: ClassVar[bool] = False
 
     def __init__(self, settings: GaussianProcessSettings | None = None) -> None:
         self._settings = settings or GaussianProcessSettings()
@@ -95,7 +96,7 @@ class GaussianProcess:
             self._n_at_choice = len(order)
             self._mix = self._choose_mix(smiles, order)
         train = self._choose_training(order)
-        self._fitted = self._features.of([smiles[row] for row in train])
+        self._fitted = self._features.of([smiles[row] for row in train], MIXES[self._mix])
         self._update_kernel(train)
         self._factor = cho_factor(self._kernel + self.noise * np.eye(len(train)), lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, normal_quantiles(order)[train], check_finite=False)
@@ -103,8 +104,8 @@ class GaussianProcess:
 
     def predict(self, smiles: Sequence[str], z: np.ndarray, *, with_covariance: bool = False) -> Prediction:
         """Predict the values of molecules; see `Surrogate.predict`."""
-        features = self._features.of(smiles)
         weights = MIXES[self._mix]
+        features = self._features.of(smiles, weights)
         cross = kernel_matrix(features, self._fitted, weights)  # (n, m)
         mean = cross @ self._weights
         explained = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)  # (m, n)
@@ -134,7 +135,7 @@ class GaussianProcess:
     def _choose_mix(self, smiles: Sequence[str], order: np.ndarray) -> str:
         """The mix with the highest marginal likelihood of the best molecules; the amplitude is fitted."""
         best = np.argsort(-order, kind="stable")[:_N_BEST]
-        features = self._features.of([smiles[row] for row in best])
+        features = self._features.of([smiles[row] for row in best], [1.0] * len(KERNELS))
         y = normal_quantiles(order[best])
         likelihood = {}
         for name, weights in MIXES.items():

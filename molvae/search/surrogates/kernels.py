@@ -5,10 +5,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from molvae.chem.count_features import ELEMENTS, N_BITS, N_DESCRIPTORS, CountFeatures, count_features
+from molvae.chem.count_features import (
+    ELEMENTS,
+    N_BITS,
+    N_DESCRIPTORS,
+    atom_pairs,
+    descriptors,
+    elements,
+    morgan,
+)
+from molvae.chem.molecules import parse
 
-KERNELS = ("morgan", "atom_pairs", "descriptors_wide", "descriptors_narrow", "elements_wide", "elements_narrow")
-"""Names of the kernels, in the order of `kernel_matrix`.
+KERNELS = {
+    "morgan": 0,
+    "atom_pairs": 1,
+    "descriptors_wide": 2,
+    "descriptors_narrow": 2,
+    "elements_wide": 3,
+    "elements_narrow": 3,
+}
+"""Number of the features of each kernel in `Columns`, by name, in the order of `kernel_matrix`.
 
 `morgan` and `atom_pairs`: approximate MinMax similarity of counts. The others: squared exponential kernels of nine
 descriptors and of nine element counts, wide and narrow.
@@ -16,14 +32,15 @@ descriptors and of nine element counts, wide and narrow.
 
 _N_FINGERPRINTS = 2
 _WIDTHS = {2: 3.0, 3: 1.2, 4: 2.5, 5: 1.2}
-_SIZES = (N_BITS, N_BITS, N_DESCRIPTORS, len(ELEMENTS))
+_FEATURES = ((morgan, N_BITS), (atom_pairs, N_BITS), (descriptors, N_DESCRIPTORS), (elements, len(ELEMENTS)))
 
 Columns = tuple[np.ndarray, ...]
-"""Features of n molecules: Morgan bits (n, 2048), atom-pair bits (n, 2048), descriptors (n, 9), elements (n, 9)."""
+"""Features of n molecules: Morgan bits (n, 2048), atom-pair bits (n, 2048), descriptors (n, 9), elements (n, 9); those
+that no kernel needs have no columns (n, 0)."""
 
 
 class FeatureCache:
-    """Features of molecules by canonical SMILES; the least recently used are dropped.
+    """Features of molecules by canonical SMILES; those of the least recently used molecules are dropped.
 
     Parameters
     ----------
@@ -33,36 +50,44 @@ class FeatureCache:
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
-        self._features: OrderedDict[str, CountFeatures] = OrderedDict()
+        self._features: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._features)
 
-    def of(self, smiles: Sequence[str]) -> Columns:
+    def of(self, smiles: Sequence[str], weights: Sequence[float]) -> Columns:
         """Features of molecules.
 
         Parameters
         ----------
         smiles : sequence of str
             Canonical SMILES.
+        weights : sequence of float
+            Weight of each of `KERNELS`; features of kernels without weight are not computed.
 
         Returns
         -------
         tuple of ndarray
             The four arrays of `Columns`, float32.
         """
+        used = {column for column, weight in zip(KERNELS.values(), weights, strict=True) if weight}
         rows = []
         for one in smiles:
-            if one in self._features:
-                self._features.move_to_end(one)
-            else:
-                self._features[one] = count_features(one)
-            rows.append(self._features[one])
+            found = self._features.setdefault(one, {})
+            self._features.move_to_end(one)
+            if missing := used - found.keys():
+                mol = parse(one)
+                found |= {column: _FEATURES[column][0](mol) for column in missing}
+            rows.append(found)
         while len(self._features) > self._max_size:
             self._features.popitem(last=False)
-        if not rows:
-            return tuple(np.zeros((0, size), np.float32) for size in _SIZES)
-        return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
+        columns = []
+        for number, (_, size) in enumerate(_FEATURES):
+            column = np.zeros((len(rows), size if number in used else 0), np.float32)
+            for row, found in enumerate(rows if number in used else ()):
+                column[row] = found[number]
+            columns.append(column)
+        return tuple(columns)
 
 
 def kernel_matrix(a: Columns, b: Columns, weights: Sequence[float]) -> np.ndarray:

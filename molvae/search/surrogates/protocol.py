@@ -40,11 +40,14 @@ class Surrogate(Protocol):
     ----------
     Settings : type of Settings
         Class of the settings, the section `[search.surrogate]` of a campaign.
+    uses_latent : bool
+        Whether `predict` needs the encodings of the molecules. If not, most of them are not encoded, which saves time.
     noise : float
         Variance of the noise of a value.
     """
 
     Settings: ClassVar[type[base.Settings]]
+    uses_latent: ClassVar[bool]
     noise: float
 
     def __init__(self, settings: base.Settings | None = None) -> None: ...

@@ -32,6 +32,7 @@ class NoSurrogate:
     """
 
     Settings: ClassVar[type[base.Settings]] = NoSurrogateSettings
+    uses_latent: ClassVar[bool] = False
     noise = 0.0
 
     def __init__(self, settings: NoSurrogateSettings | None = None) -> None: ...

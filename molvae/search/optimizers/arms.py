@@ -1,0 +1,78 @@
+"""Adaptive choice of moves, step sizes and noise levels by their success."""
+
+import numpy as np
+
+_N_PRIOR = 20.0
+"""Proposals that the average success rate counts as, in the estimate of a rate from few proposals."""
+
+
+class Arms:
+    """A table of arms, each a move with a range of step sizes and a noise level, that adapts to their success.
+
+    An arm is drawn with its share times its rate of success, relative to the average. Old proposals count less and
+    less. The rate of an arm with few proposals is close to that of its move and step size, which is close to that of
+    its move.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_moves, n_steps, n_noises)
+        Shares before adaptation; they sum to 1. 0 is a combination that is never drawn.
+    adaptation : float
+        Part of the proposals whose shares adapt, in [0, 1].
+    decay : float
+        Factor applied to the counts before each `learn`.
+    """
+
+    def __init__(self, shares: np.ndarray, adaptation: float, decay: float) -> None:
+        self._shares, self._adaptation, self._decay = shares, adaptation, decay
+        self.tries = np.zeros(shares.shape)
+        self.wins = np.zeros(shares.shape)
+
+    def probabilities(self) -> np.ndarray:
+        """Probability of each arm.
+
+        Returns
+        -------
+        ndarray of shape (n_moves, n_steps, n_noises)
+            They sum to 1.
+        """
+        mean = (self.wins.sum() + 1) / (self.tries.sum() + 10)
+        rate: np.ndarray | float = mean
+        for axes in ((1, 2), (2,), ()):
+            wins, tries = (table.sum(axis=axes, keepdims=True) for table in (self.wins, self.tries))
+            rate = (wins + _N_PRIOR * rate) / (tries + _N_PRIOR)
+        adapted = self._shares * rate
+        return np.asarray((1 - self._adaptation) * self._shares + self._adaptation * adapted / adapted.sum())
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw arms.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        rng : numpy.random.Generator
+            Source of random numbers.
+
+        Returns
+        -------
+        ndarray of shape (n, 3)
+            Move, step range and noise level of each, as numbers from 0, int64.
+        """
+        chosen = rng.choice(self._shares.size, n, p=self.probabilities().ravel())
+        return np.stack(np.unravel_index(chosen, self._shares.shape), axis=1)
+
+    def learn(self, arms: np.ndarray, is_success: np.ndarray) -> None:
+        """Count proposals and successes.
+
+        Parameters
+        ----------
+        arms : ndarray of shape (n, 3)
+            Arm of each proposal.
+        is_success : ndarray of shape (n,)
+            Whether each was a success.
+        """
+        self.tries *= self._decay
+        self.wins *= self._decay
+        np.add.at(self.tries, tuple(arms.T), 1.0)
+        np.add.at(self.wins, tuple(arms.T), is_success.astype(float))
