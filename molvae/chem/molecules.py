@@ -6,6 +6,7 @@ first colon is its kind; reasons are counted by kind.
 
 import re
 import unicodedata
+from functools import lru_cache
 from numbers import Real
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ MAX_CHARACTERS = 1000
 MAX_HEAVY_ATOMS = 200
 
 _MAX_PASSES = 10
+_MAX_SHARED = 1_000
 _MAX_BLOCK_CHARACTERS = 200_000
 _STEREO_MARKS = frozenset("@/\\")
 
@@ -200,6 +202,31 @@ def parse(smiles: str) -> Chem.Mol:
         mol, problem = (None, reason) if reason else _read(smiles)
     if mol is None:
         raise InputError(f"{_shorten(str(smiles))}: expected a canonical SMILES; {problem}")
+    return mol
+
+
+def parse_shared(smiles: str) -> Chem.Mol:
+    """Parse a canonical SMILES of a decoded molecule; the molecules that were parsed last are kept for reuse.
+
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+        A molecule that others use as well: copy it before a change.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+    """
+    with rdBase.BlockLogs():
+        mol, problem = _read_shared(smiles)
+    if mol is None:
+        raise InputError(f"{_shorten(smiles)}: expected a canonical SMILES; {problem}")
     return mol
 
 
@@ -406,7 +433,7 @@ def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = 
     with rdBase.BlockLogs():
         while smiles not in seen and len(seen) < _MAX_PASSES:
             seen.append(smiles)
-            mol, reason = _read(smiles)
+            mol, reason = _read(smiles) if is_standardized else _read_shared(smiles)
             if mol is None:
                 return Standardized(None, reason)
             smiles = Chem.MolToSmiles(mol)
@@ -452,6 +479,12 @@ def _read(smiles: str) -> tuple[Chem.Mol | None, str | None]:
     if n_heavy > MAX_HEAVY_ATOMS:
         return None, _explain_size(n_heavy)
     return mol, None
+
+
+@lru_cache(maxsize=_MAX_SHARED)
+def _read_shared(smiles: str) -> tuple[Chem.Mol | None, str | None]:
+    """As `_read`; a search reads each decoded molecule several times. The molecules must not be changed."""
+    return _read(smiles)
 
 
 def _explain_size(n_heavy: int) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from rdkit import Chem
 
-from molvae.chem.molecules import has_stereo, parse
+from molvae.chem.molecules import has_stereo, parse_shared
 
 StereoRule = Literal["auto", "distinct", "same"]
 
@@ -93,6 +93,6 @@ def without_stereo(smiles: str) -> str:
     """
     if not has_stereo(smiles):
         return smiles
-    mol = parse(smiles)
+    mol = Chem.Mol(parse_shared(smiles))
     Chem.RemoveStereochemistry(mol)
     return str(Chem.MolToSmiles(mol))

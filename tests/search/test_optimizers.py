@@ -6,7 +6,7 @@ import pytest
 from molvae.errors import InputError
 from molvae.search.optimizers import FIRST_START, NO_PARENT, Outcome, Proposals, Results
 from molvae.search.optimizers.evolution import Evolution, EvolutionSettings
-from molvae.search.optimizers.moves import MOVES, add_difference, cross, step_in_all, step_in_few, swap
+from molvae.search.optimizers.moves import MOVES, Parents, add_difference, climb, cross, step_in_all, step_in_few, swap
 from molvae.search.optimizers.prior_draws import PriorDraws
 from molvae.search.optimizers.random_directions import RandomDirections, RandomDirectionsSettings
 
@@ -148,27 +148,31 @@ def test_invalid_settings_are_refused():
 # Moves
 
 
+def parents(first, second=None, third=None, population=None, quality=None):
+    return Parents(first, second, third, population, quality)
+
+
 def test_a_step_in_few_changes_10_to_20_dimensions():
-    moved = step_in_few(np.zeros((2000, 64)), None, None, np.full((2000, 1), 1.5), RNG)
+    moved = step_in_few(parents(np.zeros((2000, 64))), np.full((2000, 1), 1.5), RNG)
     n_moved = (moved != 0).sum(axis=1)
     assert (n_moved.min(), n_moved.max()) == (10, 20)
     assert moved[moved != 0].std() == pytest.approx(1.5, rel=0.05)
 
 
 def test_a_step_in_all_has_the_given_size_in_each_row():
-    moved = step_in_all(np.zeros((2, 8000)), None, None, np.array([[0.5], [2.0]]), RNG)
+    moved = step_in_all(parents(np.zeros((2, 8000))), np.array([[0.5], [2.0]]), RNG)
     assert moved.std(axis=1).tolist() == pytest.approx([0.5, 2.0], rel=0.05)
 
 
 def test_a_swap_takes_each_dimension_from_one_of_two_parents():
-    children = swap(np.zeros((2000, 8)), np.ones((2000, 8)), None, np.full((2000, 1), 0.3), RNG)
+    children = swap(parents(np.zeros((2000, 8)), np.ones((2000, 8))), np.full((2000, 1), 0.3), RNG)
     assert set(np.unique(children)) == {0.0, 1.0}
     assert children.mean() == pytest.approx(0.3, abs=0.02)
 
 
 def test_a_cross_is_on_the_arc_between_its_parents():
     a, b = (np.repeat(draw(1, seed), 500, axis=0).astype(float) for seed in (1, 2))
-    z = cross(a, b, b, np.full((500, 1), 0.5), RNG)
+    z = cross(parents(a, b), np.full((500, 1), 0.5), RNG)
     distance = np.linalg.norm(a[0] - b[0])
     assert (np.linalg.norm(z - a, axis=1) <= 0.75 * distance).all()
     norms = np.linalg.norm(z, axis=1)
@@ -178,15 +182,33 @@ def test_a_cross_is_on_the_arc_between_its_parents():
 def test_a_cross_of_equal_opposite_or_zero_parents_is_finite():
     a = draw(4, 1).astype(float)
     b = np.stack([a[0], -a[1], 2 * a[2], np.zeros(N_LATENT)])
-    assert np.isfinite(cross(a, b, b, np.full((4, 1), 0.3), RNG)).all()
-    assert np.isfinite(cross(np.zeros((1, 3)), np.zeros((1, 3)), None, np.full((1, 1), 0.3), RNG)).all()
+    assert np.isfinite(cross(parents(a, b), np.full((4, 1), 0.3), RNG)).all()
+    assert np.isfinite(cross(parents(np.zeros((1, 3)), np.zeros((1, 3))), np.full((1, 1), 0.3), RNG)).all()
 
 
 def test_a_difference_is_added_to_the_first_parent():
     a, b, c = (np.zeros((300, 3)) for _ in range(3))
     b[:, 0], c[:, 1] = 1.0, 1.0
-    z = add_difference(a, b, c, np.full((300, 1), 0.7), RNG)
+    z = add_difference(parents(a, b, c), np.full((300, 1), 0.7), RNG)
     np.testing.assert_allclose(z, [[0.7, -0.7, 0.0]] * 300)
+
+
+def test_a_climb_goes_towards_better_molecules():
+    population = RNG.standard_normal((100, 12))
+    first = np.zeros((300, 12))
+    step = np.full((300, 1), 0.5)
+    moved = climb(parents(first, population=population, quality=population[:, 0]), step, RNG)
+    assert (moved[:, 0] > 0).mean() > 0.95
+    assert moved[:, 0].mean() > 3 * np.abs(moved[:, 1:].mean(axis=0)).max()
+    assert len(np.unique(moved[:, 0])) == 300  # each sees other molecules
+    lengths = np.linalg.norm(moved, axis=1)
+    np.testing.assert_allclose(lengths, lengths[0])
+
+
+@pytest.mark.parametrize("population", [np.zeros((1, 4)), np.ones((5, 4)), np.eye(4)])
+def test_a_climb_without_a_gradient_is_finite(population):
+    flat = parents(np.zeros((3, 4)), population=population, quality=np.zeros(len(population)))
+    assert np.isfinite(climb(flat, np.ones((3, 1)), RNG)).all()
 
 
 # Controls

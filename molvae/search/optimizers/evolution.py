@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from molvae import settings as base
 from molvae.search.optimizers.arms import Arms
-from molvae.search.optimizers.moves import MOVES, sampling_noise
+from molvae.search.optimizers.moves import MOVES, Parents, sampling_noise
 from molvae.search.optimizers.protocol import NO_PARENT, LatentSpace, Outcome, Proposals, Results, State, check_results
 from molvae.search.optimizers.scale import LatentScale
 from molvae.search.ranking import fitness
@@ -108,7 +108,7 @@ class _Parents(NamedTuple):
 
 
 class Evolution:
-    """Evolutionary algorithm with seven moves, including decoding a parent with noise.
+    """Evolutionary algorithm with eight moves, including decoding a parent with noise.
 
     Parents are drawn from the best fraction of the population. The fraction is log-uniform, so better molecules are
     drawn more often. Moves, step sizes and noise levels are drawn more often if they led to more of the new molecules
@@ -158,6 +158,7 @@ class Evolution:
         temperature = np.where(noise > 0, self._rng.uniform(0.3, 0.9, n), 0.0)
         parents = np.full((n, 2), NO_PARENT)
         pool = self._parents()
+        population = self._scale.standardize(pool.z)
         chosen = self._select_three(n, len(pool.ids)) if len(pool.ids) else np.zeros((3, n), np.int64)
         for number, move in enumerate(MOVES.values()):
             rows = np.flatnonzero(kind == number)
@@ -167,8 +168,9 @@ class Evolution:
                 noise[rows], temperature[rows] = sampling_noise(len(rows), 1.0, self._rng)
                 continue
             step = _draw_steps(move.steps, part[rows], self._rng)
-            first, second, third = (self._scale.standardize(pool.z[one[rows]]) for one in chosen)
-            z[rows] = move.make(first, second, third, step[:, None], self._rng)
+            first, second, third = (population[one[rows]] for one in chosen)
+            drawn = Parents(first, second, third, population, pool.quality)
+            z[rows] = move.make(drawn, step[:, None], self._rng)
             parents[rows, 0] = pool.ids[chosen[0, rows]]
             if move.has_mate:
                 parents[rows, 1] = pool.ids[chosen[1, rows]]

@@ -1,4 +1,4 @@
-"""The moves of the evolutionary algorithm: new latent vectors from those of one, two or three parents.
+"""The moves of the evolutionary algorithm: new latent vectors from those of good molecules.
 
 Latent vectors are in standard units of the prior (`molvae.search.optimizers.scale`). The step size of a move is drawn
 from its range; the algorithm adapts which part of the range it draws from.
@@ -9,9 +9,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-Make = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
-"""``make(first, second, third, step, rng)``: from the latent vectors (n, D) of three parents and step sizes (n, 1) to
-new latent vectors (n, D)."""
+_MIN_SQUARED = 1e-6
+_CLIMB_NOISE = 0.1  # variance of the noise of the quality, relative to that of the regression
+
+
+class Parents(NamedTuple):
+    """The parents of n new latent vectors, and the population that they are drawn from.
+
+    Parameters
+    ----------
+    first, second, third : ndarray of shape (n, D)
+        Latent vectors of the parents, in standard units.
+    population : ndarray of shape (m, D)
+        Those of all possible parents.
+    quality : ndarray of shape (m,)
+        Normal quantile of the score of each of them, or its acquisition.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    third: np.ndarray
+    population: np.ndarray
+    quality: np.ndarray
+
+
+Make = Callable[[Parents, np.ndarray, np.random.Generator], np.ndarray]
+"""``make(parents, step, rng)``: from parents and step sizes (n, 1) to new latent vectors (n, D)."""
 
 
 class Move(NamedTuple):
@@ -38,15 +61,13 @@ class Move(NamedTuple):
     is_noise: bool = False
 
 
-def keep(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def keep(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The first parent unchanged.
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Not used.
     rng : numpy.random.Generator
@@ -57,18 +78,16 @@ def keep(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    return first
+    return parents.first
 
 
-def step_in_few(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def step_in_few(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A Gaussian step in 10 to 20 latent dimensions.
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Step sizes: standard deviations in each dimension that changes.
     rng : numpy.random.Generator
@@ -79,21 +98,19 @@ def step_in_few(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    n, n_latent = first.shape
+    n, n_latent = parents.first.shape
     order = rng.random((n, n_latent)).argsort(axis=1)
     is_moved = order < rng.integers(10, 21, (n, 1))
-    return first + step * rng.standard_normal((n, n_latent)) * is_moved
+    return parents.first + step * rng.standard_normal((n, n_latent)) * is_moved
 
 
-def step_in_all(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def step_in_all(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A Gaussian step in all latent dimensions.
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Step sizes: standard deviations in each dimension.
     rng : numpy.random.Generator
@@ -104,18 +121,16 @@ def step_in_all(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    return first + step * rng.standard_normal(first.shape)
+    return parents.first + step * rng.standard_normal(parents.first.shape)
 
 
-def swap(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def swap(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Some latent dimensions from the second parent (uniform crossover).
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Step sizes: probability that a dimension is from the second parent.
     rng : numpy.random.Generator
@@ -126,20 +141,18 @@ def swap(
     ndarray of shape (n, D)
         New latent vectors.
     """
-    return np.where(rng.random(first.shape) < step, second, first)
+    return np.where(rng.random(parents.first.shape) < step, parents.second, parents.first)
 
 
-def cross(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def cross(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A latent vector on the arc between two parents, with an interpolated norm.
 
     Latent vectors of molecules have similar norms; the midpoint of a straight line is shorter and decodes worse.
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Step sizes: fraction of the arc.
     rng : numpy.random.Generator
@@ -150,6 +163,7 @@ def cross(
     ndarray of shape (n, D)
         New latent vectors.
     """
+    first, second = parents.first, parents.second
     norms = [np.linalg.norm(x, axis=1, keepdims=True) + 1e-12 for x in (first, second)]
     unit = [x / norm for x, norm in zip((first, second), norms, strict=True)]
     angle = np.arccos(np.clip((unit[0] * unit[1]).sum(axis=1, keepdims=True), -1.0, 1.0))
@@ -159,15 +173,13 @@ def cross(
     return np.asarray((weights[0] * unit[0] + weights[1] * unit[1]) * ((1 - step) * norms[0] + step * norms[1]))
 
 
-def add_difference(
-    first: np.ndarray, second: np.ndarray, third: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def add_difference(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The first parent plus a part of the difference of the other two (differential mutation [1]_).
 
     Parameters
     ----------
-    first, second, third : ndarray of shape (n, D)
-        Latent vectors of the parents, in standard units.
+    parents : Parents
+        The parents.
     step : ndarray of shape (n, 1)
         Step sizes: factor of the difference.
     rng : numpy.random.Generator
@@ -182,7 +194,39 @@ def add_difference(
     ----------
     .. [1] Storn and Price 1997, doi:10.1023/A:1008202821328, equation 2.
     """
-    return first + step * (second - third)
+    return parents.first + step * (parents.second - parents.third)
+
+
+def climb(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A step along the gradient of the quality in latent space.
+
+    The gradient is that of a Gaussian process regression of the quality of the population. Every step sees a random
+    half of the population, with random weights (a Bayesian bootstrap), so that children of one parent differ.
+
+    Parameters
+    ----------
+    parents : Parents
+        The parents.
+    step : ndarray of shape (n, 1)
+        Step sizes: median distances within the population.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        New latent vectors.
+    """
+    x, first = parents.population, parents.first
+    squared = _squared_distances(x, x)
+    median = float(np.median(squared[squared > _MIN_SQUARED])) if (squared > _MIN_SQUARED).any() else 1.0
+    kernel = np.exp(-squared / median) + _CLIMB_NOISE * np.eye(len(x))
+    weights = np.linalg.solve(kernel, parents.quality - parents.quality.mean())
+    pull = np.exp(-_squared_distances(first, x) / median) * weights
+    pull *= rng.exponential(size=pull.shape) * (rng.random(pull.shape) < 0.5)
+    gradient = pull @ x - pull.sum(axis=1, keepdims=True) * first
+    length = np.linalg.norm(gradient, axis=1, keepdims=True)
+    return np.asarray(first + step * np.sqrt(median) * gradient / np.maximum(length, 1e-12))
 
 
 def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -225,13 +269,19 @@ def sampling_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -
     return np.full(n, 0.6), np.full(n, 0.5)
 
 
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances (n, m)."""
+    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
+
+
 MOVES: dict[str, Move] = {
-    "noise": Move(0.25, (0.08, 0.7), keep, is_noise=True),
-    "step_in_few": Move(0.20, (0.3, 5.0), step_in_few),
-    "swap": Move(0.20, (0.05, 0.9), swap, has_mate=True),
-    "step_in_all": Move(0.15, (0.15, 2.0), step_in_all),
-    "cross": Move(0.10, (0.08, 0.95), cross, has_mate=True),
-    "difference": Move(0.07, (0.15, 2.0), add_difference, has_mate=True),
+    "noise": Move(0.22, (0.08, 0.7), keep, is_noise=True),
+    "step_in_few": Move(0.17, (0.3, 5.0), step_in_few),
+    "swap": Move(0.17, (0.05, 0.9), swap, has_mate=True),
+    "step_in_all": Move(0.13, (0.15, 2.0), step_in_all),
+    "climb": Move(0.13, (0.1, 2.0), climb),
+    "cross": Move(0.09, (0.08, 0.95), cross, has_mate=True),
+    "difference": Move(0.06, (0.15, 2.0), add_difference, has_mate=True),
     "prior": Move(0.03, (1.0, 1.0), None),
 }
 """The moves by name. `noise` decodes a parent with noise; `prior` draws from the prior."""

@@ -14,7 +14,7 @@ from molvae.chem.count_features import (
     elements,
     morgan,
 )
-from molvae.chem.molecules import parse
+from molvae.chem.molecules import parse_shared
 
 KERNELS = {
     "morgan": 0,
@@ -76,7 +76,7 @@ class FeatureCache:
             found = self._features.setdefault(one, {})
             self._features.move_to_end(one)
             if missing := used - found.keys():
-                mol = parse(one)
+                mol = parse_shared(one)
                 found |= {column: _FEATURES[column][0](mol) for column in missing}
             rows.append(found)
         while len(self._features) > self._max_size:
