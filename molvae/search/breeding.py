@@ -80,7 +80,7 @@ class Breeder:
         Returns
         -------
         list of Candidate
-            Distinct molecules that are neither scored nor pending; empty if there is none.
+            Unique molecules that are neither scored nor pending; empty if there is none.
         """
         s = self._settings
         can_predict = self._optimizer.uses_surrogate and self._surrogate.fit(
@@ -269,7 +269,7 @@ class _Known:
 
 
 def _n_proposals(n: int, n_scored: int) -> int:
-    """Number of proposals in a generation: n at first, and a third of it after many scored molecules."""
+    """Number of proposals in a generation: n at first, falling to a third of it after many scored molecules."""
     return max(1, round(n * min(1.0, max(1 / 3, _N_AT_FULL / max(1, n_scored)))))
 
 

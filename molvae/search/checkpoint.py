@@ -1,8 +1,8 @@
-"""The checkpoint of a search: a folder with an append-only file and a small file that is replaced after each round.
+"""The checkpoint of a search: a folder with an append-only file and a small file that is replaced with each record.
 
-`rounds.bin` holds one record per round. `state.bin` holds the state after the last complete round and the size of
-`rounds.bin` at that time. Bytes beyond that size are from an interrupted round and are removed. Every record starts
-with its length and a checksum.
+`rounds.bin` holds the arguments of the search, then one record per call of `Search.ask` and `Search.tell`. `state.bin`
+holds the state after the last complete record and the size of `rounds.bin` at that time. Bytes beyond that size are
+from an interrupted call and are removed. Every record starts with its length and a checksum.
 """
 
 import io
@@ -70,7 +70,7 @@ class Checkpoint:
         Returns
         -------
         Checkpoint
-            With all complete rounds.
+            With all complete records.
 
         Raises
         ------
@@ -117,9 +117,9 @@ class Checkpoint:
         Parameters
         ----------
         record : Record
-            What the round adds.
+            What is new since the last record.
         state : Record
-            The state after the round.
+            The state after it.
 
         Raises
         ------

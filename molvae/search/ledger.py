@@ -70,7 +70,7 @@ class RoundSummary(TypedDict):
     round : int
         Number of the round; 0 is the start molecules or the first draws from the prior.
     calls : int
-        Distinct molecules scored so far.
+        Unique molecules scored so far.
     new : int
         Molecules scored in this round.
     new_share : float or None

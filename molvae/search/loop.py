@@ -30,7 +30,7 @@ def optimize(
 ) -> SearchResult:
     """Search for molecules with a high score.
 
-    Round 0 scores the start molecules; without them, the first draws from the prior. Equal arguments give equal
+    Round 0 scores the start molecules; without them, the first draws from the prior. The same arguments give the same
     results, bit for bit, even if the search is interrupted and resumed from its checkpoint. An exception raised by the
     oracle propagates; the checkpoint then holds the rounds before it.
 
@@ -41,7 +41,7 @@ def optimize(
         for a molecule that cannot be scored. It can also return a DataFrame with a column `score` and further columns
         `value_*` and `score_*`. No molecule is passed twice, except those of a call that was interrupted.
     budget : int, optional
-        Largest number of distinct molecules to score, start molecules included. Required unless `settings` gives it.
+        Largest number of unique molecules to score, start molecules included. Required unless `settings` gives it.
     codec : MoleculeSpace, str or Path, optional
         A codec, or what `load_codec` takes; default: the default codec.
     start : iterable of str, optional
@@ -55,7 +55,7 @@ def optimize(
     notify : callable, optional
         Called with each note as it occurs, such as a skipped start molecule; default: `warnings.warn`.
     checkpoint : Path or str, optional
-        Folder that is updated after each round. If it holds the checkpoint of an interrupted search with the same
+        Folder that is updated in each round. If it holds the checkpoint of an interrupted search with the same
         arguments, the search resumes.
 
     Returns

@@ -1,4 +1,4 @@
-"""Call the scoring function of a search and check what it returns."""
+"""The scoring function of a search, and the check of what it returns."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

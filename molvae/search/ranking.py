@@ -8,8 +8,8 @@ from scipy.stats import rankdata
 def fitness(values: np.ndarray) -> np.ndarray:
     """Order molecules by their values.
 
-    A single column is the order. Several columns are ordered by Pareto front, and within a front by crowding distance
-    [1]_: molecules in sparse regions of the front are better.
+    A single column is used as it is. Several columns are ordered by Pareto front, and within a front by crowding
+    distance [1]_: molecules in sparse regions of the front are better.
 
     Parameters
     ----------

@@ -33,11 +33,13 @@ class SearchResult:
         table gives the row. For a start molecule it is the encoding.
     funnel : dict of str to int
         Counts: `n_proposed` (latent vectors decoded, start molecules included), `n_valid` (valid SMILES), `n_unique`
-        (distinct molecules), `n_scored` (molecules scored) and `n_failed_score` (molecules without a score).
+        (unique molecules), `n_infeasible` (new molecules that violate a constraint or cannot be encoded), `n_scored`
+        (molecules that the oracle was called with) and `n_failed_score` (those without a score).
     history : DataFrame
         One row per `molvae.search.ledger.RoundSummary`, with its fields as columns; NaN where no molecule has a score.
     notes : tuple of str
-        Notes on start molecules that were skipped, changed or not reconstructed, and on infinite scores.
+        Notes on start molecules that were skipped, changed or not reconstructed or that violate a constraint, on
+        infinite scores, and on a search that no longer improves or finds few new molecules.
     stop_reason : str
         "budget", or why the search ended before the budget was spent; "not yet" while it runs.
     """

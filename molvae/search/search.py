@@ -32,15 +32,15 @@ class Search:
     """A search for molecules with a high score, with scores from an assay, a cluster or a person.
 
     Ask for molecules, score them, and tell the scores. Scores may arrive in any order, and more molecules can be asked
-    for in the meantime. `molvae.optimize` does this with a scoring function. Equal arguments and calls give equal
-    molecules.
+    for in the meantime. `molvae.optimize` does this with a scoring function. The same arguments and calls give the
+    same molecules.
 
     Parameters
     ----------
     codec : MoleculeSpace, str or Path, optional
         A codec, or what `load_codec` takes; default: the default codec.
     budget : int, optional
-        Largest number of distinct molecules to score, start molecules included. Required unless `settings` gives it.
+        Largest number of unique molecules to score, start molecules included. Required unless `settings` gives it.
     start : iterable of str, optional
         SMILES to start from; default: `settings.start`, or draws from the codec's prior if that is empty.
     seed : int, default=0
@@ -140,7 +140,7 @@ class Search:
         Returns
         -------
         list of str
-            Canonical SMILES of distinct molecules that have not been returned before. Empty if the search has ended, if
+            Canonical SMILES of unique molecules that have not been returned before. Empty if the search has ended, if
             the pending molecules use up the budget, or if no new molecule is found while some are pending.
 
         Raises

@@ -9,7 +9,7 @@ _MAX_RECENT = 50_000
 
 
 class SeenMolecules:
-    """The distinct molecules that a search has decoded, as 64-bit hashes.
+    """The unique molecules that a search has decoded, as 64-bit hashes.
 
     The probability that any two of ten million molecules have equal hashes is about 1 in 370,000.
     """

@@ -24,20 +24,20 @@ class SearchSettings(Settings):
     method : str, default="evolution"
         Name of an optimizer: a member of `molvae.search.optimizers.OPTIMIZERS`, or a plug-in.
     budget : int, default=2000
-        Largest number of distinct molecules to score, start molecules included.
+        Largest number of unique molecules to score, start molecules included.
     start : tuple of str, default=()
-        SMILES to start from; empty starts from draws from the codec's prior.
+        SMILES to start from; if empty, the search starts from draws from the codec's prior.
     library_starts : int, default=0
         Number of molecules of the campaign's reference library to start from, in addition to `start`.
     generations : int, default=2
-        Number of times that latent vectors are bred and decoded per round, once the surrogate can predict; later
-        generations also breed from the molecules with the best predictions.
+        Number of times that latent vectors are bred and decoded per round, once the surrogate can predict; generations
+        after the first also breed from the molecules with the best predictions.
     proposals : int, default=200
-        Number of latent vectors decoded per generation. It falls with the number of scored molecules above 1,000, down
-        to a third, because a search with so many calls has a cheap oracle.
+        Number of latent vectors decoded per generation. It decreases after 1,000 scored molecules, to a third after
+        3,000, because a search with so many calls has a cheap oracle.
     proposals_per_call : int, default=10
-        Number of latent vectors decoded per generation for each molecule to score, for batches above
-        `proposals / proposals_per_call`.
+        Smallest number of latent vectors decoded per generation for each molecule to score. It takes precedence over
+        `proposals` in large batches, and after many scored molecules.
     batch_size : int, default=10
         Largest number of molecules scored per round. Small batches give the optimizer feedback sooner; an oracle that
         scores many molecules at once needs larger ones.
@@ -51,8 +51,8 @@ class SearchSettings(Settings):
     constraints : ConstraintSettings
         The section `[search.constraints]`: molecules that violate one are not scored.
     stereo : {"auto", "distinct", "same"}, default="auto"
-        Whether a stereoisomer of a scored molecule is scored, too: "distinct" scores it; "same" does not; "auto" does
-        not, once three pairs of stereoisomers had equal scores and none had different ones.
+        Whether a stereoisomer of a scored molecule is scored, too: "distinct" scores it; "same" does not; "auto" no
+        longer scores it once three pairs of stereoisomers had equal scores and none had different ones.
     remove_stereo : bool, default=False
         Whether stereo is removed from the start molecules, for a codec without stereo.
     """

@@ -43,7 +43,7 @@ def read_starts(
     Returns
     -------
     list of Candidate
-        Distinct molecules in the order given.
+        Unique molecules in the order given.
 
     Raises
     ------

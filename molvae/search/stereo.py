@@ -17,8 +17,8 @@ _MIN_PAIRS = 3
 class Stereoisomers:
     """Decides whether stereoisomers of known molecules are scored, too.
 
-    Many objectives do not depend on stereo; then all stereoisomers of a good molecule have its score, and would fill
-    the budget.
+    Many objectives do not depend on stereo; then all stereoisomers of a good molecule have the same score and would use
+    up the budget.
 
     Parameters
     ----------

@@ -3,24 +3,24 @@
 import numpy as np
 
 _N_PRIOR = 20.0
-"""Proposals that the average success rate counts as, in the estimate of a rate from few proposals."""
+"""Weight of the rate that a success rate is shrunk towards, as a number of proposals."""
 
 
 class Arms:
-    """A table of arms, each a move with a range of step sizes and a noise level, that adapts to their success.
+    """The arms of a bandit: each is a move with a range of step sizes and a noise level, drawn by success.
 
-    An arm is drawn with its share times its rate of success, relative to the average. Old proposals count less and
-    less. The rate of an arm with few proposals is close to that of its move and step size, which is close to that of
-    its move.
+    The adapted probability of an arm is proportional to its share times its success rate. Old proposals count less and
+    less. The rate of an arm with few proposals is shrunk towards that of its move and step size, which is shrunk
+    towards that of its move, and that towards the average.
 
     Parameters
     ----------
     shares : ndarray of shape (n_moves, n_steps, n_noises)
         Shares before adaptation; they sum to 1. 0 is a combination that is never drawn.
     adaptation : float
-        Part of the proposals whose shares adapt, in [0, 1].
+        Part of the proposals that are drawn with the adapted probabilities, in [0, 1].
     decay : float
-        Factor applied to the counts before each `learn`.
+        Factor applied to the counts in each call of `learn`.
     """
 
     def __init__(self, shares: np.ndarray, adaptation: float, decay: float) -> None:

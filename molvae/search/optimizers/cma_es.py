@@ -35,13 +35,13 @@ class CmaEsSettings(base.Settings):
     step : float, default=1.0
         Standard deviation of the first samples along each axis, in standard deviations of the prior.
     min_step : float, default=0.3
-        Standard deviation below which the next subspace is taken, because samples decode to known molecules.
+        Standard deviation below which the next subspace begins, because samples decode to known molecules.
     population : int, optional
         Number of scored molecules per update of the distribution; default: 4 + 3 ln(n_dimensions), as recommended.
     n_initial : int, default=50
         Number of molecules from the prior before the first subspace, if there are no start molecules.
     patience : int, default=10
-        Largest number of updates without a new best molecule before the next subspace is taken.
+        Largest number of updates without a new best molecule before the next subspace begins.
     max_updates : int, default=60
         Largest number of updates in a subspace.
     step_adaptation : float, default=0.3
@@ -113,13 +113,13 @@ class CmaEs:
     """Covariance matrix adaptation evolution strategy (CMA-ES [1]_) in a few dimensions.
 
     The distribution of the samples starts at one of the best molecules and adapts to the ranks of the scores. Its axes
-    span a subspace, because an adaptation of all latent dimensions takes more scores than most searches have. When the
+    span a subspace, because adapting to all latent dimensions takes more scores than most searches have. When the
     best molecule no longer changes, a new subspace begins at one of the ten best molecules. Repeats of known molecules
     lengthen the steps, and invalid molecules shorten them.
 
     Use it for scores that change smoothly in latent space, such as properties and similarities, for noisy scores, and
-    as the standard method to compare with in few dimensions. `Evolution` is far better on scores that depend on
-    substructures. Requires the extra `search`.
+    as a standard method to compare with. `Evolution` is far better on scores that depend on substructures. Requires the
+    extra `search`.
 
     Parameters
     ----------

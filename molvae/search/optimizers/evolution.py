@@ -40,16 +40,16 @@ class EvolutionSettings(base.Settings):
         The same for the second and third parents.
     shares : dict of str to float, optional
         Shares of the moves, by the names of `molvae.search.optimizers.moves.MOVES`; default: `Move.share` of each. They
-        need not sum to 1.
+        need not sum to 1; a move that is not named is not used.
     noise_share : float, default=0.4
-        Share of proposals decoded with noise and temperature, before adaptation; those of the moves `noise` and `prior`
-        always are.
+        Share of proposals decoded with noise and temperature, before adaptation; it does not apply to the moves `noise`
+        and `prior`, whose proposals always are.
     adaptation : float, default=0.7
         Part of the proposals whose moves, step sizes and noise levels adapt to their success, in [0, 1]; 0 keeps them
         as they are.
     success_share : float, default=0.05
         Share of the proposals of a generation that are successes: new molecules with the highest acquisition. Without
-        a surrogate, a molecule is a success if it has a better score than its parent.
+        predictions of a surrogate, a molecule is a success if it has a better score than its parent.
     success_decay : float, default=0.9
         Factor applied to the counts of proposals and successes in each generation.
     """
@@ -113,7 +113,7 @@ class Evolution:
     Parents are drawn from the best fraction of the population. The fraction is log-uniform, so better molecules are
     drawn more often. Moves, step sizes and noise levels are drawn more often if they led to more of the new molecules
     with the highest acquisition: repeats of known molecules (a step too short), invalid SMILES and poor molecules (a
-    step too long) are no successes. Between two rounds of scores, molecules with a good prediction are parents, too.
+    step too long) are not successes. Between two rounds of scores, molecules with a good prediction are parents, too.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class Evolution:
         order = fitness(values)
         if not self._has_predictions:
             self._learn_successes(results.proposals.ids, self._is_better_than_parent(results, ids, order))
-        best = np.lexsort((-rows, -order))[: self._settings.population]  # newest first among ties, so that they drift
+        best = np.lexsort((-rows, -order))[: self._settings.population]  # newest first among ties, to allow drift
         z = np.vstack([self._scored.z, results.z])[best]
         self._scored = _Parents(ids[best], z, self._quantiles(len(best)))
         self._values, self._rows = values[best], rows[best]
@@ -306,6 +306,6 @@ def _arm_shares(settings: EvolutionSettings) -> np.ndarray:
 
 
 def _draw_steps(limits: tuple[float, float], part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Log-uniform step sizes (n,) in the given parts of a range; all parts have the same ratio of their ends."""
+    """Log-uniform step sizes (n,) in the given parts of a range; the ends of every part have the same ratio."""
     low, high = np.log(limits)
     return np.exp(low + (part + rng.random(len(part))) / _N_STEPS * (high - low))

@@ -33,7 +33,7 @@ class GuidedPrior:
     """Property-guided draws from the prior; the surrogate of the search chooses those that are scored.
 
     Use it if some properties of good molecules are known beforehand and are among those that the codec predicts, for a
-    diverse set of such molecules, and to see what scores add to the properties. It does not learn from the scores:
+    diverse set of such molecules, and to see what the scores add to the properties. It does not learn from the scores:
     without a surrogate, it only screens guided draws.
 
     Parameters

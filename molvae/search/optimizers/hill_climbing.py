@@ -32,7 +32,7 @@ class HillClimbingSettings(base.Settings):
     patience : int, default=40
         Number of consecutive proposals without a new molecule after which a neighborhood is exhausted.
     max_children : int, default=50
-        Number of scored neighbors after which a neighborhood is also exhausted.
+        Number of scored neighbors after which a neighborhood is exhausted, too.
     memory : int, default=500
         Number of best molecules kept as centers of later neighborhoods.
     """
@@ -91,10 +91,10 @@ class HillClimbing:
     """Hill climbing around the best molecules, with a separate step size for each neighborhood.
 
     Half of the proposals decode a center with noise, the others are a step away in some latent dimensions. The step
-    size of a neighborhood adapts so that repeats of known molecules are as frequent as invalid ones, and its children
-    inherit it. A center is replaced by the next best molecule when its neighborhood is exhausted: no new molecule among
-    the last proposals, or many scored neighbors. When all are exhausted, one generation comes from the prior, and all
-    centers are open again.
+    size of a neighborhood adapts so that repeats of known molecules are as frequent as invalid SMILES, and its
+    children inherit it. A center is replaced by the next best molecule when its neighborhood is exhausted: no new
+    molecule among the last proposals, or many scored neighbors. When all are exhausted, one generation comes from the
+    prior, and all centers are open again.
 
     Use it for a short search close to good start molecules, such as lead optimization, and as a simple method to
     compare others with. With a few hundred scores, it is as good as `Evolution`, which can also combine distant
@@ -206,7 +206,7 @@ class HillClimbing:
         new = _Centers(rows, ids, results.z, results.values, step, none, none.copy())
         self._n_told += n
         together = self._centers.append(new) if len(self._centers.ids) else new
-        best = np.lexsort((-together.rows, -fitness(together.values)))  # newest first among ties, so that they drift
+        best = np.lexsort((-together.rows, -fitness(together.values)))  # newest first among ties, to allow drift
         self._centers = together.take(best[: self._settings.memory])
         self._is_climbing |= bool((ids < 0).any()) or self._n_told >= self._settings.n_initial
 

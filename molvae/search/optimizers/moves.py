@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 _MIN_SQUARED = 1e-6
-_CLIMB_NOISE = 0.1  # variance of the noise of the quality, relative to that of the regression
+_CLIMB_NOISE = 0.1  # variance of the noise of the quality, relative to the amplitude of the kernel
 
 
 class Parents(NamedTuple):
@@ -21,7 +21,7 @@ class Parents(NamedTuple):
     first, second, third : ndarray of shape (n, D)
         Latent vectors of the parents, in standard units.
     population : ndarray of shape (m, D)
-        Those of all possible parents.
+        Latent vectors of all possible parents.
     quality : ndarray of shape (m,)
         Normal quantile of the score of each of them, or its acquisition.
     """
@@ -174,7 +174,7 @@ def cross(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def add_difference(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The first parent plus a part of the difference of the other two (differential mutation [1]_).
+    """The first parent plus a multiple of the difference between the other two (differential mutation [1]_).
 
     Parameters
     ----------
@@ -200,15 +200,15 @@ def add_difference(parents: Parents, step: np.ndarray, rng: np.random.Generator)
 def climb(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A step along the gradient of the quality in latent space.
 
-    The gradient is that of a Gaussian process regression of the quality of the population. Every step sees a random
-    half of the population, with random weights (a Bayesian bootstrap), so that children of one parent differ.
+    The gradient is that of a Gaussian process regression of the quality of the population. Each step sums over a random
+    half of the population with random weights, similar to a Bayesian bootstrap, so that children of one parent differ.
 
     Parameters
     ----------
     parents : Parents
         The parents.
     step : ndarray of shape (n, 1)
-        Step sizes: median distances within the population.
+        Step sizes, in units of the median distance within the population.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -230,7 +230,7 @@ def climb(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def strong_noise(n: int, step: float | np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Noise levels of 0.15 to 0.6, the step sizes of a move that keeps the latent vector.
+    """Noise levels of 0.15 to 0.6 times a step factor, for proposals that keep the latent vector of a parent.
 
     Parameters
     ----------

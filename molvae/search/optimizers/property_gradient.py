@@ -62,8 +62,8 @@ class PropertyGradient:
     """Gradient ascent of a predicted property plus the log-density of the prior.
 
     The property head is linear, so a path of the ascent has a closed form: it goes along the gradient of the property,
-    and shrinks towards the mean of the prior. The prior is taken as normal with independent latent dimensions. Paths
-    begin near the molecules with the best scores, and at draws from the prior.
+    and shrinks towards the mean of the prior. The prior is assumed to be normal with independent latent dimensions.
+    Paths begin near the molecules with the best scores, and at draws from the prior.
 
     Use it if the score grows or falls with a property that the codec predicts, such as `logp`, and also depends on what
     the codec does not predict. It is useless if the score does not depend on the property.

@@ -139,7 +139,8 @@ class Results(NamedTuple):
     proposals : Proposals
         The proposals, of the last `ask` or of any earlier one; for a start molecule its id and latent vector.
     z : ndarray of shape (m, D)
-        Latent vectors, float32: the encodings of SCORED and PREDICTED molecules, and otherwise as proposed.
+        Latent vectors, float32: the encodings of SCORED molecules and of the PREDICTED ones with the highest
+        acquisition in their generation; otherwise as proposed.
     outcome : ndarray of shape (m,)
         `Outcome` of each, int64.
     values : ndarray of shape (m, k)
@@ -225,7 +226,7 @@ class LatentOptimizer(Protocol):
         Returns
         -------
         Proposals
-            The kinds of moves are in random order.
+            Proposals of different moves are in random order.
         """
         ...
 

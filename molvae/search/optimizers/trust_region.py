@@ -41,13 +41,13 @@ class TrustRegionSettings(base.Settings):
     n_initial : int, default=50
         Number of molecules from the prior before each region; start molecules replace those of the first.
     width : float, default=1.6
-        Half of the side of a new region, in standard deviations of the prior.
+        Half the side length of a new region, in standard deviations of the prior.
     max_width : float, default=4.0
-        Largest half side.
+        Largest half side length.
     n_failures : int, optional
-        Number of scored molecules without a better one after which the region shrinks by half; default: D.
+        Number of scored molecules without an improvement after which the region shrinks by half; default: D.
     patience : int, optional
-        Number of scored molecules without a better one after which a new region begins; default: 4 D.
+        Number of scored molecules without an improvement after which a new region begins; default: 4 D.
     step_adaptation : float, default=0.3
         How strongly the region grows with the share of repeats, and shrinks with the share of invalid molecules; 0
         keeps it fixed, as in the publication.
@@ -107,7 +107,8 @@ class TrustRegion:
     sampling among latent vectors in a box around the best molecule, each of which differs from it in about 20
     dimensions. The box doubles after three improvements in a row, and halves after many scores without one. After even
     more, a new region begins with draws from the prior. As nearby latent vectors decode to the same molecule, the box
-    also adapts so that repeats of known molecules are as frequent as invalid ones. Failed molecules count as the worst.
+    also adapts so that repeats of known molecules are as frequent as invalid SMILES. Failed molecules count as the
+    worst.
 
     Use it for scores that are smooth in latent space but not in fingerprints, where the surrogate of the search
     predicts poorly, and to compare with published results of Bayesian optimization in latent space. `Evolution` with

@@ -43,8 +43,8 @@ class GaussianProcessSettings(base.Settings):
     noise : float, default=0.01
         Variance of the noise of a value; the variance of the values is 1.
     mix : str, default="auto"
-        Weights of the kernels, by a name of `MIXES`; "auto" takes the mix with the highest marginal likelihood of the
-        150 best molecules, and chooses again every 50 molecules.
+        Mix of the kernels, a key of `MIXES`; "auto" takes the mix with the highest marginal likelihood on the 150 best
+        molecules, and chooses again every 50 scored molecules.
     """
 
     name: Literal["gaussian_process"] = "gaussian_process"
@@ -133,7 +133,7 @@ class GaussianProcess:
         return np.sort(np.append(best, others[-half:]))
 
     def _choose_mix(self, smiles: Sequence[str], order: np.ndarray) -> str:
-        """The mix with the highest marginal likelihood of the best molecules; the amplitude is fitted."""
+        """The mix with the highest marginal likelihood on the best molecules; the amplitude is fitted."""
         best = np.argsort(-order, kind="stable")[:_N_BEST]
         features = self._features.of([smiles[row] for row in best], [1.0] * len(KERNELS))
         y = normal_quantiles(order[best])

@@ -24,7 +24,7 @@ KERNELS = {
     "elements_wide": 3,
     "elements_narrow": 3,
 }
-"""Number of the features of each kernel in `Columns`, by name, in the order of `kernel_matrix`.
+"""Index in `Columns` of the features of each kernel, by name, in the order of the weights of `kernel_matrix`.
 
 `morgan` and `atom_pairs`: approximate MinMax similarity of counts. The others: squared exponential kernels of nine
 descriptors and of nine element counts, wide and narrow.
@@ -121,7 +121,7 @@ def kernel_matrix(a: Columns, b: Columns, weights: Sequence[float]) -> np.ndarra
 
 
 def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Similarities of bits; the sums are whole numbers below 2**24, so float32 is exact."""
+    """Similarities of bits; the sums are whole numbers below 2**24, so they are exact in float32."""
     common = a @ b.T
     return np.asarray(common / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - common, 1))
 

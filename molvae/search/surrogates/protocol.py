@@ -79,7 +79,7 @@ class Surrogate(Protocol):
         smiles : sequence of str
             Canonical SMILES.
         z : ndarray of shape (n, D)
-            Latent vectors.
+            Their latent vectors; without `uses_latent`, NaN for those that are not encoded.
         with_covariance : bool, default=False
             Whether to compute the covariance.
 

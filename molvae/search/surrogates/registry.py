@@ -42,7 +42,7 @@ class NoSurrogate:
         return False
 
     def predict(self, smiles: Sequence[str], z: np.ndarray, *, with_covariance: bool = False) -> Prediction:
-        """Predict the median with deviation 1 for every molecule; see `Surrogate.predict`."""
+        """Predict the median, with a standard deviation of 1, for every molecule; see `Surrogate.predict`."""
         n = len(smiles)
         return Prediction(np.zeros(n), np.ones(n), np.eye(n) if with_covariance else None)
 
