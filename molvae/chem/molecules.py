@@ -330,6 +330,32 @@ def remove_stereo(smiles: str) -> str:
     return canonicalize(Chem.MolToSmiles(mol)).smiles or smiles
 
 
+@lru_cache(maxsize=20_000)
+def without_stereo(smiles: str) -> str:
+    """SMILES without stereo, equal for the stereoisomers of a molecule; faster than `remove_stereo`.
+
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+
+    Returns
+    -------
+    str
+        A SMILES to compare; RDKit may write it in another way when it parses it.
+
+    Examples
+    --------
+    >>> without_stereo("C[C@H](N)C(=O)O")
+    'CC(N)C(=O)O'
+    """
+    if not has_stereo(smiles):
+        return smiles
+    mol = Chem.Mol(parse_shared(smiles))
+    Chem.RemoveStereochemistry(mol)
+    return str(Chem.MolToSmiles(mol))
+
+
 def inchikey(smiles: str) -> str | None:
     """Compute the standard InChIKey.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvae.chem.molecules import Standardized
+from molvae.chem.molecules import Standardized, without_stereo
 from molvae.search.acquisitions import ACQUISITIONS, choose_batch
 from molvae.search.checkpoint import Record
 from molvae.search.constraints import Constraints
@@ -13,7 +13,7 @@ from molvae.search.ledger import Candidate, Ledger, to_results
 from molvae.search.optimizers import LatentOptimizer, Outcome, Proposals, Results, State, find_optimizer
 from molvae.search.seen import SeenMolecules
 from molvae.search.settings import SearchSettings
-from molvae.search.stereo import Stereoisomers, without_stereo
+from molvae.search.stereo import Stereoisomers
 from molvae.search.surrogates import SURROGATES, Surrogate
 from molvae.seeds import generator, integer_seed
 

@@ -1,13 +1,11 @@
 """Stereoisomers in a search: whether a stereoisomer of a known molecule counts as a new molecule."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from rdkit import Chem
 
-from molvae.chem.molecules import has_stereo, parse_shared
+from molvae.chem.molecules import without_stereo
 
 StereoRule = Literal["auto", "distinct", "same"]
 
@@ -74,25 +72,3 @@ class Stereoisomers:
         bool
         """
         return without_stereo(smiles) in self._values
-
-
-@lru_cache(maxsize=20_000)
-def without_stereo(smiles: str) -> str:
-    """SMILES without stereo, equal for the stereoisomers of a molecule.
-
-    It is faster than `molvae.chem.molecules.remove_stereo`, which parses its result again.
-
-    Parameters
-    ----------
-    smiles : str
-        Canonical SMILES.
-
-    Returns
-    -------
-    str
-    """
-    if not has_stereo(smiles):
-        return smiles
-    mol = Chem.Mol(parse_shared(smiles))
-    Chem.RemoveStereochemistry(mol)
-    return str(Chem.MolToSmiles(mol))
