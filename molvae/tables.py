@@ -1,16 +1,19 @@
 """Tables written atomically, chunk by chunk, as .csv, .smi or .parquet."""
 
 import csv
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from molvae.errors import InputError
 from molvae.files import replacing
 
 Kinds = dict[str, type]
@@ -158,3 +161,58 @@ def _cell(value: object, kind: type) -> str:
     if kind is float:
         return f"{value:.9g}"
     return escape_formula(str(value)) if kind is str else str(value)
+
+
+def read_numbers(answer: Any, n: int, where: str) -> np.ndarray:
+    """Convert what a function of the user returned to numbers.
+
+    Parameters
+    ----------
+    answer : sequence of float
+        One number per molecule; None, NA and NaN are missing.
+    n : int
+        Number of molecules.
+    where : str
+        What gave the answer, for error messages.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Numbers, float64.
+
+    Raises
+    ------
+    InputError
+        It is not a sequence of n numbers.
+
+    Examples
+    --------
+    >>> read_numbers([1, None], 2, "score").tolist()
+    [1.0, nan]
+    """
+    if isinstance(answer, str | bytes | Mapping) or not hasattr(answer, "__iter__"):
+        raise InputError(f"{where}: expected a list of {n} numbers, got {_show(answer)}")
+    if getattr(answer, "ndim", 1) != 1:
+        raise InputError(f"{where}: expected one number per molecule, got an array of shape {answer.shape}")
+    items = list(answer)
+    if len(items) != n:
+        raise InputError(f"{where}: expected {n} numbers, one per molecule, got {len(items)}")
+    return np.array([_number(item, row, where) for row, item in enumerate(items)], dtype=float)
+
+
+def _number(item: Any, row: int, where: str) -> float:
+    if item is None or item is pd.NA:
+        return math.nan
+    try:
+        if isinstance(item, str | bytes):
+            raise TypeError
+        return float(item)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{where}, row {row} (counted from 0): expected a number, None or NaN, got {_show(item)}"
+        ) from None
+
+
+def _show(item: Any) -> str:
+    text = repr(item)
+    return f"{type(item).__name__} {text if len(text) <= 60 else text[:60] + '...'}"

@@ -239,7 +239,10 @@ def _apply(data: _Table, change: str) -> None:
     table[key] = value
     if sections == ["codec"] and key in _EITHER:
         table.pop(next(other for other in _EITHER if other != key), None)  # the later of the two replaces the other
-    _absolute({sections[0]: table} if len(sections) == 1 else {}, Path.cwd())
+    if len(sections) == 1:
+        _absolute({sections[0]: table}, Path.cwd())
+    elif sections[:2] == ["objective", "terms"] and len(sections) == 3:
+        _absolute_term(table, Path.cwd())
 
 
 def _absolute(data: _Table, base: Path) -> _Table:
@@ -248,7 +251,26 @@ def _absolute(data: _Table, base: Path) -> _Table:
         table = data.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str((base / Path(table[key]).expanduser()).absolute())
+    objective = data.get("objective")
+    terms = objective.get("terms") if isinstance(objective, dict) else None
+    for term in terms.values() if isinstance(terms, dict) else ():
+        if isinstance(term, dict):
+            _absolute_term(term, base)
     return data
+
+
+def _absolute_term(term: _Table, base: Path) -> None:
+    """Make the paths of a term absolute; of a command, those of the arguments that are files."""
+    for key in ("python", "to_file"):
+        path = term.get(key)
+        if isinstance(path, str):
+            term[key] = str((base / Path(path).expanduser()).absolute())
+    command = term.get("command")
+    if isinstance(command, list):
+        term["command"] = [
+            str((base / part).absolute()) if isinstance(part, str) and part and (base / part).is_file() else part
+            for part in command
+        ]
 
 
 def _fill_lead(data: _Table) -> _Table:

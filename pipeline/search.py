@@ -49,12 +49,14 @@ def search(run: RunDir) -> Manifest:
     inputs = {"codec": Entry(path=codec.name, sha256=codec.sha256)}
     if campaign.search.library_starts:
         inputs["molecules"] = file_entry(run.molecules, run.path)
+    objective = Objective(campaign.objective)
+    inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in objective.identity().items()}
     settings = campaign.model_dump(mode="json", include={"objective", "search", "lead"})
     plan = Plan("search", VERSION, run.search, settings, campaign.seed, inputs)
-    return plan.carry_out(lambda folder: _search(run, campaign, codec, folder / plan.checkpoint))
+    return plan.carry_out(lambda folder: _search(run, campaign, codec, objective, folder / plan.checkpoint))
 
 
-def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -> Outcome:
+def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objective, checkpoint: Path) -> Outcome:
     from molvae.devices import CODEC_DEVICE, choose_precision
 
     log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
@@ -73,7 +75,7 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
             log.info("round %d: %d scored, %d new, %s", summary["round"], done, summary["new"], text)
 
         result = optimize(
-            Objective(campaign.objective),
+            objective,
             codec=codec,
             budget=settings.budget,
             start=starts or None,
@@ -84,6 +86,7 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
             checkpoint=checkpoint,
         )
     _write(run, result)
+    _note_failures(result)
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     counts = result.funnel
@@ -93,6 +96,14 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", checkpoint: Path) -
         "duplicate, or not chosen for scoring": counts["n_valid"] - counts["n_infeasible"] - n,
     }
     return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
+
+
+def _note_failures(result: SearchResult) -> None:
+    """Say how many molecules have no score, and the most frequent reasons."""
+    reasons = result.table["unscored_reason"].dropna()
+    if len(reasons):
+        found = [f"{reason} ({n:,})" for reason, n in reasons.value_counts().head(3).items()]
+        _note(f"{len(reasons):,} molecules have no score: {'; '.join(found)}")
 
 
 def _describe(summary: RoundSummary, calls_per_second: float) -> str:

@@ -20,7 +20,7 @@ LAYERS = {
     "molvae.features": 4,
     "molvae.autoencoder": 4,
     "molvae.latent": 4,
-    "molvae.scoring": 4,
+    "molvae.scoring": 6,
     "molvae.checks": 4,
     "molvae.query": 6,
     "molvae.datasets": 4,

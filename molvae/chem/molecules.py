@@ -149,7 +149,7 @@ def read_decoded(raw_smiles: str) -> Standardized:
     >>> read_decoded("C1CC[C@@H]1").reason
     'radical: unpaired electron on C'
     """
-    return _read_canonical(raw_smiles, is_standardized=False, allows_radicals=False)
+    return _read_canonical(raw_smiles, is_standardized=False, is_decoded=True)
 
 
 def read_mol_block(block: str) -> Standardized:
@@ -448,7 +448,7 @@ def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
     return bool(mol.HasSubstructMatch(pattern, useChirality=True))
 
 
-def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = True) -> Standardized:
+def _read_canonical(raw: object, is_standardized: bool, is_decoded: bool = False) -> Standardized:
     """Parse, optionally standardize, and write, until the SMILES is stable: RDKit may rewrite its own SMILES."""
     reason = guard(raw)
     if reason:
@@ -459,7 +459,7 @@ def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = 
     with rdBase.BlockLogs():
         while smiles not in seen and len(seen) < _MAX_PASSES:
             seen.append(smiles)
-            mol, reason = _read(smiles) if is_standardized else _read_shared(smiles)
+            mol, reason = _read_shared(smiles) if is_decoded else _read(smiles)
             if mol is None:
                 return Standardized(None, reason)
             smiles = Chem.MolToSmiles(mol)
@@ -467,7 +467,7 @@ def _read_canonical(raw: object, is_standardized: bool, allows_radicals: bool = 
                 return Standardized(None, "wildcard atom (*) is not supported")
             if "~" in smiles or (":" in smiles and ":" in _BRACKETS.sub("", smiles)):
                 return Standardized(None, "undefined bond order: bonds ~ and : are not supported")
-            if not allows_radicals and "[" in smiles and (symbol := _unpaired(mol)):
+            if is_decoded and "[" in smiles and (symbol := _unpaired(mol)):
                 return Standardized(None, f"radical: unpaired electron on {symbol}")
             if is_standardized and _needs_pipeline(smiles, mol):
                 try:

@@ -176,7 +176,7 @@ def count_open_stereo_centers(mol: Chem.Mol) -> int:
 
 def _values(smiles: str | None, properties: Sequence[Property]) -> list[float]:
     try:
-        mol = molecules.parse(smiles or "")
+        mol = molecules.parse_shared(smiles or "")
     except InputError:
         return [np.nan] * len(properties)
     return [one(mol) for one in properties]

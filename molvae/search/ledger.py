@@ -111,6 +111,8 @@ class Ledger:
         Scores; NaN where the oracle failed.
     terms : dict of str to ndarray of shape (n,)
         Further columns of the oracle.
+    reasons : dict of str to str
+        Why molecules have no score, by canonical SMILES, where the oracle gave a reason.
     """
 
     def __init__(self, n_latent: int) -> None:
@@ -119,6 +121,7 @@ class Ledger:
         self.candidates: list[Candidate] = []
         self.score = np.zeros(0)
         self.terms: dict[str, np.ndarray] = {}
+        self.reasons: dict[str, str] = {}
         self._own_z = np.zeros((0, n_latent), np.float32)  # with spare rows, so that adding does not copy all
 
     def __len__(self) -> int:
@@ -166,6 +169,7 @@ class Ledger:
             self._own_z = np.vstack([self._own_z, spare])
         self._own_z[first : len(self.candidates)] = [one.own_z for one in candidates]
         self.score = np.append(self.score, scores.score)
+        self.reasons |= {one.smiles: why for one, why in zip(candidates, scores.reasons, strict=True) if why}
         self.terms = {name: np.append(self.terms.get(name, []), column) for name, column in scores.terms.items()}
 
     def summarize(self, round_number: int, n_new: int, new_share: float | None) -> RoundSummary:
@@ -232,6 +236,7 @@ class Ledger:
             "predicted_std": std,
             "score": self.score,
             **self.terms,
+            "unscored_reason": pd.Series([self.reasons.get(one) for one in self.row], dtype="str"),
         }
         return check_table(pd.DataFrame(columns), PROPOSAL_COLUMNS, "search")
 

@@ -39,7 +39,8 @@ def optimize(
     oracle : callable
         Takes a list of canonical SMILES and returns one score per molecule in order, higher is better; None or NaN
         for a molecule that cannot be scored. It can also return a DataFrame with a column `score` and further columns
-        `value_*` and `score_*`. No molecule is passed twice, except those of a call that was interrupted.
+        `value_*`, `score_*` and `unscored_reason`. No molecule is passed twice, except those of a call that was
+        interrupted.
     budget : int, optional
         Largest number of unique molecules to score, start molecules included. Required unless `settings` gives it.
     codec : MoleculeSpace, str or Path, optional

@@ -176,7 +176,7 @@ class Search:
             Molecules that `ask` returned and that have no score yet, in any order; not all of them need be given.
         scores : sequence of float or DataFrame
             One score per molecule, higher is better; None or NaN for a molecule that cannot be scored. Or a table with
-            a column `score` and further columns `value_*` and `score_*`.
+            a column `score` and further columns `value_*`, `score_*` and `unscored_reason`.
 
         Raises
         ------
@@ -281,6 +281,7 @@ class Search:
         arrays |= {f"term:{name}": column[first:] for name, column in self._ledger.terms.items()} if told else {}
         arrays["seen"] = self._breeder.new_hashes
         values |= {"told": [one.smiles for one in told]}
+        values |= {"reasons": [self._ledger.reasons.get(one.smiles) for one in told]}
         values |= {name: getattr(self, name)[n:] for name, n in self._n_recorded.items()}
         bred, bred_arrays = self._breeder.state()
         state = Record(bred | {name: getattr(self, name) for name in _STATE}, bred_arrays)
@@ -320,7 +321,9 @@ class Search:
             self.history += values["history"]
             self.notes += values["notes"]
             terms = {name.removeprefix("term:"): arrays[name] for name in arrays if name.startswith("term:")}
-            self._ledger.add([self._pending.pop(one) for one in values["told"]], Scores(arrays["score"], terms, 0))
+            self._ledger.add(
+                [self._pending.pop(one) for one in values["told"]], Scores(arrays["score"], terms, 0, values["reasons"])
+            )
         self._breeder.restore(state, self._ledger, np.concatenate([arrays["seen"] for _, arrays in records]))
         values, _ = state
         for name in _STATE:

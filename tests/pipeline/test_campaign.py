@@ -134,3 +134,17 @@ def test_features_of_a_trained_codec_have_labels_by_default(tmp_path: Path) -> N
     campaign = Campaign.load(path)
     assert campaign.train is not None
     assert campaign.train.features.labels == 250_000
+
+
+def test_paths_of_scorers_are_relative_to_the_campaign_file(tmp_path: Path) -> None:
+    (tmp_path / "dock.py").write_text("print(1)")
+    shape = 'shape = "higher"\nlow = 0\nhigh = 1\n'
+    text = (
+        f'[objective.terms.a]\npython = "my.py:score"\n{shape}'
+        f'[objective.terms.b]\ncommand = ["python3", "dock.py", "receptor.pdb"]\n{shape}'
+        '[objective.terms.c]\nproperty = "similarity"\nto_file = "patent.smi"\n'
+    )
+    terms = Campaign.load(write(tmp_path, text)).objective.model_dump(mode="json")["terms"]
+    assert terms["a"]["python"] == f"{tmp_path / 'my.py'}:score"
+    assert terms["b"]["command"] == ["python3", str(tmp_path / "dock.py"), "receptor.pdb"]
+    assert terms["c"]["to_file"] == str(tmp_path / "patent.smi")

@@ -21,7 +21,7 @@ def objective(combine="geometric_mean", **terms):
 
 def test_one_row_per_molecule_with_values_desirabilities_and_score():
     table = objective(qed=QED, fat=LOGP)(MOLECULES)
-    assert list(table) == ["value_qed", "score_qed", "value_fat", "score_fat", "score"]
+    assert list(table) == ["value_qed", "score_qed", "value_fat", "score_fat", "score", "unscored_reason"]
     assert table.index.tolist() == list(range(5))
     expected = compute(MOLECULES, ["qed", "logp"])
     np.testing.assert_array_equal(table["value_qed"], expected["qed"])
@@ -32,7 +32,7 @@ def test_one_row_per_molecule_with_values_desirabilities_and_score():
 def test_no_molecules_give_an_empty_table():
     table = objective(qed=QED, core={"property": "substructure", "smarts": "c"})([])
     assert len(table) == 0
-    assert list(table) == ["value_qed", "score_qed", "value_core", "score_core", "score"]
+    assert list(table) == ["value_qed", "score_qed", "value_core", "score_core", "score", "unscored_reason"]
 
 
 def test_the_geometric_mean_is_weighted_and_zero_if_a_term_is_zero():
@@ -79,6 +79,9 @@ def test_an_invalid_smiles_is_a_row_of_nan():
         "alerts": {"property": "alerts"},
     }
     table = objective(**every)([ETHANOL, "C1CC", "", ETHANOL])
+    reasons = table.pop("unscored_reason")
+    assert reasons.notna().tolist() == [False, True, True, False]
+    assert "qed" in reasons[1]
     assert table.loc[[1, 2]].isna().all(axis=None)
     pd.testing.assert_series_equal(table.loc[0], table.loc[3], check_names=False)
     assert table.loc[0].notna().all()
@@ -189,7 +192,8 @@ def test_saved_settings_are_complete_and_read_back(tmp_path):
         (QED | {"weight": -1}, r"\[terms.it\] weight: .* 0"),
         (QED | {"weight": 0}, r"terms: .*it\.weight"),
         (QED | {"wieght": 1}, r"\[terms.it\] wieght: .*weight\?"),
-        ({"property": "similarity"}, r"\[terms.it\] to: "),
+        ({"property": "similarity"}, r"\[terms.it\] to_file: .*neither"),
+        ({"property": "similarity", "to": "CC", "to_file": "a.smi"}, r"\[terms.it\] to_file: .*both"),
         ({"property": "similarity", "to": "C1CC"}, r"to: .*C1CC"),
         ({"property": "similarity", "to": []}, r"to: "),
         ({"property": "similarity", "to": ["CC", "C(C)(C)(C)(C)C"]}, r"to: .*atom 1"),
@@ -244,7 +248,7 @@ def test_a_property_of_another_package_can_be_a_term(install_plugin):
     table = scorer(["Clc1ccc(F)cc1", "CCO", "C1CC"])
     assert table["value_halo"].tolist()[:2] == [2, 0]
     assert table["score_halo"].tolist()[:2] == [0.5, 1]
-    assert table.loc[2].isna().all()
+    assert table.drop(columns="unscored_reason").loc[2].isna().all()
     with pytest.raises(InputError, match=r"\[terms\.it\] property: .*halogens\?"):
         objective(it={"property": "halogen", "shape": "lower"})
 

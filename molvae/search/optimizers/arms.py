@@ -56,23 +56,37 @@ class Arms:
 
         Returns
         -------
-        ndarray of shape (n, 3)
-            Move, step range and noise level of each, as numbers from 0, int64.
+        ndarray of shape (n,)
+            Number of each arm, int64.
         """
-        chosen = rng.choice(self._shares.size, n, p=self.probabilities().ravel())
-        return np.stack(np.unravel_index(chosen, self._shares.shape), axis=1)
+        return rng.choice(self._shares.size, n, p=self.probabilities().ravel())
+
+    def parts(self, arms: np.ndarray) -> np.ndarray:
+        """The parts of arms.
+
+        Parameters
+        ----------
+        arms : ndarray of shape (n,)
+            Numbers of arms.
+
+        Returns
+        -------
+        ndarray of shape (3, n)
+            Move, part of its range of step sizes, and noise level of each, as numbers from 0, int64.
+        """
+        return np.stack(np.unravel_index(arms, self._shares.shape))
 
     def learn(self, arms: np.ndarray, is_success: np.ndarray) -> None:
         """Count proposals and successes.
 
         Parameters
         ----------
-        arms : ndarray of shape (n, 3)
-            Arm of each proposal.
+        arms : ndarray of shape (n,)
+            Number of the arm of each proposal.
         is_success : ndarray of shape (n,)
             Whether each was a success.
         """
         self.tries *= self._decay
         self.wins *= self._decay
-        np.add.at(self.tries, tuple(arms.T), 1.0)
-        np.add.at(self.wins, tuple(arms.T), is_success.astype(float))
+        np.add.at(self.tries.reshape(-1), arms, 1.0)
+        np.add.at(self.wins.reshape(-1), arms, is_success.astype(float))

@@ -20,7 +20,7 @@ _PRIOR = list(MOVES).index("prior")
 _N_STEPS = 5  # parts of the range of step sizes of each move
 _NOISES = ((0.0, 0.0), (0.1, 0.25), (0.25, 0.6))
 """Ranges of the noise level of the decoder."""
-_MAX_REMEMBERED = 4_000  # newest proposals whose arms are kept until their scores arrive
+_MAX_REMEMBERED = 500  # newest proposals whose arms are kept until their scores arrive
 
 
 class EvolutionSettings(base.Settings):
@@ -133,7 +133,7 @@ class Evolution:
         self._rng = generator(seed, "search/evolution")
         self._scale = LatentScale(space, seed)
         self._arms = Arms(_arm_shares(self._settings), self._settings.adaptation, self._settings.success_decay)
-        self._asked = np.zeros((0, 4), np.int64)  # id and arm of the newest proposals
+        self._asked = np.zeros((0, 2), np.int64)  # id and arm of the newest proposals
         self._n_asked = 0
         self._n_told = 0
         self._is_breeding = False
@@ -150,9 +150,9 @@ class Evolution:
         if self._is_breeding and len(self._scored.ids):
             arms = self._arms.draw(n, self._rng)
         else:
-            arms = np.tile([_PRIOR, 0, 0], (n, 1))
-        self._asked = np.vstack([self._asked, np.column_stack([ids, arms])])[-_MAX_REMEMBERED:]
-        kind, part, level = arms.T
+            arms = np.full(n, _PRIOR * _N_STEPS * len(_NOISES))
+        self._asked = np.vstack([self._asked, np.column_stack([ids, arms])])[-max(n, _MAX_REMEMBERED) :]
+        kind, part, level = self._arms.parts(arms)
         z = self._scale.draw(n, self._rng)
         noise = self._rng.uniform(*np.array(_NOISES)[level].T)
         temperature = np.where(noise > 0, self._rng.uniform(0.3, 0.9, n), 0.0)
@@ -277,7 +277,7 @@ class Evolution:
 
     def _learn_successes(self, ids: np.ndarray, is_success: np.ndarray) -> None:
         _, rows, asked = np.intersect1d(ids, self._asked[:, 0], assume_unique=True, return_indices=True)
-        self._arms.learn(self._asked[asked, 1:], is_success[rows])
+        self._arms.learn(self._asked[asked, 1], is_success[rows])
 
     def _keep_predicted(self, results: Results) -> None:
         good = np.argsort(-results.acquisition, kind="stable")  # NaN last

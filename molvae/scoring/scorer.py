@@ -1,0 +1,79 @@
+"""The contract of a scorer: it computes the raw values of one term of an objective."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from molvae.scoring.term import Term
+from molvae.workers import Mapper
+
+
+class Values(NamedTuple):
+    """The raw values of molecules, in order.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n,)
+        Raw values in the unit of the scorer, float64; NaN where there is none.
+    reasons : sequence of str or None
+        Why a molecule has no value; None where it has one.
+    extra : mapping of str to ndarray of shape (n,), default={}
+        Further columns of the candidate table, such as `std`; the same in every call. NaN where there is no value.
+    """
+
+    value: np.ndarray
+    reasons: Sequence[str | None]
+    extra: Mapping[str, np.ndarray] = {}
+
+
+class Scorer(Protocol):
+    """Computes the raw values of one term; the same molecules give the same values, in any order and batch.
+
+    Parameters
+    ----------
+    settings : Term
+        An instance of the class attribute `Settings`.
+
+    Attributes
+    ----------
+    Settings : type of Term
+        Class of the settings, the section `[objective.terms.<name>]` of a campaign.
+    """
+
+    Settings: ClassVar[type[Term]]
+
+    def __init__(self, settings: Term) -> None: ...
+
+    def identity(self) -> Mapping[str, str]:
+        """Describe what the values depend on, besides the settings.
+
+        Returns
+        -------
+        mapping of str to str
+            SHA-256 of each file, script or model by its name or path. A stage whose scorers have another identity is
+            computed again.
+        """
+        ...
+
+    def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
+        """Compute the values of molecules.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES; may contain invalid ones, and may be empty.
+        mapper : Mapper
+            Applies a function to rows, in worker processes or in this one.
+
+        Returns
+        -------
+        Values
+            One row per molecule, in order.
+
+        Raises
+        ------
+        MolvaeError
+            The scorer cannot be used at all.
+        """
+        ...

@@ -1,0 +1,116 @@
+"""The registry of scorers: which one a term of a campaign uses."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from molvae.errors import InputError
+from molvae.plugins import load_plugins
+from molvae.scoring.scorer import Scorer
+from molvae.scoring.scorers.command import CommandScorer
+from molvae.scoring.scorers.function import FunctionScorer
+from molvae.scoring.scorers.properties import AlertsScorer, PropertyScorer, SimilarityScorer, SubstructureScorer
+from molvae.scoring.term import Term
+
+_SPECIAL: dict[str, type[Scorer]] = {
+    "alerts": AlertsScorer,
+    "similarity": SimilarityScorer,
+    "substructure": SubstructureScorer,
+}
+"""Scorers by the value of the key `property`; `PropertyScorer` has all other names."""
+
+SCORERS: dict[str, type[Scorer]] = {
+    "property": PropertyScorer,
+    "python": FunctionScorer,
+    "command": CommandScorer,
+}
+"""Scorers by the key that a term must have. Packages add scorers as entry points of the group `molvae.scorers`; a term
+names them by `scorer = "name"`."""
+
+
+def find_scorer(keys: Mapping[str, Any]) -> type[Scorer]:
+    """Find the scorer of a term.
+
+    Parameters
+    ----------
+    keys : mapping
+        The keys of the term.
+
+    Returns
+    -------
+    type of Scorer
+        Its class.
+
+    Raises
+    ------
+    InputError
+        The term has none of the keys that name a scorer, or several, or an unknown plug-in.
+    """
+    named = [key for key in ("scorer", *SCORERS) if keys.get(key) is not None]
+    if len(named) != 1:
+        expected = f"expected one of the keys {', '.join(SCORERS)}, scorer"
+        raise InputError(f"{expected}; got {' and '.join(named) or 'none of them'}")
+    value = keys[named[0]]
+    if named == ["property"]:
+        return _SPECIAL.get(value, PropertyScorer) if isinstance(value, str) else PropertyScorer
+    if named == ["scorer"]:
+        plugins = load_plugins("molvae.scorers", {*SCORERS, *_SPECIAL}, type)
+        if value not in plugins:
+            raise InputError(f"scorer: no package provides {value!r}; known: {', '.join(plugins) or 'none'}")
+        return plugins[value]
+    return SCORERS[named[0]]
+
+
+def read_term(data: Any) -> Term:
+    """Validate the keys of a term.
+
+    Parameters
+    ----------
+    data : mapping or Term
+        The keys.
+
+    Returns
+    -------
+    Term
+        An instance of the settings class of its scorer.
+
+    Raises
+    ------
+    ValidationError
+        A key is unknown, missing or invalid. A key of another scorer is refused by name.
+    """
+    if isinstance(data, Term):
+        return data
+    if not isinstance(data, Mapping):
+        problem = PydanticCustomError("term", "expected the keys of a term")
+        raise ValidationError.from_exception_data("Term", [InitErrorDetails(type=problem, loc=(), input=data)])
+    try:
+        settings = find_scorer(data).Settings
+    except InputError as error:
+        problem = PydanticCustomError("scorer", "{problem}", {"problem": str(error)})
+        raise ValidationError.from_exception_data(
+            "Term", [InitErrorDetails(type=problem, loc=(), input=dict(data))]
+        ) from None
+    try:
+        return settings.model_validate(dict(data))
+    except ValidationError as error:
+        details = [_explain(settings, problem, data) for problem in error.errors()]
+        raise ValidationError.from_exception_data("Term", details) from None
+
+
+def _explain(settings: type[Term], problem: Any, data: Mapping[str, Any]) -> InitErrorDetails:
+    """The details of one error; an unknown key gets the keys that are known."""
+    loc, message = problem["loc"], problem["msg"]
+    if problem["type"] == "extra_forbidden":
+        keys = sorted(settings.model_fields)
+        near = difflib.get_close_matches(str(loc[-1]), keys, n=1, cutoff=0.7)
+        known = f"did you mean {near[0]}?" if near else f"its keys: {', '.join(keys)}"
+        kind = next(str(data[key]) for key in ("property", "scorer", "python", "command") if key in data)
+        message = f"not a key of {kind}; {known}"
+    elif problem["type"] == "missing":
+        message = "missing; this key is required"
+    error = PydanticCustomError("term_key", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=loc, input=problem["input"])

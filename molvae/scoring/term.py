@@ -1,0 +1,123 @@
+"""Settings of a term of an objective: the keys that all terms share, and those of terms with a desirability."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from molvae.scoring.desirability import Scale, Shape, desirability
+from molvae.settings import Settings
+
+
+class Term(Settings):
+    """One term of an objective; every scorer has a subclass with keys of its own.
+
+    Parameters
+    ----------
+    weight : float, default=1.0
+        Weight in the mean; 0 shows the term without counting it. A condition has no weight.
+    """
+
+    weight: float = Field(1.0, ge=0, description="weight in the mean; 0 shows the term without counting it")
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether the score is 0 if the term is 0, whatever the other terms are."""
+        return True
+
+    def score(self, value: np.ndarray) -> np.ndarray:
+        """Convert raw values to numbers in [0, 1].
+
+        Parameters
+        ----------
+        value : ndarray of shape (n,)
+            Raw values; NaN for failures.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Higher is better; NaN for NaN.
+        """
+        raise NotImplementedError
+
+
+class ShapedTerm(Term):
+    """A term whose raw value is converted to a desirability; see `desirability`.
+
+    Parameters
+    ----------
+    shape : {"higher", "lower", "window"}
+        Form of the desirability function.
+    low, high : float
+        Bounds in the unit of the value.
+    soft : float, optional
+        Width of the edges of a window; default 0.
+    power : float, optional
+        Exponent of the desirability; default 1.
+    scale : {"linear", "log"}, optional
+        Scale of the distances; default "linear".
+    weight : float, default=1.0
+        Weight in the mean; 0 shows the term without counting it.
+    """
+
+    shape: Shape = Field(description="form of the desirability function")
+    low: float = Field(description="lower bound, in the unit of the value")
+    high: float = Field(description="upper bound, in the unit of the value")
+    soft: float | None = Field(None, ge=0, description="width of the edges of a window")
+    power: float | None = Field(None, gt=0, description="exponent of the desirability")
+    scale: Scale | None = Field(None, description="scale of the distances")
+
+    @classmethod
+    def defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Default keys of a term; a saved campaign contains them.
+
+        Parameters
+        ----------
+        data : mapping
+            The keys that are given.
+
+        Returns
+        -------
+        dict of str to object
+            Keys and values.
+        """
+        return {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        defaults = cls.defaults(data)
+        if "low" in data or "high" in data:  # one bound alone is an error
+            defaults = {key: value for key, value in defaults.items() if key not in ("low", "high")}
+        return defaults | {key: value for key, value in data.items() if value is not None}
+
+    @field_validator("high")
+    @classmethod
+    def _is_a_range(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low")
+        if low is not None and low > high:
+            raise PydanticCustomError("order", "expected at least low ({low}); swap the two", {"low": low})
+        return high
+
+    @field_validator("scale")
+    @classmethod
+    def _has_logarithm(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
+        low = info.data.get("low")
+        if scale == "log" and low is not None and low <= 0:
+            raise PydanticCustomError("logarithm", "the log scale needs low above 0, got {low}", {"low": low})
+        return scale
+
+    @property
+    def is_condition(self) -> bool:
+        """False: the term counts in the mean."""
+        return False
+
+    def score(self, value: np.ndarray) -> np.ndarray:
+        """Convert raw values to desirabilities; see `Term.score`."""
+        return desirability(
+            value, self.shape, self.low, self.high, self.soft or 0.0, self.power or 1.0, self.scale or "linear"
+        )

@@ -1,0 +1,103 @@
+"""Runs with a scorer of the user: a Python function and a command, from a campaign file."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CAMPAIGN = """
+[molecules]
+path = "library.csv"
+[search]
+budget = 30
+batch_size = 10
+[objective.terms.fluorine]
+python = "my_scores.py:score"
+shape = "higher"
+low = 0
+high = 3
+[objective.terms.length]
+command = ["python3", "length.py"]
+shape = "lower"
+low = 20
+high = 80
+"""
+FUNCTION = (
+    "def score(smiles):\n    return {'value': [s.count('F') for s in smiles], 'n_n': [s.count('N') for s in smiles]}"
+)
+COMMAND = """
+import json, sys
+for line in sys.stdin:
+    smiles = line.strip()
+    if "Cl" in smiles:
+        print(json.dumps({"value": None, "reason": "chlorine is not supported"}))
+    else:
+        print(json.dumps({"value": len(smiles)}))
+"""
+
+
+def design(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "molvae.pipeline.cli", "design", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**env, "PYTHONPATH": str(ROOT), "HOME": str(folder), "COLUMNS": "80"},
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "library.csv").write_text("name,SMILES\na,CCO\nb,c1ccccc1O\nc,CC(=O)Nc1ccc(O)cc1\n")
+    (tmp_path / "my.toml").write_text(CAMPAIGN)
+    (tmp_path / "my_scores.py").write_text(FUNCTION)
+    (tmp_path / "length.py").write_text(COMMAND)
+    return tmp_path
+
+
+def test_a_run_scores_with_a_function_and_a_command(folder: Path) -> None:
+    run = design(folder, "my.toml", "--out", "one")
+    assert run.returncode == 0, run.stderr
+    table = pd.read_csv(folder / "one" / "candidates.csv")
+    assert len(table) == 30
+    has_chlorine = table["smiles"].str.contains("Cl")
+    assert table["unscored_reason"].notna().tolist() == has_chlorine.tolist()
+    scored = table[~has_chlorine]
+    assert scored["value_fluorine"].tolist() == scored["smiles"].str.count("F").tolist()
+    assert scored["value_fluorine_n_n"].tolist() == scored["smiles"].str.count("N").tolist()
+    assert scored["value_length"].tolist() == scored["smiles"].str.len().tolist()
+    assert "chlorine is not supported (3)" in (folder / "one" / "run.log").read_text()
+
+    (folder / "my_scores.py").write_text(FUNCTION.replace("'F'", "'O'"))
+    shutil.rmtree(folder / "one" / "4-validate")  # incomplete: the search is repeated, because its scorer has changed
+    again = design(folder, "--resume", "one")
+    assert again.returncode == 0, again.stderr
+    table = pd.read_csv(folder / "one" / "candidates.csv").query("unscored_reason.isna()")
+    assert table["value_fluorine"].tolist() == table["smiles"].str.count("O").tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "fact"),
+    [
+        ("my_scores.py", "def score(smiles):\n    return [1]", "my_scores.py:score"),
+        ("my_scores.py", "def other(smiles): ...", "my_scores.py"),
+        ("length.py", "raise SystemExit('no licence')", "no licence"),
+    ],
+)
+def test_a_scorer_that_does_not_work_ends_the_run_with_one_sentence(
+    folder: Path, name: str, code: str, fact: str
+) -> None:
+    (folder / name).write_text(code)
+    run = design(folder, "my.toml", "--out", "one")
+    assert run.returncode in (1, 2)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("molvae: ")
+    assert fact in run.stderr
+    assert "Traceback" not in run.stderr

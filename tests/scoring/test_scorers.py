@@ -1,0 +1,338 @@
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molvae.errors import InputError, MolvaeError
+from molvae.scoring.objective import Objective, ObjectiveSettings
+from molvae.scoring.scorers.answers import read_answer
+from molvae.workers import LocalProcesses
+
+MOLECULES = ["CCO", "c1ccccc1", "CC(=O)O"]
+SHAPE = {"shape": "higher", "low": 0, "high": 10}
+
+
+def objective(mapper=None, **terms):
+    return Objective(ObjectiveSettings.from_dict({"terms": terms}, "campaign.toml"), mapper)
+
+
+@pytest.fixture
+def function(tmp_path):
+    """Write a Python file, and return the keys of a term that calls its function `score`."""
+
+    def write(code, name="my_scores.py"):
+        path = tmp_path / name
+        path.write_text(code)
+        return SHAPE | {"python": f"{path}:score"}
+
+    return write
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Write a Python program, and return the keys of a term that runs it."""
+
+    def write(code, name="program.py", **keys):
+        path = tmp_path / name
+        path.write_text(code)
+        return SHAPE | {"command": [sys.executable, str(path)]} | keys
+
+    return write
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [1, None, 3.5],
+        np.array([1, np.nan, 3.5]),
+        {"value": [1, None, 3.5]},
+        pd.DataFrame({"value": [1, math.inf, 3.5], "smiles": list("abc")}),
+    ],
+)
+def test_an_answer_is_one_number_per_molecule(answer):
+    found = read_answer(answer, 3, "it")
+    np.testing.assert_array_equal(found.value, [1, np.nan, 3.5])
+    assert [bool(reason) for reason in found.reasons] == [False, True, False]
+    assert not found.extra
+
+
+def test_a_table_may_have_reasons_and_further_columns():
+    found = read_answer({"value": [1, None], "reason": ["x", "no pose"], "pose": [4, 5]}, 2, "it")
+    assert found.reasons == [None, "no pose"]
+    assert found.extra["pose"].tolist() == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact"),
+    [
+        ([1, 2], "expected 2 numbers|expected 3 numbers.*got 2"),
+        ("abc", "'abc'"),
+        (None, "NoneType"),
+        (4.0, "float 4.0"),
+        ([1, "2", 3], "row 1 .*'2'"),
+        (np.zeros((3, 1)), r"\(3, 1\)"),
+        ({"score": [1, 2, 3]}, "value.*got score"),
+        ({"value": [1, 2, 3], "pose": [1]}, "pose: .*got 1"),
+        ({"value": [1, 2, 3], "reason": [None]}, "reason: .*got 1"),
+    ],
+)
+def test_another_answer_is_refused(answer, fact):
+    with pytest.raises(InputError, match=f"my.py: .*{fact}" if "value.*" not in fact else fact):
+        read_answer(answer, 3, "my.py")
+
+
+# Functions
+
+
+def test_a_function_gives_values_and_columns(function):
+    code = "def score(smiles):\n    return {'value': [len(s) for s in smiles], 'n_c': [s.count('C') for s in smiles]}"
+    table = objective(it=function(code))(MOLECULES)
+    assert list(table) == ["value_it", "value_it_n_c", "score_it", "score", "unscored_reason"]
+    assert table["value_it"].tolist() == [3, 8, 7]
+    assert table["score"].tolist() == pytest.approx([0.3, 0.8, 0.7])
+    assert table["value_it_n_c"].tolist() == [2, 0, 2]
+    assert table["unscored_reason"].isna().all()
+
+
+def test_a_function_may_import_its_neighbors(function, tmp_path):
+    (tmp_path / "helper_of_score.py").write_text("FACTOR = 2")
+    code = "from helper_of_score import FACTOR\ndef score(smiles):\n    return [FACTOR * len(s) for s in smiles]"
+    assert objective(it=function(code))(["C"])["value_it"].tolist() == [2]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_parallel_function_gives_the_same_values_in_order(function, n_workers):
+    code = "def score(smiles):\n    return [1 / (len(s) - 3) if len(s) != 4 else None for s in smiles]"
+    many = [*MOLECULES[1:], *("C" * n for n in range(4, 60))]
+    one = objective(it=function(code))(many)
+    table = objective(LocalProcesses(n_workers), it=function(code) | {"parallel": True})(many)
+    pd.testing.assert_frame_equal(table, one)
+    failed = objective(LocalProcesses(n_workers), it=function(code) | {"parallel": True})(["CCC", "CCCCC"])
+    assert failed["value_it"].isna().tolist() == [True, False]
+    assert "ZeroDivisionError" in failed["unscored_reason"][0]
+
+
+def test_a_function_that_raises_stops_the_run(function):
+    scorer = objective(it=function("def score(smiles):\n    return [1 / 0 for s in smiles]"))
+    with pytest.raises(MolvaeError, match=r"my_scores\.py:score: .*ZeroDivisionError"):
+        scorer(MOLECULES)
+
+
+def test_the_identity_of_a_function_is_its_file(function):
+    one = objective(it=function("def score(smiles):\n    return [1] * len(smiles)")).identity()
+    two = objective(it=function("def score(smiles):\n    return [2] * len(smiles)")).identity()
+    assert one.keys() == two.keys()
+    assert one != two
+
+
+@pytest.mark.parametrize(
+    ("code", "fact"),
+    [
+        ("def other(smiles): ...", r"my_scores\.py: .*score"),
+        ("score = 3", r"my_scores\.py: .*score"),
+        ("import no_such_module_here", "cannot be imported.*no_such_module_here"),
+        ("def score(:", "cannot be imported.*SyntaxError"),
+    ],
+)
+def test_a_file_without_the_function_is_refused(function, code, fact):
+    with pytest.raises(InputError, match=fact):
+        objective(it=function(code))
+
+
+@pytest.mark.parametrize("python", ["my_scores.py", ":score", "my_scores.py:", "my_scores.py:1a", 3])
+def test_an_invalid_name_of_a_function_is_refused(python):
+    with pytest.raises(InputError, match=r"\[terms\.it\] python: "):
+        objective(it=SHAPE | {"python": python})
+
+
+# Commands
+
+OUTPUTS = {
+    "numbers": "print(len(s))",
+    "json": "print(json.dumps({'value': len(s), 'pose': 2 * len(s)}))",
+    "csv": "print(('value,pose\\n' if first else '') + f'{len(s)},{2 * len(s)}')",
+    "json among other lines": "print('docking', s); print(json.dumps({'value': len(s), 'pose': 2 * len(s)}))",
+}
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_a_command_reads_smiles_and_writes_values(command, kind, batch_size):
+    code = f"import json, sys\nfirst = True\nfor s in sys.stdin.read().split():\n    {OUTPUTS[kind]}\n    first = False"
+    table = objective(it=command(code, batch_size=batch_size))(MOLECULES)
+    assert table["value_it"].tolist() == [3, 8, 7]
+    assert table["score"].tolist() == pytest.approx([0.3, 0.8, 0.7])
+    if kind != "numbers":
+        assert table["value_it_pose"].tolist() == [6, 16, 14]
+
+
+def test_a_molecule_without_a_value_has_the_reason_of_the_command(command):
+    line = "{'value': None, 'reason': 'no pose'} if s == 'CCO' else {'value': 1}"
+    table = objective(
+        it=command(f"import json, sys\nfor s in sys.stdin.read().split():\n    print(json.dumps({line}))")
+    )
+    found = table(MOLECULES)
+    assert found["score"].isna().tolist() == [True, False, False]
+    assert found["unscored_reason"].tolist()[0] == "it: no pose"
+
+
+def test_a_crash_costs_only_its_molecule(command):
+    code = (
+        "import sys\nfor s in sys.stdin.read().split():\n    if s == 'CCO': sys.exit('bad molecule')\n    print(len(s))"
+    )
+    table = objective(it=command(code))(["C", "CCO", "CC"])
+    assert table["value_it"].tolist()[::2] == [1, 2]
+    assert "exit status 1" in table["unscored_reason"][1]
+    assert "bad molecule" in table["unscored_reason"][1]
+
+
+@pytest.mark.parametrize("code", ["os.kill(os.getpid(), 9)", "os.abort()"])
+def test_a_killed_command_costs_only_its_molecule(command, code):
+    program = f"import os, sys\nfor s in sys.stdin.read().split():\n    if s == 'CCO': {code}\n    print(len(s))"
+    table = objective(it=command(program))(["C", "CCO"])
+    assert table["value_it"].isna().tolist() == [False, True]
+    assert "exit status -" in table["unscored_reason"][1]
+
+
+def test_a_command_that_hangs_is_stopped_with_its_children(command, tmp_path):
+    code = f"""
+import os, sys, time
+if os.fork() == 0:
+    open({str(tmp_path / "child")!r}, "w").write(str(os.getpid()))
+    time.sleep(600)
+for s in sys.stdin.read().split():
+    if s == "CCO":
+        time.sleep(600)
+    print(len(s))
+"""
+    begin = time.monotonic()
+    table = objective(it=command(code, seconds=1))(["CCO"])
+    assert time.monotonic() - begin < 30
+    assert "stopped after 1 s" in table["unscored_reason"][0]
+    child = int((tmp_path / "child").read_text())
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            break
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the child process still runs")
+
+
+@pytest.mark.parametrize(
+    ("code", "fact"),
+    [
+        ("print(1)", "expected 2 numbers, one per molecule, got 1"),
+        ("pass", "got 0"),
+        ("print('hello')", "hello"),
+        ("print('{broken')", "{broken"),
+    ],
+)
+def test_an_output_that_cannot_be_read_is_a_reason(command, code, fact):
+    table = objective(it=command(code))(["C", "CC"])
+    if code == "print(1)":  # each molecule is tried by itself, and one number is right for one molecule
+        assert table["value_it"].tolist() == [1, 1]
+    else:
+        assert table["unscored_reason"].str.contains(fact, regex=False).all()
+
+
+def test_a_command_that_fails_too_often_stops_the_run(command):
+    scorer = objective(it=command("print('x')", batch_size=100, max_failed=0.5))
+    with pytest.raises(MolvaeError, match=r"20 of 20 .*max_failed = 0\.5.*'x'"):
+        scorer(["C" * n for n in range(1, 21)])
+
+
+def test_the_identity_of_a_command_contains_its_files(command):
+    one, two = (objective(it=command(f"print({n})")).identity() for n in (1, 2))
+    assert one.keys() == two.keys()
+    assert any(path.endswith("program.py") for path in one)
+    assert one != two
+
+
+@pytest.mark.parametrize(
+    ("keys", "fact"),
+    [
+        ({"command": []}, r"\[terms\.it\] command: "),
+        ({"command": "dock.py"}, r"\[terms\.it\] command: "),
+        ({"command": ["no-such-program-here"]}, "no-such-program-here: no such program"),
+        ({"command": ["true"], "seconds": 0}, r"\[terms\.it\] seconds: "),
+        ({"command": ["true"], "python": "a.py:f"}, "python and command"),
+        ({}, "none of them"),
+        ({"command": ["true"], "smarts": "C"}, r"smarts: .*its keys: batch_size, command"),
+    ],
+)
+def test_an_invalid_command_is_refused(keys, fact):
+    with pytest.raises(InputError, match=fact):
+        objective(it=SHAPE | keys)
+
+
+# Similarity to a file
+
+
+def test_similarity_to_a_file_of_molecules_can_be_a_reason_to_stay_away(tmp_path):
+    path = tmp_path / "patent.smi"
+    path.write_text("OCC ethanol\nC1CC broken\nc1ccccc1 benzene\n")
+    away = {"property": "similarity", "to_file": str(path), "shape": "lower", "low": 0.4, "high": 0.8}
+    scorer = objective(away=away)
+    assert scorer(["CCO", "c1ccccc1", "CC(=O)O"])["score"].tolist() == [0.0, 0.0, 1.0]
+    before = scorer.identity()
+    path.write_text("OCC ethanol\n")
+    assert objective(away=away).identity() != before
+    with pytest.raises(InputError, match=r"nothing\.smi"):
+        objective(away=away | {"to_file": str(tmp_path / "nothing.smi")})
+
+
+# Plug-ins
+
+PLUGIN = """
+import numpy as np
+from molvae.scoring.scorer import Values
+from molvae.scoring.term import ShapedTerm
+
+class LengthTerm(ShapedTerm):
+    scorer: str
+    factor: float = 1.0
+
+class Length:
+    Settings = LengthTerm
+
+    def __init__(self, settings):
+        self.factor = settings.factor
+
+    def identity(self):
+        return {}
+
+    def __call__(self, smiles, mapper):
+        return Values(np.array([self.factor * len(one) for one in smiles]), [None] * len(smiles))
+"""
+
+
+def test_a_scorer_of_another_package_can_be_a_term(install_plugin):
+    install_plugin("lengths", "molvae.scorers", PLUGIN, length="Length")
+    scorer = objective(it=SHAPE | {"scorer": "length", "factor": 2})
+    assert scorer(MOLECULES)["value_it"].tolist() == [6, 16, 14]
+    with pytest.raises(InputError, match=r"\[terms\.it\] facto: .*factor\?"):
+        objective(it=SHAPE | {"scorer": "length", "facto": 2})
+    with pytest.raises(InputError, match=r"'lenght'; known: length"):
+        objective(it=SHAPE | {"scorer": "lenght"})
+
+
+def test_saved_terms_are_read_back(tmp_path, function, command):
+    terms = {"one": function("def score(smiles): ..."), "two": command("print(1)") | {"weight": 2.0}}
+    settings = ObjectiveSettings.from_dict({"terms": terms}, "campaign.toml")
+    path = tmp_path / "objective.toml"
+    path.write_text(settings.to_toml())
+    assert ObjectiveSettings.from_toml(path) == settings
+    assert json.loads(json.dumps(settings.model_dump(mode="json")))["terms"]["two"]["batch_size"] == 32
