@@ -23,12 +23,13 @@ from molvae.feature_spec import FeatureSpec
 from molvae.features import FeatureSettings, learn_featurizer, load_featurizer
 from molvae.features.views import FEATURIZERS
 from molvae.scoring.objective import Objective, ObjectiveSettings
+from molvae.scoring.scorers import SCORERS
 from molvae.search.optimizers import OPTIMIZERS
 from molvae.search.settings import SearchSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS, OPTIMIZERS, PROPERTIES, CHECKS)
+TABLES = (RECIPES, REGULARIZERS, BOTTLENECKS, FEATURIZERS, OPTIMIZERS, PROPERTIES, CHECKS, SCORERS)
 SMILES = ["CC(=O)Nc1ccc(O)cc1", "CCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCC", "Cc1ccccc1", "OCCO"]
 
 
@@ -97,6 +98,14 @@ def test_the_example_property_and_checks_are_used(example):
     assert table["check_nitrogens"].tolist() == ["nitrogens 0 < 1", "pass"]
     settings = ObjectiveSettings.from_dict({"terms": {"n": {"property": "nitrogens", "shape": "higher"}}}, "test")
     assert Objective(settings)(["NCCN"])["value_n"].tolist() == [2]
+
+
+def test_the_example_scorer_is_a_term(example):
+    term = {"substring": "C(=O)N", "shape": "higher", "low": 0, "high": 2}
+    settings = ObjectiveSettings.from_dict({"terms": {"amides": term}}, "my.toml")
+    assert Objective(settings)(["CC(=O)NC", "CCO"])["score_amides"].tolist() == [0.5, 0.0]
+    with pytest.raises(InputError, match=r"\[terms\.amides\] hihg: .*high\?"):
+        ObjectiveSettings.from_dict({"terms": {"amides": term | {"hihg": 3}}}, "my.toml")
 
 
 CONFIG = """

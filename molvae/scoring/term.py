@@ -48,6 +48,8 @@ class ShapedTerm(Term):
 
     Parameters
     ----------
+    weight : float, default=1.0
+        Weight in the mean; 0 shows the term without counting it.
     shape : {"higher", "lower", "window"}
         Form of the desirability function.
     low, high : float
@@ -58,8 +60,6 @@ class ShapedTerm(Term):
         Exponent of the desirability; default 1.
     scale : {"linear", "log"}, optional
         Scale of the distances; default "linear".
-    weight : float, default=1.0
-        Weight in the mean; 0 shows the term without counting it.
     """
 
     shape: Shape = Field(description="form of the desirability function")
@@ -70,19 +70,8 @@ class ShapedTerm(Term):
     scale: Scale | None = Field(None, description="scale of the distances")
 
     @classmethod
-    def defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Default keys of a term; a saved campaign contains them.
-
-        Parameters
-        ----------
-        data : mapping
-            The keys that are given.
-
-        Returns
-        -------
-        dict of str to object
-            Keys and values.
-        """
+    def _defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Default keys of a term, from those that are given; a saved campaign contains them."""
         return {}
 
     @model_validator(mode="before")
@@ -90,7 +79,7 @@ class ShapedTerm(Term):
     def _fill_in(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        defaults = cls.defaults(data)
+        defaults = cls._defaults(data)
         if "low" in data or "high" in data:  # one bound alone is an error
             defaults = {key: value for key, value in defaults.items() if key not in ("low", "high")}
         return defaults | {key: value for key, value in data.items() if value is not None}
@@ -117,7 +106,18 @@ class ShapedTerm(Term):
         return False
 
     def score(self, value: np.ndarray) -> np.ndarray:
-        """Convert raw values to desirabilities; see `Term.score`."""
+        """Convert raw values to desirabilities.
+
+        Parameters
+        ----------
+        value : ndarray of shape (n,)
+            Raw values; NaN for failures.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In [0, 1]; NaN for NaN.
+        """
         return desirability(
             value, self.shape, self.low, self.high, self.soft or 0.0, self.power or 1.0, self.scale or "linear"
         )

@@ -36,8 +36,8 @@ class PropertyTerm(ShapedTerm):
     property: str = Field(description="name of the property")
 
     @classmethod
-    def defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The usual range of the property; see `ShapedTerm.defaults`."""
+    def _defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The usual range of the property."""
         name = data.get("property")
         entry = (PROPERTIES.get(name) or list_properties().get(name)) if isinstance(name, str) else None
         usual = (
@@ -101,8 +101,8 @@ class SimilarityTerm(ShapedTerm):
     radius: int = Field(2, ge=0, le=6, description="Morgan radius")
 
     @classmethod
-    def defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Higher is better, from 0 to 1; see `ShapedTerm.defaults`."""
+    def _defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Higher is better, from 0 to 1."""
         return {"shape": "higher", "low": 0.0, "high": 1.0}
 
     @field_validator("to")
@@ -161,14 +161,14 @@ class SubstructureTerm(Term):
 
     Parameters
     ----------
+    weight : float, default=1.0
+        A condition has no weight: only 1 is allowed.
     property : {"substructure"}
         Name of the term.
     smarts : str
         Pattern.
     wanted : bool, default=True
         Whether the substructure must be present, or absent.
-    weight : float, default=1.0
-        A condition has no weight: only 1 is allowed.
     """
 
     property: str
@@ -189,7 +189,18 @@ class SubstructureTerm(Term):
         return weight
 
     def score(self, value: np.ndarray) -> np.ndarray:
-        """1 if the condition holds, else 0; see `Term.score`."""
+        """Check the condition.
+
+        Parameters
+        ----------
+        value : ndarray of shape (n,)
+            Raw values; NaN for failures.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            1 if it holds, else 0; NaN for NaN.
+        """
         return value if self.wanted else 1.0 - value
 
 
@@ -231,8 +242,8 @@ class AlertsTerm(ShapedTerm):
     catalogs: tuple[str, ...] = Field(("PAINS", "BRENK"), description="catalogs of structural alerts")
 
     @classmethod
-    def defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Lower is better, from 0 to 2; see `ShapedTerm.defaults`."""
+    def _defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Lower is better, from 0 to 2."""
         return {"shape": "lower", "low": 0.0, "high": 2.0}
 
     @field_validator("catalogs")

@@ -49,9 +49,9 @@ def find_scorer(keys: Mapping[str, Any]) -> type[Scorer]:
     InputError
         The term has none of the keys that name a scorer, or several, or an unknown plug-in.
     """
-    named = [key for key in ("scorer", *SCORERS) if keys.get(key) is not None]
+    named = [key for key in _keys() if keys.get(key) is not None]
     if len(named) != 1:
-        expected = f"expected one of the keys {', '.join(SCORERS)}, scorer"
+        expected = f"expected one of the keys {', '.join(_keys())}"
         raise InputError(f"{expected}; got {' and '.join(named) or 'none of them'}")
     value = keys[named[0]]
     if named == ["property"]:
@@ -101,6 +101,11 @@ def read_term(data: Any) -> Term:
         raise ValidationError.from_exception_data("Term", details) from None
 
 
+def _keys() -> tuple[str, ...]:
+    """The keys that name a scorer."""
+    return (*SCORERS, "scorer")
+
+
 def _explain(settings: type[Term], problem: Any, data: Mapping[str, Any]) -> InitErrorDetails:
     """The details of one error; an unknown key gets the keys that are known."""
     loc, message = problem["loc"], problem["msg"]
@@ -108,7 +113,7 @@ def _explain(settings: type[Term], problem: Any, data: Mapping[str, Any]) -> Ini
         keys = sorted(settings.model_fields)
         near = difflib.get_close_matches(str(loc[-1]), keys, n=1, cutoff=0.7)
         known = f"did you mean {near[0]}?" if near else f"its keys: {', '.join(keys)}"
-        kind = next(str(data[key]) for key in ("property", "scorer", "python", "command") if key in data)
+        kind = next(str(data[key]) if key in ("property", "scorer") else key for key in _keys() if key in data)
         message = f"not a key of {kind}; {known}"
     elif problem["type"] == "missing":
         message = "missing; this key is required"

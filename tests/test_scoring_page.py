@@ -1,0 +1,62 @@
+"""The examples of docs/scoring.md: the terms are valid, and the function and the commands score molecules."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from molvae.scoring.objective import Objective, ObjectiveSettings
+
+PAGE = (Path(__file__).parent.parent / "docs" / "scoring.md").read_text(encoding="utf-8")
+MOLECULES = ["CCCO", "c1ccncc1", "CN(C)CCCl"]
+
+
+def block(section: str, language: str) -> str:
+    """The first block of code of a language in a section."""
+    found = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found
+    code = re.search(rf"^```{language}\n(.*?)^```$", found[1], re.MULTILINE | re.DOTALL)
+    assert code
+    return code[1]
+
+
+def objective(section: str, **changes: object) -> Objective:
+    """The objective of the term in a section."""
+    terms = tomllib.loads(block(section, "toml"))["objective"]["terms"]
+    (name,) = terms
+    return Objective(ObjectiveSettings.from_dict({"terms": {name: terms[name] | changes}}, "docs/scoring.md"))
+
+
+def test_a_patent_file(tmp_path: Path) -> None:
+    path = tmp_path / "patent.smi"
+    path.write_text("OCCC\n")
+    assert objective("Desirability", to_file=str(path))(MOLECULES)["score"].tolist() == [0.0, 1.0, 1.0]
+
+
+def test_the_function(tmp_path: Path) -> None:
+    path = tmp_path / "my_scores.py"
+    path.write_text(block("A Python function", "python"))
+    table = objective("A Python function", python=f"{path}:score")(MOLECULES)
+    assert table["value_chain"].tolist() == [3, 0, 2]
+    assert table["value_chain_n_runs"].tolist() == [1, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "program", "values"),
+    [("python", "chain.py", sys.executable, [3, 0, 5]), ("sh", "length.sh", "sh", [4, 8, 9])],
+)
+def test_the_commands(tmp_path: Path, language: str, name: str, program: str, values: list[float]) -> None:
+    path = tmp_path / name
+    path.write_text(block("A command", language))
+    table = objective("A command", command=[program, str(path)])([*MOLECULES, "C.C"])
+    assert table["value_chain"].tolist()[:3] == values
+    if language == "python":
+        assert table["unscored_reason"].tolist()[3] == "chain: several fragments"
+
+
+def test_the_objective_in_python() -> None:
+    names: dict[str, object] = {}
+    exec(compile(block("From Python", "python"), "docs/scoring.md", "exec"), names)
+    assert names["objective"](["CC(=O)Nc1ccncc1", "CCO"])["score"].gt(0).tolist() == [True, False]  # type: ignore[operator]
