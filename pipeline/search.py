@@ -61,6 +61,8 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
 
     log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
     settings = campaign.search
+    if campaign.objective.goals:
+        settings = settings.model_copy(update={"goals": campaign.objective.goals})
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _library_starts(run, campaign, codec)
     with terminal.bar("search", settings.budget, "molecules scored") as bar:

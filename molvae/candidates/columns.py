@@ -46,6 +46,7 @@ PROPOSAL_COLUMNS = (
     Column("score", "number", "score of the objective in [0, 1], higher is better; empty if a term failed"),
     Column("value_*", "number", "value of a term, in the unit of the property", needed=False),
     Column("score_*", "number", "desirability of a term, in [0, 1]", needed=False),
+    Column("front", "integer", "Pareto front of the goals: 1 is not dominated, 0 has no score", needed=False),
     Column("unscored_reason", "text", "why the molecule has no score; empty if it has one", needed=False),
 )
 

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import InstanceOf, SerializeAsAny, ValidationError, field_validator
+from pydantic import InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from molvae.scoring.scorers.registry import find_scorer, read_term
@@ -24,13 +24,20 @@ class ObjectiveSettings(Settings):
         Terms by name; the name becomes part of the column names. The keys of a term depend on its scorer, which one key
         names: `property` (a calculated property, `similarity`, `substructure` or `alerts`), `python` (a function),
         `command` (a program), or `scorer` (a plug-in).
-    combine : {"geometric_mean", "arithmetic_mean"}, default="geometric_mean"
+    combine : {"geometric_mean", "arithmetic_mean", "pareto"}, default="geometric_mean"
         How desirabilities are combined. With the geometric mean a desirability of 0 makes the score 0; with the
-        arithmetic mean other terms can compensate for it.
+        arithmetic mean other terms can compensate for it. "pareto" keeps the terms apart: the search looks for their
+        Pareto front, and the score is the arithmetic mean.
     """
 
     terms: dict[str, SerializeAsAny[InstanceOf[Term]]]
-    combine: Literal["geometric_mean", "arithmetic_mean"] = "geometric_mean"
+    combine: Literal["geometric_mean", "arithmetic_mean", "pareto"] = "geometric_mean"
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """Names of the terms that are maximized separately; empty unless `combine` is "pareto"."""
+        counted = [name for name, term in self.terms.items() if not term.is_condition and term.weight > 0]
+        return tuple(counted) if self.combine == "pareto" else ()
 
     @field_validator("terms", mode="before")
     @classmethod
@@ -69,6 +76,12 @@ class ObjectiveSettings(Settings):
                 {"names": ", ".join(sorted(f"{name}.weight" for name in weighted))},
             )
         return terms
+
+    @model_validator(mode="after")
+    def _has_several_goals(self) -> Self:
+        if self.combine == "pareto" and len(self.goals) < 2:
+            raise PydanticCustomError("goals", "combine: pareto needs two terms with a weight; use geometric_mean")
+        return self
 
 
 class Objective:

@@ -12,6 +12,7 @@ from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
 from molvae.errors import InputError
 from molvae.search.optimizers import NO_PARENT, Outcome, Proposals, Results
 from molvae.search.oracle import Scores
+from molvae.search.ranking import fronts
 
 START = "start"
 """The move of start molecules."""
@@ -100,6 +101,8 @@ class Ledger:
     ----------
     n_latent : int
         Number of latent dimensions, D.
+    goals : sequence of str, default=()
+        Names of the terms that are maximized separately; see `SearchSettings`.
 
     Attributes
     ----------
@@ -115,8 +118,9 @@ class Ledger:
         Why molecules have no score, by canonical SMILES, where the oracle gave a reason.
     """
 
-    def __init__(self, n_latent: int) -> None:
+    def __init__(self, n_latent: int, goals: Sequence[str] = ()) -> None:
         self._n_latent = n_latent
+        self._goals = [f"score_{name}" for name in goals]
         self.row: dict[str, int] = {}
         self.candidates: list[Candidate] = []
         self.score = np.zeros(0)
@@ -132,8 +136,13 @@ class Ledger:
 
     @property
     def objectives(self) -> np.ndarray:
-        """Values (n, k) of the objectives; NaN where the oracle failed."""
-        return self.score[:, None]
+        """Values (n, k) of the objectives: the score, or the goals; NaN where the oracle failed."""
+        if not self._goals or not len(self):
+            return self.score[:, None]
+        values = np.stack([self.terms[name] for name in self._goals], axis=1)
+        values[self.score == 0] = 0.0
+        values[np.isnan(self.score)] = np.nan
+        return values
 
     @property
     def own_z(self) -> np.ndarray:
@@ -160,6 +169,9 @@ class Ledger:
         if self.row and set(scores.terms) != set(self.terms):
             before, now = (", ".join(terms) or "only score" for terms in (self.terms, scores.terms))
             raise InputError(f"oracle: expected the same columns in every call, got {before} before and {now} now")
+        if missing := [name for name in self._goals if name not in scores.terms]:
+            given = ", ".join(scores.terms) or "only score"
+            raise InputError(f"oracle: expected the columns of the goals, {', '.join(missing)}; got {given}")
         for candidate in candidates:
             self.row[candidate.smiles] = len(self.row)
         first = len(self.candidates)
@@ -236,6 +248,7 @@ class Ledger:
             "predicted_std": std,
             "score": self.score,
             **self.terms,
+            **({"front": fronts(self.objectives)} if self._goals else {}),
             "unscored_reason": pd.Series([self.reasons.get(one) for one in self.row], dtype="str"),
         }
         return check_table(pd.DataFrame(columns), PROPOSAL_COLUMNS, "search")

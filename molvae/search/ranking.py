@@ -33,17 +33,59 @@ def fitness(values: np.ndarray) -> np.ndarray:
     failed = np.isnan(values).any(axis=1)
     if values.shape[1] == 1:
         return np.where(failed, -np.inf, values[:, 0])
+    number = fronts(values)
     order = np.full(len(values), -np.inf)
-    left = np.flatnonzero(~failed)
-    front = 0
-    while len(left):
-        v = values[left]
-        better = (v[:, None] >= v).all(axis=2) & (v[:, None] > v).any(axis=2)  # (i, j): i dominates j
-        is_first = ~better.any(axis=0)
-        order[left[is_first]] = -front + 0.5 * _crowding(v[is_first])
-        left = left[~is_first]
-        front += 1
+    for front in range(1, number.max(initial=0) + 1):
+        rows = np.flatnonzero(number == front)
+        order[rows] = 1 - front + 0.5 * _crowding(values[rows])
     return order
+
+
+def fronts(values: np.ndarray) -> np.ndarray:
+    """Number the Pareto fronts of molecules.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, k)
+        Values, higher is better. A row with NaN belongs to no front.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        1 for molecules that no other dominates, 2 for those that are dominated by them alone, and so on; 0 for rows
+        with NaN. int64. Found by efficient non-dominated sort [1]_.
+
+    References
+    ----------
+    .. [1] Zhang et al. 2015, doi:10.1109/TEVC.2014.2308305 (efficient non-dominated sort with binary search).
+
+    Examples
+    --------
+    >>> fronts(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])).tolist()
+    [1, 1, 2]
+    """
+    number = np.zeros(len(values), np.int64)
+    rows = np.flatnonzero(~np.isnan(values).any(axis=1))
+    members: list[list[int]] = []
+    for row in rows[np.lexsort(-values[rows].T[::-1])].tolist():  # a molecule comes after those that dominate it
+        # It is dominated from the first front up to the one before its own: binary search.
+        low, high = 0, len(members)
+        while low < high:
+            middle = (low + high) // 2
+            if _is_dominated(values[row], values[members[middle]]):
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(members):
+            members.append([])
+        members[low].append(row)
+        number[row] = low + 1
+    return number
+
+
+def _is_dominated(value: np.ndarray, others: np.ndarray) -> bool:
+    """Whether one of the others (m, k) is as good in every column, and better in one."""
+    return bool(((others >= value).all(axis=1) & (others > value).any(axis=1)).any())
 
 
 def normal_quantiles(order: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ class Search:
         self._noted: list[str] = []  # kinds of progress notes given so far
         self._n_recorded = {"history": 0, "notes": 0}  # how many of each the checkpoint holds
         self._pending: dict[str, Candidate] = {}
-        self._ledger = Ledger(codec.n_latent)
+        self._ledger = Ledger(codec.n_latent, self._settings.goals)
         self._breeder = Breeder(codec, self._settings, self._seed)
         given = self._settings.start or None if start is None else start
         remove_stereo = self._settings.remove_stereo

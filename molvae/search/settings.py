@@ -50,6 +50,9 @@ class SearchSettings(Settings):
         "gaussian_process" (the default) or "none".
     constraints : ConstraintSettings
         The section `[search.constraints]`: molecules that violate one are not scored.
+    goals : tuple of str, default=()
+        Names of terms to maximize separately instead of the score: columns `score_<name>` of the scoring function. The
+        search looks for their Pareto front. A molecule of score 0 violates a condition and counts as 0 in every goal.
     stereo : {"auto", "distinct", "same"}, default="auto"
         Whether a stereoisomer of a scored molecule is scored, too: "distinct" scores it; "same" does not; "auto" no
         longer scores it once three pairs of stereoisomers had equal scores and none had different ones.
@@ -71,6 +74,7 @@ class SearchSettings(Settings):
     acquisition: str = "ucb"
     surrogate: SerializeAsAny[InstanceOf[Settings]] = GaussianProcessSettings()
     constraints: ConstraintSettings = ConstraintSettings()
+    goals: tuple[str, ...] = ()
     stereo: StereoRule = "auto"
     remove_stereo: bool = False
 

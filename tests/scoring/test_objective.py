@@ -48,6 +48,16 @@ def test_the_arithmetic_mean_is_weighted_and_compensates():
     assert table["score"][1] > 0
 
 
+def test_pareto_keeps_the_weighted_terms_as_goals():
+    core = {"property": "substructure", "smarts": "c"}
+    scorer = objective("pareto", qed=QED, fat=LOGP, shown=LOGP | {"weight": 0}, core=core)
+    assert scorer.settings.goals == ("qed", "fat")
+    assert objective(qed=QED, fat=LOGP).settings.goals == ()
+    table = scorer(MOLECULES)
+    expected = (table["score_qed"] + table["score_fat"]) / 2 * table["score_core"]
+    np.testing.assert_allclose(table["score"], expected)
+
+
 def test_the_score_of_ideal_terms_is_1():
     easy = {"property": "heavy_atoms", "shape": "higher", "low": 0, "high": 1}
     for combine in ("geometric_mean", "arithmetic_mean"):
@@ -217,7 +227,8 @@ def test_an_invalid_objective_is_refused():
         ({}, "campaign.toml terms: "),
         ({"terms": {}}, r"terms: .*\[objective\.terms\.qed\]"),
         ({"terms": {"my term": QED}}, "terms: my term: "),
-        ({"terms": {"qed": QED}, "combine": "mean"}, "combine: .*'geometric_mean' or 'arithmetic_mean'"),
+        ({"terms": {"qed": QED}, "combine": "mean"}, "combine: .*'geometric_mean', 'arithmetic_mean' or 'pareto'"),
+        ({"terms": {"qed": QED}, "combine": "pareto"}, "combine: .*two terms"),
         ({"terms": {"qed": QED}, "combin": "x"}, r"combin: .*combine\?"),
     ):
         with pytest.raises(InputError, match=problem):

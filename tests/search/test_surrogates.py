@@ -5,7 +5,7 @@ from rdkit.Chem import rdFingerprintGenerator
 
 from molvae.chem.fingerprints import tanimoto
 from molvae.search.acquisitions import ACQUISITIONS, choose_batch
-from molvae.search.ranking import fitness, normal_quantiles
+from molvae.search.ranking import fitness, fronts, normal_quantiles
 from molvae.search.surrogates import SURROGATES, Prediction
 from molvae.search.surrogates.gaussian_process import MIXES, GaussianProcess, GaussianProcessSettings
 from molvae.search.surrogates.kernels import KERNELS, FeatureCache, kernel_matrix
@@ -44,6 +44,21 @@ def test_several_columns_order_by_pareto_front_and_then_by_crowding():
     order = fitness(np.array([*front, [0.5, 2.0], [np.nan, 9.0], [0.1, 0.1]]))
     assert order[:4].min() > order[4] > order[6] > order[5] == -np.inf
     assert min(order[0], order[3]) > max(order[1], order[2])  # the ends of a front first
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_fronts_are_those_of_the_definition(k):
+    values = np.random.default_rng(k).integers(0, 6, (80, k)).astype(float)
+    values[7] = np.nan
+    number, left, front = fronts(values), [row for row in range(80) if row != 7], 0
+    assert number[7] == 0
+    while left:
+        front += 1
+        first = [
+            i for i in left if not any((values[j] >= values[i]).all() and (values[j] > values[i]).any() for j in left)
+        ]
+        assert sorted(np.flatnonzero(number == front)) == first
+        left = [row for row in left if row not in first]
 
 
 def test_normal_quantiles_are_symmetric_and_ties_share_one():
