@@ -25,6 +25,7 @@ LAYERS = {
     "molvae.query": 6,
     "molvae.datasets": 4,
     "molvae.candidates": 5,
+    "molvae.qsar": 5,
     "molvae.chem": 3,
     "molvae.settings": 2,
     "molvae.tables": 2,

@@ -1,0 +1,416 @@
+"""Reads an assay table: one value per molecule, and a reason for every row that is not used."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from molvae.datasets.columns import few, find_named, shorten
+from molvae.datasets.molecule_file import MoleculeFile, open_molecules
+from molvae.datasets.standardized import standardize_file
+from molvae.errors import InputError
+from molvae.qsar.targets import LOG_UNIT, MOLAR, Target, find_related, find_target, read_unit
+from molvae.tables import kind_of, unescape_formula
+from molvae.workers import Mapper
+
+MIN_MOLECULES = 10
+"""Fewer molecules are an error."""
+
+FEW_MOLECULES = 50
+"""Fewer molecules are a warning."""
+
+NARROW_RANGE = 2.0
+"""A smaller range of the target, in log units, is a warning."""
+
+MAX_SPREAD = 1.0
+"""Largest standard deviation of the measurements of one molecule, in log units."""
+
+Task = Literal["regression", "classification"]
+
+_RELATIONS = ("relation", "standardrelation", "qualifier", "operator")
+_CENSORED = ("<", "<=", ">", ">=", "~", "<<", ">>", "≤", "≥", "≈")
+_EXACT = ("=", "==", "")
+_INLINE = re.compile(r"^(<=|>=|<<|>>|<|>|~|≤|≥|≈)\s*(?=[\d.+-])")
+_MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
+_POSITIVE = ("active", "true", "yes", "positive")
+_NEGATIVE = ("inactive", "false", "no", "negative")
+_LABELS = dict.fromkeys(_POSITIVE, 1.0) | dict.fromkeys(_NEGATIVE, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Assay:
+    """Measured values of molecules.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    target : str
+        Name of the target column.
+    unit : str
+        Unit of the values; "" if it is not known, "probability" for classes.
+    task : {"regression", "classification"}
+        Kind of target.
+    table : DataFrame
+        One row per molecule: smiles (canonical), value (the median of its measurements, or its class 0 or 1), n (number
+        of measurements), spread (their standard deviation; NaN for one measurement) and split ("train", "test" or
+        None).
+    dropped : DataFrame
+        Rows of the file that are not used, in order: row, id, smiles (as in the file), value (as in the file), reason.
+    wide : DataFrame
+        Molecules whose measurements disagree, which are not used: smiles, n, spread, lowest and highest value.
+    n_rows : int
+        Number of rows of the file.
+    notes : list of str
+        Choices that were made.
+    warnings : list of str
+        What makes the model less reliable.
+    """
+
+    path: Path
+    target: str
+    unit: str
+    task: Task
+    table: pd.DataFrame
+    dropped: pd.DataFrame
+    wide: pd.DataFrame
+    n_rows: int
+    notes: list[str]
+    warnings: list[str]
+
+    def count_dropped(self) -> dict[str, int]:
+        """Count the rows that are not used.
+
+        Returns
+        -------
+        dict of str to int
+            Kind of reason -> number of rows, most frequent first.
+        """
+        return dict(Counter(map(kind_of, self.dropped["reason"])).most_common())
+
+
+def read_assay(
+    path: Path | str,
+    target: str | None = None,
+    *,
+    smiles_column: str | None = None,
+    unit: str | None = None,
+    relation_column: str | None = None,
+    split_column: str | None = None,
+    max_spread: float | None = None,
+    mapper: Mapper | None = None,
+) -> Assay:
+    """Read an assay table.
+
+    Molecules are standardized. Concentrations are converted to the negative decadic logarithm of mol/L. Censored values
+    are not used. Several measurements of a molecule are replaced by their median. A target with two classes (0 and 1,
+    active and inactive, true and false) makes the task a classification.
+
+    Parameters
+    ----------
+    path : Path or str
+        Molecule file of any format with columns (in an SDF: data fields).
+    target : str or None, default=None
+        Target column; None looks for the usual names, such as pIC50, pKi, pchembl_value, and IC50 with a unit.
+    smiles_column : str or None, default=None
+        Name of the SMILES column; None looks for the usual names.
+    unit : {"pM", "nM", "uM", "mM", "M", "none"} or None, default=None
+        Unit of the target; None looks for it in the name of the target and in a column of units. "none" keeps the
+        values as they are.
+    relation_column : str or None, default=None
+        Column with the relation of each value (=, <, >, <=, >=, ~); None looks for the usual names.
+    split_column : str or None, default=None
+        Column with train or test in each row.
+    max_spread : float or None, default=None
+        Molecules whose measurements have a larger standard deviation are not used. None takes 1.0 for logarithms of
+        concentrations, else no limit.
+    mapper : Mapper or None, default=None
+        Standardizes the molecules; None takes LocalProcesses().
+
+    Returns
+    -------
+    Assay
+
+    Raises
+    ------
+    InputError
+        The file or a column cannot be used, fewer than 10 molecules remain, or all values are equal.
+    """
+    path = Path(path)
+    file = open_molecules(path, smiles_column, mapper=mapper)
+    notes = list(file.notes)
+    header = [name for name in file.columns if name != file.smiles_column]
+    found = find_target(path, header, target, unit)
+    if relation_column is None:
+        relation_column = find_related(header, found.column, _RELATIONS)
+    columns = {"text": found.column, "unit": found.units_column}
+    columns["relation"] = _named(path, header, relation_column, "relation")
+    columns["split"] = _named(path, header, split_column, "split")
+    rows = pd.concat(list(standardize_file(file, mapper, drop_duplicates=False)), ignore_index=True)
+    for name, column in columns.items():
+        rows[name] = None if column is None else _read_column(file, smiles_column, column, mapper)
+    if found.units_column is not None:
+        found = _resolve_units(path, found, rows)
+    _note_columns(found, columns, notes)
+    task: Task = "classification" if found.factor is None and _are_classes(rows["text"]) else "regression"
+    value_of = _read_class if task == "classification" else _reader(found)
+    values, reasons = _read_values(rows, value_of)
+    rows["value"], rows["reason"] = values, reasons
+    if max_spread is None and found.unit == LOG_UNIT:
+        max_spread = MAX_SPREAD
+    reader = _Reader(path, found, task, math.inf if max_spread is None else max_spread, notes)
+    return reader.assemble(rows)
+
+
+@dataclass(eq=False)
+class _Reader:
+    """The second half of `read_assay`: from rows with values to molecules."""
+
+    path: Path
+    target: Target
+    task: Task
+    max_spread: float
+    notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+    def assemble(self, rows: pd.DataFrame) -> Assay:
+        rows["split"] = self._read_split(rows)
+        used = rows[rows["reason"].isna()]
+        grouped = used.groupby("smiles", sort=False)
+        table = grouped["value"].agg(value="median", n="size", spread="std", lowest="min", highest="max").reset_index()
+        table["split"] = grouped["split"].agg(self._join_split).to_numpy() if len(table) else None
+        if self.task == "classification":
+            is_wide = table["lowest"] != table["highest"]
+        else:
+            is_wide = table["spread"] > self.max_spread
+        wide = table[is_wide]
+        self._drop_wide(rows, wide)
+        kept = table[~is_wide].reset_index(drop=True)
+        self._check(kept, rows)
+        self._note_duplicates(kept)
+        self._warn(kept, wide, rows)
+        dropped = rows[rows["reason"].notna()]
+        unit = "probability" if self.task == "classification" else self.target.unit
+        return Assay(
+            self.path, self.target.column, unit, self.task,
+            kept[["smiles", "value", "n", "spread", "split"]],
+            dropped[["row", "id", "raw", "text", "reason"]].rename(columns={"raw": "smiles", "text": "value"}),
+            wide[["smiles", "n", "spread", "lowest", "highest"]].reset_index(drop=True),
+            len(rows), self.notes, self.warnings,
+        )  # fmt: skip
+
+    def _read_split(self, rows: pd.DataFrame) -> pd.Series:
+        """ "train", "test" or None per row; None for all if there is no such column."""
+        names = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+        labels = rows["split"].map(lambda text: names.get(text.strip().lower()) if isinstance(text, str) else None)
+        labels = labels.astype(object).where(labels.notna(), None)
+        if rows["split"].notna().any():
+            n_other = int(labels.isna().sum())
+            missing = {"train", "test"} - set(labels.dropna())
+            if missing:
+                examples = few([str(text) for text in rows["split"].dropna().unique()[:5]])
+                raise InputError(f"{self.path}: split column: expected train and test in its rows, got {examples}")
+            if n_other:
+                self.notes.append(f"{n_other:,} rows are labeled neither train nor test; the final model uses them")
+        return labels
+
+    def _join_split(self, labels: pd.Series) -> str | None:
+        """The label of a molecule; a molecule with both labels is a training molecule."""
+        found = set(labels.dropna())
+        return "train" if "train" in found else next(iter(found), None)
+
+    def _drop_wide(self, rows: pd.DataFrame, wide: pd.DataFrame) -> None:
+        spreads = dict(zip(wide["smiles"], wide["spread"], strict=True))
+        is_wide = rows["reason"].isna() & rows["smiles"].isin(spreads)
+        if self.task == "classification":
+            rows.loc[is_wide, "reason"] = "contradictory classes: the molecule has both"
+        else:
+            rows.loc[is_wide, "reason"] = [
+                f"measurements disagree: standard deviation {spreads[smiles]:.2f}"
+                for smiles in rows.loc[is_wide, "smiles"]
+            ]
+
+    def _check(self, kept: pd.DataFrame, rows: pd.DataFrame) -> None:
+        if len(kept) < MIN_MOLECULES:
+            reasons = Counter(map(kind_of, rows["reason"].dropna())).most_common(3)
+            why = f" ({', '.join(f'{n:,} {kind}' for kind, n in reasons)})" if reasons else ""
+            raise InputError(
+                f"{self.path}: expected at least {MIN_MOLECULES} molecules with a value in column "
+                f"{self.target.column}, got {len(kept)} of {len(rows):,} rows{why}"
+            )
+        if kept["value"].nunique() < 2:
+            raise InputError(
+                f"{self.path}: all values of column {self.target.column} are equal ({kept['value'][0]:g}); there is "
+                "nothing to learn"
+            )
+        for label in ("train", "test") if kept["split"].notna().any() else ():
+            if (kept["split"] == label).sum() < 2:
+                raise InputError(f"{self.path}: split column: fewer than 2 molecules are labeled {label}")
+
+    def _note_duplicates(self, kept: pd.DataFrame) -> None:
+        several = kept[kept["n"] > 1]
+        if len(several) and self.task == "regression":
+            self.notes.append(
+                f"{len(several):,} molecules have several measurements: their median is used; the median standard "
+                f"deviation is {several['spread'].median():.2f}"
+            )
+
+    def _warn(self, kept: pd.DataFrame, wide: pd.DataFrame, rows: pd.DataFrame) -> None:
+        n_censored = sum(kind_of(reason) == "censored" for reason in rows["reason"].dropna())
+        if n_censored:
+            self.notes.append(f"{n_censored:,} censored values (<, >, ~) are not used")
+        if len(wide):
+            limit = "both classes" if self.task == "classification" else f"a spread above {self.max_spread:g}"
+            self.warnings.append(f"{len(wide):,} molecules are not used: their measurements have {limit}")
+        if len(kept) < FEW_MOLECULES:
+            self.warnings.append(f"only {len(kept)} molecules: at least {FEW_MOLECULES} are advisable")
+        span = float(kept["value"].max() - kept["value"].min())
+        if self.target.unit == LOG_UNIT and self.task == "regression" and span < NARROW_RANGE:
+            self.warnings.append(
+                f"the values span {span:.1f} log units: below {NARROW_RANGE:g}, most of the differences may be noise"
+            )
+
+
+_ValueReader = Callable[[str, str | None], tuple[float, str | None]]
+"""Reads a text and a unit: the value, or NaN with a reason."""
+
+
+def _read_values(rows: pd.DataFrame, value_of: _ValueReader) -> tuple[list[float], list[str | None]]:
+    values: list[float] = []
+    reasons: list[str | None] = []
+    columns = (rows[name].tolist() for name in ("reason", "text", "relation", "unit"))
+    for reason, text, relation, unit in zip(*columns, strict=True):
+        value = math.nan
+        if reason is None:
+            text = unescape_formula(text.strip()) if isinstance(text, str) else ""
+            reason = _check_relation(relation, text)
+            if reason is None:
+                value, reason = value_of(text, unit)
+        values.append(value)
+        reasons.append(reason)
+    return values, reasons
+
+
+def _check_relation(relation: str | None, text: str) -> str | None:
+    sign = unescape_formula(relation.strip()).strip("'\" ") if isinstance(relation, str) else ""
+    inline = _INLINE.match(text)
+    if sign in _CENSORED:
+        return f"censored: {sign} {shorten(text)}"
+    if inline:
+        return f"censored: {shorten(text)}"
+    if sign.lower() in (*_EXACT, *_MISSING):
+        return None
+    return f"unknown relation: {shorten(sign)}"
+
+
+def _reader(target: Target) -> _ValueReader:
+    """A reader of numbers; concentrations are converted."""
+
+    def read(text: str, unit: str | None) -> tuple[float, str | None]:
+        value, reason = _read_number(text)
+        if reason is not None or (target.factor is None and target.units_column is None):
+            return value, reason
+        factor = target.factor
+        if factor is None:
+            known = None if unit is None else read_unit(unit)
+            if known is None:
+                return math.nan, f"unknown unit: {shorten(unit)}" if unit else "no unit"
+            factor = MOLAR[known]
+        if value <= 0:
+            return math.nan, f"not positive: {shorten(text)} has no logarithm"
+        return -math.log10(value * factor), None
+
+    return read
+
+
+def _read_number(text: str) -> tuple[float, str | None]:
+    if text.lower() in _MISSING:
+        return math.nan, "no value"
+    try:
+        value = float(text)
+    except ValueError:
+        hint = "; a number has a decimal point and no commas" if re.fullmatch(r"[+-]?[\d.]*,[\d,.]*", text) else ""
+        return math.nan, f"not a number: {shorten(text)}{hint}"
+    return (value, None) if math.isfinite(value) else (math.nan, f"not a number: {text}")
+
+
+def _read_class(text: str, unit: str | None) -> tuple[float, str | None]:
+    if text.lower() in _MISSING:
+        return math.nan, "no value"
+    value = _class_of(text)
+    return (math.nan, f"not a class: {shorten(text)}") if value is None else (value, None)
+
+
+def _are_classes(column: pd.Series) -> bool:
+    """Whether a column has two classes: both occur, and every number is 0 or 1."""
+    texts = {text.strip() for text in column.dropna()}
+    found = {text: _class_of(text) for text in texts}
+    others = [text for text, value in found.items() if value is None]
+    n_classes = len(set(found.values()) - {None})
+    return n_classes == 2 and all(math.isnan(_read_number(text)[0]) for text in others)
+
+
+def _class_of(text: str) -> float | None:
+    """0 or 1; None if the text is no class."""
+    number = _read_number(text)[0]
+    return number if number in (0, 1) else _LABELS.get(text.lower())
+
+
+def _named(path: Path, header: list[str], name: str | None, what: str) -> str | None:
+    return None if name is None else header[find_named(path, header, name, what)]
+
+
+def _read_column(file: MoleculeFile, smiles_column: str | None, name: str, mapper: Mapper | None) -> list[str | None]:
+    """The cells of one column: the file is read once more, with the column in the place of the ids."""
+    find_named(file.path, file.columns, name, "data")
+    again = open_molecules(file.path, smiles_column, id_column=name, mapper=mapper)
+    return [cell for chunk in again for cell in chunk["id"]]
+
+
+def _resolve_units(path: Path, target: Target, rows: pd.DataFrame) -> Target:
+    """The target with its unit: a column without any unit of concentration has one other unit, which is kept."""
+    units = Counter(unit.strip() for unit in rows["unit"].dropna() if unit.strip())
+    if any(read_unit(unit) for unit in units):
+        return target
+    if len(units) > 1:
+        raise InputError(
+            f"{path}: column {target.units_column}: expected units of concentration or one unit, got "
+            f"{few(list(units))}; keep the rows of one unit"
+        )
+    return Target(target.column, next(iter(units), ""), is_guessed=target.is_guessed)
+
+
+def _note_columns(target: Target, columns: dict[str, str | None], notes: list[str]) -> None:
+    if target.is_guessed:
+        notes.append(f"the target is read from column {target.column} (--target chooses another one)")
+    if target.factor is not None:
+        unit = next(name for name, factor in MOLAR.items() if factor == target.factor)
+        notes.append(f"the values of {target.column} are converted from {unit} to {LOG_UNIT}")
+    elif target.units_column is not None:
+        notes.append(f"the values of {target.column} are converted to {LOG_UNIT}; units: column {target.units_column}")
+    if columns["relation"] is not None:
+        notes.append(f"relations are read from column {columns['relation']}")
+
+
+def training_arrays(assay: Assay) -> tuple[list[str], np.ndarray]:
+    """The molecules and values of an assay, as a model takes them.
+
+    Parameters
+    ----------
+    assay : Assay
+        The assay.
+
+    Returns
+    -------
+    smiles : list of str
+        Canonical SMILES.
+    y : ndarray of shape (n,)
+        Values.
+    """
+    return assay.table["smiles"].tolist(), assay.table["value"].to_numpy(float)
