@@ -5,6 +5,7 @@ import inspect
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
@@ -33,6 +34,7 @@ PACKAGES = {
     "codec": "Codecs",
     "search": "Search",
     "scoring": "Scoring",
+    "qsar": "QSAR models",
     "checks": "Checks",
     "candidates": "Candidate tables",
     "query": "Queries",
@@ -160,12 +162,21 @@ def _commands() -> str:
     group = typer.main.get_command(app)
     with typer.Context(group, info_name="molvae", terminal_width=100) as context:
         texts = [("molvae", group.get_help(context))]
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            with typer.Context(command, info_name=name, parent=context) as inner:
-                texts.append((f"molvae {name}", command.get_help(inner)))
+        texts += _command_texts(group, context)
     sections = [f"## {name}\n\n```text\n{text}\n```" for name, text in texts]
     return "\n\n".join(["# Commands", *sections]) + "\n"
+
+
+def _command_texts(group: Any, context: typer.Context) -> list[tuple[str, str]]:
+    """The name and the help of each command of a group, and of its subcommands."""
+    texts = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        with typer.Context(command, info_name=name, parent=context) as inner:
+            texts.append((inner.command_path, command.get_help(inner)))
+            if hasattr(command, "list_commands"):
+                texts += _command_texts(command, inner)
+    return texts
 
 
 def _campaigns() -> str:

@@ -26,6 +26,7 @@ from .commands import (
     encode,
     evaluate,
     featurize,
+    qsar,
     query,
     refit,
     sample,
@@ -52,12 +53,17 @@ COMMANDS = (
 )
 """In the order of `molvae --help`."""
 
+GROUPS = (qsar.group,)
+"""Commands with subcommands."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 for _command in COMMANDS:
     app.command()(_command)
+for _group in GROUPS:
+    app.add_typer(_group)
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, is_typeddict
 
 import pytest
-from molvae.pipeline.cli import app
+from molvae.pipeline.cli import GROUPS, app
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
@@ -32,7 +32,7 @@ REQUIRED = {
     "SS03",  # summary does not end with a period
 }
 
-COMMANDS = [app.registered_callback, *app.registered_commands]
+COMMANDS = [found for group in (app, *GROUPS) for found in (group.registered_callback, *group.registered_commands)]
 CALLBACKS = [found.callback for found in COMMANDS if found is not None]
 """Functions whose docstrings are help texts."""
 

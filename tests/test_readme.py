@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from molvae.pipeline.cli import app
+from molvae.pipeline.cli import GROUPS, app
 
 from molvae.autoencoder.recipes import RECIPES
 
@@ -140,6 +140,9 @@ def test_command_line_parses(page: str, line: str, monkeypatch: pytest.MonkeyPat
 def test_every_command_is_shown() -> None:
     shown = {line.split()[1] for _, line in COMMANDS}
     assert shown >= {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
+    words = {tuple(line.split()[1:3]) for _, line in COMMANDS}
+    inner = {(group.info.name, found.callback.__name__) for group in GROUPS for found in group.registered_commands}
+    assert words >= inner
 
 
 @pytest.fixture

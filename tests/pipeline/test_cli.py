@@ -19,7 +19,16 @@ from molvae.devices import CODEC_DEVICE, choose_precision, fastest_device
 from molvae.errors import InputError, MolvaeError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [found.callback.__name__ for found in cli.app.registered_commands if found.callback]
+COMMANDS = [
+    *(found.callback.__name__ for found in cli.app.registered_commands if found.callback),
+    *(group.info.name for group in cli.GROUPS),
+]
+SUBCOMMANDS = [
+    f"{group.info.name} {found.callback.__name__}"
+    for group in cli.GROUPS
+    for found in group.registered_commands
+    if found.callback
+]
 
 
 def run(arguments: list[str]) -> int:
@@ -39,9 +48,9 @@ def fail_with(error: BaseException) -> Callable[[], None]:
     return job
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SUBCOMMANDS])
 def test_help_has_examples_in_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     output = capsys.readouterr().out
     examples = output.split("  Examples:\n")[1]
     assert examples.startswith("    molvae ")
@@ -63,7 +72,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    lines = [["--help"], ["smaple"], *([command, "--help"] for command in COMMANDS)]
+    lines = [["--help"], ["smaple"], *([*command.split(), "--help"] for command in [*COMMANDS, *SUBCOMMANDS])]
     code = f"import sys; from molvae.pipeline import cli; [cli._run(line) for line in {lines}]; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = set(output.splitlines()[-1].split())
