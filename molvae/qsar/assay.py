@@ -146,6 +146,8 @@ def read_assay(
     file = open_molecules(path, smiles_column, mapper=mapper)
     notes = list(file.notes)
     header = [name for name in file.columns if name != file.smiles_column]
+    if not header:
+        raise InputError(f"{path}: expected a column with values next to {file.smiles_column}; it is the only column")
     found = find_target(path, header, target, unit)
     if relation_column is None:
         relation_column = find_related(header, found.column, _RELATIONS)
@@ -239,10 +241,11 @@ class _Reader:
     def _check(self, kept: pd.DataFrame, rows: pd.DataFrame) -> None:
         if len(kept) < MIN_MOLECULES:
             reasons = Counter(map(kind_of, rows["reason"].dropna())).most_common(3)
+            hint = "; --target chooses another column" if self.target.is_guessed else ""
             why = f" ({', '.join(f'{n:,} {kind}' for kind, n in reasons)})" if reasons else ""
             raise InputError(
                 f"{self.path}: expected at least {MIN_MOLECULES} molecules with a value in column "
-                f"{self.target.column}, got {len(kept)} of {len(rows):,} rows{why}"
+                f"{self.target.column}, got {len(kept)} of {len(rows):,} rows{why}{hint}"
             )
         if kept["value"].nunique() < 2:
             raise InputError(

@@ -172,6 +172,8 @@ def test_small_and_narrow_assays_give_warnings_and_useless_ones_an_error(molecul
         read_assay(write(molecules.assign(pIC50=5.0)), mapper=Serial())
     with pytest.raises(InputError, match="at least 10 molecules with a value in column pIC50, got 5 of 5 rows"):
         read_assay(write(molecules[:5]), mapper=Serial())
+    with pytest.raises(InputError, match="it is the only column"):
+        read_assay(write(molecules[["smiles"]]), mapper=Serial())
 
 
 def test_data_fields_of_an_sdf_are_read(molecules: pd.DataFrame, tmp_path: Path) -> None:
