@@ -22,8 +22,8 @@ class ObjectiveSettings(Settings):
     ----------
     terms : dict of str to Term
         Terms by name; the name becomes part of the column names. The keys of a term depend on its scorer, which one key
-        names: `property` (a calculated property, `similarity`, `substructure` or `alerts`), `python` (a function),
-        `command` (a program), or `scorer` (a plug-in).
+        names: `property` (a calculated property, `similarity`, `substructure` or `alerts`), `model` (a model of an
+        assay), `python` (a function), `command` (a program), or `scorer` (a plug-in).
     combine : {"geometric_mean", "arithmetic_mean", "pareto"}, default="geometric_mean"
         How desirabilities are combined. With the geometric mean a desirability of 0 makes the score 0; with the
         arithmetic mean other terms can compensate for it. "pareto" keeps the terms apart: the search looks for their

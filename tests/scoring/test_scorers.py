@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from molvae.codec import ToyCodec
 from molvae.errors import InputError, MolvaeError
+from molvae.qsar import fit_assay
 from molvae.scoring.objective import Objective, ObjectiveSettings
 from molvae.scoring.scorers.answers import read_answer
 from molvae.workers import LocalProcesses
@@ -292,6 +294,40 @@ def test_similarity_to_a_file_of_molecules_can_be_a_reason_to_stay_away(tmp_path
     assert objective(away=away).identity() != before
     with pytest.raises(InputError, match=r"nothing\.smi"):
         objective(away=away | {"to_file": str(tmp_path / "nothing.smi")})
+
+
+# Models of assays
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model of the number of aromatic carbons, fitted to the molecules of the toy codec."""
+    folder = tmp_path_factory.mktemp("assay")
+    molecules = ToyCodec().molecules[:120]
+    table = pd.DataFrame({"smiles": molecules, "pIC50": [4 + 0.5 * one.count("c") for one in molecules]})
+    table.to_csv(folder / "assay.csv", index=False)
+    fit_assay(folder / "assay.csv", folder / "model", target="pIC50")
+    return folder / "model"
+
+
+@pytest.mark.parametrize(("shape", "sign"), [("higher", -1), ("lower", 1), ("window", 0)])
+def test_a_model_is_pessimistic(model, shape, sign):
+    term = {"model": str(model), "shape": shape, "low": 4, "high": 8, "pessimism": 2}
+    table = objective(it=term)(["Cc1ccccc1", "CCO", "C1CC", "FC(F)(F)C(F)(F)C(F)(F)F"])
+    mean, std = table["value_it_mean"], table["value_it_std"]
+    np.testing.assert_allclose(table["value_it"], mean + sign * 2 * std)
+    assert table["value_it"].isna().tolist() == [False, False, True, False]
+    assert table["unscored_reason"].notna().tolist() == [False, False, True, False]
+    assert mean[0] > mean[1]
+    assert std[3] > std[0]  # unlike the training set
+    assert table["value_it_similarity"][3] < table["value_it_similarity"][0]
+
+
+def test_the_identity_of_a_model_is_its_digest(model):
+    scorer = objective(it=SHAPE | {"model": str(model)})
+    assert list(scorer.identity()) == [str(model)]
+    with pytest.raises(InputError, match=r"no_model"):
+        objective(it=SHAPE | {"model": str(model.parent / "no_model")})
 
 
 # Plug-ins

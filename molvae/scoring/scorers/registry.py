@@ -10,6 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 from molvae.scoring.scorer import Scorer
+from molvae.scoring.scorers.assay import AssayScorer
 from molvae.scoring.scorers.command import CommandScorer
 from molvae.scoring.scorers.function import FunctionScorer
 from molvae.scoring.scorers.properties import AlertsScorer, PropertyScorer, SimilarityScorer, SubstructureScorer
@@ -26,6 +27,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "property": PropertyScorer,
     "python": FunctionScorer,
     "command": CommandScorer,
+    "model": AssayScorer,
 }
 """Scorers by the key that a term must have. Packages add scorers as entry points of the group `molvae.scorers`; a term
 names them by `scorer = "name"`."""

@@ -1,0 +1,68 @@
+"""A term that a model of an assay predicts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from molvae.qsar.model import load_model
+from molvae.scoring.scorer import Values
+from molvae.scoring.term import ShapedTerm, Term
+from molvae.workers import Mapper
+
+_SIGN = {"higher": -1.0, "lower": 1.0, "window": 0.0}
+
+
+class AssayTerm(ShapedTerm):
+    """A prediction of a model that `molvae qsar fit` or `molvae.qsar.fit_assay` has written.
+
+    The value is pessimistic: the mean minus `pessimism` standard deviations, so that the search does not reward
+    molecules of which the model knows little; for `shape = "lower"` it is the mean plus them, for a window the mean.
+    The candidate table has the mean, the standard deviation and the similarity to the training set as
+    `value_<term>_mean`, `_std` and `_similarity`.
+
+    Parameters
+    ----------
+    model : Path
+        Folder of the model. A relative path starts at the campaign file.
+    pessimism : float, default=1.0
+        Number of standard deviations.
+    """
+
+    model: Path = Field(description="folder of a model of an assay")
+    pessimism: float = Field(1.0, ge=0, description="standard deviations that are taken off the prediction")
+
+
+class AssayScorer:
+    """Predicts with a model of an assay.
+
+    Parameters
+    ----------
+    settings : AssayTerm
+        Settings.
+
+    Raises
+    ------
+    InputError
+        The folder is not a model, or is damaged.
+    """
+
+    Settings: ClassVar[type[Term]] = AssayTerm
+
+    def __init__(self, settings: AssayTerm) -> None:
+        self._settings = settings
+        self._model = load_model(settings.model)
+
+    def identity(self) -> Mapping[str, str]:
+        """SHA-256 of the model; see `Scorer.identity`."""
+        return {str(self._settings.model): self._model.sha256}
+
+    def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
+        """Predict molecules; see `Scorer.__call__`."""
+        table = self._model.predict(list(smiles))
+        mean, std, similarity = (table[name].to_numpy(float) for name in ("value", "std", "similarity"))
+        value = mean + _SIGN[self._settings.shape] * self._settings.pessimism * std
+        reasons = ["the model cannot read the molecule" if missing else None for missing in np.isnan(value)]
+        return Values(value, reasons, {"mean": mean, "std": std, "similarity": similarity})
