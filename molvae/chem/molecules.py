@@ -448,6 +448,29 @@ def is_substructure(pattern: Chem.Mol, mol: Chem.Mol) -> bool:
     return bool(mol.HasSubstructMatch(pattern, useChirality=True))
 
 
+def count_matches(pattern: Chem.Mol, mol: Chem.Mol) -> int:
+    """Count the matches of a pattern in a molecule.
+
+    Parameters
+    ----------
+    pattern : rdkit.Chem.Mol
+        Pattern; stereo specified in it must match.
+    mol : rdkit.Chem.Mol
+        Molecule.
+
+    Returns
+    -------
+    int
+        Number of matches that differ in their atoms, at most 1,000.
+
+    Examples
+    --------
+    >>> count_matches(parse_smarts("[F,Cl]"), parse("FC(F)(F)CCl"))
+    4
+    """
+    return len(mol.GetSubstructMatches(pattern, uniquify=True, useChirality=True, maxMatches=1000))
+
+
 def _read_canonical(raw: object, is_standardized: bool, is_decoded: bool = False) -> Standardized:
     """Parse, optionally standardize, and write, until the SMILES is stable: RDKit may rewrite its own SMILES."""
     reason = guard(raw)

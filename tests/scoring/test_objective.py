@@ -125,6 +125,16 @@ def test_a_substructure_is_a_condition_without_weight(combine):
     assert objective(combine, ring=ring, nitro=nitro)(MOLECULES)["score"].tolist() == [1, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("limits", "scores"),
+    [({"least": 2}, [0, 0, 1, 1]), ({"most": 2}, [1, 1, 1, 0]), ({"least": 1, "most": 2}, [0, 1, 1, 0])],
+)
+def test_a_substructure_can_be_counted(limits, scores):
+    table = objective(halogens={"property": "substructure", "smarts": "[F,Cl]"} | limits)(["C", "CF", "FCCl", "FC(F)F"])
+    assert table["value_halogens"].tolist() == [0, 1, 2, 3]
+    assert table["score"].tolist() == scores
+
+
 def test_alerts_of_the_chosen_catalogs_are_counted():
     table = objective(alerts={"property": "alerts"})([PHENETOLE, PROPANAL])
     assert table["value_alerts"].tolist() == [0, 1]  # BRENK: aldehyde
@@ -212,6 +222,8 @@ def test_saved_settings_are_complete_and_read_back(tmp_path):
         ({"property": "substructure", "smarts": "c1cc"}, r"smarts: .*'c1cc'"),
         ({"property": "substructure", "smarts": "C", "shape": "higher"}, r"shape: .*substructure"),
         ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: .*substructure"),
+        ({"property": "substructure", "smarts": "C", "least": 3, "most": 2}, r"most: .*\(3\)"),
+        ({"property": "substructure", "smarts": "C", "least": 3, "wanted": False}, r"most: .*most = 0"),
         ({"property": "alerts", "catalogs": ["PAIN"]}, r"catalogs: .*PAINS\?"),
         ({"property": "alerts", "catalogs": []}, r"catalogs: .*BRENK"),
         (3, r"\[terms\] it: "),

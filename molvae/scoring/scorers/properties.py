@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from molvae.chem.alerts import SOURCES, alerts
 from molvae.chem.fingerprints import morgan_bits, tanimoto_matrix
-from molvae.chem.molecules import is_substructure, parse, parse_shared, parse_smarts, standardize
+from molvae.chem.molecules import count_matches, is_substructure, parse_shared, parse_smarts, standardize
 from molvae.chem.properties import PROPERTIES, compute, list_properties
 from molvae.datasets.molecule_file import open_molecules
 from molvae.datasets.standardized import standardize_file
@@ -169,17 +169,40 @@ class SubstructureTerm(Term):
         Pattern.
     wanted : bool, default=True
         Whether the substructure must be present, or absent.
+    least, most : int, optional
+        Smallest and largest number of matches, instead of `wanted`.
     """
 
     property: str
     smarts: str = Field(description="SMARTS of the substructure")
     wanted: bool = Field(True, description="whether it must be present, or absent")
+    least: int | None = Field(None, ge=0, description="smallest number of matches")
+    most: int | None = Field(None, ge=0, le=999, validate_default=True, description="largest number of matches")
+
+    def is_counted(self) -> bool:
+        """Check whether the value is the number of matches.
+
+        Returns
+        -------
+        bool
+        """
+        return self.least is not None or self.most is not None
 
     @field_validator("smarts")
     @classmethod
     def _is_a_pattern(cls, smarts: str) -> str:
         report(lambda: parse_smarts(smarts))
         return smarts
+
+    @field_validator("most")
+    @classmethod
+    def _is_a_range(cls, most: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get("least")
+        if most is not None and least is not None and least > most:
+            raise PydanticCustomError("order", "expected at least least ({least}); swap the two", {"least": least})
+        if info.data.get("wanted") is False and (most is not None or least is not None):
+            raise PydanticCustomError("wanted", "expected least and most without wanted = false; give most = 0")
+        return most
 
     @field_validator("weight")
     @classmethod
@@ -201,11 +224,14 @@ class SubstructureTerm(Term):
         ndarray of shape (n,)
             1 if it holds, else 0; NaN for NaN.
         """
+        if self.is_counted():
+            holds = (value >= (self.least or 0)) & (value <= (np.inf if self.most is None else self.most))
+            return np.where(np.isnan(value), np.nan, holds.astype(float))
         return value if self.wanted else 1.0 - value
 
 
 class SubstructureScorer:
-    """Whether a substructure is present: 1 or 0.
+    """Whether a substructure is present, 1 or 0; or the number of its matches.
 
     Parameters
     ----------
@@ -216,7 +242,7 @@ class SubstructureScorer:
     Settings: ClassVar[type[Term]] = SubstructureTerm
 
     def __init__(self, settings: SubstructureTerm) -> None:
-        self._pattern = parse_smarts(settings.smarts)
+        self._pattern, self._is_counted = parse_smarts(settings.smarts), settings.is_counted()
 
     def identity(self) -> Mapping[str, str]:
         """Nothing besides the settings; see `Scorer.identity`."""
@@ -224,7 +250,8 @@ class SubstructureScorer:
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Look for the substructure; see `Scorer.__call__`."""
-        return one_by_one(smiles, lambda one: is_substructure(self._pattern, parse(one)))
+        find = count_matches if self._is_counted else is_substructure
+        return one_by_one(smiles, lambda one: float(find(self._pattern, parse_shared(one))))
 
 
 class AlertsTerm(ShapedTerm):
