@@ -70,9 +70,10 @@ def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
 
 
 def test_the_table_has_the_documented_columns(proposals: pd.DataFrame) -> None:
-    names = {column.name for column in CANDIDATE_COLUMNS if not column.name.endswith("*")}
+    optional = {"front", "unscored_reason"}  # of several goals, and of a search
+    names = {column.name for column in CANDIDATE_COLUMNS if not column.name.endswith("*")} - optional
     assert names <= set(build_candidates(proposals, ["CCO"]))
-    assert set(proposals) >= {column.name for column in PROPOSAL_COLUMNS if not column.name.endswith("*")}
+    assert set(proposals) >= {column.name for column in PROPOSAL_COLUMNS if not column.name.endswith("*")} - optional
 
 
 def test_columns_of_plugin_checks_survive_the_files(proposals: pd.DataFrame, tmp_path) -> None:
