@@ -20,13 +20,13 @@ from molvae.tables import kind_of, unescape_formula
 from molvae.workers import Mapper
 
 MIN_MOLECULES = 10
-"""Fewer molecules are an error."""
+"""Fewer molecules than this are an error."""
 
 FEW_MOLECULES = 50
-"""Fewer molecules are a warning."""
+"""Fewer molecules than this give a warning."""
 
 NARROW_RANGE = 2.0
-"""A smaller range of the target, in log units, is a warning."""
+"""A smaller range of the target, in log units, gives a warning."""
 
 MAX_SPREAD = 1.0
 """Largest standard deviation of the measurements of one molecule, in log units."""
@@ -68,9 +68,9 @@ class Assay:
     n_rows : int
         Number of rows of the file.
     notes : list of str
-        Choices that were made.
+        Choices made while reading.
     warnings : list of str
-        What makes the model less reliable.
+        Properties of the data that make the model less reliable.
     """
 
     path: Path
@@ -108,9 +108,9 @@ def read_assay(
 ) -> Assay:
     """Read an assay table.
 
-    Molecules are standardized. Concentrations are converted to the negative decadic logarithm of mol/L. Censored values
-    are not used. Several measurements of a molecule are replaced by their median. A target with two classes (0 and 1,
-    active and inactive, true and false) makes the task a classification.
+    Molecules are standardized. Concentrations are converted to -log10(mol/L). Censored values are not used. Several
+    measurements of a molecule are replaced by their median. If the target has two classes (0 and 1, active and
+    inactive, true and false), the task is a classification.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def read_assay(
     split_column : str or None, default=None
         Column with train or test in each row.
     max_spread : float or None, default=None
-        Molecules whose measurements have a larger standard deviation are not used. None takes 1.0 for logarithms of
-        concentrations, else no limit.
+        Molecules whose measurements have a larger standard deviation are not used. None means 1.0 for logarithms of
+        concentrations, and no limit otherwise.
     mapper : Mapper or None, default=None
         Standardizes the molecules; None takes LocalProcesses().
 
@@ -223,7 +223,7 @@ class _Reader:
         return labels
 
     def _join_split(self, labels: pd.Series) -> str | None:
-        """The label of a molecule; a molecule with both labels is a training molecule."""
+        """The split of a molecule; a molecule in both splits is a training molecule."""
         found = set(labels.dropna())
         return "train" if "train" in found else next(iter(found), None)
 
@@ -272,16 +272,16 @@ class _Reader:
             limit = "both classes" if self.task == "classification" else f"a spread above {self.max_spread:g}"
             self.warnings.append(f"{len(wide):,} molecules are not used: their measurements have {limit}")
         if len(kept) < FEW_MOLECULES:
-            self.warnings.append(f"only {len(kept)} molecules: at least {FEW_MOLECULES} are advisable")
+            self.warnings.append(f"only {len(kept)} molecules: at least {FEW_MOLECULES} are recommended")
         span = float(kept["value"].max() - kept["value"].min())
         if self.target.unit == LOG_UNIT and self.task == "regression" and span < NARROW_RANGE:
             self.warnings.append(
-                f"the values span {span:.1f} log units: below {NARROW_RANGE:g}, most of the differences may be noise"
+                f"the values span {span:.1f} log units: below {NARROW_RANGE:g}, the differences may be mostly noise"
             )
 
 
 _ValueReader = Callable[[str, str | None], tuple[float, str | None]]
-"""Reads a text and a unit: the value, or NaN with a reason."""
+"""Reads a cell and a unit: the value, or NaN with a reason."""
 
 
 def _read_values(rows: pd.DataFrame, value_of: _ValueReader) -> tuple[list[float], list[str | None]]:
@@ -360,7 +360,7 @@ def _are_classes(column: pd.Series) -> bool:
 
 
 def _class_of(text: str) -> float | None:
-    """0 or 1; None if the text is no class."""
+    """0 or 1; None if the text is not a class."""
     number = _read_number(text)[0]
     return number if number in (0, 1) else _LABELS.get(text.lower())
 
@@ -370,14 +370,14 @@ def _named(path: Path, header: list[str], name: str | None, what: str) -> str | 
 
 
 def _read_column(file: MoleculeFile, smiles_column: str | None, name: str, mapper: Mapper | None) -> list[str | None]:
-    """The cells of one column: the file is read once more, with the column in the place of the ids."""
+    """The cells of one column: the file is read once more, with this column as the id column."""
     find_named(file.path, file.columns, name, "data")
     again = open_molecules(file.path, smiles_column, id_column=name, mapper=mapper)
     return [cell for chunk in again for cell in chunk["id"]]
 
 
 def _resolve_units(path: Path, target: Target, rows: pd.DataFrame) -> Target:
-    """The target with its unit: a column without any unit of concentration has one other unit, which is kept."""
+    """The target with its unit: if no row has a unit of concentration, all must have the same unit, which is kept."""
     units = Counter(unit.strip() for unit in rows["unit"].dropna() if unit.strip())
     if any(read_unit(unit) for unit in units):
         return target

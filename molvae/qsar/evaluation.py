@@ -1,4 +1,4 @@
-"""Evaluates a model on molecules that it has not learned from: random and scaffold splits, calibration, a baseline."""
+"""Evaluates a model on held-out molecules: random and scaffold splits, calibration, a baseline."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Metrics = dict[str, float | int | None]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions of molecules by models that have not learned from them, and their metrics.
+    """Predictions of held-out molecules, and their metrics.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Evaluation:
         Name of a split (random, scaffold, given) -> its metrics.
     predictions : DataFrame
         One row per molecule: smiles, measured, and for each split `<split>_predicted` and `<split>_std`; NaN for
-        molecules that the split has not tested.
+        molecules that the split does not hold out.
     """
 
     metrics: dict[str, Metrics]
@@ -42,7 +42,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model by 5-fold cross-validation, with random folds and with folds of scaffolds.
 
-    If the molecules have the labels train and test, a model of the training molecules is also evaluated on the test
+    If the molecules are labeled train and test, a model fitted to the training molecules is also evaluated on the test
     molecules.
 
     Parameters

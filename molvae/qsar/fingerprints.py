@@ -1,4 +1,4 @@
-"""Fingerprints of molecules for the models; those of recent molecules are kept in memory."""
+"""Fingerprints for the models; those of recently used molecules are kept in memory."""
 
 from collections.abc import Sequence
 from functools import lru_cache

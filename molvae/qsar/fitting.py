@@ -46,7 +46,7 @@ def fit_assay(
 
     The folder has `model.json` and `training.csv` (the model), `card.json` and `report.html` (data and evaluation),
     `out_of_fold.csv` (every prediction of the evaluation) and `dropped.csv` (every row that is not used, with the
-    reason). The model learns from all molecules that are used.
+    reason). The model is fitted to all molecules that are used.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def fit_assay(
     )  # fmt: skip
     evaluation = evaluate(lambda: make_model(model, settings), assay, seed, report)
     if not evaluation.metrics["scaffold"]["n"]:
-        assay.warnings.append("all molecules have one scaffold: there is no scaffold split")
+        assay.warnings.append("all molecules have the same scaffold: there is no scaffold split")
     report(f"fitting {model} to {len(assay.table):,} molecules")
     smiles, y = training_arrays(assay)
     regressor.fit(smiles, y)

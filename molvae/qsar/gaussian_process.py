@@ -25,11 +25,11 @@ class GaussianProcessSettings(base.Settings):
     Parameters
     ----------
     max_molecules : int, default=10_000
-        More molecules are an error: memory and time grow with the square and the cube of their number.
+        More molecules than this are an error: memory grows with the square of their number, time with the cube.
     n_noise : int, default=1500
         The noise and the share of the atom pairs are fitted to at most this many molecules, drawn at random.
     atom_pair_shares : list of float, optional
-        Shares of the kernel of atom pairs to choose from; the rest is that of Morgan counts. [0] uses Morgan counts
+        Shares of the atom-pair kernel to choose from; the Morgan kernel has the rest. [0] uses Morgan counts
         alone.
     """
 
@@ -41,9 +41,9 @@ class GaussianProcessSettings(base.Settings):
 class GaussianProcess:
     """Exact Gaussian process with MinMax kernels of Morgan and atom-pair counts, a constant mean and constant noise.
 
-    The share of the atom pairs and the ratio of noise and amplitude maximize the marginal likelihood; mean and
+    The share of the atom pairs and the ratio of noise to amplitude maximize the marginal likelihood; mean and
     amplitude follow in closed form. The standard deviation of a prediction includes the noise: it is that of a
-    measurement.
+    new measurement.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class GaussianProcess:
         return check_values(smiles, y)
 
     def _fit_kernel(self, smiles: Sequence[str], y: np.ndarray) -> tuple[float, float]:
-        """The share of the atom pairs, and the variance of the noise in amplitudes."""
+        """The share of the atom pairs, and the ratio of noise to amplitude, as variances."""
         shares = self.settings.atom_pair_shares
         features = _features(smiles, max(shares))
         found = [(*_fit_noise_ratio(_kernel(features, features, share), y), share) for share in shares]
@@ -160,7 +160,7 @@ def _profile(lower: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
 
 
 def _fit_noise_ratio(kernel: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The smallest negative log marginal likelihood, and its variance of the noise, in amplitudes."""
+    """The smallest negative log marginal likelihood, and the ratio of noise to amplitude that gives it."""
 
     def loss(log_ratio: float) -> float:
         return _profile(_factor(kernel, float(np.exp(log_ratio))), y)[2]

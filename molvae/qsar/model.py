@@ -76,9 +76,9 @@ class AssayModel:
         Returns
         -------
         DataFrame
-            One row per molecule, in order: value (for classes: the probability of class 1), std (its standard
-            deviation, noise of a measurement included) and similarity (highest Tanimoto similarity to a training
-            molecule; Morgan fingerprints, radius 2, 2,048 bits). NaN where the SMILES is invalid.
+            One row per molecule, in order: value (for classes: the probability of class 1), std (standard
+            deviation; see the class of the model) and similarity (highest Tanimoto similarity to a training molecule;
+            Morgan fingerprints, radius 2, 2,048 bits). NaN where the SMILES is invalid.
 
         Examples
         --------
@@ -88,7 +88,7 @@ class AssayModel:
         return self.predict_standardized([standardize(one).smiles for one in smiles])
 
     def predict_standardized(self, smiles: Sequence[str | None]) -> pd.DataFrame:
-        """Predict the target of molecules that are standardized.
+        """Predict the target of molecules that are already standardized.
 
         Parameters
         ----------

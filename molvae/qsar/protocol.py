@@ -90,7 +90,7 @@ class MoleculeRegressor(Protocol):
         mean : ndarray of shape (n,)
             Predicted values.
         std : ndarray of shape (n,)
-            Standard deviations of a measurement, noise included; only with `return_std`.
+            Standard deviations; preferably those of a measurement, noise included. Only with `return_std`.
         """
         ...
 

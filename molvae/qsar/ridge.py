@@ -29,7 +29,7 @@ class RidgeSettings(base.Settings):
 
 
 class Ridge:
-    """Ridge regression on logarithms of Morgan counts, log(1 + count).
+    """Ridge regression on log(1 + count) of Morgan counts.
 
     The standard deviation is the same for all molecules: the root mean squared leave-one-out error.
 

@@ -74,7 +74,7 @@ def find_target(path: Path, header: list[str], target: str | None, unit: str | N
     Raises
     ------
     InputError
-        There is no such column, several columns could be the target, or the unit of a concentration is not known.
+        There is no such column, several columns could be the target, or the unit of a concentration is unknown.
     """
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit}: unknown; known: {', '.join(UNITS)}")
@@ -133,7 +133,7 @@ def read_unit(text: str) -> str | None:
     Returns
     -------
     str or None
-        A key of `MOLAR`; None if the unit is another one.
+        A key of `MOLAR`; None for any other unit.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""The objective of a search: properties as desirabilities, and their mean as the score."""
+"""The objective of a search: raw values of scorers as desirabilities, and their mean as the score."""

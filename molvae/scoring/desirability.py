@@ -1,4 +1,4 @@
-"""Desirability functions: property values to numbers in [0, 1]."""
+"""Desirability functions: raw values to numbers in [0, 1]."""
 
 from typing import Literal, get_args
 
@@ -20,7 +20,7 @@ def desirability(
     power: float = 1.0,
     scale: Scale = "linear",
 ) -> np.ndarray:
-    """Convert property values to desirabilities in [0, 1].
+    """Convert raw values to desirabilities in [0, 1].
 
     - "higher": 0 up to `low`, increasing to 1 at `high`.
     - "lower": 1 up to `low`, decreasing to 0 at `high`.
@@ -29,18 +29,18 @@ def desirability(
     Parameters
     ----------
     value : array_like
-        Property values, of any shape.
+        Raw values, of any shape.
     shape : {"higher", "lower", "window"}
         Form of the function.
     low : float
-        Lower bound, in the unit of the property.
+        Lower bound, in the unit of the value.
     high : float
-        Upper bound, in the unit of the property; at least `low`.
+        Upper bound, in the unit of the value; at least `low`.
     soft : float, default=0.0
         Width of the edges of a window; 0 is a step. Not used by the other shapes.
     power : float, default=1.0
-        Exponent of the increasing and decreasing parts, above 0. Above 1 only values near the ideal score high; below
-        1 small improvements count more.
+        Exponent of the increasing and decreasing parts, above 0. Above 1, only values near the ideal score high;
+        below 1, small improvements count more.
     scale : {"linear", "log"}, default="linear"
         "log" measures distances in powers of ten (`soft` too), for values such as an IC50.
 

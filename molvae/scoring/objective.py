@@ -21,13 +21,13 @@ class ObjectiveSettings(Settings):
     Parameters
     ----------
     terms : dict of str to Term
-        Terms by name; the name becomes part of the column names. The keys of a term depend on its scorer, which one key
-        names: `property` (a calculated property, `similarity`, `substructure` or `alerts`), `model` (a model of an
+        Terms by name; the name becomes part of the column names. One key names the scorer, which determines the other
+        keys: `property` (a calculated property, `similarity`, `substructure` or `alerts`), `model` (a model of an
         assay), `python` (a function), `command` (a program), or `scorer` (a plug-in).
     combine : {"geometric_mean", "arithmetic_mean", "pareto"}, default="geometric_mean"
-        How desirabilities are combined. With the geometric mean a desirability of 0 makes the score 0; with the
-        arithmetic mean other terms can compensate for it. "pareto" keeps the terms apart: the search looks for their
-        Pareto front, and the score is the arithmetic mean.
+        How desirabilities are combined. With the geometric mean, a desirability of 0 makes the score 0; with the
+        arithmetic mean, other terms can compensate for it. "pareto" optimizes each term separately: the search looks
+        for their Pareto front, and the score is the arithmetic mean.
     """
 
     terms: dict[str, SerializeAsAny[InstanceOf[Term]]]
@@ -136,7 +136,7 @@ class Objective:
             One row per molecule, in order. For each term, `value_<term>` in the unit of the scorer (a substructure: 1
             if present, 0 if absent), `value_<term>_<column>` for each further column of it, and `score_<term>` in [0,
             1]; `score` in [0, 1], higher is better; and `unscored_reason`. A value is NaN where it cannot be computed;
-            `score` is then NaN, too, unless the weight of that term is 0, and `unscored_reason` says why.
+            `score` is then NaN, too, unless the weight of that term is 0, and `unscored_reason` gives the reason.
 
         Raises
         ------

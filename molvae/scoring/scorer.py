@@ -28,7 +28,7 @@ class Values(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Computes the raw values of one term; the same molecules give the same values, in any order and batch.
+    """Computes the raw values of one term; a molecule has the same value in any order and batch.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Scorer(Protocol):
         Returns
         -------
         mapping of str to str
-            SHA-256 of each file, script or model by its name or path. A stage whose scorers have another identity is
-            computed again.
+            SHA-256 of each file, script or model by its name or path. A stage is computed again if the identity
+            of a scorer has changed.
         """
         ...
 

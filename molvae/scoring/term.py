@@ -12,15 +12,15 @@ from molvae.settings import Settings
 
 
 class Term(Settings):
-    """One term of an objective; every scorer has a subclass with keys of its own.
+    """One term of an objective; every scorer has a subclass with its own keys.
 
     Parameters
     ----------
     weight : float, default=1.0
-        Weight in the mean; 0 shows the term without counting it. A condition has no weight.
+        Weight in the mean; with 0, the term is reported but not counted. A condition has no weight.
     """
 
-    weight: float = Field(1.0, ge=0, description="weight in the mean; 0 shows the term without counting it")
+    weight: float = Field(1.0, ge=0, description="weight in the mean; 0: reported but not counted")
 
     @property
     def is_condition(self) -> bool:
@@ -33,7 +33,7 @@ class Term(Settings):
         Parameters
         ----------
         value : ndarray of shape (n,)
-            Raw values; NaN for failures.
+            Raw values; NaN where there is none.
 
         Returns
         -------
@@ -49,7 +49,7 @@ class ShapedTerm(Term):
     Parameters
     ----------
     weight : float, default=1.0
-        Weight in the mean; 0 shows the term without counting it.
+        Weight in the mean; with 0, the term is reported but not counted.
     shape : {"higher", "lower", "window"}
         Form of the desirability function.
     low, high : float
@@ -111,7 +111,7 @@ class ShapedTerm(Term):
         Parameters
         ----------
         value : ndarray of shape (n,)
-            Raw values; NaN for failures.
+            Raw values; NaN where there is none.
 
         Returns
         -------

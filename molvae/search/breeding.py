@@ -24,7 +24,7 @@ _N_ENCODED = 64
 """Molecules with the highest acquisition that are encoded in each generation, because parents need latent vectors."""
 
 _N_AT_FULL = 1_000
-"""Scored molecules after which generations become smaller; a search with more calls has a cheaper oracle."""
+"""Number of scored molecules beyond which generations become smaller: an oracle that is called so often is cheap."""
 
 
 class Breeder:
@@ -42,10 +42,10 @@ class Breeder:
     Attributes
     ----------
     counts : dict of str to int
-        Numbers of proposals (`n_proposed`), valid ones (`n_valid`) and unique molecules (`n_unique`) so far, start
+        Numbers of proposals (`n_proposed`), valid SMILES (`n_valid`) and unique molecules (`n_unique`) so far, start
         molecules included; and of new molecules that violate a constraint or cannot be encoded (`n_infeasible`).
     new_hashes : ndarray
-        Hashes of the molecules that were first decoded since this attribute was last emptied, uint64.
+        Hashes of the new molecules that were decoded since this attribute was last emptied, uint64.
     new_share : float
         Share of the proposals of the last round that gave a new molecule without a violation.
     """
@@ -269,7 +269,7 @@ class _Known:
 
 
 def _n_proposals(n: int, n_scored: int) -> int:
-    """Number of proposals in a generation: n at first, falling to a third of it after many scored molecules."""
+    """Number of proposals in a generation: n at first, decreasing to n / 3 as more molecules are scored."""
     return max(1, round(n * min(1.0, max(1 / 3, _N_AT_FULL / max(1, n_scored)))))
 
 

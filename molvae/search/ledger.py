@@ -111,7 +111,7 @@ class Ledger:
     candidates : list of Candidate
         The molecules.
     score : ndarray of shape (n,)
-        Scores; NaN where the oracle failed.
+        Scores; NaN where there is none.
     terms : dict of str to ndarray of shape (n,)
         Further columns of the oracle.
     reasons : dict of str to str
@@ -136,7 +136,7 @@ class Ledger:
 
     @property
     def objectives(self) -> np.ndarray:
-        """Values (n, k) of the objectives: the score, or the goals; NaN where the oracle failed."""
+        """Values (n, k): the score, or the goals, which are 0 where the score is 0; NaN where there is no score."""
         if not self._goals or not len(self):
             return self.score[:, None]
         values = np.stack([self.terms[name] for name in self._goals], axis=1)

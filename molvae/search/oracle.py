@@ -59,7 +59,7 @@ def read_scores(answer: Answer, n: int) -> Scores:
     Raises
     ------
     InputError
-        The return value is not a sequence of n numbers, or is a table with other columns.
+        The return value is not n numbers, or is a table without a column `score` or with other columns.
     """
     if isinstance(answer, pd.DataFrame):
         if "score" not in answer:

@@ -52,8 +52,8 @@ def fronts(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n,)
-        1 for molecules that no other dominates, 2 for those that are dominated by them alone, and so on; 0 for rows
-        with NaN. int64. Found by efficient non-dominated sort [1]_.
+        1 for molecules that no other dominates, 2 for those that only molecules of front 1 dominate, and so on; 0 for
+        rows with NaN. int64. Found by efficient non-dominated sort [1]_.
 
     References
     ----------
@@ -68,7 +68,7 @@ def fronts(values: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(~np.isnan(values).any(axis=1))
     members: list[list[int]] = []
     for row in rows[np.lexsort(-values[rows].T[::-1])].tolist():  # a molecule comes after those that dominate it
-        # It is dominated from the first front up to the one before its own: binary search.
+        # Every front before its own has a molecule that dominates it, so binary search finds its own.
         low, high = 0, len(members)
         while low < high:
             middle = (low + high) // 2
@@ -84,7 +84,7 @@ def fronts(values: np.ndarray) -> np.ndarray:
 
 
 def _is_dominated(value: np.ndarray, others: np.ndarray) -> bool:
-    """Whether one of the others (m, k) is as good in every column, and better in one."""
+    """Whether one of the others (m, k) is at least as good in every column and better in at least one."""
     return bool(((others >= value).all(axis=1) & (others > value).any(axis=1)).any())
 
 

@@ -65,7 +65,7 @@ def fit(
     ] = None,
     split_column: Annotated[
         str | None,
-        typer.Option("--split-column", metavar="NAME", help="Column with train or test, for another evaluation."),
+        typer.Option("--split-column", metavar="NAME", help="Column with train or test, for a further evaluation."),
     ] = None,
     max_spread: Annotated[
         float | None,
@@ -73,7 +73,7 @@ def fit(
             "--max-spread",
             min=0,
             metavar="STD",
-            help="Drop molecules whose measurements differ more. Default: 1 log unit.",
+            help="Drop molecules whose measurements have a larger standard deviation. Default: 1 log unit.",
         ),
     ] = None,
     changes: Annotated[
@@ -85,8 +85,9 @@ def fit(
     """Fit a model to an assay table and evaluate it.
 
     Concentrations are converted to -log10(mol/L), repeated measurements are replaced by their median, and censored
-    values (<, >) are not used. A target with two classes is classified. The folder gets the model, card.json (data and
-    evaluation), report.html, out_of_fold.csv and dropped.csv (rows that are not used, with the reason).
+    values (<, >, ~) are not used. For a target with two classes, the model predicts the probability of class 1. The
+    folder has the model, card.json (data and evaluation), report.html, out_of_fold.csv and dropped.csv (rows that are
+    not used, with the reason).
 
     \b
     Examples:
@@ -132,7 +133,7 @@ def predict(
     """Predict the target of molecules with a fitted model.
 
     Writes one row for each row of the input, in the same order. Columns: id (if the input has ids), smiles
-    (standardized), value, std (standard deviation, noise of a measurement included), similarity (highest Tanimoto
+    (standardized), value, std (standard deviation; what it includes depends on the model), similarity (highest Tanimoto
     similarity to a training molecule), and the reason if the SMILES is invalid. For classes, value is the probability
     of class 1.
 

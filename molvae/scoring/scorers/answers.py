@@ -1,4 +1,4 @@
-"""What a function or a command of the user returns, as values."""
+"""Reads what a function or a command of the user returns."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ def read_answer(answer: Any, n: int, where: str) -> Values:
     Parameters
     ----------
     answer : sequence of float, mapping or DataFrame
-        One number per molecule, in order; or columns, with `value` among them. None and NaN are molecules without a
-        value. A column `reason` says why; a column `smiles` is ignored; other columns are numbers.
+        One number per molecule, in order; or columns, with `value` among them. None and NaN mark molecules without a
+        value. A column `reason` explains why; a column `smiles` is ignored; other columns are numbers.
     n : int
         Number of molecules.
     where : str
-        What gave the answer, for error messages.
+        Source of the answer, for error messages.
 
     Returns
     -------

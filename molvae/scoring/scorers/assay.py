@@ -16,10 +16,10 @@ _SIGN = {"higher": -1.0, "lower": 1.0, "window": 0.0}
 
 
 class AssayTerm(ShapedTerm):
-    """A prediction of a model that `molvae qsar fit` or `molvae.qsar.fit_assay` has written.
+    """The prediction of a model that `molvae qsar fit` or `molvae.qsar.fit_assay` has written.
 
     The value is pessimistic: the mean minus `pessimism` standard deviations, so that the search does not reward
-    molecules of which the model knows little; for `shape = "lower"` it is the mean plus them, for a window the mean.
+    uncertain predictions. For `shape = "lower"` it is the mean plus them; for a window, the mean itself.
     The candidate table has the mean, the standard deviation and the similarity to the training set as
     `value_<term>_mean`, `_std` and `_similarity`.
 
@@ -32,7 +32,7 @@ class AssayTerm(ShapedTerm):
     """
 
     model: Path = Field(description="folder of a model of an assay")
-    pessimism: float = Field(1.0, ge=0, description="standard deviations that are taken off the prediction")
+    pessimism: float = Field(1.0, ge=0, description="standard deviations by which the prediction is made worse")
 
 
 class AssayScorer:

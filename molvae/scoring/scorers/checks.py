@@ -22,7 +22,7 @@ def check_name(name: str, names: Sequence[str], one: str, many: str) -> str:
     names : sequence of str
         Known names.
     one, many : str
-        What it names, in the singular and in the plural.
+        What kind of name it is, in the singular and in the plural.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def check_name(name: str, names: Sequence[str], one: str, many: str) -> str:
 
 
 def report(check: Callable[[], Any]) -> None:
-    """Run a check; its error becomes the message of the key.
+    """Run a check, and report its error as an error of the key.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def check_molecules(molecules: Iterable[str]) -> None:
     Raises
     ------
     PydanticCustomError
-        One cannot, or there is none.
+        One of them cannot be read, or there is none.
     """
     given = list(molecules)
     for raw in given:

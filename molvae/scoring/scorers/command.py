@@ -34,11 +34,11 @@ _log = logging.getLogger("molvae.scoring")
 class CommandTerm(ShapedTerm):
     """A command: it reads SMILES from standard input, one per line, and writes one line per molecule, in order.
 
-    A line of the output is a number, an object of JSON such as ``{"value": -8.1, "pose": 3}``, or a row of CSV under a
-    header with a column `value`. ``{"value": null, "reason": "..."}`` is a molecule without a value. Other columns are
+    A line of the output is a number, a JSON object such as ``{"value": -8.1, "pose": 3}``, or a CSV row under a header
+    with a column `value`. ``{"value": null, "reason": "..."}`` marks a molecule without a value. Other columns are
     numbers and appear in the candidate table as `value_<term>_<column>`.
 
-    The command runs without a shell. If it fails, each molecule of the batch is tried by itself, and those that fail
+    The command runs without a shell. If it fails, each molecule of the batch is tried on its own, and those that fail
     again have no value.
 
     Parameters
@@ -48,9 +48,9 @@ class CommandTerm(ShapedTerm):
     batch_size : int, default=32
         Largest number of molecules per call.
     seconds : float, default=60.0
-        Time limit for each molecule; a call has as much for each of its molecules.
+        Time limit per molecule; the limit of a call is this times the number of its molecules.
     max_failed : float, default=0.8
-        Share of molecules without a value above which the run stops; checked after 20 molecules.
+        Share of molecules without a value above which the run stops; checked once 20 molecules have been tried.
     """
 
     command: tuple[str, ...] = Field(description="program and arguments")
@@ -150,14 +150,14 @@ class CommandScorer:
 
 
 class _Run(NamedTuple):
-    """What one call gave: values, or why there are none."""
+    """The result of one call: values, or the problem if there are none."""
 
     values: Values
     problem: str | None
 
 
 def _read_output(text: str, n: int, where: str) -> Values:
-    """Read the standard output: numbers, lines of JSON, or CSV. Lines of JSON may stand between other lines."""
+    """Read the standard output: numbers, lines of JSON, or CSV. Other lines between lines of JSON are ignored."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     objects = [line for line in lines if line.startswith("{")]
     if objects:

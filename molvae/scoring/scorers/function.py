@@ -26,14 +26,14 @@ class FunctionTerm(ShapedTerm):
     """A Python function: it takes a list of SMILES and returns one number per molecule, or a table.
 
     The table is a DataFrame or a dict with a column `value`; its other columns of numbers appear in the candidate table
-    as `value_<term>_<column>`. None or NaN is a molecule without a value; a column `reason` says why.
+    as `value_<term>_<column>`. None or NaN marks a molecule without a value; a column `reason` explains why.
 
     Parameters
     ----------
     python : str
         File and function, as in ``"my_scores.py:score"``. A relative path starts at the campaign file.
     parallel : bool, default=False
-        Whether the function may be called in several processes, with one molecule each.
+        Whether the function may be called in several processes, with one molecule per call.
     seconds : float, default=60.0
         Limit of CPU time for one molecule, if `parallel`.
     """
@@ -118,7 +118,7 @@ def load_function(path: Path, name: str) -> Callable[[list[str]], Any]:
     Parameters
     ----------
     path : Path
-        Python file; the modules in its folder can be imported by it.
+        Python file; it can import the modules in its folder.
     name : str
         Name of the function.
 

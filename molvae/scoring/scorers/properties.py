@@ -79,9 +79,9 @@ class PropertyScorer:
 
 
 class SimilarityTerm(ShapedTerm):
-    """Tanimoto similarity to the most similar of some molecules; Morgan fingerprints of 2,048 bits.
+    """Tanimoto similarity to the nearest of some reference molecules; Morgan fingerprints of 2,048 bits.
 
-    With `shape = "lower"` it keeps away from them, for example from the molecules of a patent.
+    With `shape = "lower"`, the search keeps away from them, for example from the molecules of a patent.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class SimilarityTerm(ShapedTerm):
 
 
 class SimilarityScorer:
-    """Tanimoto similarity to the most similar of some molecules.
+    """Tanimoto similarity to the nearest of some reference molecules.
 
     Parameters
     ----------
@@ -168,14 +168,14 @@ class SubstructureTerm(Term):
     smarts : str
         Pattern.
     wanted : bool, default=True
-        Whether the substructure must be present, or absent.
+        Whether the substructure must be present; if not, it must be absent.
     least, most : int, optional
         Smallest and largest number of matches, instead of `wanted`.
     """
 
     property: str
     smarts: str = Field(description="SMARTS of the substructure")
-    wanted: bool = Field(True, description="whether it must be present, or absent")
+    wanted: bool = Field(True, description="whether it must be present (true) or absent (false)")
     least: int | None = Field(None, ge=0, description="smallest number of matches")
     most: int | None = Field(None, ge=0, le=999, validate_default=True, description="largest number of matches")
 
@@ -217,7 +217,7 @@ class SubstructureTerm(Term):
         Parameters
         ----------
         value : ndarray of shape (n,)
-            Raw values; NaN for failures.
+            Raw values; NaN where there is none.
 
         Returns
         -------

@@ -30,7 +30,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "model": AssayScorer,
 }
 """Scorers by the key that a term must have. Packages add scorers as entry points of the group `molvae.scorers`; a term
-names them by `scorer = "name"`."""
+names one with `scorer = "name"`."""
 
 
 def find_scorer(keys: Mapping[str, Any]) -> type[Scorer]:
@@ -82,7 +82,7 @@ def read_term(data: Any) -> Term:
     Raises
     ------
     ValidationError
-        A key is unknown, missing or invalid. A key of another scorer is refused by name.
+        A key is unknown, missing or invalid; a key of another scorer counts as unknown.
     """
     if isinstance(data, Term):
         return data
@@ -109,7 +109,7 @@ def _keys() -> tuple[str, ...]:
 
 
 def _explain(settings: type[Term], problem: Any, data: Mapping[str, Any]) -> InitErrorDetails:
-    """The details of one error; an unknown key gets the keys that are known."""
+    """The details of one error; that of an unknown key suggests a similar key or lists the known ones."""
     loc, message = problem["loc"], problem["msg"]
     if problem["type"] == "extra_forbidden":
         keys = sorted(settings.model_fields)

@@ -7,16 +7,16 @@ _N_PRIOR = 20.0
 
 
 class Arms:
-    """The arms of a bandit: each is a move with a range of step sizes and a noise level, drawn by success.
+    """The arms of a bandit: each is a move with a range of step sizes and a noise level.
 
-    The adapted probability of an arm is proportional to its share times its success rate. Old proposals count less and
-    less. The rate of an arm with few proposals is shrunk towards that of its move and step size, which is shrunk
-    towards that of its move, and that towards the average.
+    The adapted probability of an arm is proportional to its share times its success rate. The weight of old proposals
+    decays. The rate of an arm with few proposals is shrunk towards that of its move and step size, which is shrunk
+    towards that of its move, which is shrunk towards the average of all arms.
 
     Parameters
     ----------
     shares : ndarray of shape (n_moves, n_steps, n_noises)
-        Shares before adaptation; they sum to 1. 0 is a combination that is never drawn.
+        Shares before adaptation; they sum to 1. A combination with share 0 is never drawn.
     adaptation : float
         Part of the proposals that are drawn with the adapted probabilities, in [0, 1].
     decay : float
@@ -62,7 +62,7 @@ class Arms:
         return rng.choice(self._shares.size, n, p=self.probabilities().ravel())
 
     def parts(self, arms: np.ndarray) -> np.ndarray:
-        """The parts of arms.
+        """Split arms into move, range of step sizes and noise level.
 
         Parameters
         ----------

@@ -31,22 +31,22 @@ class EvolutionSettings(base.Settings):
     population : int, default=200
         Number of best molecules kept as parents.
     n_predicted : int, default=40
-        Number of molecules with the best predictions that are parents, too, until the next scores.
+        Number of molecules with the highest acquisition that are parents, too, until the next scores arrive.
     n_initial : int, default=30
         Number of molecules from the prior before the first generation, if there are no start molecules.
     selection_pressure : float, default=2.0
-        First parents are drawn from the best 10**-u of the population, u uniform in [0, selection_pressure].
+        First parents are drawn from the best fraction 10**-u of the population, u uniform in [0, selection_pressure].
     mate_pressure : float, default=1.0
         The same for the second and third parents.
     shares : dict of str to float, optional
         Shares of the moves, by the names of `molvae.search.optimizers.moves.MOVES`; default: `Move.share` of each. They
         need not sum to 1; a move that is not named is not used.
     noise_share : float, default=0.4
-        Share of proposals decoded with noise and temperature, before adaptation; it does not apply to the moves `noise`
-        and `prior`, whose proposals always are.
+        Share of proposals decoded with noise and temperature, before adaptation; the proposals of the moves `noise` and
+        `prior` always are.
     adaptation : float, default=0.7
-        Part of the proposals whose moves, step sizes and noise levels adapt to their success, in [0, 1]; 0 keeps them
-        as they are.
+        Part of the proposals whose moves, step sizes and noise levels adapt to their success, in [0, 1]; with 0, none
+        of them adapts.
     success_share : float, default=0.05
         Share of the proposals of a generation that are successes: new molecules with the highest acquisition. Without
         predictions of a surrogate, a molecule is a success if it has a better score than its parent.
@@ -55,9 +55,9 @@ class EvolutionSettings(base.Settings):
     """
 
     population: int = Field(200, ge=1, le=100_000, description="number of best molecules kept as parents")
-    n_predicted: int = Field(40, ge=0, le=100_000, description="molecules with the best predictions that are parents")
-    n_initial: int = Field(30, ge=0, description="molecules from the prior before breeding, without starts")
-    selection_pressure: float = Field(2.0, ge=0, le=6, description="parents come from the best 10**-U(0, this)")
+    n_predicted: int = Field(40, ge=0, le=100_000, description="molecules with the best acquisition that are parents")
+    n_initial: int = Field(30, ge=0, description="molecules from the prior before breeding, if no start molecules")
+    selection_pressure: float = Field(2.0, ge=0, le=6, description="first parents are from the best 10**-U(0, this)")
     mate_pressure: float = Field(1.0, ge=0, le=6, description="the same for the second and third parent")
     shares: dict[str, float] | None = Field(None, description="shares of the moves")
     noise_share: float = Field(0.4, ge=0, le=1, description="share of proposals decoded with noise and temperature")
@@ -111,9 +111,10 @@ class Evolution:
     """Evolutionary algorithm with eight moves, including decoding a parent with noise.
 
     Parents are drawn from the best fraction of the population. The fraction is log-uniform, so better molecules are
-    drawn more often. Moves, step sizes and noise levels are drawn more often if they led to more of the new molecules
-    with the highest acquisition: repeats of known molecules (a step too short), invalid SMILES and poor molecules (a
-    step too long) are not successes. Between two rounds of scores, molecules with a good prediction are parents, too.
+    drawn more often. Moves, step sizes and noise levels that give more of the new molecules with the highest
+    acquisition are drawn more often. Repeats of known molecules (the step was too short), invalid SMILES and poor
+    molecules (it was too long) are not successes. Until the next scores arrive, molecules with a high acquisition are
+    parents, too.
 
     Parameters
     ----------

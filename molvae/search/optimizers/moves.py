@@ -200,8 +200,9 @@ def add_difference(parents: Parents, step: np.ndarray, rng: np.random.Generator)
 def climb(parents: Parents, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A step along the gradient of the quality in latent space.
 
-    The gradient is that of a Gaussian process regression of the quality of the population. Each step sums over a random
-    half of the population with random weights, similar to a Bayesian bootstrap, so that children of one parent differ.
+    The gradient is that of a Gaussian process regression of the quality of the population. For each proposal, it sums
+    over a random half of the population with random weights, similar to a Bayesian bootstrap, so that children of the
+    same parent differ.
 
     Parameters
     ----------
