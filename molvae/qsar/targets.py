@@ -74,13 +74,19 @@ def find_target(path: Path, header: list[str], target: str | None, unit: str | N
     Raises
     ------
     InputError
-        There is no such column, several columns could be the target, or the unit of a concentration is unknown.
+        There is no such column, several columns could be the target, the unit of a concentration is unknown, or a unit
+        is given for a logarithm.
     """
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit}: unknown; known: {', '.join(UNITS)}")
     column = _guess(path, header) if target is None else header[find_named(path, header, target, "target")]
     is_guessed = target is None
     if unit is not None:
+        if unit != "none" and _is_log(column):
+            raise InputError(
+                f"{path}: column {column} is a logarithm already, unit {unit} would take it twice; leave the unit out, "
+                "or rename the column if it holds concentrations"
+            )
         is_log = unit != "none" or _is_log(column)
         return Target(column, LOG_UNIT if is_log else "", MOLAR.get(unit), is_guessed=is_guessed)
     if _is_log(column):

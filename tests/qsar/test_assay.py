@@ -41,6 +41,7 @@ def test_target_is_found_by_its_name(header: list[str], column: str, unit: str, 
     [
         (["pIC50", "pKi"], None, None, "pIC50, pKi"),
         (["IC50"], None, None, "--unit nM"),
+        (["pIC50"], None, "nM", "pIC50"),
         (["colour"], None, None, "no target column among colour"),
         (["pIC50"], "pIC5O", None, "did you mean pIC50"),
         (["IC50"], None, "mg", "pM, nM, uM, mM, M, none"),
