@@ -86,8 +86,10 @@ def test_a_run_scores_with_a_function_and_a_command(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "code", "fact"),
     [
-        ("my_scores.py", "def score(smiles):\n    return [1]", "my_scores.py:score"),
-        ("my_scores.py", "def other(smiles): ...", "my_scores.py"),
+        pytest.param(
+            "my_scores.py", "def score(smiles):\n    return [1]", "my_scores.py:score", marks=pytest.mark.slow
+        ),
+        pytest.param("my_scores.py", "def other(smiles): ...", "my_scores.py", marks=pytest.mark.slow),
         ("length.py", "raise SystemExit('no licence')", "no licence"),
     ],
 )
