@@ -1,5 +1,6 @@
 """The settings of one run, section by section, from a campaign file and --set."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
@@ -268,7 +269,7 @@ def _absolute_term(term: _Table, base: Path) -> None:
     command = term.get("command")
     if isinstance(command, list):
         term["command"] = [
-            str((base / part).absolute()) if isinstance(part, str) and part and (base / part).is_file() else part
+            str((base / part).absolute()) if isinstance(part, str) and part and os.path.isfile(base / part) else part
             for part in command
         ]
 

@@ -15,6 +15,7 @@ from molvae.search.ledger import RoundSummary
 from molvae.search.loop import optimize
 from molvae.search.result import SearchResult
 from molvae.seeds import generator
+from molvae.workers import LocalProcesses
 
 from . import terminal
 from .campaign import Campaign
@@ -25,7 +26,7 @@ from .run_dir import RunDir
 if TYPE_CHECKING:
     from molvae.codec import Codec
 
-VERSION = 1
+VERSION = 2
 _BATCH = 256
 
 
@@ -49,7 +50,7 @@ def search(run: RunDir) -> Manifest:
     inputs = {"codec": Entry(path=codec.name, sha256=codec.sha256)}
     if campaign.search.library_starts:
         inputs["molecules"] = file_entry(run.molecules, run.path)
-    objective = Objective(campaign.objective)
+    objective = Objective(campaign.objective, LocalProcesses())
     inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in objective.identity().items()}
     settings = campaign.model_dump(mode="json", include={"objective", "search", "lead"})
     plan = Plan("search", VERSION, run.search, settings, campaign.seed, inputs)

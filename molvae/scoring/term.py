@@ -1,5 +1,6 @@
 """Settings of a term of an objective: the keys that all terms share, and those of terms with a desirability."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ class Term(Settings):
         """Whether the score is 0 if the term is 0, whatever the other terms are."""
         return True
 
+    @abstractmethod
     def score(self, value: np.ndarray) -> np.ndarray:
         """Convert raw values to numbers in [0, 1].
 
@@ -40,7 +42,7 @@ class Term(Settings):
         ndarray of shape (n,)
             Higher is better; NaN for NaN.
         """
-        raise NotImplementedError
+        ...
 
 
 class ShapedTerm(Term):

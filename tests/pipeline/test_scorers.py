@@ -18,6 +18,7 @@ budget = 30
 batch_size = 10
 [objective.terms.fluorine]
 python = "my_scores.py:score"
+parallel = true
 shape = "higher"
 low = 0
 high = 3
@@ -27,9 +28,17 @@ shape = "lower"
 low = 20
 high = 80
 """
-FUNCTION = (
-    "def score(smiles):\n    return {'value': [s.count('F') for s in smiles], 'n_n': [s.count('N') for s in smiles]}"
-)
+FUNCTION = """
+import sys
+
+def score(smiles):
+    is_worker = float(sys.argv[0] == "-c")
+    return {
+        "value": [s.count('F') for s in smiles],
+        "n_n": [s.count('N') for s in smiles],
+        "is_worker": [is_worker for _ in smiles],
+    }
+"""
 COMMAND = """
 import json, sys
 for line in sys.stdin:
@@ -72,6 +81,7 @@ def test_a_run_scores_with_a_function_and_a_command(folder: Path) -> None:
     scored = table[~has_chlorine]
     assert scored["value_fluorine"].tolist() == scored["smiles"].str.count("F").tolist()
     assert scored["value_fluorine_n_n"].tolist() == scored["smiles"].str.count("N").tolist()
+    assert (scored["value_fluorine_is_worker"] == 1).all()
     assert scored["value_length"].tolist() == scored["smiles"].str.len().tolist()
     assert "chlorine is not supported (3)" in (folder / "one" / "run.log").read_text()
 

@@ -143,6 +143,7 @@ def test_the_identity_of_a_function_is_its_file(function):
         ("score = 3", r"my_scores\.py: .*score"),
         ("import no_such_module_here", "cannot be imported.*no_such_module_here"),
         ("def score(:", "cannot be imported.*SyntaxError"),
+        ("raise SystemExit('no licence')", "cannot be imported.*SystemExit.*no licence"),
     ],
 )
 def test_a_file_without_the_function_is_refused(function, code, fact):
@@ -254,6 +255,13 @@ def test_a_command_that_fails_too_often_stops_the_run(command):
     scorer = objective(it=command("print('x')", batch_size=100, max_failed=0.5))
     with pytest.raises(MolvaeError, match=r"20 of 20 .*max_failed = 0\.5.*'x'"):
         scorer(["C" * n for n in range(1, 21)])
+
+
+def test_an_argument_may_be_longer_than_a_file_name(command):
+    term = command("print(3)")
+    assert objective(it=term | {"command": [*term["command"], "x" * 5000]})(["C"])["value_it"].tolist() == [3]
+    long = objective(it=term | {"command": [*term["command"], "x" * 5000]})
+    assert long.identity() == objective(it=term).identity()
 
 
 def test_the_identity_of_a_command_contains_its_files(command):

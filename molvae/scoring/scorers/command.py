@@ -93,8 +93,7 @@ class CommandScorer:
 
     def identity(self) -> Mapping[str, str]:
         """SHA-256 of the files among the program and its arguments; see `Scorer.identity`."""
-        files = [Path(part) for part in self._command]
-        return {str(path): sha256_of(path) for path in files if path.is_file()}
+        return {part: sha256_of(Path(part)) for part in self._command if os.path.isfile(part)}
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Run the command; see `Scorer.__call__`."""

@@ -86,7 +86,7 @@ class FunctionScorer:
                 return read_answer(function(list(smiles)), len(smiles), where)
             except InputError:
                 raise
-            except Exception as error:  # code of the user: it may raise anything
+            except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
                 raise MolvaeError(f"{where}: raised {type(error).__name__}: {first_line(error)}") from error
         chunks = [smiles[begin : begin + _ROWS_PER_CHUNK] for begin in range(0, len(smiles), _ROWS_PER_CHUNK)]
         call = _Call(str(self._path), self._name)
@@ -108,7 +108,7 @@ class _Call:
         where = f"{Path(self._path).name}:{self._name}"
         try:
             return read_answer(load_function(Path(self._path), self._name)([smiles]), 1, where)
-        except Exception as error:  # code of the user: it may raise anything
+        except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
             return WorkerFailure(f"{where}: raised {type(error).__name__}: {first_line(error)}")
 
 
@@ -151,7 +151,7 @@ def _import(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # code of the user: it may raise anything
+    except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
         raise InputError(f"{path}: cannot be imported: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
