@@ -54,7 +54,7 @@ PACKAGES = {
 }
 """Public packages and modules of molvae, in the order of the navigation -> titles of their API pages."""
 
-CAMPAIGNS = [f"pipeline/campaigns/{name}.toml" for name in ("default", "lead")]
+CAMPAIGNS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "pipeline" / "campaigns").glob("*.toml"))]
 NOTEBOOKS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 _LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")

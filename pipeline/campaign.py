@@ -18,7 +18,10 @@ from molvae.search.settings import SearchSettings
 from molvae.settings import Settings, read_toml
 from molvae.training.config import TrainConfig
 
-BUNDLED = ("default.toml", "lead.toml")
+DEFAULT = "default.toml"
+_FOLDER = Path(str(files(__package__) / "campaigns"))
+BUNDLED = tuple(sorted(path.name for path in _FOLDER.glob("*.toml")))
+"""File names of the bundled campaigns."""
 
 
 class MoleculesSection(Settings):
@@ -208,11 +211,10 @@ def find_campaign(path: Path | None) -> Path:
     Path
         The file; a file in the working folder takes precedence over a bundled one of the same name.
     """
-    folder = Path(str(files(__package__) / "campaigns"))
     if path is None:
-        return folder / BUNDLED[0]
+        return _FOLDER / DEFAULT
     if not path.exists() and path.name == str(path) and path.name in BUNDLED:
-        return folder / path.name
+        return _FOLDER / path.name
     return path
 
 
