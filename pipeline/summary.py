@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 
+from molvae.candidates.build import is_eligible
 from molvae.candidates.files import read_candidates
 from molvae.chem.scaffolds import first_per_scaffold
 from molvae.report.report import funnel_steps
@@ -52,9 +53,10 @@ def summarize(run: RunDir, name: str) -> str:
 
 
 def _best(candidates: pd.DataFrame) -> list[str]:
-    passed = candidates[candidates["passed"]]
+    passed = candidates[is_eligible(candidates)]
     if passed.empty:
-        return ["No molecule passed all checks; see the column `reason` of candidates.csv."]
+        text = "No molecule passed all checks with a score above 0; see the columns `score_*` and"
+        return [text, "`reason` of candidates.csv."]
     lines = [f"  {'best scaffolds':<16}{'score':>7}  SMILES"]
     room = _WIDTH - 27
     ranked = passed.sort_values("score", ascending=False, kind="stable")

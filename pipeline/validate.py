@@ -18,7 +18,7 @@ from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
 from .run_dir import PUBLISHED, REPORT, RunDir
 
-VERSION = 1
+VERSION = 2
 
 
 def validate(run: RunDir) -> Manifest:
@@ -51,7 +51,14 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
     terminal.show("  checking all molecules")
     with terminal.bar("nearest in the library", len(reference), "molecules") as bar:
-        candidates = build_candidates(proposals, reference, settings=campaign.checks, codec=codec, progress=bar.advance)
+        candidates = build_candidates(
+            proposals,
+            reference,
+            settings=campaign.checks,
+            codec=codec,
+            conditions=campaign.objective.conditions,
+            progress=bar.advance,
+        )
     for name, reason in candidates.attrs["skipped"].items():
         log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)

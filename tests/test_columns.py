@@ -6,6 +6,7 @@ from pathlib import Path
 from molvae.candidates.columns import CANDIDATE_COLUMNS
 from molvae.checks.checks import CHECKS
 from molvae.chem.properties import PROPERTIES
+from molvae.chem.stability import UNSTABLE_GROUPS
 
 PAGE = Path(__file__).parent.parent / "docs" / "columns.md"
 
@@ -33,11 +34,19 @@ def checks() -> Iterator[str]:
         yield f"| `check_{name}` | {', '.join(map(_show, limits))} | {entry.passes} |"
 
 
+def unstable() -> Iterator[str]:
+    yield "| group | what happens |"
+    yield "|---|---|"
+    for name, reason in {group.name: group.reason for group in UNSTABLE_GROUPS}.items():
+        yield f"| {name} | {reason} |"
+    yield "| double bond at a bridgehead | is strained |"
+
+
 def _show(limit: object) -> str:
     return f"{limit:g}" if isinstance(limit, float) else {"True": "on", "False": "off"}.get(str(limit), str(limit))
 
 
-TABLES = {"columns": columns, "properties": values, "checks": checks}
+TABLES = {"columns": columns, "properties": values, "checks": checks, "unstable": unstable}
 
 
 def rewrite(text: str) -> str:

@@ -20,6 +20,7 @@ def build_candidates(
     *,
     settings: ChecksSettings | None = None,
     codec: TrainedCodec | None = None,
+    conditions: Mapping[str, str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """The candidate table of the molecules that a search scored.
@@ -34,6 +35,9 @@ def build_candidates(
         Limits of the checks; by default those of an oral drug.
     codec : Codec, optional
         Codec of the search, for the checks `in_training` and `in_domain`.
+    conditions : mapping of str to str, optional
+        Terms of the objective that every candidate must meet, each with the reason why a molecule fails; see
+        `ObjectiveSettings.conditions`. A molecule whose `score_<term>` is 0 fails the check `conditions`.
     progress : callable, optional
         Called after each chunk of reference molecules that was compared, with their number.
 
@@ -46,7 +50,7 @@ def build_candidates(
     Raises
     ------
     InputError
-        `proposals` is not a table of proposals, or there is no reference molecule.
+        `proposals` is not a table of proposals, it has no column of a condition, or there is no reference molecule.
 
     Examples
     --------
@@ -62,7 +66,7 @@ def build_candidates(
     if not library:
         raise InputError("reference: expected at least one molecule, got none")
     smiles = proposals["smiles"].tolist()
-    checked = run_checks(smiles, settings, CheckContext(library, codec))
+    checked = run_checks(smiles, settings, CheckContext(library, codec, _unmet(proposals, conditions or {})))
     described = pd.DataFrame(
         {
             "inchikey": [inchikey(one) for one in smiles],
@@ -76,6 +80,38 @@ def build_candidates(
     )
     candidates.attrs = {"skipped": checked.attrs["skipped"]}
     return check_table(candidates, CANDIDATE_COLUMNS, "candidates")
+
+
+def is_eligible(candidates: pd.DataFrame) -> pd.Series:
+    """Which candidates may be called the best: they passed every check, and their score is above 0.
+
+    A score of 0 means that the objective rejects the molecule. If scores can be negative, because they come from
+    another scoring function, 0 has no such meaning, and any score is enough.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        Candidate table.
+
+    Returns
+    -------
+    Series of bool
+        One value per row.
+    """
+    score = candidates["score"]
+    return candidates["passed"] & (score.notna() if (score < 0).any() else score > 0)
+
+
+def _unmet(proposals: pd.DataFrame, conditions: Mapping[str, str]) -> dict[str, str]:
+    """The molecules that violate a condition, and the reasons."""
+    found: dict[str, list[str]] = {}
+    for name, reason in conditions.items():
+        column = f"score_{name}"
+        if column not in proposals:
+            raise InputError(f"proposals: expected a column {column}, since {name} is a condition of the objective")
+        for smiles in proposals["smiles"][proposals[column] == 0]:
+            found.setdefault(smiles, []).append(f"{name}: {reason}")
+    return {smiles: "; ".join(reasons) for smiles, reasons in found.items()}
 
 
 def _nearest_reference(

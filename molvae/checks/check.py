@@ -1,7 +1,7 @@
 """The interface of a check: its arguments, its return value, and its entry in the registry."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import pandas as pd
@@ -69,10 +69,13 @@ class CheckContext:
         Reference library: canonical SMILES, or a mapping of canonical SMILES to ids.
     codec : TrainedCodec, optional
         Codec that proposed the molecules.
+    unmet : mapping of str to str, default={}
+        Molecules that violate a condition of the objective: canonical SMILES to the reason.
     """
 
     reference: Library | None = None
     codec: TrainedCodec | None = None
+    unmet: Mapping[str, str] = field(default_factory=dict)
 
 
 class Check(Protocol):

@@ -1,7 +1,7 @@
 """The checks of molecules, and their registry: each molecule passes, or fails with a reason."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,14 @@ from molvae.checks.limits import (
     read_elements,
     read_flag,
     read_highest,
+    read_patterns,
     read_percentile,
     read_range,
 )
 from molvae.chem.alerts import alerts
+from molvae.chem.molecules import is_substructure, parse_smarts
 from molvae.chem.properties import PROPERTIES, look_up
+from molvae.chem.stability import unstable_groups
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 
@@ -129,6 +132,46 @@ class NoAlerts:
 
 
 @dataclass(frozen=True)
+class HasSubstructures:
+    """Whether substructures are present: `lacks c1ccncc1`; or absent: `contains [CX3H1]=O`.
+
+    Parameters
+    ----------
+    smarts : tuple of str
+        Patterns.
+    wanted : bool
+        True if every pattern must match, False if none may match.
+    """
+
+    smarts: tuple[str, ...]
+    wanted: bool
+
+    def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
+        """One result per molecule, in order: None, or the reason."""
+        patterns = [(smarts, parse_smarts(smarts)) for smarts in self.smarts]
+        verb = "lacks" if self.wanted else "contains"
+        found = ([one for one, query in patterns if is_substructure(query, mol) != self.wanted] for _, mol in molecules)
+        return ["; ".join(f"{verb} {one}" for one in failed) or None for failed in found]
+
+
+@dataclass(frozen=True)
+class MeetsConditions:
+    """Whether a molecule meets the conditions of the objective: `core: lacks c1ccncc1`.
+
+    Parameters
+    ----------
+    unmet : mapping of str to str
+        Molecules that violate a condition: canonical SMILES to the reason.
+    """
+
+    unmet: Mapping[str, str]
+
+    def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
+        """One result per molecule, in order: None, or the reason."""
+        return [self.unmet.get(smiles) for smiles, _ in molecules]
+
+
+@dataclass(frozen=True)
 class InDomain:
     """Whether a molecule is in the codec's applicability domain.
 
@@ -182,6 +225,23 @@ def check_radicals(molecules: Sequence[Molecule]) -> list[str | None]:
     """
     counts = [sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) for _, mol in molecules]
     return [f"radical: {n} unpaired electron{'s' if n > 1 else ''}" if n else None for n in counts]
+
+
+def check_stability(molecules: Sequence[Molecule]) -> list[str | None]:
+    """Whether a molecule has no unstable group: `unstable: carbamic acid`; see `molvae.chem.stability`.
+
+    Parameters
+    ----------
+    molecules : sequence of Molecule
+        Molecules to check.
+
+    Returns
+    -------
+    list of str or None
+        One result per molecule, in order: None, or the reason.
+    """
+    found = (unstable_groups(mol) for _, mol in molecules)
+    return [f"unstable: {', '.join(groups)}" if groups else None for groups in found]
 
 
 def property_range(name: str, default: tuple[float, float], label: str) -> CheckEntry[tuple[float, float]]:
@@ -264,6 +324,9 @@ _ELEMENTS = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I")
 # (doi:10.1021/jm020017n), synthetic accessibility after Ertl 2009 (doi:10.1186/1758-2946-1-8). in_domain is off: scores
 # are computed from the structure, so they are valid outside the domain too, and the check would fail novel molecules.
 CHECKS: dict[str, CheckEntry[Any]] = {
+    "conditions": CheckEntry(
+        lambda _, context: MeetsConditions(context.unmet), True, read_flag, "meets every condition of the objective"
+    ),
     "in_reference": CheckEntry(
         _not_in_reference, True, read_flag, "not in the reference library; undefined stereo matches any stereo"
     ),
@@ -278,6 +341,15 @@ CHECKS: dict[str, CheckEntry[Any]] = {
     ),
     "fragments": CheckEntry(lambda *_: check_fragments, True, read_flag, "a single fragment"),
     "radicals": CheckEntry(lambda *_: check_radicals, True, read_flag, "no unpaired electrons"),
+    "stability": CheckEntry(
+        lambda *_: check_stability, True, read_flag, "no unstable or strained group ([groups](#unstable-groups))"
+    ),
+    "require": CheckEntry(
+        lambda smarts, _: HasSubstructures(smarts, wanted=True), False, read_patterns, "all of these SMARTS match"
+    ),
+    "forbid": CheckEntry(
+        lambda smarts, _: HasSubstructures(smarts, wanted=False), False, read_patterns, "none of these SMARTS matches"
+    ),
     "charge": CheckEntry(lambda limits, _: NetCharge(*limits), (0.0, 0.0), read_range, "net charge in this range"),
     "elements": CheckEntry(
         lambda symbols, _: AllowedElements(symbols), _ELEMENTS, read_elements, "only these elements"

@@ -5,6 +5,8 @@ import math
 from typing import TypeGuard
 
 from molvae.chem.alerts import SOURCES
+from molvae.chem.molecules import parse_smarts
+from molvae.errors import InputError
 
 _OR_OFF = "or false to omit this check"
 
@@ -152,6 +154,35 @@ def read_catalogs(value: object) -> tuple[str, ...]:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SOURCES)}"
             raise ValueError(f"unknown rule set {name}; {hint}")
     return tuple(name.upper() for name in value)
+
+
+def read_patterns(value: object) -> tuple[str, ...]:
+    """Substructures as SMARTS.
+
+    Parameters
+    ----------
+    value : object
+        Value in the settings file: a SMARTS, or a list of them.
+
+    Returns
+    -------
+    tuple of str
+        The patterns, in order.
+
+    Raises
+    ------
+    ValueError
+        Any other value, an empty list, or an invalid SMARTS.
+    """
+    patterns = [value] if isinstance(value, str) else value
+    if not _is_text_list(patterns):
+        raise ValueError(f'expected a list of SMARTS, e.g. ["[CX3H1]=O"], {_OR_OFF}')
+    for smarts in patterns:
+        try:
+            parse_smarts(smarts)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+    return tuple(patterns)
 
 
 def _is_finite(value: object) -> TypeGuard[int | float]:

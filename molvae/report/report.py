@@ -15,6 +15,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from molvae.candidates.build import is_eligible
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.candidates.files import arrange
 from molvae.checks.check import PASS
@@ -95,7 +96,11 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
     if known:
         sets = " or ".join(name.removeprefix("check_in_") for name in known)
         steps.append((f"not in the {sets} set", int((candidates[known] == PASS).all(axis=1).sum())))
-    return [*steps, ("passed all checks", int(candidates["passed"].sum()))]
+    steps.append(("passed all checks", int(candidates["passed"].sum())))
+    eligible = is_eligible(candidates)
+    if (candidates["passed"] & ~eligible).any():
+        steps.append(("of them with a score above 0", int(eligible.sum())))
+    return steps
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -165,15 +170,15 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": _count, "number": _number, "value": _value, "sha256": _sha256}
-    passed = [row for row in ranked if row["passed"]]
+    best = [row for row, ok in zip(ranked, is_eligible(order), strict=True) if ok]
     failed = [row for row in ranked if not row["passed"]]
     return environment.get_template(_TEMPLATE).render(
         report=report,
         terms=terms,
         n_candidates=len(ranked),
-        n_passed=len(passed),
-        best=ranked[0] if ranked else None,
-        best_cards=[_card(passed[i], terms) for i in first_per_scaffold((row["smiles"] for row in passed), N_CARDS)],
+        n_passed=len(ranked) - len(failed),
+        best=best[0] if best else None,
+        best_cards=[_card(best[i], terms) for i in first_per_scaffold((row["smiles"] for row in best), N_CARDS)],
         near_misses=[_card(row, terms) for row in failed[:N_NEAR_MISSES]],
         rows=[_listed(row, terms, is_drawn=i < MAX_DRAWN) for i, row in enumerate(ranked[:MAX_LISTED])],
         n_drawn=min(MAX_DRAWN, len(ranked)),

@@ -39,6 +39,11 @@ class ObjectiveSettings(Settings):
         counted = [name for name, term in self.terms.items() if not term.is_condition and term.weight > 0]
         return tuple(counted) if self.combine == "pareto" else ()
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Names of the terms that are conditions, each with the reason why a molecule fails it."""
+        return {name: term.unmet for name, term in self.terms.items() if term.is_condition}
+
     @field_validator("terms", mode="before")
     @classmethod
     def _read_terms(cls, terms: Any) -> Any:

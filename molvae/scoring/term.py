@@ -28,6 +28,11 @@ class Term(Settings):
         """Whether the score is 0 if the term is 0, whatever the other terms are."""
         return True
 
+    @property
+    def unmet(self) -> str:
+        """Why a molecule fails the condition, for the reason in the candidate table."""
+        return "the condition is not met"
+
     @abstractmethod
     def score(self, value: np.ndarray) -> np.ndarray:
         """Convert raw values to numbers in [0, 1].

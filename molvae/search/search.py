@@ -13,6 +13,7 @@ from molvae.errors import InputError
 from molvae.search.breeding import Breeder
 from molvae.search.checkpoint import Checkpoint, Record
 from molvae.search.ledger import Candidate, Ledger, RoundSummary, pack, unpack
+from molvae.search.notes import describe_scores, describe_starts
 from molvae.search.oracle import Answer, Scores, read_scores
 from molvae.search.result import SearchResult
 from molvae.search.settings import SearchSettings
@@ -250,8 +251,15 @@ class Search:
         return candidates
 
     def _note_progress(self) -> None:
-        """Note once that the ten best no longer change, and once that few new molecules are decoded."""
+        """Note once each: scores that cannot guide the search, no change of the ten best, few new molecules."""
         last, n = self.history[-1], len(self._ledger)
+        notes = describe_scores(self._ledger)
+        if self._starts and last["round"] == 0 and all(one.smiles in self._ledger for one in self._starts):
+            notes |= describe_starts(self._ledger)
+        for kind, note in notes.items():
+            if kind not in self._noted:
+                self._noted.append(kind)
+                self._note(note)
         if len(self.history) < 2 or last["top10"] != self.history[-2]["top10"]:
             self._improved_at = n
         elif n - self._improved_at >= max(_STILL_CALLS, _STILL_SHARE * n) and "still" not in self._noted:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from molvae.candidates.build import build_candidates
+from molvae.candidates.build import build_candidates, is_eligible
 from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS
 from molvae.candidates.files import read_candidates, write_candidates
 from molvae.checks.settings import ChecksSettings
@@ -39,6 +39,27 @@ def test_candidates_that_passed_come_first_by_descending_score(proposals: pd.Dat
     assert candidates["passed"].tolist() == [True, True, True, False]
     assert candidates["open_stereo_centers"].tolist() == [0, 0, 1, 0]
     assert candidates["inchikey"][1] == "ISWSIDIOOBJBQZ-UHFFFAOYSA-N"
+
+
+def test_a_molecule_that_violates_a_condition_fails_with_its_reason(proposals: pd.DataFrame) -> None:
+    table = proposals.assign(score_phenol=[1.0, 1.0, 0.0, float("nan")])
+    candidates = build_candidates(
+        table, {"NCC": None}, settings=SETTINGS, conditions={"phenol": "lacks [OX2H]c"}
+    ).set_index("candidate_id")
+    assert candidates["passed"].to_dict() == {"C2": True, "C1": True, "C4": False, "C3": False}
+    assert candidates.loc["C3", "check_conditions"] == "phenol: lacks [OX2H]c"
+    assert candidates.loc["C1", "check_conditions"] == "pass"
+
+
+def test_a_condition_without_a_column_is_refused(proposals: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="score_phenol"):
+        build_candidates(proposals, ["NCC"], settings=SETTINGS, conditions={"phenol": "lacks [OX2H]c"})
+
+
+def test_a_candidate_is_eligible_if_it_passed_and_its_score_is_not_0() -> None:
+    table = pd.DataFrame({"passed": [True, True, True, False], "score": [0.0, 0.3, float("nan"), 0.9]})
+    assert is_eligible(table).tolist() == [False, True, False, False]
+    assert is_eligible(table.assign(score=[0.0, -0.3, float("nan"), 0.9])).tolist() == [True, True, False, False]
 
 
 def test_the_nearest_reference_is_named_by_its_id_or_smiles(proposals: pd.DataFrame) -> None:

@@ -9,6 +9,8 @@ import pytest
 from molvae.checks.checks import CHECKS
 from molvae.checks.settings import ChecksSettings
 
+PATTERNS = {"require": ["[#6]"], "forbid": ["[Se]", "[CX3H1]=O"]}
+
 
 @dataclass(frozen=True)
 class FakeCodec:
@@ -40,6 +42,7 @@ def only() -> Callable[..., ChecksSettings]:
     def make(*names: str, **limits: object) -> ChecksSettings:
         if "in_domain" in names:
             limits["in_domain"] = 99
+        limits |= {name: limit for name, limit in PATTERNS.items() if name in names}
         off = {name: False for name in CHECKS if name not in names}
         return ChecksSettings.from_dict(off | limits, "test")
 

@@ -26,8 +26,13 @@ SMILES = [
     "CCN(CC)CC(=O)Nc1c(C)cccc1C",
     "O=C1C=CC(=O)C=C1",
     "C#CC#CC#C",
+    "CNC(=O)O",
 ]
-LIMITS = {name: entry.default for name, entry in CHECKS.items()} | {"in_domain": 99.0}
+LIMITS = {name: entry.default for name, entry in CHECKS.items()} | {
+    "in_domain": 99.0,
+    "require": ("[#6]", "[CX4]"),
+    "forbid": ("[Se]", "C=O"),
+}
 
 
 class SmallTraining(Codec):
@@ -39,7 +44,9 @@ class SmallTraining(Codec):
 
 @pytest.fixture(scope="module")
 def context() -> CheckContext:
-    return CheckContext({"C": "CHEMBL17564", "C[Se]C": None}, SmallTraining.load(find_codec("moses")))
+    return CheckContext(
+        {"C": "CHEMBL17564", "C[Se]C": None}, SmallTraining.load(find_codec("moses")), {"C": "core: lacks c1ccncc1"}
+    )
 
 
 @pytest.fixture

@@ -44,6 +44,12 @@ def test_summary_fits_80_columns(run: RunDir, candidates: pd.DataFrame) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_summary_does_not_call_a_score_of_0_the_best(run: RunDir, candidates: pd.DataFrame) -> None:
+    text = write(run, candidates.assign(score=[0.0, 0.0, 0.5, 0.5]))
+    assert "best scaffolds" not in text
+    assert "score above 0" in text
+
+
 def test_summary_without_passed_candidates_has_the_stop_reason(run: RunDir, candidates: pd.DataFrame) -> None:
     candidates["passed"] = False
     text = write(run, candidates, "no new molecule in 20 rounds (5,120 proposals)")

@@ -256,3 +256,14 @@ def test_the_funnel_counts_novel_and_passed_molecules(candidates: pd.DataFrame) 
     assert ("not in the reference set", 3) in funnel_steps(candidates, counts)
     candidates["check_in_training"] = ["in the training set", "pass", "pass", "pass"]
     assert ("not in the reference or training set", 2) in funnel_steps(candidates, counts)
+
+
+def test_a_molecule_with_a_score_of_0_is_not_among_the_best(report: Report, candidates: pd.DataFrame) -> None:
+    table = candidates.assign(score=[0.0, 0.75, float("nan"), 0.4])
+    text = render(replace(report, candidates=table))
+    best = text[text.index('id="best"') : text.index('id="course"')]
+    assert "C000002" in best
+    assert "C000001" not in best
+    assert ("of them with a score above 0", 1) in funnel_steps(
+        table, dict.fromkeys(("n_proposed", "n_valid", "n_unique", "n_scored"), 4)
+    )

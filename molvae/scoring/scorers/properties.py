@@ -179,6 +179,15 @@ class SubstructureTerm(Term):
     least: int | None = Field(None, ge=0, description="smallest number of matches")
     most: int | None = Field(None, ge=0, le=999, validate_default=True, description="largest number of matches")
 
+    @property
+    def unmet(self) -> str:
+        """Why a molecule fails: it lacks the substructure, contains it, or has the wrong number of matches."""
+        if self.is_counted():
+            limits = [f"at least {self.least}"] if self.least is not None else []
+            limits += [f"at most {self.most}"] if self.most is not None else []
+            return f"expected {' and '.join(limits)} matches of {self.smarts}"
+        return f"{'lacks' if self.wanted else 'contains'} {self.smarts}"
+
     def is_counted(self) -> bool:
         """Check whether the value is the number of matches.
 
