@@ -42,7 +42,7 @@ class ObjectiveSettings(Settings):
     @property
     def conditions(self) -> dict[str, str]:
         """Names of the terms that are conditions, each with the reason why a molecule fails it."""
-        return {name: term.unmet for name, term in self.terms.items() if term.is_condition}
+        return {name: term.unmet() for name, term in self.terms.items() if term.is_condition}
 
     @field_validator("terms", mode="before")
     @classmethod

@@ -28,9 +28,14 @@ class Term(Settings):
         """Whether the score is 0 if the term is 0, whatever the other terms are."""
         return True
 
-    @property
     def unmet(self) -> str:
-        """Why a molecule fails the condition, for the reason in the candidate table."""
+        """Why a molecule fails the condition.
+
+        Returns
+        -------
+        str
+            For the reason in the candidate table.
+        """
         return "the condition is not met"
 
     @abstractmethod

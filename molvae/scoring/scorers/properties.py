@@ -179,9 +179,14 @@ class SubstructureTerm(Term):
     least: int | None = Field(None, ge=0, description="smallest number of matches")
     most: int | None = Field(None, ge=0, le=999, validate_default=True, description="largest number of matches")
 
-    @property
     def unmet(self) -> str:
-        """Why a molecule fails: it lacks the substructure, contains it, or has the wrong number of matches."""
+        """Why a molecule fails: it lacks the substructure, contains it, or has the wrong number of matches.
+
+        Returns
+        -------
+        str
+            For the reason in the candidate table.
+        """
         if self.is_counted():
             limits = [f"at least {self.least}"] if self.least is not None else []
             limits += [f"at most {self.most}"] if self.most is not None else []
