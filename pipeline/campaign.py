@@ -255,6 +255,8 @@ def _absolute(data: _Table, base: Path) -> _Table:
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str((base / Path(table[key]).expanduser()).absolute())
     objective = data.get("objective")
+    if isinstance(objective, dict) and isinstance(objective.get("cache"), str):
+        objective["cache"] = str((base / Path(objective["cache"]).expanduser()).absolute())
     terms = objective.get("terms") if isinstance(objective, dict) else None
     for term in terms.values() if isinstance(terms, dict) else ():
         if isinstance(term, dict):
@@ -268,6 +270,11 @@ def _absolute_term(term: _Table, base: Path) -> None:
         path = term.get(key)
         if isinstance(path, str):
             term[key] = str((base / Path(path).expanduser()).absolute())
+    files = term.get("files")
+    if isinstance(files, list):
+        term["files"] = [
+            str((base / Path(one).expanduser()).absolute()) if isinstance(one, str) else one for one in files
+        ]
     command = term.get("command")
     if isinstance(command, list):
         term["command"] = [

@@ -52,7 +52,8 @@ def search(run: RunDir) -> Manifest:
         inputs["molecules"] = file_entry(run.molecules, run.path)
     objective = Objective(campaign.objective, LocalProcesses())
     inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in objective.identity().items()}
-    settings = campaign.model_dump(mode="json", include={"objective", "search", "lead"})
+    settings = campaign.model_dump(mode="json", include={"search", "lead"})
+    settings["objective"] = campaign.objective.score_settings()
     plan = Plan("search", VERSION, run.search, settings, campaign.seed, inputs)
     return plan.carry_out(lambda folder: _search(run, campaign, codec, objective, folder / plan.checkpoint))
 
@@ -90,6 +91,7 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
         )
     _write(run, result)
     _note_failures(result)
+    from_cache = _report_cache(campaign, objective)
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     counts = result.funnel
@@ -98,7 +100,18 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
         "violates a constraint, or cannot be encoded": counts["n_infeasible"],
         "duplicate, or not chosen for scoring": counts["n_valid"] - counts["n_infeasible"] - n,
     }
-    return Outcome(outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped), result.stop_reason)
+    return Outcome(
+        outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped, notes=from_cache), result.stop_reason
+    )
+
+
+def _report_cache(campaign: Campaign, objective: Objective) -> dict[str, int]:
+    """Say how many values came from the cache; after a resumption, only those since then are counted."""
+    for name, (n, n_all) in objective.n_from_cache.items():
+        line = f"{name}: {n:,} of {n_all:,} values from the cache {campaign.objective.cache}"
+        log.info("search: %s", line)
+        terminal.show(f"  {line}")
+    return {f"{name} from the cache": n for name, (n, _) in objective.n_from_cache.items()}
 
 
 def _note_failures(result: SearchResult) -> None:

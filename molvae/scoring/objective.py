@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from pydantic import InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from molvae.scoring.evaluation import Evaluation
 from molvae.scoring.scorers.registry import find_scorer, read_term
 from molvae.scoring.term import Term
 from molvae.settings import Settings
@@ -28,10 +30,13 @@ class ObjectiveSettings(Settings):
         How desirabilities are combined. With the geometric mean, a desirability of 0 makes the score 0; with the
         arithmetic mean, other terms can compensate for it. "pareto" optimizes each term separately: the search looks
         for their Pareto front, and the score is the arithmetic mean.
+    cache : Path or None, default=None
+        Folder in which the values of costly terms are stored, by molecule; runs that name the same folder share them.
     """
 
     terms: dict[str, SerializeAsAny[InstanceOf[Term]]]
     combine: Literal["geometric_mean", "arithmetic_mean", "pareto"] = "geometric_mean"
+    cache: Path | None = None
 
     @property
     def goals(self) -> tuple[str, ...]:
@@ -43,6 +48,17 @@ class ObjectiveSettings(Settings):
     def conditions(self) -> dict[str, str]:
         """Names of the terms that are conditions, each with the reason why a molecule fails it."""
         return {name: term.unmet() for name, term in self.terms.items() if term.is_condition}
+
+    def score_settings(self) -> dict[str, Any]:
+        """The settings that the scores depend on: objectives with equal ones give equal scores.
+
+        Returns
+        -------
+        dict
+            Keys and values, as JSON can hold them.
+        """
+        terms = {name: term.score_settings() for name, term in self.terms.items()}
+        return self.model_dump(mode="json", exclude={"terms", "cache"}) | {"terms": terms}
 
     @field_validator("terms", mode="before")
     @classmethod
@@ -102,7 +118,7 @@ class Objective:
     Raises
     ------
     MolvaeError
-        A scorer cannot be used: a file or a program is missing.
+        A scorer cannot be used (a file or a program is missing), or the cache cannot be written.
 
     Examples
     --------
@@ -116,6 +132,15 @@ class Objective:
         self.settings = settings
         self._mapper = mapper or Serial()
         self._scorers = {name: find_scorer(term.model_dump())(term) for name, term in settings.terms.items()}
+        self._evaluations = {
+            name: Evaluation(name, term, self._scorers[name], settings.cache) for name, term in settings.terms.items()
+        }
+
+    @property
+    def n_from_cache(self) -> dict[str, tuple[int, int]]:
+        """For each term with a cache: the number of values from the cache, and the number of all values."""
+        used = {name: one for name, one in self._evaluations.items() if one.has_cache}
+        return {name: (one.n_cached, one.n_cached + one.n_computed) for name, one in used.items()}
 
     def identity(self) -> dict[str, str]:
         """Describe what the scores depend on, besides the settings.
@@ -146,13 +171,13 @@ class Objective:
         Raises
         ------
         MolvaeError
-            A scorer cannot be used at all.
+            A scorer cannot be used at all, or too many molecules have no value.
         """
         smiles = list(smiles)
         table: dict[str, np.ndarray] = {}
         reasons: list[str | None] = [None] * len(smiles)
         for name, term in self.settings.terms.items():
-            values = self._scorers[name](smiles, self._mapper)
+            values = self._evaluations[name](smiles, self._mapper)
             table[f"value_{name}"] = values.value
             table |= {f"value_{name}_{column}": extra for column, extra in values.extra.items()}
             table[f"score_{name}"] = term.score(values.value)

@@ -19,12 +19,16 @@ class Values(NamedTuple):
     reasons : sequence of str or None
         Why a molecule has no value; None where it has one.
     extra : mapping of str to ndarray of shape (n,), default={}
-        Further columns of the candidate table, such as `std`; the same in every call. NaN where there is no value.
+        Further columns of the candidate table, such as `std`; NaN where there is no number.
+    is_final : sequence of bool, optional
+        False where another attempt could give another result: after a crash or a timeout. Only final results are stored
+        in a cache. Default: all are final.
     """
 
     value: np.ndarray
     reasons: Sequence[str | None]
     extra: Mapping[str, np.ndarray] = {}
+    is_final: Sequence[bool] | None = None
 
 
 class Scorer(Protocol):

@@ -1,8 +1,8 @@
-"""Settings of a term of an objective: the keys that all terms share, and those of terms with a desirability."""
+"""Settings of a term of an objective: the keys of all terms, of terms with a desirability, and of costly terms."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -22,6 +22,32 @@ class Term(Settings):
     """
 
     weight: float = Field(1.0, ge=0, description="weight in the mean; 0: reported but not counted")
+
+    not_in_scores: ClassVar[frozenset[str]] = frozenset()
+    """Keys that change neither values nor scores, such as the number of processes."""
+
+    not_in_values: ClassVar[frozenset[str]] = frozenset({"weight"})
+    """Keys, besides `not_in_scores`, that do not change the raw value of a molecule; see `value_settings`."""
+
+    def score_settings(self) -> dict[str, Any]:
+        """The settings that the scores depend on: two terms with equal ones give equal scores.
+
+        Returns
+        -------
+        dict
+            Keys and values, as JSON can hold them.
+        """
+        return self.model_dump(mode="json", exclude=set(self.not_in_scores))
+
+    def value_settings(self) -> dict[str, Any]:
+        """The settings that the raw values depend on: two terms with equal ones share their stored values.
+
+        Returns
+        -------
+        dict
+            Keys and values, as JSON can hold them.
+        """
+        return self.model_dump(mode="json", exclude=set(self.not_in_scores | self.not_in_values))
 
     @property
     def is_condition(self) -> bool:
@@ -81,6 +107,8 @@ class ShapedTerm(Term):
     power: float | None = Field(None, gt=0, description="exponent of the desirability")
     scale: Scale | None = Field(None, description="scale of the distances")
 
+    not_in_values: ClassVar[frozenset[str]] = frozenset({"weight", "shape", "low", "high", "soft", "power", "scale"})
+
     @classmethod
     def _defaults(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Default keys of a term, from those that are given; a saved campaign contains them."""
@@ -133,3 +161,28 @@ class ShapedTerm(Term):
         return desirability(
             value, self.shape, self.low, self.high, self.soft or 0.0, self.power or 1.0, self.scale or "linear"
         )
+
+
+class CostlyTerm(ShapedTerm):
+    """A term whose values take long to compute, or may be missing for many molecules.
+
+    Values are computed in steps of at most `n_per_step` molecules. After each step, they are stored in the cache of the
+    objective, if it has one, and the share of molecules without a value is checked.
+
+    Parameters
+    ----------
+    cache : bool, default=True
+        Whether values are stored in the cache of the objective.
+    max_failed : float, default=0.8
+        Share of molecules without a value above which the run stops; checked once 20 molecules have been tried.
+    """
+
+    cache: bool = Field(True, description="whether values are stored in the cache of the objective")
+    max_failed: float = Field(0.8, gt=0, le=1, description="share of molecules without a value that stops the run")
+
+    not_in_scores: ClassVar[frozenset[str]] = frozenset({"cache", "max_failed"})
+
+    @property
+    def n_per_step(self) -> int:
+        """Largest number of molecules between two writes to the cache."""
+        return 1000

@@ -157,16 +157,17 @@ class Ledger:
         candidates : sequence of Candidate
             Molecules that have not been scored before; may be empty.
         scores : Scores
-            Their scores.
+            Their scores. A column `value_*` may be missing in some calls: a scorer may have failed for all molecules.
 
         Raises
         ------
         InputError
-            The oracle returned other columns than before.
+            The oracle returned other columns `score_*` than before.
         """
         if not candidates:
             return
-        if self.row and set(scores.terms) != set(self.terms):
+        counted = [{name for name in terms if not name.startswith("value_")} for terms in (self.terms, scores.terms)]
+        if self.row and counted[0] != counted[1]:
             before, now = (", ".join(terms) or "only score" for terms in (self.terms, scores.terms))
             raise InputError(f"oracle: expected the same columns in every call, got {before} before and {now} now")
         if missing := [name for name in self._goals if name not in scores.terms]:
@@ -182,7 +183,9 @@ class Ledger:
         self._own_z[first : len(self.candidates)] = [one.own_z for one in candidates]
         self.score = np.append(self.score, scores.score)
         self.reasons |= {one.smiles: why for one, why in zip(candidates, scores.reasons, strict=True) if why}
-        self.terms = {name: np.append(self.terms.get(name, []), column) for name, column in scores.terms.items()}
+        for name in dict.fromkeys([*self.terms, *scores.terms]):
+            before = self.terms.get(name, np.full(first, np.nan))
+            self.terms[name] = np.append(before, scores.terms.get(name, np.full(len(candidates), np.nan)))
 
     def summarize(self, round_number: int, n_new: int, new_share: float | None) -> RoundSummary:
         """Summarize the last round.

@@ -147,3 +147,20 @@ def test_paths_of_scorers_are_relative_to_the_campaign_file(tmp_path: Path) -> N
     assert terms["a"]["python"] == f"{tmp_path / 'my.py'}:score"
     assert terms["b"]["command"] == ["python3", str(tmp_path / "dock.py"), "receptor.pdb"]
     assert terms["c"]["to_file"] == str(tmp_path / "patent.smi")
+
+
+def test_the_paths_of_costly_terms_start_at_the_campaign_file(tmp_path):
+    (tmp_path / "dock.py").write_text("")
+    shape = 'shape = "higher"\nlow = 0\nhigh = 1\n'
+    text = (
+        f'[objective]\ncache = "scores"\n[objective.terms.it]\ncommand = ["sh", "dock.py"]\nfiles = ["a.pdb"]\n{shape}'
+    )
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    objective = Campaign.load(path).objective
+    assert objective.cache == tmp_path / "scores"
+    assert objective.terms["it"].files == (tmp_path / "a.pdb",)
+    assert objective.terms["it"].command == ("sh", str(tmp_path / "dock.py"))
+    other = Campaign.load(path, ["objective.cache=/elsewhere", "objective.terms.it.processes=4"]).objective
+    assert other.cache == Path("/elsewhere")
+    assert other.score_settings() == objective.score_settings()

@@ -57,18 +57,20 @@ def command(tmp_path):
         [1, None, 3.5],
         np.array([1, np.nan, 3.5]),
         {"value": [1, None, 3.5]},
-        pd.DataFrame({"value": [1, math.inf, 3.5], "smiles": list("abc")}),
+        pd.DataFrame({"value": [1, math.inf, 3.5], "smiles": ["C", "N", "O"]}),
+        {"value": [3.5, None, 1], "smiles": ["O", "N", "C"]},
+        {"value": [3.5, 1], "smiles": ["O", "C"]},
     ],
 )
 def test_an_answer_is_one_number_per_molecule(answer):
-    found = read_answer(answer, 3, "it")
+    found = read_answer(answer, ["C", "N", "O"], "it")
     np.testing.assert_array_equal(found.value, [1, np.nan, 3.5])
     assert [bool(reason) for reason in found.reasons] == [False, True, False]
     assert not found.extra
 
 
 def test_a_table_may_have_reasons_and_further_columns():
-    found = read_answer({"value": [1, None], "reason": ["x", "no pose"], "pose": [4, 5]}, 2, "it")
+    found = read_answer({"value": [1, None], "reason": ["x", "no pose"], "pose": [4, 5]}, ["C", "N"], "it")
     assert found.reasons == [None, "no pose"]
     assert found.extra["pose"].tolist() == [4, 5]
 
@@ -80,7 +82,11 @@ def test_a_table_may_have_reasons_and_further_columns():
         ("abc", "'abc'"),
         (None, "NoneType"),
         (4.0, "float 4.0"),
-        ([1, "2", 3], "row 1 .*'2'"),
+        ({1, 2, 3}, "set"),
+        ({"value": [1, 2, 3], "smiles": ["C", "N", "[OH2]"]}, r"smiles, row 2.*'\[OH2\]'"),
+        ({"value": [1, 2, 3], "smiles": ["C", "N", None]}, "smiles, row 2.*None"),
+        ({"value": [1, 2, 3], "smiles": ["C", "N", "N"]}, "two of N"),
+        ({"value": [1, 2, 3], "smiles": ["C", "N"]}, "value: .*got 3"),
         (np.zeros((3, 1)), r"\(3, 1\)"),
         ({"score": [1, 2, 3]}, "value.*got score"),
         ({"value": [1, 2, 3], "pose": [1]}, "pose: .*got 1"),
@@ -89,7 +95,21 @@ def test_a_table_may_have_reasons_and_further_columns():
 )
 def test_another_answer_is_refused(answer, fact):
     with pytest.raises(InputError, match=f"my.py: .*{fact}" if "value.*" not in fact else fact):
-        read_answer(answer, 3, "my.py")
+        read_answer(answer, ["C", "N", "O"], "my.py")
+
+
+@pytest.mark.parametrize("cell", ["2", "", b"2", "failed", [1.0], 1 + 2j, np.complex64(1), object(), 10**400, pd.NaT])
+def test_a_cell_that_is_not_a_number_is_a_reason_that_shows_it(cell):
+    found = read_answer({"value": [1, cell], "pose": [cell, 2]}, ["C", "N"], "it")
+    np.testing.assert_array_equal(found.value, [1, np.nan])
+    np.testing.assert_array_equal(found.extra["pose"], [np.nan, 2])
+    assert found.reasons[0] is None
+    assert found.reasons[1] == "no value" if cell == "" else repr(cell)[:40] in found.reasons[1]
+
+
+@pytest.mark.parametrize("cell", [True, np.bool_(True), np.float32(1), np.int8(1), 1])
+def test_a_cell_may_be_any_kind_of_number(cell):
+    assert read_answer([cell], ["C"], "it").value.tolist() == [1.0]
 
 
 # Functions
@@ -240,12 +260,21 @@ for s in sys.stdin.read().split():
         ("print(1)", "expected 2 numbers, one per molecule, got 1"),
         ("pass", "got 0"),
         ("print('hello')", "hello"),
+        ("print('value')", "got 0"),
+        (
+            "import sys; print('value\\n' + 'failed\\n' * len(sys.stdin.read().split()))",
+            "expected a number, got 'failed'",
+        ),
+        ("import sys; print('1.0\\n' + 'failed\\n' * (len(sys.stdin.read().split()) - 1))", "'failed'"),
         ("print('{broken')", "{broken"),
     ],
 )
 def test_an_output_that_cannot_be_read_is_a_reason(command, code, fact):
     table = objective(it=command(code))(["C", "CC"])
-    if code == "print(1)":  # each molecule is tried by itself, and one number is right for one molecule
+    if "1.0" in code:
+        assert table["value_it"].isna().tolist() == [False, True]
+        assert fact in table["unscored_reason"][1]
+    elif code == "print(1)":  # each molecule is tried by itself, and one number is right for one molecule
         assert table["value_it"].tolist() == [1, 1]
     else:
         assert table["unscored_reason"].str.contains(fact, regex=False).all()
@@ -280,7 +309,7 @@ def test_the_identity_of_a_command_contains_its_files(command):
         ({"command": ["true"], "seconds": 0}, r"\[terms\.it\] seconds: "),
         ({"command": ["true"], "python": "a.py:f"}, "python and command"),
         ({}, "none of them"),
-        ({"command": ["true"], "smarts": "C"}, r"smarts: .*its keys: batch_size, command"),
+        ({"command": ["true"], "smarts": "C"}, r"smarts: .*its keys: batch_size, cache, command"),
     ],
 )
 def test_an_invalid_command_is_refused(keys, fact):

@@ -196,14 +196,25 @@ def test_the_terms_of_the_oracle_become_columns(codec, recorder):
     assert table["score"].isna().equals(table["value_size"] > 25)
 
 
-def test_a_table_that_changes_its_columns_is_refused(codec, recorder):
+def test_a_table_that_changes_its_score_columns_is_refused(codec, recorder):
     def changing(smiles, score):
         table = pd.DataFrame({"score": score})
-        return table if smiles == first else table.assign(value_x=1.0)
+        return table if smiles == first else table.assign(score_x=1.0)
 
     first = [LEAD]
-    with pytest.raises(InputError, match="value_x"):
+    with pytest.raises(InputError, match="score_x"):
         run(codec, recorder(answer=changing), start=first)
+
+
+def test_a_value_column_that_is_missing_in_a_call_is_nan_there(codec, recorder):
+    def changing(smiles, score):
+        table = pd.DataFrame({"score": score, "value_a": 1.0})
+        return table if smiles == first else table.assign(value_b=2.0).drop(columns="value_a")
+
+    first = [LEAD]
+    table = in_order(run(codec, recorder(answer=changing), start=first))
+    assert table["value_a"].notna().tolist() == [True] + [False] * (len(table) - 1)
+    assert table["value_b"].notna().tolist() == [False] + [True] * (len(table) - 1)
 
 
 def test_an_exception_of_the_oracle_reports_the_saved_scores(codec, recorder, tmp_path):

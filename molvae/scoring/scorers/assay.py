@@ -9,13 +9,13 @@ from pydantic import Field
 
 from molvae.qsar.model import load_model
 from molvae.scoring.scorer import Values
-from molvae.scoring.term import ShapedTerm, Term
+from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
 
 _SIGN = {"higher": -1.0, "lower": 1.0, "window": 0.0}
 
 
-class AssayTerm(ShapedTerm):
+class AssayTerm(CostlyTerm):
     """The prediction of a model that `molvae qsar fit` or `molvae.qsar.fit_assay` has written.
 
     The value is pessimistic: the mean minus `pessimism` standard deviations, so that the search does not reward
@@ -29,10 +29,15 @@ class AssayTerm(ShapedTerm):
         Folder of the model. A relative path starts at the campaign file.
     pessimism : float, default=1.0
         Number of standard deviations.
+    cache : bool, default=False
+        Whether predictions are stored in the cache of the objective; they take about as long as reading it.
     """
 
     model: Path = Field(description="folder of a model of an assay")
     pessimism: float = Field(1.0, ge=0, description="standard deviations by which the prediction is made worse")
+    cache: bool = Field(False, description="whether values are stored in the cache of the objective")
+
+    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values - {"shape"}  # it sets the sign of pessimism
 
 
 class AssayScorer:

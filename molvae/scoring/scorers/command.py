@@ -5,38 +5,40 @@ import csv
 import io
 import json
 import logging
-import math
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import IO, Any, ClassVar, NamedTuple
 
-import numpy as np
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from molvae.errors import InputError, MolvaeError
-from molvae.files import sha256_of
+from molvae.errors import InputError
 from molvae.scoring.scorer import Values
-from molvae.scoring.scorers.answers import join, read_answer
-from molvae.scoring.term import ShapedTerm, Term
+from molvae.scoring.scorers.answers import failed, hash_files, join, read_answer
+from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
 
 _MAX_SHOWN = 300
-_MIN_FAILED = 20  # molecules before the share of failures counts
+_MAX_MEGABYTES = 50  # of standard output, and of standard error
+_POLL_SECONDS = 0.2
 _log = logging.getLogger("molvae.scoring")
 
 
-class CommandTerm(ShapedTerm):
+class CommandTerm(CostlyTerm):
     """A command: it reads SMILES from standard input, one per line, and writes one line per molecule, in order.
 
     A line of the output is a number, a JSON object such as ``{"value": -8.1, "pose": 3}``, or a CSV row under a header
-    with a column `value`. ``{"value": null, "reason": "..."}`` marks a molecule without a value. Other columns are
-    numbers and appear in the candidate table as `value_<term>_<column>`.
+    with a column `value`. ``{"value": null, "reason": "..."}`` marks a molecule without a value. With the SMILES in
+    `smiles`, lines may have any order. Other columns are numbers and appear in the candidate table as
+    `value_<term>_<column>`.
 
     The command runs without a shell. If it fails, each molecule of the batch is tried on its own, and those that fail
     again have no value.
@@ -49,14 +51,25 @@ class CommandTerm(ShapedTerm):
         Largest number of molecules per call.
     seconds : float, default=60.0
         Time limit per molecule; the limit of a call is this times the number of its molecules.
-    max_failed : float, default=0.8
-        Share of molecules without a value above which the run stops; checked once 20 molecules have been tried.
+    processes : int, default=1
+        Number of calls at the same time.
+    files : tuple of Path, default=()
+        Files that the command uses, besides those among its arguments; if one changes, values are computed again.
     """
 
     command: tuple[str, ...] = Field(description="program and arguments")
     batch_size: int = Field(32, ge=1, le=100_000, description="largest number of molecules per call")
     seconds: float = Field(60.0, gt=0, description="time limit for each molecule")
-    max_failed: float = Field(0.8, gt=0, le=1, description="share of molecules without a value that stops the run")
+    processes: int = Field(1, ge=1, le=1000, description="number of calls at the same time")
+    files: tuple[Path, ...] = Field((), description="further files that the command uses")
+
+    not_in_scores: ClassVar[frozenset[str]] = CostlyTerm.not_in_scores | {"processes"}
+    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values | {"batch_size", "seconds"}
+
+    @property
+    def n_per_step(self) -> int:
+        """Largest number of molecules between two writes to the cache."""
+        return self.batch_size * self.processes
 
     @field_validator("command")
     @classmethod
@@ -77,53 +90,54 @@ class CommandScorer:
     Raises
     ------
     InputError
-        There is no such program.
+        There is no such program or file.
     """
 
     Settings: ClassVar[type[Term]] = CommandTerm
 
     def __init__(self, settings: CommandTerm) -> None:
         self._settings = settings
-        self._where = Path(settings.command[0]).name
+        self._where = f"command {Path(settings.command[0]).name}"
         program = shutil.which(settings.command[0])
         if program is None:
             raise InputError(f"command: {settings.command[0]}: no such program")
         self._command = [program, *settings.command[1:]]
-        self._n, self._n_failed = 0, 0
+        named = [part for part in self._command if os.path.isfile(part)]
+        self._identity = hash_files(named, "command") | hash_files(settings.files, "files")
 
     def identity(self) -> Mapping[str, str]:
-        """SHA-256 of the files among the program and its arguments; see `Scorer.identity`."""
-        return {part: sha256_of(Path(part)) for part in self._command if os.path.isfile(part)}
+        """SHA-256 of the files among the program and its arguments, and of `files`; see `Scorer.identity`."""
+        return self._identity
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Run the command; see `Scorer.__call__`."""
         size = self._settings.batch_size
-        found = join([self._score(smiles[begin : begin + size]) for begin in range(0, len(smiles), size)])
-        self._n += len(smiles)
-        self._n_failed += int(np.isnan(found.value).sum())
-        if self._n >= _MIN_FAILED and self._n_failed > self._settings.max_failed * self._n:
-            last = next(reason for reason in reversed(found.reasons) if reason) if any(found.reasons) else "no value"
-            raise MolvaeError(
-                f"command {self._where}: {self._n_failed} of {self._n} molecules have no value, more than "
-                f"max_failed = {self._settings.max_failed:g}; the last reason: {last}"
-            )
-        return found
+        batches = [smiles[begin : begin + size] for begin in range(0, len(smiles), size)]
+        runs = self._run_all(batches)
+        for batch, run in zip(batches, runs, strict=True):
+            if run.problem:
+                _log.warning("%s: %s; %d molecules, tried one by one", self._where, run.problem, len(batch))
+        failures = [batch for batch, run in zip(batches, runs, strict=True) if run.problem and len(batch) > 1]
+        alone = iter(self._run_all([[one] for batch in failures for one in batch]))
+        parts = []
+        for batch, run in zip(batches, runs, strict=True):
+            tried = [next(alone) for _ in batch] if run.problem and len(batch) > 1 else [run]
+            parts += [failed(1, one.problem) if one.problem else one.values for one in tried]
+        return join(parts)
 
-    def _score(self, smiles: Sequence[str]) -> Values:
-        """The values of a batch; if the command fails, those of its molecules one by one."""
-        run = self._run(smiles)
-        if run.problem is None:
-            return run.values
-        _log.warning("command %s: %s; %d molecules, tried one by one", self._where, run.problem, len(smiles))
-        if len(smiles) == 1:
-            return Values(np.array([np.nan]), [run.problem])
-        return join([self._alone(one) for one in smiles])
+    def _run_all(self, batches: Sequence[Sequence[str]]) -> "list[_Run]":
+        """Run the command once per batch, several at a time; if one cannot be started, all are stopped."""
+        is_stopped = Event()
+        with ThreadPoolExecutor(self._settings.processes, thread_name_prefix="molvae-command") as threads:
+            runs = [threads.submit(self._run, batch, is_stopped) for batch in batches]
+            try:
+                return [run.result() for run in runs]
+            except BaseException:
+                is_stopped.set()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
-    def _alone(self, smiles: str) -> Values:
-        run = self._run([smiles])
-        return run.values if run.problem is None else Values(np.array([np.nan]), [run.problem])
-
-    def _run(self, smiles: Sequence[str]) -> "_Run":
+    def _run(self, smiles: Sequence[str], is_stopped: Event) -> "_Run":
         """Run the command once."""
         limit = self._settings.seconds * len(smiles)
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -132,20 +146,17 @@ class CommandScorer:
             try:
                 process = subprocess.Popen(self._command, stdin=given, stdout=out, stderr=err, start_new_session=True)
             except OSError as error:
-                raise InputError(f"command {self._where}: cannot be started: {error.strerror or error}") from error
+                raise InputError(f"{self._where}: cannot be started: {error.strerror or error}") from error
             try:
-                status = process.wait(timeout=limit)
-                problem = None if status == 0 else f"exit status {status}{_tail(err)}"
-            except subprocess.TimeoutExpired:
-                problem = f"stopped after {limit:g} s{_tail(err)}"
+                problem = _wait(process, limit, (out, err), is_stopped)
             finally:
                 _stop(process)
-            if problem is None:
-                try:
-                    return _Run(_read_output(_text(out), len(smiles), f"command {self._where}"), None)
-                except InputError as error:
-                    problem = str(error)
-        return _Run(Values(np.zeros(0), []), problem)
+            if problem is not None:
+                return _Run(join([]), f"{problem}{_tail(err)}")
+            try:
+                return _Run(_read_output(_text(out), smiles, self._where), None)
+            except InputError as error:
+                return _Run(join([]), str(error))
 
 
 class _Run(NamedTuple):
@@ -155,20 +166,37 @@ class _Run(NamedTuple):
     problem: str | None
 
 
-def _read_output(text: str, n: int, where: str) -> Values:
+def _wait(
+    process: "subprocess.Popen[bytes]", limit: float, outputs: Sequence[IO[bytes]], is_stopped: Event
+) -> str | None:
+    """Wait for the command; what went wrong, or None."""
+    end = time.monotonic() + limit
+    status = None
+    while status is None:
+        left = end - time.monotonic()
+        if left <= 0 or is_stopped.is_set():
+            return f"stopped after {limit:g} s"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = process.wait(timeout=min(left, _POLL_SECONDS))
+        if any(os.fstat(output.fileno()).st_size > _MAX_MEGABYTES * 1_000_000 for output in outputs):
+            return f"wrote more than {_MAX_MEGABYTES} MB"
+    return None if status == 0 else f"exit status {status}"
+
+
+def _read_output(text: str, smiles: Sequence[str], where: str) -> Values:
     """Read the standard output: numbers, lines of JSON, or CSV. Other lines between lines of JSON are ignored."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
     objects = [line for line in lines if line.startswith("{")]
     if objects:
-        return read_answer(_columns([_json(line, where) for line in objects]), n, where)
-    if lines and _float(lines[0]) is None:
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO("\n".join(lines))))
-        if not rows or "value" not in rows[0]:
+        return read_answer(_columns([_json(line, where) for line in objects]), smiles, where)
+    if lines and not isinstance(_cell(lines[0]), float):
+        reader = csv.DictReader(io.StringIO("\n".join(lines)))
+        if "value" not in (reader.fieldnames or ()):
             raise InputError(f"{where}: expected numbers, JSON or CSV with a column value, got {lines[0][:60]!r}")
         text_columns = ("reason", "smiles")
-        parsed = [{k: v if k in text_columns else _float(v) for k, v in row.items() if k} for row in rows]
-        return read_answer(_columns(parsed), n, where)
-    return read_answer([_float(line) for line in lines], n, where)
+        rows = [{k: v if k in text_columns else _cell(v) for k, v in row.items() if k} for row in reader]
+        return read_answer({name: [row.get(name) for row in rows] for name in reader.fieldnames or ()}, smiles, where)
+    return read_answer([_cell(line) for line in lines], smiles, where)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -179,34 +207,36 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def _json(line: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{where}: expected an object of JSON, got {line[:60]!r}") from None
     return dict(found)
 
 
-def _float(text: str | None) -> float | None:
-    """The number, NaN for an empty cell; None if the text is not a number."""
+def _cell(text: str | None) -> float | str | None:
+    """The number in a cell, None for an empty one, else its text."""
     if text is None or not text.strip():
-        return math.nan
+        return None
     try:
         return float(text)
     except ValueError:
-        return None
+        return text
 
 
 def _text(stream: IO[bytes]) -> str:
+    """What the command wrote; a byte order mark is skipped, and bytes that are not UTF-8 are replaced."""
     stream.seek(0)
-    return stream.read().decode(errors="replace")
+    return stream.read(_MAX_MEGABYTES * 1_000_000).decode("utf-8-sig", errors="replace")
 
 
 def _tail(stream: IO[bytes]) -> str:
     """The last line of standard error, as `: line`."""
-    lines = [line.strip() for line in _text(stream).splitlines() if line.strip()]
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 10_000))
+    lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
     return f": {lines[-1][:_MAX_SHOWN]}" if lines else ""
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the command and the processes that it started."""
-    with contextlib.suppress(ProcessLookupError):
+    """End the command and the processes that it started; one that has left its session stays."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

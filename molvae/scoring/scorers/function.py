@@ -8,21 +8,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.errors import InputError, MolvaeError, first_line
 from molvae.files import sha256_of
 from molvae.scoring.scorer import Values
-from molvae.scoring.scorers.answers import join, read_answer
-from molvae.scoring.term import ShapedTerm, Term
+from molvae.scoring.scorers.answers import failed, join, read_answer
+from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper, WorkerFailure
 
 _ROWS_PER_CHUNK = 16
 
 
-class FunctionTerm(ShapedTerm):
+class FunctionTerm(CostlyTerm):
     """A Python function: it takes a list of SMILES and returns one number per molecule, or a table.
 
     The table is a DataFrame or a dict with a column `value`; its other columns of numbers appear in the candidate table
@@ -41,6 +40,8 @@ class FunctionTerm(ShapedTerm):
     python: str = Field(description="file and function, as in my_scores.py:score")
     parallel: bool = Field(False, description="whether the function may be called in several processes")
     seconds: float = Field(60.0, gt=0, description="limit of CPU time for one molecule, if parallel")
+
+    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values | {"parallel", "seconds"}
 
     @field_validator("python")
     @classmethod
@@ -83,7 +84,7 @@ class FunctionScorer:
         if not self._settings.parallel:
             function = load_function(self._path, self._name)
             try:
-                return read_answer(function(list(smiles)), len(smiles), where)
+                return read_answer(function(list(smiles)), smiles, where)
             except InputError:
                 raise
             except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
@@ -91,7 +92,7 @@ class FunctionScorer:
         chunks = [smiles[begin : begin + _ROWS_PER_CHUNK] for begin in range(0, len(smiles), _ROWS_PER_CHUNK)]
         call = _Call(str(self._path), self._name)
         rows = [
-            row if isinstance(row, Values) else Values(np.array([np.nan]), [row.reason])
+            row if isinstance(row, Values) else failed(1, row.reason)
             for part in mapper(call, chunks, seconds_per_row=self._settings.seconds)
             for row in part
         ]
@@ -107,7 +108,7 @@ class _Call:
     def __call__(self, smiles: str) -> Values | WorkerFailure:
         where = f"{Path(self._path).name}:{self._name}"
         try:
-            return read_answer(load_function(Path(self._path), self._name)([smiles]), 1, where)
+            return read_answer(load_function(Path(self._path), self._name)([smiles]), [smiles], where)
         except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
             return WorkerFailure(f"{where}: raised {type(error).__name__}: {first_line(error)}")
 
