@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 
 from molvae.bundled import bundled
+from molvae.chem.fingerprints import tanimoto
 from molvae.codec import Codec, load_codec
+from molvae.latent import geometry
+from molvae.seeds import generator
 
 PROPERTIES = ("logp", "tpsa", "qed")
 RADII = (0.0, 0.1, 0.25, 0.5, 1.0)
@@ -50,13 +53,20 @@ def neighborhoods(codec: Codec, smiles: list[str]) -> None:
     print(f"\n| radius, {len(smiles)} molecules | {columns} |")
     print("|---|---|---|---|---|")
     for radius in RADII:
-        tables = [codec.neighborhood(one, radius=radius, n=5, decodes=3) for one in smiles]
-        counts = pd.DataFrame([table.attrs["counts"] for table in tables])
-        share = counts.sum() / counts["decodes"].sum()
-        similarity = pd.concat(tables)["similarity"].mean()
-        others = counts["unique"].mean()
-        row = f"| {radius:g} | {share['start']:.1%} | {share['invalid']:.1%} | {others:.1f} | {similarity:.2f} |"
-        print(row, flush=True)
+        found = [draw_around(codec, one, radius) for one in smiles]  # 15 decodes each
+        start = np.mean([drawn.count(one) for one, drawn in zip(smiles, found, strict=True)]) / 15
+        invalid = np.mean([drawn.count(None) for drawn in found]) / 15
+        others = [sorted({*drawn} - {one, None}, key=str) for one, drawn in zip(smiles, found, strict=True)]
+        similarity = np.concatenate([tanimoto(one, drawn) for one, drawn in zip(smiles, others, strict=True)]).mean()
+        n_others = np.mean([len(drawn) for drawn in others])
+        print(f"| {radius:g} | {start:.1%} | {invalid:.1%} | {n_others:.1f} | {similarity:.2f} |", flush=True)
+
+
+def draw_around(codec: Codec, smiles: str, radius: float) -> list[str | None]:
+    """Decode five latent vectors at a distance of a molecule: greedily, and twice with noise."""
+    z = geometry.step_around(codec.encode([smiles]).z[0], radius, 5, generator(0, "neighborhood"), codec.prior.factor)
+    decoded = codec.decode(z) + codec.decode(np.repeat(z, 2, axis=0), noise=0.2, temperature=0.3)
+    return [one.smiles for one in decoded]
 
 
 def interpolations(codec: Codec, pairs: list[tuple[str, str]]) -> None:
@@ -64,16 +74,17 @@ def interpolations(codec: Codec, pairs: list[tuple[str, str]]) -> None:
     print(f"\n| interpolation, {len(pairs)} pairs, 8 steps | {columns} |")
     print("|---|---|---|---|")
     for path in ("linear", "spherical"):
-        counts, is_between = [], []
+        unique, is_between, is_valid = [], [], []
         for a, b in pairs:
-            table = codec.interpolate(a, b, steps=10, path=path)
-            between_ends = table["similarity_to_b"].iloc[0]
-            inner = table.iloc[1:-1].dropna(subset="smiles")
-            counts.append(table.attrs["counts"])
-            is_between += (inner[["similarity_to_a", "similarity_to_b"]].min(axis=1) >= between_ends).tolist()
-        of_all = pd.DataFrame(counts)
-        valid = 1 - of_all["invalid"].sum() / (of_all["steps"] - 2).sum()
-        print(f"| {path} | {valid:.1%} | {of_all['unique'].mean() - 2:.1f} | {np.mean(is_between):.1%} |", flush=True)
+            center = codec.prior.mean if path == "spherical" else None
+            z = geometry.interpolate(*codec.encode([a, b]).z, 10, path=path, center=center)
+            smiles = [one.smiles for one in codec.decode(z[1:-1])]
+            is_valid += [one is not None for one in smiles]
+            inner = sorted({*smiles} - {a, b, None}, key=str)
+            unique.append(len(inner))
+            to_ends = np.minimum(tanimoto(a, inner), tanimoto(b, inner))
+            is_between += (to_ends >= tanimoto(a, [b])[0]).tolist()
+        print(f"| {path} | {np.mean(is_valid):.1%} | {np.mean(unique):.1f} | {np.mean(is_between):.1%} |", flush=True)
 
 
 def maps(codec: Codec, smiles: list[str]) -> None:

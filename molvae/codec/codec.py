@@ -379,77 +379,85 @@ class Codec:
 
     # New molecules from known ones
 
-    def interpolate(self, a: object, b: object, *, steps: int = 10, path: LatentPath = "linear") -> pd.DataFrame:
-        """Interpolate between two molecules.
+    def interpolate(
+        self, a: object, b: object, *, n: int = 10, path: LatentPath = "linear", seed: int = 0
+    ) -> pd.DataFrame:
+        """Find molecules between two molecules.
+
+        Latent vectors on the path are decoded greedily: first n, then more where neighbors decode differently. If they
+        give fewer than n molecules, vectors on the path are also decoded with noise.
 
         Parameters
         ----------
         a, b : str or rdkit.Chem.Mol
             The molecules at the ends.
-        steps : int, default=10
-            Number of evenly spaced latent vectors, both ends included. Those between the ends are decoded greedily.
+        n : int, default=10
+            Number of unique molecules, both ends included. If more are found, n of them are evenly selected.
         path : {"linear", "spherical"}, default="linear"
             A straight line, or an arc around the mean of the prior. On a straight line, the latent vectors between the
             ends are closer to the mean than those of molecules.
+        seed : int, default=0
+            Seed of the noise.
 
         Returns
         -------
         DataFrame
-            One row per unique molecule, in order of `fraction`: `step` at which it occurs first (for `b`, the last
-            step), `fraction` of the path in [0, 1], `smiles`, `reason`, `n_steps`, the number of steps that decode to
-            it, `similarity_to_a` and `similarity_to_b` (Tanimoto, Morgan radius 2). An invalid step is a row with a
-            `reason`. `attrs["counts"]` holds the numbers of `steps`, `invalid` steps and `unique` molecules.
+            One row per unique molecule, in order of `fraction` of the path in [0, 1] at which it is decoded first:
+            `smiles`, `noise` of the decoder, `similarity_to_a` and `similarity_to_b` (Tanimoto, Morgan radius 2).
+            `attrs["counts"]` holds the numbers of `unique` molecules found and of `invalid` decodes. Fewer than n rows
+            come with a warning.
 
         Raises
         ------
         InputError
-            A molecule cannot be encoded, `steps` is below 2, `path` is unknown, or the codec decodes to fingerprints.
+            A molecule cannot be encoded, `n` is below 2, `path` is unknown, or the codec decodes to fingerprints.
 
         Examples
         --------
         >>> codec = load_codec("moses")
-        >>> table = codec.interpolate("CC(=O)Nc1ccc(O)cc1", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", steps=6)
-        >>> table["smiles"].iloc[0], table.attrs["counts"]["steps"]
+        >>> table = codec.interpolate("CC(=O)Nc1ccc(O)cc1", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", n=6)
+        >>> table["smiles"].iloc[0], len(table)
         ('CC(=O)Nc1ccc(O)cc1', 6)
         """
-        return moves.interpolate(self, self.prior, a, b, steps=steps, path=path)
+        return moves.interpolate(self, self.prior, a, b, n=n, path=path, seed=seed)
 
     def neighborhood(
         self,
         molecule: object,
         *,
-        radius: float = 0.5,
         n: int = 20,
-        decodes: int = 3,
+        radius: float = 0.25,
         seed: int = 0,
         noise: float = 0.2,
         temperature: float = 0.3,
     ) -> pd.DataFrame:
         """Find molecules around a molecule in latent space.
 
+        Random latent vectors at a distance `radius` are decoded, greedily and with noise. The radius, the noise and the
+        temperature grow by a quarter until n molecules are found, at most eleven times.
+
         Parameters
         ----------
         molecule : str or rdkit.Chem.Mol
             The molecule at the center.
-        radius : float, default=0.5
-            Distance from the latent vector of the molecule, in standard deviations of the prior; 0 decodes this latent
-            vector itself.
         n : int, default=20
-            Number of latent vectors, drawn at random at this distance.
-        decodes : int, default=3
-            Number of times that each latent vector is decoded: once greedily, then with `noise` and `temperature`.
+            Number of unique molecules.
+        radius : float, default=0.25
+            First distance from the latent vector of the molecule, in standard deviations of the prior; at 0, its latent
+            vector itself is decoded, with growing noise.
         seed : int, default=0
             Seed of the latent vectors and of the decoder.
         noise, temperature : float
-            As in `decode`.
+            First values of the decoder, as in `decode`.
 
         Returns
         -------
         DataFrame
             One row per unique molecule other than the start (`molecule`), the most similar first: `smiles`, `distance`
             (Euclidean, from its latent vector to that of the start; NaN if it cannot be encoded), `similarity`
-            (Tanimoto to the start) and `n_drawn`, how often it was decoded. `attrs["counts"]` holds the numbers of all
-            `decodes`, of those that gave the `start`, of `unique` molecules, and of `invalid` decodes.
+            (Tanimoto to the start) and `radius`, at which it was first decoded. `attrs["counts"]` holds the numbers of
+            all `decodes`, of those that gave the `start`, of `unique` molecules, and of `invalid` decodes. Fewer than n
+            rows come with a warning.
 
         Raises
         ------
@@ -459,20 +467,11 @@ class Codec:
         Examples
         --------
         >>> codec = load_codec("moses")
-        >>> table = codec.neighborhood("CC(=O)Nc1ccc(O)cc1", radius=0.4, n=5)
-        >>> table.attrs["counts"]["decodes"]
-        15
+        >>> len(codec.neighborhood("CC(=O)Nc1ccc(O)cc1", n=5))
+        5
         """
         return moves.neighborhood(
-            self,
-            self.prior,
-            molecule,
-            radius=radius,
-            n=n,
-            decodes=decodes,
-            seed=seed,
-            noise=noise,
-            temperature=temperature,
+            self, self.prior, molecule, n=n, radius=radius, seed=seed, noise=noise, temperature=temperature
         )
 
     def infill(
@@ -596,11 +595,14 @@ class Codec:
         molecule: object,
         direction: AttributeDirection | np.ndarray,
         *,
+        n: int = 3,
         distances: Iterable[float] | None = None,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """Move a molecule along a direction.
 
-        Short distances often decode to the molecule itself, even if the fit predicts a change.
+        Without `distances`, 24 distances on each side are decoded, greedily and, if they give fewer than n molecules,
+        with noise.
 
         Parameters
         ----------
@@ -608,30 +610,36 @@ class Codec:
             The molecule to start from.
         direction : AttributeDirection or ndarray of shape (D,)
             The direction; the length of a vector is ignored.
+        n : int, default=3
+            Number of unique molecules on each side, without the start; unused if `distances` are given. If more are
+            found up to the root mean square distance of molecules from the mean of the prior, n of them are selected,
+            the nearest included.
         distances : iterable of float, optional
-            Euclidean distances; negative values move against the direction, 0 is the molecule itself. By default 0,
-            ±0.25, ±0.5 and ±0.75 times the root mean square distance of molecules from the mean of the prior.
+            Euclidean distances; negative values move against the direction, 0 is the molecule itself. Short distances
+            often decode to the molecule itself. Default: those at which the molecule changes.
+        seed : int, default=0
+            Seed of the noise.
 
         Returns
         -------
         DataFrame
-            One row per distance, in order, decoded greedily: `distance`, `smiles`, `reason` and `similarity_to_start`
-            (Tanimoto).
+            One row per distance, in order: `distance`, `smiles`, `reason`, `noise` of the decoder (0 for given
+            `distances`) and `similarity_to_start` (Tanimoto). Fewer than n molecules on one side come with a warning.
 
         Raises
         ------
         InputError
-            The molecule cannot be encoded, the vector is not of shape (D,), finite and nonzero, or a distance is not
-            finite.
+            The molecule cannot be encoded, `n` is below 1, the vector is not of shape (D,), finite and nonzero, or a
+            distance is not finite.
 
         Examples
         --------
         >>> codec = load_codec("moses")
         >>> polar = codec.attribute_direction(codec.training_smiles()[:300], "tpsa")
-        >>> len(codec.move("CC(=O)Nc1ccc(O)cc1", polar))
+        >>> codec.move("CC(=O)Nc1ccc(O)cc1", polar)["smiles"].nunique()
         7
         """
-        return moves.move(self, self.prior, molecule, direction, distances=distances)
+        return moves.move(self, self.prior, molecule, direction, n=n, distances=distances, seed=seed)
 
     def measure_direction(
         self,

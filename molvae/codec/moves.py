@@ -1,7 +1,8 @@
 """Moves in latent space: between two molecules, around one, along the direction in which a property increases."""
 
+import itertools
 import operator
-from collections import Counter
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -21,7 +22,11 @@ PropertyFunction: TypeAlias = Callable[[list[str]], Iterable[float | None]]
 
 _MIN_VALUES = 10
 _MEASURED = np.array([0.25, 0.5, 0.75])  # of the root mean square distance of molecules from the prior mean
-_MOVES = np.array([-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75])
+_TRIED = np.arange(1, 25) / 24  # distances that `move` tries on each side, in the same unit
+_PATH_BITS = 10  # a path is divided into at most 2**10 intervals
+_NOISES = (0.1, 0.2, 0.3, 0.4, 0.5)  # noise levels of `interpolate` if too few molecules are on the path
+_GROWTH, _MAX_LEVELS, _MIN_DRAWN = 1.25, 12, 16  # radius and noise of `neighborhood` grow until there are enough
+_MAX_NOISE, _MAX_TEMPERATURE = 0.6, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ class DirectionMeasurement:
 
 
 def interpolate(
-    space: MoleculeSpace, prior: Prior, a: object, b: object, *, steps: int, path: geometry.LatentPath
+    space: MoleculeSpace, prior: Prior, a: object, b: object, *, n: int, path: geometry.LatentPath, seed: int
 ) -> pd.DataFrame:
     """Interpolate between two molecules; the table of `Codec.interpolate`.
 
@@ -90,39 +95,59 @@ def interpolate(
         Encodes and decodes the molecules.
     prior : Prior
         Its mean is the center of a spherical path.
-    a, b, steps, path
+    a, b, n, path, seed
         As for `Codec.interpolate`.
 
     Returns
     -------
     DataFrame
-        One row per unique molecule, and one per invalid step.
+        One row per unique molecule, in order of the fraction of the path.
     """
-    steps = _integer(steps, 2, "steps")
+    n = _integer(n, 2, "n")
     start, end = _encode_one(space, a, "a"), _encode_one(space, b, "b")
-    z = geometry.interpolate(start.z, end.z, steps, path=path, center=prior.mean if path == "spherical" else None)
-    between = space.decode(z[1:-1])
+    n_grid = 2**_PATH_BITS + 1
+    z = geometry.interpolate(start.z, end.z, n_grid, path=path, center=prior.mean if path == "spherical" else None)
+    at = {0: start.smiles, n_grid - 1: end.smiles}  # point of the grid -> SMILES, None if invalid
+    n_invalid = 0
+
+    def decode(points: Sequence[int]) -> None:
+        nonlocal n_invalid
+        decoded = [one.smiles for one in space.decode(z[list(points)])]
+        at.update(zip(points, decoded, strict=True))
+        n_invalid += decoded.count(None)
+
+    decode(sorted({round(point) for point in np.linspace(0, n_grid - 1, n)[1:-1]}))
+    while len({*at.values()} - {None}) < n and (points := _midpoints(at)):
+        decode(points)
+    found: dict[str, tuple[float, float]] = {}  # SMILES -> fraction of the path, noise
+    for point in sorted(at):
+        smiles = at[point]
+        if smiles is not None:
+            found.setdefault(smiles, (point / (n_grid - 1), 0.0))
+    found[end.smiles] = (float(start.smiles != end.smiles), 0.0)
+    for level, noise in enumerate(_NOISES if len(found) < n and start.smiles != end.smiles else ()):
+        points = np.linspace(0, n_grid - 1, 2 * n + 2).round().astype(int)[1:-1]
+        decoded = space.decode(z[points], noise=noise, temperature=noise, seed=integer_seed(seed, f"path {level}"))
+        n_invalid += sum(one.smiles is None for one in decoded)
+        for point, one in zip(points.tolist(), decoded, strict=True):
+            if one.smiles is not None:
+                found.setdefault(one.smiles, (point / (n_grid - 1), noise))
+        if len(found) >= n:
+            break
+    between = sorted(found.keys() - {start.smiles, end.smiles}, key=lambda smiles: (found[smiles], smiles))
+    kept = _spread(len(between), n - 2)
+    rows = sorted({start.smiles, end.smiles, *(between[i] for i in kept)}, key=lambda smiles: (found[smiles], smiles))
     table = pd.DataFrame(
         {
-            "step": range(steps),
-            "fraction": np.linspace(0, 1, steps),
-            "smiles": [start.smiles, *(one.smiles for one in between), end.smiles],
-            "reason": [None, *(one.reason for one in between), None],
+            "fraction": [found[smiles][0] for smiles in rows],
+            "smiles": rows,
+            "noise": [found[smiles][1] for smiles in rows],
+            "similarity_to_a": _similarity(start.smiles, rows),
+            "similarity_to_b": _similarity(end.smiles, rows),
         }
     )
-    invalid = table["smiles"].isna()
-    table["n_steps"] = table.groupby("smiles")["step"].transform("size").where(~invalid, 1).astype(int)
-    kept = invalid | ~table["smiles"].duplicated()
-    if start.smiles != end.smiles:  # b is listed at its own end, even if an earlier step decoded to it
-        kept = kept.where(table["smiles"] != end.smiles, table["step"] == steps - 1)
-    table = table[kept].reset_index(drop=True)
-    table["similarity_to_a"] = _similarity(start.smiles, table["smiles"])
-    table["similarity_to_b"] = _similarity(end.smiles, table["smiles"])
-    table.attrs["counts"] = {
-        "steps": steps,
-        "invalid": int(invalid.sum()),
-        "unique": int((~table["smiles"].isna()).sum()),
-    }
+    table.attrs["counts"] = {"unique": len(found), "invalid": n_invalid}
+    _warn_if_few(len(table), n, "interpolate", "the decoder gives no other molecule on the path, even with noise")
     return table
 
 
@@ -131,14 +156,13 @@ def neighborhood(
     prior: Prior,
     molecule: object,
     *,
-    radius: float,
     n: int,
-    decodes: int,
+    radius: float,
     seed: int,
     noise: float,
     temperature: float,
 ) -> pd.DataFrame:
-    """Decode latent vectors around a molecule; the table of `Codec.neighborhood`.
+    """Find molecules around a molecule in latent space; the table of `Codec.neighborhood`.
 
     Parameters
     ----------
@@ -146,7 +170,7 @@ def neighborhood(
         Encodes and decodes the molecules.
     prior : Prior
         Its covariance scales the steps.
-    molecule, radius, n, decodes, seed, noise, temperature
+    molecule, n, radius, seed, noise, temperature
         As for `Codec.neighborhood`.
 
     Returns
@@ -156,32 +180,48 @@ def neighborhood(
     """
     if isinstance(radius, bool) or not isinstance(radius, int | float | np.number):
         raise InputError(f"radius: expected a number of at least 0, got {radius!r}")
-    n, decodes = _integer(n, 1, "n"), _integer(decodes, 1, "decodes")
+    n = _integer(n, 1, "n")
     start = _encode_one(space, molecule, "molecule")
-    around = geometry.step_around(start.z, float(radius), n, generator(seed, "neighborhood"), prior.factor)
-    decoded = space.decode(around)
-    decoded += space.decode(
-        np.repeat(around, decodes - 1, axis=0),
-        noise=noise,
-        temperature=temperature,
-        seed=integer_seed(seed, "neighborhood"),
-    )
-    drawn = Counter(one.smiles for one in decoded if one.smiles is not None)
-    counts = {"decodes": len(decoded), "start": drawn.pop(start.smiles, 0), "unique": len(drawn)}
-    found = list(drawn)
-    z = space.encode(found).z.astype(np.float64)
+    random, n_drawn = generator(seed, "neighborhood"), max(n, _MIN_DRAWN)
+    found: dict[str, float] = {}  # SMILES -> radius at which it was first decoded
+    counts = dict.fromkeys(("decodes", "start", "invalid"), 0)
+    for level in range(_MAX_LEVELS):
+        factor = _GROWTH**level
+        at = float(radius) * factor
+        around = geometry.step_around(start.z, at, n_drawn, random, prior.factor)
+        decoded = space.decode(around)
+        decoded += space.decode(
+            around,
+            noise=min(noise * factor, max(noise, _MAX_NOISE)),
+            temperature=min(temperature * factor, max(temperature, _MAX_TEMPERATURE)),
+            seed=integer_seed(seed, f"neighborhood {level}"),
+        )
+        for one in decoded:
+            counts["decodes"] += 1
+            if one.smiles is None:
+                counts["invalid"] += 1
+            elif one.smiles == start.smiles:
+                counts["start"] += 1
+            else:
+                found.setdefault(one.smiles, at)
+        if len(found) >= n:
+            break
+    smiles = list(found)
+    z = space.encode(smiles).z.astype(np.float64)
     table = pd.DataFrame(
         {
-            "smiles": pd.Series(found, dtype=object if not found else None),
+            "smiles": pd.Series(smiles, dtype=object if not found else None),
             "distance": np.linalg.norm(z - start.z, axis=1),
-            "similarity": _similarity(start.smiles, found),
-            "n_drawn": pd.Series([drawn[smiles] for smiles in found], dtype=int),
+            "similarity": _similarity(start.smiles, smiles),
+            "radius": pd.Series(list(found.values()), dtype=float),
         }
-    ).sort_values(
-        ["similarity", "n_drawn", "distance", "smiles"], ascending=[False, False, True, True], ignore_index=True
-    )
+    ).sort_values(["similarity", "distance", "smiles"], ascending=[False, True, True], ignore_index=True)
+    table = table.iloc[:n].copy()
     table.attrs["start"] = start.smiles
-    table.attrs["counts"] = counts | {"invalid": sum(one.smiles is None for one in decoded)}
+    table.attrs["counts"] = counts | {"unique": len(found)}
+    if len(found) < n:
+        reason = f"of {counts['decodes']} decodes up to radius {at:.2g}, {counts['start']} gave the molecule itself"
+        _warn_if_few(len(found), n, "neighborhood", f"{reason} and {counts['invalid']} were invalid")
     return table
 
 
@@ -222,7 +262,9 @@ def move(
     molecule: object,
     direction: AttributeDirection | np.ndarray,
     *,
+    n: int,
     distances: Iterable[float] | None,
+    seed: int,
 ) -> pd.DataFrame:
     """Move a molecule along a direction; the table of `Codec.move`.
 
@@ -231,8 +273,8 @@ def move(
     space : MoleculeSpace
         Encodes and decodes the molecules.
     prior : Prior
-        Its covariance scales the default distances.
-    molecule, direction, distances
+        Its covariance scales the distances that are tried.
+    molecule, direction, n, distances, seed
         As for `Codec.move`.
 
     Returns
@@ -240,13 +282,47 @@ def move(
     DataFrame
         One row per distance, in order.
     """
-    start = _encode_one(space, molecule, "molecule")
-    vector, lengths = _unit_vector(direction, space.n_latent), _distances(prior, distances, _MOVES)
-    decoded = space.decode(start.z + lengths[:, None] * vector)
-    smiles = [start.smiles if length == 0 else one.smiles for length, one in zip(lengths, decoded, strict=True)]
-    reason = [None if length == 0 else one.reason for length, one in zip(lengths, decoded, strict=True)]
-    table = pd.DataFrame({"distance": lengths, "smiles": smiles, "reason": reason})
-    table["similarity_to_start"] = _similarity(start.smiles, smiles)
+    n = _integer(n, 1, "n")
+    start, vector = _encode_one(space, molecule, "molecule"), _unit_vector(direction, space.n_latent)
+    if distances is None:
+        table = _nearest_moves(space, start, vector, _distances(prior, None, _TRIED), n=n, seed=seed)
+    else:
+        lengths = _distances(prior, distances, _TRIED)
+        decoded = space.decode(start.z + lengths[:, None] * vector)
+        table = pd.DataFrame(
+            {
+                "distance": lengths,
+                "smiles": [start.smiles if at == 0 else one.smiles for at, one in zip(lengths, decoded, strict=True)],
+                "reason": [None if at == 0 else one.reason for at, one in zip(lengths, decoded, strict=True)],
+                "noise": 0.0,
+            }
+        )
+    table["similarity_to_start"] = _similarity(start.smiles, table["smiles"])
+    return table
+
+
+def _nearest_moves(
+    space: MoleculeSpace, start: "_Molecule", vector: np.ndarray, lengths: np.ndarray, *, n: int, seed: int
+) -> pd.DataFrame:
+    """The molecule, and n unique ones on each side; with noise if too few are found without."""
+    rows: list[tuple[float, str, float]] = [(0.0, start.smiles, 0.0)]
+    for sign, side in ((-1, "against"), (1, "along")):
+        found: dict[str, tuple[float, float]] = {}  # SMILES -> distance, noise
+        for noise in (0.0, *_NOISES):
+            step = sign * lengths[:, None] * vector
+            key = integer_seed(seed, f"move {side} {noise}")
+            decoded = space.decode(start.z + step, noise=noise, temperature=noise, seed=key)
+            for length, one in zip(lengths.tolist(), decoded, strict=True):
+                if one.smiles is not None and one.smiles != start.smiles:
+                    found.setdefault(one.smiles, (length, noise))
+            if len(found) >= n:
+                break
+        ranked = sorted(found, key=lambda smiles: (found[smiles], smiles))
+        rows += [(sign * found[ranked[i]][0], ranked[i], found[ranked[i]][1]) for i in _spread(len(ranked), n)]
+        reason = f"distances up to {lengths[-1]:.3g} {side} the direction give no others, even with noise"
+        _warn_if_few(len(found), n, "move", reason)
+    table = pd.DataFrame(sorted(rows), columns=["distance", "smiles", "noise"])
+    table.insert(2, "reason", None)
     return table
 
 
@@ -446,6 +522,23 @@ def _integer(value: int, least: int, name: str) -> int:
     if number < least:
         raise InputError(f"{name}: expected at least {least}, got {number}")
     return number
+
+
+def _midpoints(at: dict[int, str | None]) -> list[int]:
+    """Points halfway between neighboring points of a path that decode differently."""
+    pairs = itertools.pairwise(sorted(at))
+    return [(low + high) // 2 for low, high in pairs if at[low] != at[high] and high - low > 1]
+
+
+def _spread(n_found: int, n: int) -> list[int]:
+    """At most n of some rows, evenly spread, the first one included."""
+    return sorted({round(row) for row in np.linspace(0, n_found - 1, min(n, n_found))})
+
+
+def _warn_if_few(n_found: int, n: int, name: str, reason: str) -> None:
+    """Warn that a method found fewer molecules than requested."""
+    if n_found < n:
+        warnings.warn(f"{name}: found {n_found} of {n} molecules: {reason}", stacklevel=4)
 
 
 def _as_table(decoded: Sequence[Decoded], rows: np.ndarray, lengths: np.ndarray, name: str) -> pd.DataFrame:

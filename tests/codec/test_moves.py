@@ -16,6 +16,8 @@ from molvae.latent import GaussianPrior, geometry
 
 ASPIRIN, PARACETAMOL = "CC(=O)Oc1ccccc1C(=O)O", "CC(=O)Nc1ccc(O)cc1"
 DIAZEPAM, LIDOCAINE = "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21", "CCN(CC)CC(=O)Nc1c(C)cccc1C"
+PROCAINAMIDE = "CCN(CC)CCNC(=O)c1ccc(N)cc1"
+CELECOXIB = "Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1"
 
 
 @pytest.fixture(scope="module")
@@ -49,116 +51,110 @@ def untrained():
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_interpolation_lists_each_molecule_at_its_first_step(codec, path):
-    table = codec.interpolate(ASPIRIN, DIAZEPAM, steps=15, path=path)
-    center = codec.prior.mean if path == "spherical" else None
-    z = codec.encode([ASPIRIN, DIAZEPAM]).z
-    expected = [one.smiles for one in codec.decode(geometry.interpolate(*z, 15, path=path, center=center))]
-    expected[0], expected[-1] = ASPIRIN, DIAZEPAM
-    found = table.dropna(subset="smiles")
-    assert table["smiles"].iloc[[0, -1]].tolist() == [ASPIRIN, DIAZEPAM]
+@pytest.mark.parametrize(
+    ("a", "b", "n"), [(ASPIRIN, DIAZEPAM, 8), (LIDOCAINE, PROCAINAMIDE, 6), (ASPIRIN, LIDOCAINE, 2)]
+)
+def test_interpolation_gives_n_molecules_between_the_ends(codec, a, b, n, path):
+    table = codec.interpolate(a, b, n=n, path=path)
+    assert len(table) == n
+    assert table["smiles"].is_unique
+    assert table["smiles"].iloc[[0, -1]].tolist() == [a, b]
     assert table["fraction"].iloc[[0, -1]].tolist() == [0, 1]
-    assert table["n_steps"].sum() == 15
-    assert len(found) == table.attrs["counts"]["unique"] == len({smiles for smiles in expected if smiles}) >= 4
-    for row in found.itertuples():
-        assert row.n_steps == expected.count(row.smiles)
-        assert row.step == (14 if row.smiles == DIAZEPAM else expected.index(row.smiles))
-        assert row.fraction == pytest.approx(row.step / 14)
-    assert table["reason"].notna().tolist() == table["smiles"].isna().tolist()
-    np.testing.assert_allclose(found["similarity_to_a"], tanimoto(ASPIRIN, found["smiles"].tolist()))
-    np.testing.assert_allclose(found["similarity_to_b"], tanimoto(DIAZEPAM, found["smiles"].tolist()))
+    assert table["fraction"].is_monotonic_increasing
+    assert table["noise"].iloc[[0, -1]].tolist() == [0, 0]
+    assert codec.encode(table["smiles"].tolist()).ok.all()
+    np.testing.assert_allclose(table["similarity_to_a"], tanimoto(a, table["smiles"].tolist()))
+    np.testing.assert_allclose(table["similarity_to_b"], tanimoto(b, table["smiles"].tolist()))
+    pd.testing.assert_frame_equal(table, codec.interpolate(a, b, n=n, path=path))
+
+
+def test_molecules_on_the_path_are_decoded_from_their_fraction(codec):
+    table = codec.interpolate(ASPIRIN, DIAZEPAM, n=6)
+    a, b = codec.encode([ASPIRIN, DIAZEPAM]).z
+    exact = table[(table["noise"] == 0) & table["fraction"].between(0.001, 0.999)]
+    assert len(exact) >= 3
+    decoded = codec.decode(geometry.interpolate(a, b, 1025)[(exact["fraction"] * 1024).round().astype(int)])
+    assert [one.smiles for one in decoded] == exact["smiles"].tolist()
 
 
 def test_linear_and_spherical_paths_differ(codec):
-    tables = [codec.interpolate(ASPIRIN, DIAZEPAM, steps=12, path=path) for path in ("linear", "spherical")]
+    tables = [codec.interpolate(ASPIRIN, DIAZEPAM, n=8, path=path) for path in ("linear", "spherical")]
     assert tables[0]["smiles"].tolist() != tables[1]["smiles"].tolist()
 
 
 def test_interpolation_from_a_molecule_to_itself_is_one_row(codec):
-    table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", steps=6)
-    assert table[["smiles", "n_steps", "similarity_to_b"]].to_numpy().tolist() == [[LIDOCAINE, 6, 1.0]]
+    with pytest.warns(UserWarning, match="found 1 of 6"):
+        table = codec.interpolate(LIDOCAINE, "Cc1cccc(C)c1NC(=O)CN(CC)CC", n=6)
+    assert table[["smiles", "similarity_to_b"]].to_numpy().tolist() == [[LIDOCAINE, 1.0]]
 
 
-def test_invalid_steps_are_rows_with_reasons(untrained):
-    table = untrained.interpolate(ASPIRIN, PARACETAMOL, steps=5)
-    assert table["step"].tolist() == [0, 1, 2, 3, 4]
-    assert table["smiles"].isna().tolist() == [False, True, True, True, False]
-    assert table["reason"].notna().tolist() == [False, True, True, True, False]
-    assert table["similarity_to_a"].isna().tolist() == [False, True, True, True, False]
-    assert table.attrs["counts"] == {"steps": 5, "invalid": 3, "unique": 2}
+def test_invalid_decodes_are_counted_and_too_few_molecules_are_reported(untrained):
+    with pytest.warns(UserWarning, match="interpolate: found . of 9"):
+        table = untrained.interpolate(ASPIRIN, PARACETAMOL, n=9)
+    assert table["smiles"].iloc[[0, -1]].tolist() == [ASPIRIN, PARACETAMOL]
+    assert table.attrs["counts"]["unique"] == len(table)
+    assert table.attrs["counts"]["invalid"] >= 3
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "steps", "path", "message"),
+    ("a", "b", "n", "path", "message"),
     [
         ("no molecule", ASPIRIN, 5, "linear", "a: 'no molecule'"),
         (ASPIRIN, "C[Si](C)(C)C", 5, "linear", r"b: .*\[Si\]"),
         ([ASPIRIN], ASPIRIN, 5, "linear", "a: "),
-        (ASPIRIN, PARACETAMOL, 1, "linear", "steps: .* 2"),
-        (ASPIRIN, PARACETAMOL, 2.5, "linear", "steps: .* 2.5"),
+        (ASPIRIN, PARACETAMOL, 1, "linear", "n: .* 2"),
+        (ASPIRIN, PARACETAMOL, 2.5, "linear", "n: .* 2.5"),
         (ASPIRIN, PARACETAMOL, 5, "crooked", "path: .*crooked"),
     ],
 )
-def test_interpolation_arguments_are_checked(codec, a, b, steps, path, message):
+def test_interpolation_arguments_are_checked(codec, a, b, n, path, message):
     with pytest.raises(InputError, match=message):
-        codec.interpolate(a, b, steps=steps, path=path)
+        codec.interpolate(a, b, n=n, path=path)
 
 
-def test_a_neighborhood_lists_unique_molecules_and_counts_all_decodes(codec):
-    table = codec.neighborhood(PARACETAMOL, radius=0.6, n=10, decodes=3)
+@pytest.mark.parametrize("molecule", [LIDOCAINE, PARACETAMOL, CELECOXIB])
+@pytest.mark.parametrize(("radius", "n"), [(0.25, 5), (0.5, 20)])
+def test_a_neighborhood_has_n_unique_molecules(codec, molecule, radius, n):
+    table = codec.neighborhood(molecule, radius=radius, n=n)
     counts = table.attrs["counts"]
-    assert len(table) == counts["unique"] > 5
+    assert len(table) == n <= counts["unique"]
     assert table["smiles"].is_unique
-    assert PARACETAMOL not in set(table["smiles"])
-    assert counts["decodes"] == 30 == table["n_drawn"].sum() + counts["start"] + counts["invalid"]
+    assert molecule not in set(table["smiles"])
+    assert counts["decodes"] >= counts["unique"] + counts["start"] + counts["invalid"]
     assert table["similarity"].is_monotonic_decreasing
-    np.testing.assert_allclose(table["similarity"], tanimoto(PARACETAMOL, table["smiles"].tolist()))
-    z = codec.encode([PARACETAMOL, *table["smiles"]]).z
+    assert (table["radius"] >= radius).all()
+    np.testing.assert_allclose(table["similarity"], tanimoto(molecule, table["smiles"].tolist()))
+    z = codec.encode([molecule, *table["smiles"]]).z
     np.testing.assert_allclose(table["distance"], np.linalg.norm(z[1:] - z[0], axis=1), rtol=1e-4)
 
 
-def test_the_first_decode_of_each_latent_vector_is_greedy(codec):
-    alone = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=1)
-    more = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4)
-    exact = codec.neighborhood(PARACETAMOL, radius=0.4, n=8, decodes=4, noise=0, temperature=0)
-    assert set(alone["smiles"]) < set(more["smiles"])
-    assert exact["smiles"].tolist() == alone["smiles"].tolist()
-    assert exact["n_drawn"].tolist() == (4 * alone["n_drawn"]).tolist()
-
-
 def test_a_neighborhood_depends_only_on_its_seed(codec):
-    first, again, other = (codec.neighborhood(ASPIRIN, n=5, decodes=2, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (codec.neighborhood(ASPIRIN, n=5, seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert first["smiles"].tolist() != other["smiles"].tolist()
 
 
 def test_similarity_decreases_with_the_radius(codec, molecules):
     def mean_similarity(radius):
-        tables = [codec.neighborhood(smiles, radius=radius, n=5, decodes=2) for smiles in molecules[:4]]
-        return np.mean(
-            [np.average([*t["similarity"], 1], weights=[*t["n_drawn"], t.attrs["counts"]["start"]]) for t in tables]
-        )
+        return np.mean([codec.neighborhood(one, radius=radius, n=10)["similarity"].mean() for one in molecules[:4]])
 
-    near, middle, far = map(mean_similarity, (0.1, 0.5, 1.5))
-    assert near > middle + 0.02
-    assert middle > far + 0.1
+    assert mean_similarity(0.3) > mean_similarity(1.5) + 0.1
 
 
-def test_a_radius_of_0_decodes_the_molecule_itself(codec):
-    table = codec.neighborhood(LIDOCAINE, radius=0, n=4, decodes=5)
+def test_a_radius_of_0_decodes_the_molecule_with_growing_noise(codec):
+    table = codec.neighborhood(LIDOCAINE, radius=0, n=4)
+    assert len(table) == 4
+    assert (table["radius"] == 0).all()
+
+
+def test_a_neighborhood_without_molecules_says_why(untrained):
+    with pytest.warns(UserWarning, match=r"neighborhood: found . of 9 .* were invalid"):
+        table = untrained.neighborhood(PARACETAMOL, n=9, noise=0, temperature=0)
+    assert table.columns.tolist() == ["smiles", "distance", "similarity", "radius"]
     counts = table.attrs["counts"]
-    assert counts["start"] >= 4  # the greedy ones
-    assert counts["start"] + counts["invalid"] + table["n_drawn"].sum() == 20
-    only = codec.neighborhood(LIDOCAINE, radius=0, n=3, decodes=1)
-    assert only.empty
-    assert only.columns.tolist() == table.columns.tolist()
-    assert only.attrs["counts"] == {"decodes": 3, "start": 3, "unique": 0, "invalid": 0}
-
-
-def test_a_neighborhood_counts_invalid_molecules(untrained):
-    table = untrained.neighborhood(PARACETAMOL, n=4, decodes=2)
-    assert table.empty
-    assert table.attrs["counts"] == {"decodes": 8, "start": 0, "unique": 0, "invalid": 8}
+    assert counts["decodes"] == 384
+    assert counts["unique"] == len(table)
+    assert counts["invalid"] > 300
 
 
 @pytest.mark.parametrize(
@@ -169,7 +165,6 @@ def test_a_neighborhood_counts_invalid_molecules(untrained):
         ({"radius": float("inf")}, "radius"),
         ({"radius": "wide"}, "radius: .* got 'wide'"),
         ({"n": 0}, "n: .* 1"),
-        ({"decodes": 0}, "decodes: .* 1"),
         ({"noise": 2}, "noise"),
         ({"temperature": -1}, "temperature"),
         ({"molecule": "C1CC"}, "molecule: 'C1CC'"),
@@ -229,13 +224,23 @@ def test_moves_keep_the_order_of_the_distances(codec, logp):
     assert table["distance"].tolist() == [2, 0, -2]
     assert table["smiles"].tolist() == [expected[0].smiles, PARACETAMOL, expected[1].smiles]
     assert table["similarity_to_start"].iloc[1] == 1
-    default = codec.move(PARACETAMOL, logp)
-    typical = np.sqrt(np.trace(codec.prior.factor @ codec.prior.factor.T))
-    np.testing.assert_allclose(default["distance"], np.arange(-3, 4) / 4 * typical)
     np.testing.assert_array_equal(
         codec.move(PARACETAMOL, 7 * logp.vector, distances=[1.0, 2.0])["smiles"],
         codec.move(PARACETAMOL, logp, distances=np.array([1.0, 2.0]))["smiles"],
     )
+
+
+@pytest.mark.parametrize("molecule", [PARACETAMOL, LIDOCAINE])
+@pytest.mark.parametrize("n", [1, 3])
+def test_by_default_a_move_gives_n_molecules_on_each_side(codec, logp, molecule, n):
+    table = codec.move(molecule, logp, n=n)
+    assert np.sign(table["distance"]).tolist() == [-1] * n + [0] + [1] * n
+    assert table["smiles"].iloc[n] == molecule
+    for side in (table[table["distance"] < 0], table[table["distance"] > 0]):
+        assert side["smiles"].is_unique
+        assert molecule not in set(side["smiles"])
+    logp_of = properties.compute(table["smiles"].tolist(), ["logp"])["logp"]
+    assert logp_of.iloc[-1] > logp_of.iloc[0]
 
 
 @pytest.mark.parametrize(
