@@ -56,7 +56,10 @@ def neighborhoods(codec: Codec, smiles: list[str]) -> None:
         found = [draw_around(codec, one, radius) for one in smiles]  # 15 decodes each
         start = np.mean([drawn.count(one) for one, drawn in zip(smiles, found, strict=True)]) / 15
         invalid = np.mean([drawn.count(None) for drawn in found]) / 15
-        others = [sorted({*drawn} - {one, None}, key=str) for one, drawn in zip(smiles, found, strict=True)]
+        others = [
+            sorted({other for other in drawn if other is not None} - {one})
+            for one, drawn in zip(smiles, found, strict=True)
+        ]
         similarity = np.concatenate([tanimoto(one, drawn) for one, drawn in zip(smiles, others, strict=True)]).mean()
         n_others = np.mean([len(drawn) for drawn in others])
         print(f"| {radius:g} | {start:.1%} | {invalid:.1%} | {n_others:.1f} | {similarity:.2f} |", flush=True)
@@ -77,10 +80,11 @@ def interpolations(codec: Codec, pairs: list[tuple[str, str]]) -> None:
         unique, is_between, is_valid = [], [], []
         for a, b in pairs:
             center = codec.prior.mean if path == "spherical" else None
-            z = geometry.interpolate(*codec.encode([a, b]).z, 10, path=path, center=center)
+            ends = codec.encode([a, b]).z
+            z = geometry.interpolate(ends[0], ends[1], 10, path=path, center=center)
             smiles = [one.smiles for one in codec.decode(z[1:-1])]
             is_valid += [one is not None for one in smiles]
-            inner = sorted({*smiles} - {a, b, None}, key=str)
+            inner = sorted({one for one in smiles if one is not None} - {a, b})
             unique.append(len(inner))
             to_ends = np.minimum(tanimoto(a, inner), tanimoto(b, inner))
             is_between += (to_ends >= tanimoto(a, [b])[0]).tolist()

@@ -107,7 +107,7 @@ def interpolate(
     start, end = _encode_one(space, a, "a"), _encode_one(space, b, "b")
     n_grid = 2**_PATH_BITS + 1
     z = geometry.interpolate(start.z, end.z, n_grid, path=path, center=prior.mean if path == "spherical" else None)
-    at = {0: start.smiles, n_grid - 1: end.smiles}  # point of the grid -> SMILES, None if invalid
+    at: dict[int, str | None] = {0: start.smiles, n_grid - 1: end.smiles}  # point of the grid -> SMILES
     n_invalid = 0
 
     def decode(points: Sequence[int]) -> None:
@@ -126,24 +126,24 @@ def interpolate(
             found.setdefault(smiles, (point / (n_grid - 1), 0.0))
     found[end.smiles] = (float(start.smiles != end.smiles), 0.0)
     for level, noise in enumerate(_NOISES if len(found) < n and start.smiles != end.smiles else ()):
-        points = np.linspace(0, n_grid - 1, 2 * n + 2).round().astype(int)[1:-1]
-        decoded = space.decode(z[points], noise=noise, temperature=noise, seed=integer_seed(seed, f"path {level}"))
+        rows = np.linspace(0, n_grid - 1, 2 * n + 2).round().astype(int)[1:-1]
+        decoded = space.decode(z[rows], noise=noise, temperature=noise, seed=integer_seed(seed, f"path {level}"))
         n_invalid += sum(one.smiles is None for one in decoded)
-        for point, one in zip(points.tolist(), decoded, strict=True):
+        for point, one in zip(rows.tolist(), decoded, strict=True):
             if one.smiles is not None:
                 found.setdefault(one.smiles, (point / (n_grid - 1), noise))
         if len(found) >= n:
             break
     between = sorted(found.keys() - {start.smiles, end.smiles}, key=lambda smiles: (found[smiles], smiles))
     kept = _spread(len(between), n - 2)
-    rows = sorted({start.smiles, end.smiles, *(between[i] for i in kept)}, key=lambda smiles: (found[smiles], smiles))
+    listed = sorted({start.smiles, end.smiles, *(between[i] for i in kept)}, key=lambda smiles: (found[smiles], smiles))
     table = pd.DataFrame(
         {
-            "fraction": [found[smiles][0] for smiles in rows],
-            "smiles": rows,
-            "noise": [found[smiles][1] for smiles in rows],
-            "similarity_to_a": _similarity(start.smiles, rows),
-            "similarity_to_b": _similarity(end.smiles, rows),
+            "fraction": [found[smiles][0] for smiles in listed],
+            "smiles": listed,
+            "noise": [found[smiles][1] for smiles in listed],
+            "similarity_to_a": _similarity(start.smiles, listed),
+            "similarity_to_b": _similarity(end.smiles, listed),
         }
     )
     table.attrs["counts"] = {"unique": len(found), "invalid": n_invalid}

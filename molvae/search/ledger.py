@@ -184,8 +184,8 @@ class Ledger:
         self.score = np.append(self.score, scores.score)
         self.reasons |= {one.smiles: why for one, why in zip(candidates, scores.reasons, strict=True) if why}
         for name in dict.fromkeys([*self.terms, *scores.terms]):
-            before = self.terms.get(name, np.full(first, np.nan))
-            self.terms[name] = np.append(before, scores.terms.get(name, np.full(len(candidates), np.nan)))
+            known = self.terms.get(name, np.full(first, np.nan))
+            self.terms[name] = np.append(known, scores.terms.get(name, np.full(len(candidates), np.nan)))
 
     def summarize(self, round_number: int, n_new: int, new_share: float | None) -> RoundSummary:
         """Summarize the last round.
