@@ -12,7 +12,7 @@ from .run_dir import LATEST, RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
-    """Read a campaign and check its library, codec and lead, so that mistakes are found before a run starts.
+    """Read a campaign and check its library, scorers, codec and lead, so that mistakes are found before a run starts.
 
     Parameters
     ----------
@@ -29,15 +29,17 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     Raises
     ------
     InputError
-        The campaign, library, codec or lead cannot be used.
+        The campaign, library, a scorer, codec or lead cannot be used.
     """
     from molvae.codec import load_codec  # imports torch
     from molvae.datasets import open_molecules
     from molvae.features.views import decodes_to_smiles
+    from molvae.scoring.objective import Objective
 
     loaded = Campaign.load(campaign, changes)
     section = loaded.molecules
     open_molecules(molecules_path(section), section.smiles_column, section.id_column)
+    Objective(loaded.objective)  # raises an error if a file or program is missing, or a function cannot be imported
     if loaded.train is not None and not decodes_to_smiles(loaded.train.features.decoder_output):
         raise InputError(
             f"[train.features] decoder_output = {loaded.train.features.decoder_output!r}: a search needs a codec that "

@@ -1,12 +1,13 @@
 """The contract of a scorer: it computes the raw values of one term of an objective."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from molvae.scoring.term import Term
-from molvae.workers import Mapper
+if TYPE_CHECKING:  # processes that call a function of the user start faster without pydantic
+    from molvae.scoring.term import Term
+    from molvae.workers import Mapper
 
 
 class Values(NamedTuple):
@@ -45,9 +46,9 @@ class Scorer(Protocol):
         Class of the settings, the section `[objective.terms.<name>]` of a campaign.
     """
 
-    Settings: ClassVar[type[Term]]
+    Settings: "ClassVar[type[Term]]"
 
-    def __init__(self, settings: Term) -> None: ...
+    def __init__(self, settings: "Term") -> None: ...
 
     def identity(self) -> Mapping[str, str]:
         """Describe what the values depend on, besides the settings.
@@ -60,7 +61,7 @@ class Scorer(Protocol):
         """
         ...
 
-    def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
+    def __call__(self, smiles: Sequence[str], mapper: "Mapper") -> Values:
         """Compute the values of molecules.
 
         Parameters

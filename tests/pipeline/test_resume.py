@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from molvae.pipeline import runs
 from molvae.pipeline.campaign import Campaign
@@ -16,7 +17,9 @@ from molvae.pipeline.run_dir import RunDir
 from molvae.pipeline.search import search
 from molvae.pipeline.validate import validate
 
+from molvae.codec import ToyCodec
 from molvae.files import sha256_of
+from molvae.qsar import fit_assay
 
 ROOT = Path(__file__).parents[2]
 
@@ -204,3 +207,94 @@ def test_a_run_killed_repeatedly_gives_the_same_results(started: RunDir, uninter
             process.wait()
     run_stages(run)
     assert results(run) == results(uninterrupted)
+
+
+SCORES = """
+import time
+
+def score(smiles):
+    time.sleep(0.01 * len(smiles))
+    return {"value": [one.count("N") + len(one) / 7 for one in smiles], "n_o": [one.count("O") for one in smiles]}
+"""
+PROGRAM = """
+import json, sys, time
+for line in sys.stdin:
+    time.sleep(0.01)
+    smiles = line.strip()
+    print(json.dumps({"value": None if "Cl" in smiles else len(smiles) / 3, "reason": "chlorine"}))
+"""
+
+
+@pytest.fixture(scope="session")
+def started_costly(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run that has only its settings; its terms are a function, a command and a model."""
+    folder = tmp_path_factory.mktemp("costly")
+    (folder / "my_scores.py").write_text(SCORES)
+    (folder / "program.py").write_text(PROGRAM)
+    molecules = ToyCodec().molecules[:100]
+    assay = pd.DataFrame({"smiles": molecules, "pIC50": [4 + 0.5 * one.count("c") for one in molecules]})
+    assay.to_csv(folder / "assay.csv", index=False)
+    fit_assay(folder / "assay.csv", folder / "model", target="pIC50")
+    (folder / "library.smi").write_text("CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\n")
+    shape = 'shape = "higher"\nlow = 0\nhigh = 10\n'
+    (folder / "my.toml").write_text(
+        f"""
+[molecules]
+path = "library.smi"
+[search]
+budget = 70
+proposals = 40
+batch_size = 20
+library_starts = 3
+[checks]
+in_training = false
+[objective]
+cache = "scores"
+[objective.terms.function]
+python = "my_scores.py:score"
+batch_size = 7
+{shape}
+[objective.terms.command]
+command = ["{sys.executable}", "program.py"]
+batch_size = 3
+processes = 2
+{shape}
+[objective.terms.model]
+model = "model"
+cache = true
+{shape}"""
+    )
+    return runs.start(Campaign.load(folder / "my.toml"), folder / "started")
+
+
+def with_cache(run: RunDir, name: str) -> RunDir:
+    """A copy of the run with a cache of its own."""
+    run = copy(run, name)
+    text = run.campaign.read_text()
+    run.campaign.write_text(text.replace(str(run.path.parent / "scores"), str(run.path.parent / f"scores-{name}")))
+    return run
+
+
+@pytest.mark.slow
+def test_a_killed_run_with_costly_scorers_gives_the_same_results(started_costly: RunDir) -> None:
+    whole = run_stages(with_cache(started_costly, "whole"))
+    expected = results(whole)
+    text = whole.path.joinpath("candidates.csv").read_text()
+    assert "chlorine" in text
+    assert "value_function_n_o" in text
+    for pattern, n_bytes in (("3-search/checkpoint-*/rounds.bin", 10_000), ("../scores-killed/*/*.tsv", 3_000)):
+        run = with_cache(started_costly, "killed")
+        assert kill_at(run, pattern, n_bytes), "the run ended before it was killed"
+        assert results(run_stages(run)) == expected
+        shutil.rmtree(run.path)
+        shutil.rmtree(run.path.parent / "scores-killed")
+    answered = with_cache(started_costly, "answered")
+    shutil.copytree(whole.path.parent / "scores-whole", answered.path.parent / "scores-answered")
+    assert results(run_stages(answered)) == expected
+    manifest = Manifest.read(answered.search)
+    assert manifest is not None
+    assert manifest.counts.notes == {f"{name} from the cache": 70 for name in ("function", "command", "model")}
+    without = copy(started_costly, "without")
+    lines = without.campaign.read_text().splitlines(keepends=True)
+    without.campaign.write_text("".join(line for line in lines if not line.startswith('cache = "')))
+    assert results(run_stages(without)) == expected

@@ -1,5 +1,6 @@
 """Runs with a scorer of the user: a Python function and a command, from a campaign file."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -93,22 +94,37 @@ def test_a_run_scores_with_a_function_and_a_command(folder: Path) -> None:
     assert table["value_fluorine"].tolist() == table["smiles"].str.count("O").tolist()
 
 
+def test_a_second_run_takes_its_values_from_the_cache(folder: Path) -> None:
+    text = CAMPAIGN.replace("[objective.terms.fluorine]", '[objective]\ncache = "scores"\n[objective.terms.fluorine]')
+    (folder / "my.toml").write_text(text)
+    (folder / "length.py").write_text(f"open({str(folder / 'calls')!r}, 'a').write('x')\n{COMMAND}")
+    for name, from_cache in (("one", 0), ("two", 30)):
+        run = design(folder, "my.toml", "--out", name)
+        assert run.returncode == 0, run.stderr
+        notes = json.loads((folder / name / "3-search" / "manifest.json").read_text())["counts"]["notes"]
+        assert notes == {"fluorine from the cache": from_cache, "length from the cache": from_cache}
+        assert f"length: {from_cache} of 30 values from the cache" in (folder / name / "run.log").read_text()
+    assert (folder / "one" / "candidates.csv").read_bytes() == (folder / "two" / "candidates.csv").read_bytes()
+    assert (folder / "calls").read_text() == "xxx"  # one call per batch of the first run
+
+
 @pytest.mark.parametrize(
-    ("name", "code", "fact"),
+    ("name", "code", "exit_code", "fact"),
     [
         pytest.param(
-            "my_scores.py", "def score(smiles):\n    return [1]", "my_scores.py:score", marks=pytest.mark.slow
+            "my_scores.py", "def score(smiles):\n    return 1", 2, "my_scores.py:score", marks=pytest.mark.slow
         ),
-        pytest.param("my_scores.py", "def other(smiles): ...", "my_scores.py", marks=pytest.mark.slow),
-        ("length.py", "raise SystemExit('no licence')", "no licence"),
+        pytest.param("my_scores.py", "def other(smiles): ...", 2, "my_scores.py", marks=pytest.mark.slow),
+        ("length.py", "raise SystemExit('no licence')", 1, "no licence"),
     ],
 )
 def test_a_scorer_that_does_not_work_ends_the_run_with_one_sentence(
-    folder: Path, name: str, code: str, fact: str
+    folder: Path, name: str, code: str, exit_code: int, fact: str
 ) -> None:
     (folder / name).write_text(code)
     run = design(folder, "my.toml", "--out", "one")
-    assert run.returncode in (1, 2)
+    assert run.returncode == exit_code
+    assert (folder / "one").exists() == ("def other" not in code)  # a missing function is found before the run
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("molvae: ")
     assert fact in run.stderr

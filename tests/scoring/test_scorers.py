@@ -1,6 +1,8 @@
 import json
+import logging
 import math
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -133,20 +135,156 @@ def test_a_function_may_import_its_neighbors(function, tmp_path):
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_a_parallel_function_gives_the_same_values_in_order(function, n_workers):
-    code = "def score(smiles):\n    return [1 / (len(s) - 3) if len(s) != 4 else None for s in smiles]"
-    many = [*MOLECULES[1:], *("C" * n for n in range(4, 60))]
+    code = "def score(smiles):\n    return [1 / (len(s) - 7) if len(s) != 4 else None for s in smiles]"
+    many = [*MOLECULES, *("C" * n for n in range(4, 60))]
     one = objective(it=function(code))(many)
     table = objective(LocalProcesses(n_workers), it=function(code) | {"parallel": True})(many)
     pd.testing.assert_frame_equal(table, one)
-    failed = objective(LocalProcesses(n_workers), it=function(code) | {"parallel": True})(["CCC", "CCCCC"])
-    assert failed["value_it"].isna().tolist() == [True, False]
-    assert "ZeroDivisionError" in failed["unscored_reason"][0]
+    assert "ZeroDivisionError" in table["unscored_reason"][2]
 
 
-def test_a_function_that_raises_stops_the_run(function):
+def test_a_function_that_raises_for_one_molecule_costs_that_molecule(function):
+    table = objective(it=function("def score(smiles):\n    return [1 / (len(s) - 3) for s in smiles]"))(
+        ["C", "CCO", "CC"]
+    )
+    assert table["value_it"].isna().tolist() == [False, True, False]
+    assert "my_scores.py:score: raised ZeroDivisionError" in table["unscored_reason"][1]
+
+
+def test_a_function_that_always_raises_stops_the_run(function):
     scorer = objective(it=function("def score(smiles):\n    return [1 / 0 for s in smiles]"))
-    with pytest.raises(MolvaeError, match=r"my_scores\.py:score: .*ZeroDivisionError"):
-        scorer(MOLECULES)
+    with pytest.raises(MolvaeError, match=r"\.it\] 20 of 20 .*my_scores\.py:score: raised ZeroDivisionError") as caught:
+        scorer(["C" * n for n in range(1, 21)])
+    assert not isinstance(caught.value, InputError)
+
+
+BAD = 'if "N" in smiles:'
+FAILURES = {
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "killed",
+    "import os; os.abort()": "crashed: Aborted",
+    "import os; os._exit(3)": "exit status 3",
+    "import sys; sys.exit('no licence')": "raised SystemExit: no licence",
+    "raise KeyboardInterrupt": "raised KeyboardInterrupt",
+    "raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()": "raised Odd",
+    "(f := lambda: f())()": "raised RecursionError",
+    "bytearray(10**15)": "raised MemoryError",
+    "return (1 / 0 for s in smiles)": "raised ZeroDivisionError",
+    "import time; time.sleep(600)": "stopped after 0.5 s",
+    "while True: pass": "stopped after 0.5 s",
+}
+
+
+SLOW = {
+    code for code in FAILURES if any(word in code for word in ("abort", "_exit", "Keyboard", "Odd", "while", "f()"))
+}
+
+
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, marks=pytest.mark.slow) if code in SLOW else code for code in FAILURES]
+)
+def test_a_failure_costs_only_its_molecule(function, code):
+    """The function goes on in another process, where the rest of the call is scored."""
+    term = function(f"def score(smiles):\n    {BAD}\n        {code}\n    return [len(s) for s in smiles]")
+    table = objective(it=term | {"seconds": 0.5})(["N", "CC"] if "600" in code or "while" in code else ["C", "N", "CC"])
+    has_n = table.index == len(table) - 2
+    assert table["value_it"].isna().tolist() == has_n.tolist()
+    assert table["value_it"].iloc[-1] == 2
+    assert FAILURES[code] in table["unscored_reason"][len(table) - 2]
+
+
+HABITS = {
+    "prints": "print('x' * 100_000)",
+    "prints to the file descriptor": "import os; os.write(1, b'x' * 100_000)",
+    "forks": "import os; os.fork()",
+    "starts a process": "import subprocess; subprocess.Popen(['sleep', '600'])",
+    "leaves a file open": "kept.append(open(__file__))",
+    "changes the folder": "import os; os.chdir('/')",
+    "changes the environment": "import os; os.environ['MOLVAE_TEST'] = '1'",
+    "changes the random state": "import random, numpy; random.seed(1); numpy.random.seed(1)",
+    "closes standard output": "import sys; sys.stdout and sys.stdout.close(); sys.stdout = None",
+    "ignores signals": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "empties its argument": "smiles, given = list(smiles), smiles; given.clear()",
+}
+
+
+SLOW_HABITS = {"starts a process", "leaves a file open", "changes the environment", "ignores signals", "prints"}
+
+
+@pytest.mark.parametrize(
+    "habit", [pytest.param(habit, marks=pytest.mark.slow) if habit in SLOW_HABITS else habit for habit in HABITS]
+)
+def test_nothing_that_a_function_does_reaches_this_process(function, habit):
+    code = f"kept = []\ndef score(smiles):\n    {HABITS[habit]}\n    return [len(s) for s in smiles]"
+    scorer = objective(it=function(code))
+    folder, environment, state = os.getcwd(), dict(os.environ), str(random.getstate())
+    for _ in range(2):
+        assert scorer(MOLECULES)["value_it"].tolist() == [3, 8, 7]
+    assert (os.getcwd(), dict(os.environ), str(random.getstate())) == (folder, environment, state)
+
+
+def test_what_a_function_prints_is_logged(function, caplog):
+    with caplog.at_level(logging.INFO, "molvae.scoring"):
+        scorer = objective(it=function("def score(smiles):\n    print('seen', *smiles)\n    return [1] * len(smiles)"))
+        scorer(["C", "N"])
+        scorer(["O"])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"my_scores.py:score: seen {one}" for one in ("C N", "O")
+    ]
+
+
+def test_a_function_keeps_what_it_has_loaded(function, tmp_path):
+    code = f"open({str(tmp_path / 'log')!r}, 'a').write('x')\nn = [0]\n"
+    code += "def score(smiles):\n    n[0] += 1\n    return n"
+    scorer = objective(it=function(code) | {"batch_size": 1})
+    assert scorer(["C", "N"])["value_it"].tolist() == [1, 2]
+    assert scorer(["O"])["value_it"].tolist() == [3]
+    assert (tmp_path / "log").read_text() == "x"
+
+
+def test_no_process_is_left(function, tmp_path):
+    code = (
+        f"import os\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ndef score(smiles):\n    return [1]"
+    )
+    scorer = objective(it=function(code))
+    scorer(["C"])
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, 0)
+    del scorer
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("answer", ["[1]", "None", "'abc'", "4.0", "{'score': [1, 2]}", "[[1, 2]]", "{1, 2}", "[]"])
+def test_an_answer_of_another_form_is_refused(function, answer):
+    with pytest.raises(InputError, match=r"my_scores\.py:score: "):
+        objective(it=function(f"def score(smiles):\n    return {answer}"))(["C", "N"])
+
+
+def test_the_identity_of_a_function_contains_the_modules_of_its_folder(function, tmp_path):
+    (tmp_path / "package").mkdir()
+    files = {
+        "near.py": "import numpy, package.deep",
+        "package/__init__.py": "",
+        "package/deep.py": "from . import deeper",
+        "package/deeper.py": "X = 1",
+        "lazy.py": "X = 1",
+        "other.py": "X = 1",
+        "weights.bin": "1",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    term = function("import near, sys\ndef score(smiles):\n    import lazy\n    return [1] * len(smiles)")
+    term |= {"files": [str(tmp_path / "weights.bin")]}
+    before = objective(it=term).identity()
+    used = {"my_scores.py", *files} - {"other.py"}
+    assert {str(Path(path).relative_to(tmp_path)) for path in before} == used
+    for name in ("package/deeper.py", "lazy.py", "weights.bin"):
+        (tmp_path / name).open("a").write(" ")
+        after = objective(it=term).identity()
+        assert {Path(path).name for path in after if after[path] != before[path]} == {Path(name).name}
+        before = after
+    with pytest.raises(InputError, match=r"files: .*gone\.bin"):
+        objective(it=term | {"files": [str(tmp_path / "gone.bin")]})
 
 
 def test_the_identity_of_a_function_is_its_file(function):
@@ -278,6 +416,85 @@ def test_an_output_that_cannot_be_read_is_a_reason(command, code, fact):
         assert table["value_it"].tolist() == [1, 1]
     else:
         assert table["unscored_reason"].str.contains(fact, regex=False).all()
+
+
+COMMANDS = {
+    "bytes that are not UTF-8": r"w(b'\xff\xfe log\n' + b''.join(b'{\"value\": %d}\n' % len(s) for s in given))",
+    "CRLF": r"w(b'\r\n'.join(b'%d' % len(s) for s in given))",
+    "a byte order mark": r"w(b'\xef\xbb\xbfvalue\r\n' + b''.join(b'%d\r\n' % len(s) for s in given))",
+    "a line separator in JSON": r"print('\n'.join('{\"value\": %d, \"reason\": \"\u2028\"}' % len(s) for s in given))",
+    "another order": r"print('smiles,value'); [print(f'{s},{len(s)}') for s in reversed(given)]",
+    "SIGTERM ignored": "signal.signal(signal.SIGTERM, signal.SIG_IGN); [print(len(s)) for s in given]",
+}
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_command_may_write_its_values_in_many_ways(command, kind):
+    term = command(
+        f"import signal, sys\nw = sys.stdout.buffer.write\ngiven = sys.stdin.read().split()\n{COMMANDS[kind]}"
+    )
+    assert objective(it=term)(MOLECULES)["value_it"].tolist() == [3, 8, 7]
+
+
+def test_a_command_that_leaves_a_daemon_does_not_wait_for_it(command, tmp_path):
+    code = f"""
+import os, sys, time
+given = sys.stdin.read().split()
+if os.fork() == 0:
+    os.setsid()
+    open({str(tmp_path / "daemon")!r}, "w").write(str(os.getpid()))
+    time.sleep(600)
+time.sleep(0.3)
+[print(len(s)) for s in given]
+"""
+    begin = time.monotonic()
+    assert objective(it=command(code))(MOLECULES)["value_it"].tolist() == [3, 8, 7]
+    assert time.monotonic() - begin < 60
+    os.kill(int((tmp_path / "daemon").read_text()), 9)
+
+
+def test_a_command_that_does_not_read_its_input_is_one_that_fails(command):
+    table = objective(it=command("import os\nos.close(0)"))(["C" * 50] * 3)
+    assert table["unscored_reason"].str.contains("got 0").all()
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_command_that_writes_without_end_is_stopped(command, stream):
+    begin = time.monotonic()
+    table = objective(it=command(f"import os\nwhile True: os.write({stream}, b'x' * 1_000_000)"))(["C"])
+    assert "wrote more than 50 MB" in table["unscored_reason"][0]
+    assert time.monotonic() - begin < 50
+
+
+def test_a_command_writes_json_with_cells_of_any_kind(command):
+    cells = ["NaN", "Infinity", "true", "null", '\\"2\\"', "[1]", "1e999", "1" + "0" * 400]
+    lines = "".join(f'{{\\"value\\": {cell}, \\"pose\\": \\"a.pdb\\"}}\\n' for cell in cells)
+    table = objective(it=command(f'print("{lines}")'))(["C" * n for n in range(1, 9)])
+    assert table["value_it"].notna().tolist() == [False, False, True, False, False, False, False, False]
+    assert "infinite" in table["unscored_reason"][1]
+    assert "'2'" in table["unscored_reason"][4]
+    assert "list [1]" in table["unscored_reason"][5]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_processes_do_not_change_the_values(command, tmp_path, processes):
+    code = (
+        f"import os, sys, time\nopen({str(tmp_path / 'log')!r}, 'a').write('x')\nfor s in sys.stdin.read().split():\n"
+    )
+    code += "    if len(s) == 5: sys.exit('five')\n    print(len(s))"
+    many = ["C" * n for n in range(1, 12)]
+    table = objective(it=command(code, batch_size=4, processes=processes))(many)
+    assert table["value_it"].fillna(0).tolist() == [0 if n == 5 else n for n in range(1, 12)]
+    assert "five" in table["unscored_reason"][4]
+    assert len((tmp_path / "log").read_text()) == 3 + 4
+
+
+def test_a_command_that_cannot_be_started_stops_the_others(command, tmp_path):
+    program = tmp_path / "broken"
+    program.write_bytes(b"\x7fELF nonsense")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match="broken: cannot be started"):
+        objective(it=SHAPE | {"command": [str(program)], "processes": 2, "batch_size": 1})(MOLECULES)
 
 
 def test_a_command_that_fails_too_often_stops_the_run(command):

@@ -1,4 +1,7 @@
-"""Reads what a function or a command of the user returns."""
+"""Reads what a function or a command of the user returns.
+
+Processes that call functions import this module, so it does without pandas: a table is what has columns.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from molvae.errors import InputError
 from molvae.files import sha256_of
@@ -40,11 +42,11 @@ def read_answer(answer: Any, smiles: Sequence[str], where: str) -> Values:
     InputError
         The answer does not have one row per molecule, or its SMILES are not those of the call.
     """
-    if isinstance(answer, pd.DataFrame | Mapping):
-        columns = {str(name): answer[name] for name in answer}
+    if isinstance(answer, Mapping) or hasattr(answer, "columns"):
+        columns = {str(name): answer[name] for name in getattr(answer, "columns", answer)}
         if "value" not in columns:
-            given = _shorten(", ".join(columns)) or "no column"
-            raise InputError(f"{where}: expected a column value in its table, got {given}")
+            names = _shorten(", ".join(columns)) or "no column"
+            raise InputError(f"{where}: expected a column value in its table, got {names}")
     else:
         columns = {"value": answer}
     if "smiles" in columns:
@@ -175,7 +177,7 @@ def _value(cell: Any, given: Any) -> tuple[float, str | None]:
     reason = given.strip() if isinstance(given, str) else ""
     if math.isinf(number):
         return math.nan, reason or "infinite value"
-    is_missing = cell is None or cell is pd.NA or (isinstance(cell, str) and not cell.strip())
+    is_missing = cell is None or type(cell).__name__ == "NAType" or (isinstance(cell, str) and not cell.strip())
     is_nan = isinstance(cell, float | np.floating)
     return math.nan, reason or ("no value" if is_missing or is_nan else f"expected a number, got {_show(cell)}")
 

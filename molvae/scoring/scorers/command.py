@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import logging
 import os
 import shutil
 import signal
@@ -12,24 +11,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
-from typing import IO, Any, ClassVar, NamedTuple
+from typing import IO, Any, ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.errors import InputError
 from molvae.scoring.scorer import Values
-from molvae.scoring.scorers.answers import failed, hash_files, join, read_answer
+from molvae.scoring.scorers.answers import hash_files, read_answer
+from molvae.scoring.scorers.batches import MAX_MEGABYTES, score_batches
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
 
 _MAX_SHOWN = 300
-_MAX_MEGABYTES = 50  # of standard output, and of standard error
 _POLL_SECONDS = 0.2
-_log = logging.getLogger("molvae.scoring")
 
 
 class CommandTerm(CostlyTerm):
@@ -111,34 +108,10 @@ class CommandScorer:
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Run the command; see `Scorer.__call__`."""
-        size = self._settings.batch_size
-        batches = [smiles[begin : begin + size] for begin in range(0, len(smiles), size)]
-        runs = self._run_all(batches)
-        for batch, run in zip(batches, runs, strict=True):
-            if run.problem:
-                _log.warning("%s: %s; %d molecules, tried one by one", self._where, run.problem, len(batch))
-        failures = [batch for batch, run in zip(batches, runs, strict=True) if run.problem and len(batch) > 1]
-        alone = iter(self._run_all([[one] for batch in failures for one in batch]))
-        parts = []
-        for batch, run in zip(batches, runs, strict=True):
-            tried = [next(alone) for _ in batch] if run.problem and len(batch) > 1 else [run]
-            parts += [failed(1, one.problem) if one.problem else one.values for one in tried]
-        return join(parts)
+        return score_batches(smiles, self._settings.batch_size, self._settings.processes, self._run, self._where)
 
-    def _run_all(self, batches: Sequence[Sequence[str]]) -> "list[_Run]":
-        """Run the command once per batch, several at a time; if one cannot be started, all are stopped."""
-        is_stopped = Event()
-        with ThreadPoolExecutor(self._settings.processes, thread_name_prefix="molvae-command") as threads:
-            runs = [threads.submit(self._run, batch, is_stopped) for batch in batches]
-            try:
-                return [run.result() for run in runs]
-            except BaseException:
-                is_stopped.set()
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
-
-    def _run(self, smiles: Sequence[str], is_stopped: Event) -> "_Run":
-        """Run the command once."""
+    def _run(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
+        """Run the command once; the values, or why there are none."""
         limit = self._settings.seconds * len(smiles)
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write("".join(f"{one}\n" for one in smiles).encode())
@@ -152,18 +125,11 @@ class CommandScorer:
             finally:
                 _stop(process)
             if problem is not None:
-                return _Run(join([]), f"{problem}{_tail(err)}")
+                return f"{problem}{_tail(err)}"
             try:
-                return _Run(_read_output(_text(out), smiles, self._where), None)
+                return _read_output(_text(out), smiles, self._where)
             except InputError as error:
-                return _Run(join([]), str(error))
-
-
-class _Run(NamedTuple):
-    """The result of one call: values, or the problem if there are none."""
-
-    values: Values
-    problem: str | None
+                return str(error)
 
 
 def _wait(
@@ -178,8 +144,8 @@ def _wait(
             return f"stopped after {limit:g} s"
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=min(left, _POLL_SECONDS))
-        if any(os.fstat(output.fileno()).st_size > _MAX_MEGABYTES * 1_000_000 for output in outputs):
-            return f"wrote more than {_MAX_MEGABYTES} MB"
+        if any(os.fstat(output.fileno()).st_size > MAX_MEGABYTES * 1_000_000 for output in outputs):
+            return f"wrote more than {MAX_MEGABYTES} MB"
     return None if status == 0 else f"exit status {status}"
 
 
@@ -225,7 +191,7 @@ def _cell(text: str | None) -> float | str | None:
 def _text(stream: IO[bytes]) -> str:
     """What the command wrote; a byte order mark is skipped, and bytes that are not UTF-8 are replaced."""
     stream.seek(0)
-    return stream.read(_MAX_MEGABYTES * 1_000_000).decode("utf-8-sig", errors="replace")
+    return stream.read(MAX_MEGABYTES * 1_000_000).decode("utf-8-sig", errors="replace")
 
 
 def _tail(stream: IO[bytes]) -> str:

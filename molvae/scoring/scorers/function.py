@@ -1,31 +1,32 @@
 """A term that a Python function of the user computes."""
 
-import importlib.util
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from modulefinder import ModuleFinder
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from threading import Event
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from molvae.errors import InputError, MolvaeError, first_line
-from molvae.files import sha256_of
+from molvae.errors import InputError, first_line
 from molvae.scoring.scorer import Values
-from molvae.scoring.scorers.answers import failed, join, read_answer
+from molvae.scoring.scorers.answers import hash_files, join
+from molvae.scoring.scorers.batches import score_batches
+from molvae.scoring.scorers.function_process import FunctionProcess
 from molvae.scoring.term import CostlyTerm, Term
-from molvae.workers import Mapper, WorkerFailure
-
-_ROWS_PER_CHUNK = 16
+from molvae.workers import Mapper, n_cores
 
 
 class FunctionTerm(CostlyTerm):
     """A Python function: it takes a list of SMILES and returns one number per molecule, or a table.
 
     The table is a DataFrame or a dict with a column `value`; its other columns of numbers appear in the candidate table
-    as `value_<term>_<column>`. None or NaN marks a molecule without a value; a column `reason` explains why.
+    as `value_<term>_<column>`. None or NaN marks a molecule without a value; a column `reason` explains why. With a
+    column `smiles`, rows may have any order.
+
+    The function runs in a process of its own. If it raises an error, crashes or takes too long, each molecule of the
+    call is tried on its own, and those that fail again have no value.
 
     Parameters
     ----------
@@ -33,15 +34,27 @@ class FunctionTerm(CostlyTerm):
         File and function, as in ``"my_scores.py:score"``. A relative path starts at the campaign file.
     parallel : bool, default=False
         Whether the function may be called in several processes, with one molecule per call.
+    batch_size : int, default=100
+        Largest number of molecules per call, unless `parallel`.
     seconds : float, default=60.0
-        Limit of CPU time for one molecule, if `parallel`.
+        Time limit per molecule; the limit of a call is this times the number of its molecules.
+    files : tuple of Path, default=()
+        Files that the function reads; if one changes, values are computed again. Modules that the file imports from
+        its own folder are found by themselves.
     """
 
     python: str = Field(description="file and function, as in my_scores.py:score")
     parallel: bool = Field(False, description="whether the function may be called in several processes")
-    seconds: float = Field(60.0, gt=0, description="limit of CPU time for one molecule, if parallel")
+    batch_size: int = Field(100, ge=1, le=100_000, description="largest number of molecules per call")
+    seconds: float = Field(60.0, gt=0, description="time limit for each molecule")
+    files: tuple[Path, ...] = Field((), description="files that the function reads")
 
-    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values | {"parallel", "seconds"}
+    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values | {"parallel", "batch_size", "seconds"}
+
+    @property
+    def n_per_step(self) -> int:
+        """Largest number of molecules between two writes to the cache."""
+        return self.batch_size
 
     @field_validator("python")
     @classmethod
@@ -72,88 +85,66 @@ class FunctionScorer:
         self._settings = settings
         path, _, self._name = settings.python.rpartition(":")
         self._path = Path(path)
-        load_function(self._path, self._name)
+        self._identity = hash_files(find_modules(self._path), "python") | hash_files(settings.files, "files")
+        self._idle = [self._start()]
 
     def identity(self) -> Mapping[str, str]:
-        """SHA-256 of the Python file; see `Scorer.identity`."""
-        return {str(self._path): sha256_of(self._path)}
+        """SHA-256 of the file, its modules (see `find_modules`) and `files`; see `Scorer.identity`."""
+        return self._identity
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Call the function; see `Scorer.__call__`."""
-        where = f"{self._path.name}:{self._name}"
-        if not self._settings.parallel:
-            function = load_function(self._path, self._name)
-            try:
-                return read_answer(function(list(smiles)), smiles, where)
-            except InputError:
-                raise
-            except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
-                raise MolvaeError(f"{where}: raised {type(error).__name__}: {first_line(error)}") from error
-        chunks = [smiles[begin : begin + _ROWS_PER_CHUNK] for begin in range(0, len(smiles), _ROWS_PER_CHUNK)]
-        call = _Call(str(self._path), self._name)
-        rows = [
-            row if isinstance(row, Values) else failed(1, row.reason)
-            for part in mapper(call, chunks, seconds_per_row=self._settings.seconds)
-            for row in part
-        ]
-        return join(rows)
+        if not smiles:
+            return join([])
+        is_parallel = self._settings.parallel
+        n_at_once = (getattr(mapper, "n_workers", 1) or n_cores()) if is_parallel else 1
+        size = 1 if is_parallel else self._settings.batch_size
+        return score_batches(smiles, size, n_at_once, self._call, f"{self._path.name}:{self._name}")
 
-
-class _Call:
-    """A call of the function with one molecule, for a `Mapper`."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self._path, self._name = path, name
-
-    def __call__(self, smiles: str) -> Values | WorkerFailure:
-        where = f"{Path(self._path).name}:{self._name}"
+    def _call(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
+        """Call the function in an idle process."""
         try:
-            return read_answer(load_function(Path(self._path), self._name)([smiles]), [smiles], where)
-        except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
-            return WorkerFailure(f"{where}: raised {type(error).__name__}: {first_line(error)}")
+            process = self._idle.pop()
+        except IndexError:
+            process = self._start(is_stopped)
+        try:
+            return process.call(smiles, self._settings.seconds * len(smiles), is_stopped)
+        finally:
+            if process.is_alive:
+                self._idle.append(process)
+
+    def _start(self, is_stopped: Event | None = None) -> FunctionProcess:
+        is_one_of_several = self._settings.parallel
+        return FunctionProcess(self._path, self._name, is_one_of_several=is_one_of_several, is_stopped=is_stopped)
 
 
-def load_function(path: Path, name: str) -> Callable[[list[str]], Any]:
-    """Import a function from a file.
+def find_modules(path: Path) -> list[Path]:
+    """Find the modules that a file imports from its own folder, directly or through others.
+
+    Modules are found by their `import` statements, including those inside functions, without running them. Those that
+    are imported by a computed name, from other folders, or from installed packages are not found.
 
     Parameters
     ----------
     path : Path
-        Python file; it can import the modules in its folder.
-    name : str
-        Name of the function.
+        Python file.
 
     Returns
     -------
-    callable
-        The function.
+    list of Path
+        The file and the modules.
 
     Raises
     ------
     InputError
-        There is no such file or function, or the file cannot be imported.
+        There is no such file, or it or a module is not valid Python.
     """
-    function = getattr(_import(path), name, None)
-    if not callable(function):
-        raise InputError(f"{path}: expected a function {name}(smiles), found none")
-    return function
-
-
-@cache
-def _import(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"{path}: expected a Python file, no such file")
-    name = f"molvae_user_{path.stem}_{abs(hash(path))}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path}: expected a Python file, .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))
+    finder = ModuleFinder(path=[str(path.parent)])
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # code of the user may raise anything, and may call sys.exit
+        finder.run_script(str(path))
+    except (SyntaxError, ValueError, UnicodeError) as error:
         raise InputError(f"{path}: cannot be imported: {type(error).__name__}: {first_line(error)}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
+    found = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return sorted({path, *(Path(one) for one in found if one)})
