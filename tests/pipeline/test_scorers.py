@@ -1,6 +1,6 @@
 """Runs with a scorer of the user: a Python function and a command, from a campaign file."""
 
-import json
+import logging
 import os
 import shutil
 import subprocess
@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from molvae.pipeline import runs
+from molvae.pipeline.campaign import Campaign
+from molvae.pipeline.featurize import featurize
+from molvae.pipeline.search import search
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = """
@@ -94,17 +98,20 @@ def test_a_run_scores_with_a_function_and_a_command(folder: Path) -> None:
     assert table["value_fluorine"].tolist() == table["smiles"].str.count("O").tolist()
 
 
-def test_a_second_run_takes_its_values_from_the_cache(folder: Path) -> None:
+def test_a_second_run_takes_its_values_from_the_cache(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = CAMPAIGN.replace("[objective.terms.fluorine]", '[objective]\ncache = "scores"\n[objective.terms.fluorine]')
     (folder / "my.toml").write_text(text)
     (folder / "length.py").write_text(f"open({str(folder / 'calls')!r}, 'a').write('x')\n{COMMAND}")
+    tables = []
     for name, from_cache in (("one", 0), ("two", 30)):
-        run = design(folder, "my.toml", "--out", name)
-        assert run.returncode == 0, run.stderr
-        notes = json.loads((folder / name / "3-search" / "manifest.json").read_text())["counts"]["notes"]
+        run = runs.start(Campaign.load(folder / "my.toml"), folder / name)
+        featurize(run)
+        with caplog.at_level(logging.INFO, "pipeline"):
+            notes = search(run).counts.notes
         assert notes == {"fluorine from the cache": from_cache, "length from the cache": from_cache}
-        assert f"length: {from_cache} of 30 values from the cache" in (folder / name / "run.log").read_text()
-    assert (folder / "one" / "candidates.csv").read_bytes() == (folder / "two" / "candidates.csv").read_bytes()
+        assert f"length: {from_cache} of 30 values from the cache" in caplog.text
+        tables.append(run.proposals.read_bytes())
+    assert tables[0] == tables[1]
     assert (folder / "calls").read_text() == "xxx"  # one call per batch of the first run
 
 
