@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from molvae.checks.run import check_molecules
     from molvae.checks.settings import ChecksSettings
     from molvae.codec import Codec, load_codec
-    from molvae.estimators import AutoencoderTransformer, CodecTransformer
+    from molvae.estimators import AutoencoderTransformer, CodecTransformer, FingerprintTransformer
     from molvae.report.report import Report, write_report
     from molvae.search.loop import optimize
     from molvae.search.result import SearchResult
@@ -27,6 +27,7 @@ _HOME = {
     "ChecksSettings": "molvae.checks.settings",
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
+    "FingerprintTransformer": "molvae.estimators",
     "Report": "molvae.report.report",
     "Search": "molvae.search.search",
     "SearchResult": "molvae.search.result",
@@ -52,6 +53,7 @@ __all__ = [
     "ChecksSettings",
     "Codec",
     "CodecTransformer",
+    "FingerprintTransformer",
     "Report",
     "Search",
     "SearchResult",

@@ -14,6 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from molvae.autoencoder.recipes import RECIPES, Changes, MlpSettings, ModelSettings
+from molvae.chem.fingerprints import morgan_bits, morgan_counts
+from molvae.chem.molecules import standardize
 from molvae.codec import Codec, load_codec
 from molvae.errors import InputError
 from molvae.features.arrays import ArrayFeaturizer, ArrayRows
@@ -354,6 +356,109 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "codec_")
+
+    def __getstate__(self) -> dict[str, object]:
+        state: dict[str, object] = super().__getstate__()
+        if isinstance(self.codec, Codec) or "codec_" not in state:
+            return state
+        codec = None if self.codec is None else str(self.codec)
+        kept = {name: value for name, value in state.items() if name != "codec_"}
+        return kept | {"codec": codec, "codec_sha256": self.codec_.sha256}  # a name, not the weights
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        sha256 = state.pop("codec_sha256", None)
+        super().__setstate__(state)
+        if sha256 is not None:
+            self.codec_ = load_codec(None if self.codec is None else str(self.codec))
+            if self.codec_.sha256 != sha256:
+                raise InputError(f"the codec {self.codec_.name} has changed since the transformer was stored")
+
+
+class FingerprintTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Compute Morgan fingerprints of SMILES; nothing is fitted to the data.
+
+    Parameters
+    ----------
+    counts : bool, default=True
+        How often each circular substructure occurs; False: whether it occurs.
+    radius : int, default=2
+        Radius in bonds; 2 gives ECFP4.
+    n_bits : int, default=2048
+        Length of a fingerprint.
+
+    Examples
+    --------
+    >>> FingerprintTransformer(n_bits=1024).fit_transform(["CCO", "CCN"]).shape
+    (2, 1024)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
+        "counts": ["boolean"],
+        "radius": [Interval(Integral, 0, None, closed="left")],
+        "n_bits": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, counts: bool = True, *, radius: int = 2, n_bits: int = 2048) -> None:
+        self.counts = counts
+        self.radius = radius
+        self.n_bits = n_bits
+
+    def fit(self, X: Iterable[object], y: object = None) -> Self:
+        """Check the parameters.
+
+        Parameters
+        ----------
+        X : iterable of str
+            Ignored.
+        y : object, optional
+            Ignored.
+
+        Returns
+        -------
+        FingerprintTransformer
+            The transformer.
+        """
+        self._validate_params()
+        self._n_features_out = self.n_bits
+        return self
+
+    def transform(self, X: Iterable[object]) -> np.ndarray:
+        """Compute fingerprints.
+
+        Parameters
+        ----------
+        X : iterable of str
+            SMILES: a list, a Series, an array, or a table with one column. They are standardized.
+
+        Returns
+        -------
+        ndarray of shape (n, n_bits)
+            Fingerprints, float32.
+
+        Raises
+        ------
+        InputError
+            A SMILES is invalid, or a table has several columns.
+        """
+        smiles = []
+        for row, raw in enumerate(_column(X)):
+            found = standardize(raw)
+            if found.smiles is None:
+                raise InputError(f"row {row}: {found.reason}; drop it")
+            smiles.append(found.smiles)
+        compute = morgan_counts if self.counts else morgan_bits
+        return compute(smiles, self.radius, self.n_bits).astype(np.float32)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
 
 
 def _column(X: Iterable[object]) -> Iterable[object]:

@@ -266,7 +266,7 @@ def _absolute(data: _Table, base: Path) -> _Table:
 
 def _absolute_term(term: _Table, base: Path) -> None:
     """Make the paths of a term absolute; of a command, those of the arguments that are files."""
-    for key in ("python", "to_file", "model"):
+    for key in ("python", "to_file", "model", "sklearn"):
         path = term.get(key)
         if isinstance(path, str):
             term[key] = str((base / Path(path).expanduser()).absolute())

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from molvae.errors import InputError
 from molvae.qsar.model import load_model
 from molvae.scoring.scorer import Values
 from molvae.scoring.term import CostlyTerm, Term
@@ -58,6 +59,11 @@ class AssayScorer:
 
     def __init__(self, settings: AssayTerm) -> None:
         self._settings = settings
+        if settings.model.is_file():
+            raise InputError(
+                f"model: {settings.model}: expected the folder of a model that molvae qsar fit has written; for a "
+                'scikit-learn model, use the key sklearn = "model.skops"'
+            )
         self._model = load_model(settings.model)
 
     def identity(self) -> Mapping[str, str]:

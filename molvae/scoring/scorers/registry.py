@@ -14,6 +14,7 @@ from molvae.scoring.scorers.assay import AssayScorer
 from molvae.scoring.scorers.command import CommandScorer
 from molvae.scoring.scorers.function import FunctionScorer
 from molvae.scoring.scorers.properties import AlertsScorer, PropertyScorer, SimilarityScorer, SubstructureScorer
+from molvae.scoring.scorers.sklearn_model import SklearnScorer
 from molvae.scoring.term import Term
 
 _SPECIAL: dict[str, type[Scorer]] = {
@@ -28,6 +29,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "python": FunctionScorer,
     "command": CommandScorer,
     "model": AssayScorer,
+    "sklearn": SklearnScorer,
 }
 """Scorers by the key that a term must have. Packages add scorers as entry points of the group `molvae.scorers`; a term
 names one with `scorer = "name"`."""
