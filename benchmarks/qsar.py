@@ -48,6 +48,8 @@ def measure(name: str, table: pd.DataFrame, others: list[str]) -> dict[str, floa
     model = make_model(name).fit(smiles, train[VALUE].to_numpy())
     fitted = time.process_time()
     mean, std = model.predict(test["smiles"].tolist(), return_std=True)
+    known = np.isfinite(mean)
+    test, mean, std = test[known], mean[known], std[known]
     found = regression_metrics(test[VALUE].to_numpy(), mean, std, np.full(len(test), train[VALUE].mean()))
     error = test[VALUE].to_numpy() - mean
     forget_fingerprints()
@@ -55,6 +57,7 @@ def measure(name: str, table: pd.DataFrame, others: list[str]) -> dict[str, floa
     model.predict(others, return_std=True)
     tanimoto_matrix(morgan_bits(others), morgan_bits(smiles)).max(axis=1)
     return {
+        "unpredicted": int((~known).sum()),
         "rmse": found["rmse"] or 0.0,
         "rmse_cliffs": float(np.sqrt((error[(test["cliff_mol"] == 1).to_numpy()] ** 2).mean())),
         "baseline_rmse": found["baseline_rmse"] or 0.0,

@@ -3,8 +3,8 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,9 +33,22 @@ MAX_SPREAD = 1.0
 
 Task = Literal["regression", "classification"]
 
+USUAL_LOGS = (0.0, 15.0)
+"""Values of -log10(mol/L) outside this range give a warning; if most are outside, they are an error."""
+
+_LARGEST = 1e100  # squares and their sums stay finite
+_FEW_VALUES = 5
+_FEW_OF_CLASS = 10
 _RELATIONS = ("relation", "standardrelation", "qualifier", "operator")
+_TYPES = ("standardtype", "type", "activitytype", "endpoint", "measurementtype")
+_KNOWN_TYPE = re.compile(
+    r"p?(ic50|ki|ec50|kd|ac50|xc50|gi50|cc50|ed50|potency|inhibition|activity|efficacy)", re.IGNORECASE
+)
+_TARGETS = ("targetchemblid", "targetprefname", "targetname", "uniprotid")
 _CENSORED = ("<", "<=", ">", ">=", "~", "<<", ">>", "≤", "≥", "≈")
 _EXACT = ("=", "==", "")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _INLINE = re.compile(r"^(<=|>=|<<|>>|<|>|~|≤|≥|≈)\s*(?=[\d.+-])")
 _MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 _POSITIVE = ("active", "true", "yes", "positive")
@@ -103,6 +116,7 @@ def read_assay(
     unit: str | None = None,
     relation_column: str | None = None,
     split_column: str | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
     max_spread: float | None = None,
     mapper: Mapper | None = None,
 ) -> Assay:
@@ -127,6 +141,9 @@ def read_assay(
         Column with the relation of each value (=, <, >, <=, >=, ~); None looks for the usual names.
     split_column : str or None, default=None
         Column with train or test in each row.
+    where : mapping of str to sequence of str, optional
+        Column -> values: only rows with one of these values are used. A table with several types of measurements
+        (IC50 and Ki) is an error unless one is selected.
     max_spread : float or None, default=None
         Molecules whose measurements have a larger standard deviation are not used. None means 1.0 for logarithms of
         concentrations, and no limit otherwise.
@@ -140,7 +157,8 @@ def read_assay(
     Raises
     ------
     InputError
-        The file or a column cannot be used, fewer than 10 molecules remain, or all values are equal.
+        The file or a column cannot be used, the rows are measurements of several types, fewer than 10 molecules remain,
+        all values are equal, or most logarithms of concentrations are above 15 or below 0.
     """
     path = Path(path)
     file = open_molecules(path, smiles_column, mapper=mapper)
@@ -148,38 +166,71 @@ def read_assay(
     header = [name for name in file.columns if name != file.smiles_column]
     if not header:
         raise InputError(f"{path}: expected a column with values next to {file.smiles_column}; it is the only column")
-    found = find_target(path, header, target, unit)
+    if target is not None and target.strip().lower() == str(file.smiles_column).lower():
+        raise InputError(f"{path}: column {target} has the SMILES; --target expects the column with the values")
+    columns = _Columns(file, smiles_column, mapper)
+    found = find_target(path, header, target, unit, lambda name: _has_values(columns[name]))
     if relation_column is None:
         relation_column = find_related(header, found.column, _RELATIONS)
-    columns = {"text": found.column, "unit": found.units_column}
-    columns["relation"] = _named(path, header, relation_column, "relation")
-    columns["split"] = _named(path, header, split_column, "split")
+    names = {"text": found.column, "unit": found.units_column}
+    names["relation"] = _named(path, header, relation_column, "relation")
+    names["split"] = _named(path, header, split_column, "split")
     rows = pd.concat(list(standardize_file(file, mapper, drop_duplicates=False)), ignore_index=True)
-    for name, column in columns.items():
-        rows[name] = None if column is None else _read_column(file, smiles_column, column, mapper)
+    for name, column in names.items():
+        rows[name] = None if column is None else columns[column]
+    reader = _Reader(path, found, notes)
+    selected = {_named(path, file.columns, name, "data") or "": values for name, values in (where or {}).items()}
+    for column, wanted in selected.items():
+        _select(path, rows, column, columns[column], wanted)
+    reader.check_types(rows, header, columns, set(selected))
+    if _has_decimal_commas(rows["text"]):
+        rows["text"] = rows["text"].str.replace(",", ".", regex=False)
+        notes.append(f"the commas in column {found.column} are read as decimal points")
     if found.units_column is not None:
-        found = _resolve_units(path, found, rows)
-    _note_columns(found, columns, notes)
-    task: Task = "classification" if found.factor is None and _are_classes(rows["text"]) else "regression"
+        found = reader.target = _resolve_units(path, found, rows)
+    _note_columns(found, names, notes)
+    used = rows["text"].where(rows["reason"].isna())
+    task: Task = "classification" if found.factor is None and _are_classes(used) else "regression"
     value_of = _read_class if task == "classification" else _reader(found)
     values, reasons = _read_values(rows, value_of)
     rows["value"], rows["reason"] = values, reasons
     if max_spread is None and found.unit == LOG_UNIT:
         max_spread = MAX_SPREAD
-    reader = _Reader(path, found, task, math.inf if max_spread is None else max_spread, notes)
+    reader.task, reader.max_spread = task, math.inf if max_spread is None else max_spread
     return reader.assemble(rows)
 
 
 @dataclass(eq=False)
 class _Reader:
-    """The second half of `read_assay`: from rows with values to molecules."""
+    """The checks of `read_assay`, and its second half: from rows with values to molecules."""
 
     path: Path
     target: Target
-    task: Task
-    max_spread: float
     notes: list[str]
+    task: Task = "regression"
+    max_spread: float = math.inf
     warnings: list[str] = field(default_factory=list)
+
+    def check_types(self, rows: pd.DataFrame, header: list[str], columns: "_Columns", selected: set[str]) -> None:
+        """Refuse measurements of several types, and warn of several targets; rows are the selected ones."""
+        used = rows["reason"].isna() & rows["text"].notna()
+        column = find_related(header, self.target.column, _TYPES)
+        if column is not None and column not in selected:
+            counts = _count_texts(columns[column], used)
+            if len(counts) > 1 and any(_KNOWN_TYPE.fullmatch(name) for name in counts):
+                first = next(name for name in counts if _KNOWN_TYPE.fullmatch(name))
+                raise InputError(
+                    f"{self.path}: column {column} has several types of measurements ({_list_counts(counts)}); select "
+                    f'one with --where "{column}={first}"'
+                )
+        column = find_related(header, self.target.column, _TARGETS)
+        if column is not None and column not in selected:
+            counts = _count_texts(columns[column], used)
+            if len(counts) > 1:
+                self.warnings.append(
+                    f"the measurements are of {len(counts)} targets ({_list_counts(counts)}); select one with "
+                    f'--where "{column}={next(iter(counts))}"'
+                )
 
     def assemble(self, rows: pd.DataFrame) -> Assay:
         rows["split"] = self._read_split(rows)
@@ -273,11 +324,50 @@ class _Reader:
             self.warnings.append(f"{len(wide):,} molecules are not used: their measurements have {limit}")
         if len(kept) < FEW_MOLECULES:
             self.warnings.append(f"only {len(kept)} molecules: at least {FEW_MOLECULES} are recommended")
+        self._check_logs(kept)
+        n_values = kept["value"].nunique()
+        if self.task == "regression" and n_values <= _FEW_VALUES:
+            self.warnings.append(f"only {n_values} different values; if they are classes, label them 0 and 1")
+        rarest = int(kept["value"].value_counts().min())
+        if self.task == "classification" and rarest < _FEW_OF_CLASS:
+            self.warnings.append(f"only {rarest} molecules of one class: at least {_FEW_OF_CLASS} are recommended")
         span = float(kept["value"].max() - kept["value"].min())
         if self.target.unit == LOG_UNIT and self.task == "regression" and span < NARROW_RANGE:
             self.warnings.append(
                 f"the values span {span:.1f} log units: below {NARROW_RANGE:g}, the differences may be mostly noise"
             )
+
+    def _check_logs(self, kept: pd.DataFrame) -> None:
+        """Warn of unusual logarithms of concentrations; if most are unusual, the unit is wrong."""
+        if self.target.unit != LOG_UNIT or self.task != "regression":
+            return
+        unusual = kept[~kept["value"].between(*USUAL_LOGS)]
+        if not len(unusual):
+            return
+        converted = self.target.factor is not None or self.target.units_column is not None
+        hint = "check the unit" if converted else "if they are concentrations, rename the column, e.g. to IC50 (nM)"
+        what = (
+            f"{len(unusual):,} of {len(kept):,} values of {self.target.column} are below {USUAL_LOGS[0]:g} or above "
+            f"{USUAL_LOGS[1]:g}, e.g. {unusual['value'].iloc[0]:.4g}, which is unusual for {LOG_UNIT}; {hint}"
+        )
+        if 2 * len(unusual) > len(kept):
+            raise InputError(f"{self.path}: {what}")
+        self.warnings.append(what)
+
+
+class _Columns:
+    """The cells of columns by name; the file is read again for each, with the column as the id column."""
+
+    def __init__(self, file: MoleculeFile, smiles_column: str | None, mapper: Mapper | None) -> None:
+        self._file, self._smiles_column, self._mapper = file, smiles_column, mapper
+        self._known: dict[str, list[str | None]] = {}
+
+    def __getitem__(self, name: str) -> list[str | None]:
+        if name not in self._known:
+            find_named(self._file.path, self._file.columns, name, "data")
+            again = open_molecules(self._file.path, self._smiles_column, id_column=name, mapper=self._mapper)
+            self._known[name] = [cell for chunk in again for cell in chunk["id"]]
+        return self._known[name]
 
 
 _ValueReader = Callable[[str, str | None], tuple[float, str | None]]
@@ -340,7 +430,9 @@ def _read_number(text: str) -> tuple[float, str | None]:
     except ValueError:
         hint = "; a number has a decimal point and no commas" if re.fullmatch(r"[+-]?[\d.]*,[\d,.]*", text) else ""
         return math.nan, f"not a number: {shorten(text)}{hint}"
-    return (value, None) if math.isfinite(value) else (math.nan, f"not a number: {text}")
+    if math.isfinite(value) and abs(value) > _LARGEST:
+        return math.nan, f"too large: {shorten(text)}"
+    return (value, None) if math.isfinite(value) else (math.nan, f"not a number: {shorten(text)}")
 
 
 def _read_class(text: str, unit: str | None) -> tuple[float, str | None]:
@@ -369,11 +461,52 @@ def _named(path: Path, header: list[str], name: str | None, what: str) -> str | 
     return None if name is None else header[find_named(path, header, name, what)]
 
 
-def _read_column(file: MoleculeFile, smiles_column: str | None, name: str, mapper: Mapper | None) -> list[str | None]:
-    """The cells of one column: the file is read once more, with this column as the id column."""
-    find_named(file.path, file.columns, name, "data")
-    again = open_molecules(file.path, smiles_column, id_column=name, mapper=mapper)
-    return [cell for chunk in again for cell in chunk["id"]]
+def _has_values(cells: Sequence[str | None]) -> bool:
+    """Whether a cell is a number, with or without a relation, or a class."""
+    for cell in cells:
+        text = _INLINE.sub("", unescape_formula(cell.strip())) if cell else ""
+        if text and (_class_of(text) is not None or math.isfinite(_read_number(text.replace(",", "."))[0])):
+            return True
+    return False
+
+
+def _has_decimal_commas(column: pd.Series) -> bool:
+    """Whether commas are decimal points: no number has a point, and not all commas can separate thousands."""
+    texts = [_INLINE.sub("", text.strip()) for text in column.dropna()]
+    with_comma = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
+    has_point = any("." in text and math.isfinite(_read_number(text)[0]) for text in texts)
+    return bool(with_comma) and not has_point and not all(_THOUSANDS.fullmatch(text) for text in with_comma)
+
+
+def _select(path: Path, rows: pd.DataFrame, column: str, cells: Sequence[str | None], wanted: Sequence[str]) -> None:
+    """Drop the rows without one of the wanted values."""
+    plain = {text.strip().lower() for text in wanted}
+    found = [(cell or "").strip() for cell in cells]
+    keep = [text.lower() in plain for text in found]
+    if not any(keep):
+        known = few(list(dict.fromkeys(text for text in found if text)))
+        raise InputError(f"{path}: no row has {column} = {' or '.join(wanted)}; its values: {known}")
+    reasons = [
+        f"not selected: {column} is {shorten(text) or 'empty'}" if pd.isna(reason) and not is_kept else reason
+        for reason, text, is_kept in zip(rows["reason"].tolist(), found, keep, strict=True)
+    ]
+    rows["reason"] = pd.Series(reasons, index=rows.index, dtype=object)  # None stays None
+
+
+def _count_texts(cells: Sequence[str | None], used: pd.Series) -> dict[str, int]:
+    """How often each text occurs in the used rows, in any case; most frequent first."""
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    for cell, is_used in zip(cells, used, strict=True):
+        text = (cell or "").strip()
+        if is_used and text:
+            counts[names.setdefault(text.lower(), text)] += 1
+    return dict(counts.most_common())
+
+
+def _list_counts(counts: Mapping[str, int]) -> str:
+    shown = [f"{shorten(name)}: {n:,} rows" for name, n in list(counts.items())[:5]]
+    return ", ".join(shown) + (f" and {len(counts) - 5} more" if len(counts) > 5 else "")
 
 
 def _resolve_units(path: Path, target: Target, rows: pd.DataFrame) -> Target:
@@ -386,12 +519,13 @@ def _resolve_units(path: Path, target: Target, rows: pd.DataFrame) -> Target:
             f"{path}: column {target.units_column}: expected units of concentration or one unit, got "
             f"{few(list(units))}; keep the rows of one unit"
         )
-    return Target(target.column, next(iter(units), ""), is_guessed=target.is_guessed)
+    return replace(target, unit=next(iter(units), ""), units_column=None)
 
 
 def _note_columns(target: Target, columns: dict[str, str | None], notes: list[str]) -> None:
     if target.is_guessed:
-        notes.append(f"the target is read from column {target.column} (--target chooses another one)")
+        others = f", not from {few(list(target.rivals))}" if target.rivals else ""
+        notes.append(f"the target is read from column {target.column}{others} (--target chooses another one)")
     if target.factor is not None:
         unit = next(name for name, factor in MOLAR.items() if factor == target.factor)
         notes.append(f"the values of {target.column} are converted from {unit} to {LOG_UNIT}")

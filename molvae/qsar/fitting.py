@@ -1,7 +1,7 @@
 """From an assay table to the folder of an evaluated model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def fit_assay(
     unit: str | None = None,
     relation_column: str | None = None,
     split_column: str | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
     max_spread: float | None = None,
     seed: int = 0,
     mapper: Mapper | None = None,
@@ -56,11 +57,11 @@ def fit_assay(
         The new folder.
     target : str or None, default=None
         Target column; None looks for the usual names.
-    model : {"gaussian_process", "ridge", "forest"}, default="gaussian_process"
+    model : {"gaussian_process", "ridge", "forest", "latent"}, default="gaussian_process"
         Name of the model.
     settings : dict of str to object, optional
         Settings of the model that differ from the defaults.
-    smiles_column, unit, relation_column, split_column, max_spread
+    smiles_column, unit, relation_column, split_column, where, max_spread
         As for `read_assay`.
     seed : int, default=0
         Seed of the folds of the evaluation.
@@ -92,11 +93,15 @@ def fit_assay(
     report(f"reading {path}")
     assay = read_assay(
         path, target, smiles_column=smiles_column, unit=unit, relation_column=relation_column,
-        split_column=split_column, max_spread=max_spread, mapper=mapper,
+        split_column=split_column, where=where, max_spread=max_spread, mapper=mapper,
     )  # fmt: skip
+    _check_size(model, regressor, assay)
     evaluation = evaluate(lambda: make_model(model, settings), assay, seed, report)
     if not evaluation.metrics["scaffold"]["n"]:
         assay.warnings.append("all molecules have the same scaffold: there is no scaffold split")
+    n_unpredicted = int(evaluation.predictions["random_predicted"].isna().sum())
+    if n_unpredicted:
+        assay.warnings.append(f"{n_unpredicted:,} molecules are not used: the codec cannot encode them")
     report(f"fitting {model} to {len(assay.table):,} molecules")
     smiles, y = training_arrays(assay)
     regressor.fit(smiles, y)
@@ -110,6 +115,16 @@ def fit_assay(
         write_report(draft / folder_of.REPORT_FILE, card, evaluation.predictions)
     sha256 = sha256_of(out / folder_of.MODEL_FILE)
     return AssayModel(model, assay.target, assay.unit, assay.task, sha256, card, regressor, morgan_bits(smiles))
+
+
+def _check_size(name: str, regressor: MoleculeRegressor, assay: Assay) -> None:
+    """Refuse too many molecules before the evaluation, whose folds are smaller."""
+    limit = getattr(regressor.settings, "max_molecules", None)
+    if limit is not None and len(assay.table) > limit:
+        raise InputError(
+            f"{assay.path}: {len(assay.table):,} molecules; the model {name} supports at most {limit:,}: use --model "
+            "ridge or forest"
+        )
 
 
 def _describe(name: str, assay: Assay, regressor: MoleculeRegressor, training_sha256: str) -> dict[str, Any]:
@@ -170,17 +185,48 @@ def _make_card(
 def _round(value: float | int | None) -> float | int | None:
     if value is None or value != value:
         return None
-    return value if isinstance(value, int) else round(float(value), 4)
+    if isinstance(value, int):
+        return value
+    return round(float(value), 4) if abs(value) >= 0.1 else float(f"{value:.4g}")
 
 
 def _write_tables(folder: Path, assay: Assay, evaluation: Evaluation) -> None:
     kinds: dict[str, type] = {"row": int, "id": str, "smiles": str, "value": str, "reason": str}
     with writing(folder / folder_of.DROPPED_FILE, kinds) as writer:
         writer.write(assay.dropped.astype(object).where(assay.dropped.notna(), None))
-    predictions: pd.DataFrame = evaluation.predictions
-    kinds = {str(name): str if name == "smiles" else float for name in predictions}
+    predictions: pd.DataFrame = evaluation.predictions.copy()
+    predictions.insert(2, "n", assay.table["n"].to_numpy())
+    predictions.insert(3, "spread", assay.table["spread"].to_numpy())
+    kinds = {str(name): {"smiles": str, "n": int}.get(str(name), float) for name in predictions}
     with writing(folder / folder_of.EVALUATION_FILE, kinds) as writer:
         writer.write(predictions)
+
+
+def parse_where(conditions: Sequence[str]) -> dict[str, list[str]]:
+    """Read the selection of rows from the command line.
+
+    Parameters
+    ----------
+    conditions : sequence of str
+        ``column=value``.
+
+    Returns
+    -------
+    dict of str to list of str
+        Column -> values.
+
+    Raises
+    ------
+    InputError
+        A condition has no ``=``, or no column.
+    """
+    found: dict[str, list[str]] = {}
+    for condition in conditions:
+        column, sign, value = condition.partition("=")
+        if not sign or not column.strip():
+            raise InputError(f"--where {condition}: expected COLUMN=VALUE, e.g. standard_type=Ki")
+        found.setdefault(column.strip(), []).append(value.strip())
+    return found
 
 
 def parse_settings(changes: list[str]) -> dict[str, object]:

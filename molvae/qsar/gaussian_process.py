@@ -5,17 +5,15 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize_scalar
 
 from molvae import settings as base
 from molvae.chem.fingerprints import tanimoto_matrix
 from molvae.errors import InputError
 from molvae.qsar.fingerprints import atom_pair_bits, count_bits
+from molvae.qsar.inference import Posterior, fit_noise_ratio
 from molvae.qsar.protocol import check_values
 from molvae.seeds import generator
 
-_LOG_RATIOS = (np.log(1e-3), np.log(30.0))
 _CHUNK_ROWS = 1000
 
 
@@ -52,8 +50,7 @@ class GaussianProcess:
 
     References
     ----------
-    .. [1] Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, equations 2.25, 2.26 and 2.30.
-    .. [2] Ralaivola et al. 2005, doi:10.1016/j.neunet.2005.07.009 (MinMax kernel).
+    .. [1] Ralaivola et al. 2005, doi:10.1016/j.neunet.2005.07.009 (MinMax kernel).
     """
 
     Settings: ClassVar[type[base.Settings]] = GaussianProcessSettings
@@ -69,41 +66,34 @@ class GaussianProcess:
         if len(y) > self.settings.n_noise:
             rows = np.sort(generator(0, "noise").permutation(len(y))[: self.settings.n_noise])
         share, ratio = self._fit_kernel([smiles[row] for row in rows.tolist()], y[rows])
-        self._factorize(smiles, share, ratio)
-        mean, amplitude, _ = _profile(self._lower, y)
-        self.hyperparameters = {
-            "mean": mean,
-            "amplitude": amplitude,
-            "noise_ratio": ratio,
-            "noise_std": float(np.sqrt(amplitude * ratio)),
-            "atom_pair_share": share,
-        }
-        self._weights = cho_solve((self._lower, True), y - mean, check_finite=False)
+        self._features = _features(smiles, share)
+        self._posterior = Posterior.fit(_kernel(self._features, self._features, share), y, ratio)
+        self.hyperparameters = {**self._posterior.hyperparameters, "atom_pair_share": share}
         return self
 
     def restore(self, smiles: Sequence[str], y: np.ndarray, hyperparameters: dict[str, float]) -> Self:
         """Learn the values with known hyperparameters; see `MoleculeRegressor.restore`."""
         y = self._check(smiles, y)
-        self._factorize(smiles, hyperparameters["atom_pair_share"], hyperparameters["noise_ratio"])
+        share = hyperparameters["atom_pair_share"]
+        self._features = _features(smiles, share)
+        kernel = _kernel(self._features, self._features, share)
+        self._posterior = Posterior.restore(kernel, y, hyperparameters)
         self.hyperparameters = dict(hyperparameters)
-        self._weights = cho_solve((self._lower, True), y - hyperparameters["mean"], check_finite=False)
         return self
 
     def predict(self, smiles: Sequence[str], return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the values of molecules; see `MoleculeRegressor.predict`."""
         if not self.hyperparameters:
             raise InputError("predict: the model is not fitted; call fit first")
-        mean, variance = np.zeros(len(smiles)), np.zeros(len(smiles))
-        fitted = self.hyperparameters
+        mean, std = np.zeros(len(smiles)), np.zeros(len(smiles))
+        share = self.hyperparameters["atom_pair_share"]
         for begin in range(0, len(smiles), _CHUNK_ROWS):
             rows = slice(begin, begin + _CHUNK_ROWS)
-            features = _features(smiles[rows], fitted["atom_pair_share"])
-            cross = _kernel(features, self._features, fitted["atom_pair_share"])  # (n, m)
-            mean[rows] = fitted["mean"] + cross @ self._weights
+            cross = _kernel(_features(smiles[rows], share), self._features, share)  # (n, m)
+            mean[rows] = self._posterior.predict(cross)
             if return_std:
-                explained = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)  # (m, n)
-                variance[rows] = 1 + fitted["noise_ratio"] - (explained**2).sum(axis=0)
-        return (mean, np.sqrt(fitted["amplitude"] * np.maximum(variance, 0))) if return_std else mean
+                std[rows] = self._posterior.std(cross)
+        return (mean, std) if return_std else mean
 
     def _check(self, smiles: Sequence[str], y: np.ndarray) -> np.ndarray:
         if len(smiles) > self.settings.max_molecules:
@@ -117,13 +107,9 @@ class GaussianProcess:
         """The share of the atom pairs, and the ratio of noise to amplitude, as variances."""
         shares = self.settings.atom_pair_shares
         features = _features(smiles, max(shares))
-        found = [(*_fit_noise_ratio(_kernel(features, features, share), y), share) for share in shares]
+        found = [(*fit_noise_ratio(_kernel(features, features, share), y), share) for share in shares]
         _, ratio, share = min(found)
         return share, ratio
-
-    def _factorize(self, smiles: Sequence[str], share: float, ratio: float) -> None:
-        self._features = _features(smiles, share)
-        self._lower = _factor(_kernel(self._features, self._features, share), ratio)
 
 
 _Features = tuple[np.ndarray, np.ndarray | None]
@@ -141,29 +127,3 @@ def _kernel(a: _Features, b: _Features, share: float) -> np.ndarray:
         kernel *= 1 - share
         kernel += share * tanimoto_matrix(a[1], b[1])
     return kernel
-
-
-def _factor(kernel: np.ndarray, ratio: float) -> np.ndarray:
-    """The Cholesky factor of the kernel with noise, (n, n)."""
-    noisy = kernel.copy()
-    noisy[np.diag_indices_from(noisy)] += ratio
-    return np.asarray(cholesky(noisy, lower=True, overwrite_a=True, check_finite=False))
-
-
-def _profile(lower: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """The most likely mean and amplitude, and the negative log marginal likelihood up to a constant."""
-    whitened = solve_triangular(lower, np.column_stack([y, np.ones_like(y)]), lower=True, check_finite=False)  # (n, 2)
-    mean = float(whitened[:, 0] @ whitened[:, 1] / (whitened[:, 1] @ whitened[:, 1]))
-    residual = whitened[:, 0] - mean * whitened[:, 1]
-    amplitude = max(float(residual @ residual) / len(y), 1e-12)
-    return mean, amplitude, float(0.5 * len(y) * np.log(amplitude) + np.log(np.diag(lower)).sum())
-
-
-def _fit_noise_ratio(kernel: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The smallest negative log marginal likelihood, and the ratio of noise to amplitude that gives it."""
-
-    def loss(log_ratio: float) -> float:
-        return _profile(_factor(kernel, float(np.exp(log_ratio))), y)[2]
-
-    found = minimize_scalar(loss, bounds=_LOG_RATIOS, method="bounded", options={"xatol": 0.05})
-    return float(found.fun), float(np.exp(found.x))

@@ -3,6 +3,7 @@
 from molvae.errors import InputError
 from molvae.qsar.forest import Forest
 from molvae.qsar.gaussian_process import GaussianProcess
+from molvae.qsar.latent import Latent
 from molvae.qsar.protocol import MoleculeRegressor
 from molvae.qsar.ridge import Ridge
 
@@ -33,5 +34,10 @@ def make_model(name: str, settings: dict[str, object] | None = None) -> Molecule
     return kind(kind.Settings.from_dict(settings or {}, f"model {name}"))
 
 
-MODELS: dict[str, type[MoleculeRegressor]] = {"gaussian_process": GaussianProcess, "ridge": Ridge, "forest": Forest}
+MODELS: dict[str, type[MoleculeRegressor]] = {
+    "gaussian_process": GaussianProcess,
+    "ridge": Ridge,
+    "forest": Forest,
+    "latent": Latent,
+}
 """Name -> class of each model."""

@@ -17,6 +17,7 @@ _SIZE, _LEFT, _BOTTOM, _TOP = 320.0, 44.0, 284.0, 10.0
 _WIDTH = 300.0  # of a plot without its axis
 _MAX_DOTS = 3000
 _N_BINS = 24
+_N_GROUPS, _MIN_IN_GROUP = 10, 10
 _LABELS = {
     "n": "molecules", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "spearman": "Spearman",
     "within_1_std": "within 1 std", "within_2_std": "within 2 std", "baseline_rmse": "RMSE of the mean",
@@ -40,8 +41,8 @@ class _Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Positions and labels of round numbers, at most seven."""
         span = self.high - self.low
-        steps = (factor * 10.0**power for power in range(-9, 12) for factor in (1, 2, 5))
-        step = next(step for step in steps if span / step <= 6)
+        power = 10.0 ** math.floor(math.log10(span / 6))
+        step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if span / step <= 6 + 1e-9)
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [(self(i * step), f"{i * step:.6g}") for i in range(first, last + 1)]
@@ -93,6 +94,7 @@ def write_report(path: Path, card: dict[str, Any], predictions: pd.DataFrame) ->
             *(_scatter(predictions, split, label) for split in splits if is_regression),
             *(_reliability(predictions, split) for split in splits if not is_regression),
             *([_calibration(predictions, splits)] if is_regression else []),
+            *([_errors_by_std(predictions, splits, card["unit"])] if is_regression and _varies(predictions) else []),
             _histogram(predictions["measured"].to_numpy(float), label),
         ],
         box={"left": _LEFT, "right": _LEFT + _WIDTH, "top": _TOP, "bottom": _BOTTOM},
@@ -138,11 +140,36 @@ def _calibration(predictions: pd.DataFrame, splits: list[str]) -> _Plot:
     return _Plot(title, "", lines, [], x.ticks(), y.ticks(), "predicted share within an interval", "measured share")
 
 
+def _varies(predictions: pd.DataFrame) -> bool:
+    """Whether molecules have different standard deviations; those of ridge regression differ between folds only."""
+    return predictions["random_std"].nunique() > _N_GROUPS
+
+
+def _errors_by_std(predictions: pd.DataFrame, splits: list[str], unit: str) -> _Plot:
+    """Errors of molecules with similar standard deviations."""
+    found = {}
+    for split in splits:
+        rows = _tested(predictions, split).sort_values("std")
+        squares = np.column_stack([rows["std"] ** 2, (rows["measured"] - rows["predicted"]) ** 2])
+        groups = np.array_split(squares, max(1, min(_N_GROUPS, len(rows) // _MIN_IN_GROUP)))
+        found[split] = np.sqrt([group.mean(axis=0) for group in groups])  # (n_groups, 2)
+    highest = 1.05 * (max(float(vertices.max()) for vertices in found.values()) or 1.0)
+    x, y = _axes((0, highest), (0, highest))
+    lines = [("rest", f"M{x(0)} {y(0)}L{x(highest)} {y(highest)}")]
+    for split, vertices in found.items():
+        lines.append((split, "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in vertices)))
+    label = f", {unit}" if unit else ""
+    title = "Error and standard deviation, groups of molecules"
+    return _Plot(title, "", lines, [], x.ticks(), y.ticks(), f"predicted standard deviation{label}", "RMSE")
+
+
 def _reliability(predictions: pd.DataFrame, split: str) -> _Plot:
     """Share of class 1 among molecules with similar predicted probabilities."""
     rows = _tested(predictions, split).sort_values("predicted")
     x, y = _axes((0, 1), (0, 1))
-    groups = np.array_split(rows[["predicted", "measured"]].to_numpy(), max(1, min(10, len(rows) // 10)))
+    groups = np.array_split(
+        rows[["predicted", "measured"]].to_numpy(), max(1, min(_N_GROUPS, len(rows) // _MIN_IN_GROUP))
+    )
     vertices = [f"{x(group[:, 0].mean()):.1f} {y(group[:, 1].mean()):.1f}" for group in groups]
     lines = [("rest", f"M{x(0)} {y(0)}L{x(1)} {y(1)}"), (split, "M" + "L".join(vertices))]
     title = f"Calibration of the probabilities, {split} split"

@@ -1,8 +1,8 @@
 """Finds the target column of an assay table, its unit, and the columns that belong to it."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from molvae.datasets.columns import few, find_named, plain_name
@@ -44,6 +44,8 @@ class Target:
         Column with the unit of each row.
     is_guessed : bool, default=False
         Whether the column was found by its name.
+    rivals : tuple of str, default=()
+        Other columns with values whose names are usual for a target, if the column was found by its name.
     """
 
     column: str
@@ -51,9 +53,16 @@ class Target:
     factor: float | None = None
     units_column: str | None = None
     is_guessed: bool = False
+    rivals: tuple[str, ...] = ()
 
 
-def find_target(path: Path, header: list[str], target: str | None, unit: str | None) -> Target:
+def find_target(
+    path: Path,
+    header: list[str],
+    target: str | None,
+    unit: str | None,
+    has_values: Callable[[str], bool] = lambda column: True,
+) -> Target:
     """Find the target column and its unit.
 
     Parameters
@@ -66,6 +75,8 @@ def find_target(path: Path, header: list[str], target: str | None, unit: str | N
         Name from the user; None looks for the usual names.
     unit : str or None
         Unit from the user, one of `UNITS`; None looks for it in the name of the target and in a column of units.
+    has_values : callable, optional
+        Whether a column has a number or a class; a column that was not named by the user must have one.
 
     Returns
     -------
@@ -79,8 +90,14 @@ def find_target(path: Path, header: list[str], target: str | None, unit: str | N
     """
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit}: unknown; known: {', '.join(UNITS)}")
-    column = _guess(path, header) if target is None else header[find_named(path, header, target, "target")]
-    is_guessed = target is None
+    if target is None:
+        column, rivals = _guess(path, header, has_values)
+        return replace(_with_unit(path, header, column, unit), is_guessed=True, rivals=rivals)
+    return _with_unit(path, header, header[find_named(path, header, target, "target")], unit)
+
+
+def _with_unit(path: Path, header: list[str], column: str, unit: str | None) -> Target:
+    """The target of a column; see `find_target`."""
     if unit is not None:
         if unit != "none" and _is_log(column):
             raise InputError(
@@ -88,22 +105,22 @@ def find_target(path: Path, header: list[str], target: str | None, unit: str | N
                 "or rename the column if it holds concentrations"
             )
         is_log = unit != "none" or _is_log(column)
-        return Target(column, LOG_UNIT if is_log else "", MOLAR.get(unit), is_guessed=is_guessed)
+        return Target(column, LOG_UNIT if is_log else "", MOLAR.get(unit))
     if _is_log(column):
-        return Target(column, LOG_UNIT, is_guessed=is_guessed)
+        return Target(column, LOG_UNIT)
     named = _UNIT_IN_NAME.search(column)
     is_on_log_scale = "log" in column.lower()
     if named and not is_on_log_scale:
-        return Target(column, LOG_UNIT, MOLAR[read_unit(named[1]) or "M"], is_guessed=is_guessed)
+        return Target(column, LOG_UNIT, MOLAR[read_unit(named[1]) or "M"])
     units_column = find_related(header, column, ("units", "unit", "standardunits", "standardunit"))
     if units_column is not None and not is_on_log_scale:
-        return Target(column, LOG_UNIT, None, units_column, is_guessed)
+        return Target(column, LOG_UNIT, None, units_column)
     if _CONCENTRATION_NAME.search(column) and not is_on_log_scale:
         raise InputError(
             f"{path}: column {column} is a concentration without a unit; give --unit nM (or pM, uM, mM, M), "
             "or --unit none to keep the values as they are"
         )
-    return Target(column, "", is_guessed=is_guessed)
+    return Target(column, "")
 
 
 def find_related(header: Sequence[str], target: str, names: Sequence[str]) -> str | None:
@@ -158,16 +175,25 @@ def _is_log(name: str) -> bool:
     return _LOG_NAME.search(name) is not None
 
 
-def _guess(path: Path, header: list[str]) -> str:
+def _guess(path: Path, header: list[str], has_values: Callable[[str], bool]) -> tuple[str, tuple[str, ...]]:
+    """The target by its name, and the other columns that could be it."""
     values = [name for name in header if not _NOT_A_VALUE.search(name)]
-    for kind in (_LOG_NAME, _CONCENTRATION_NAME):
-        found = [name for name in values if kind.search(name)]
+    plain = {plain_name(name): name for name in reversed(header)}
+    kinds = [
+        [name for name in values if _LOG_NAME.search(name)],
+        [name for name in values if _CONCENTRATION_NAME.search(name) and not _LOG_NAME.search(name)],
+        [plain[name] for name in _OTHER_NAMES if name in plain],
+    ]
+    named = list(dict.fromkeys(name for kind in kinds for name in kind))
+    if not named:
+        raise InputError(f"{path}: no target column among {few(header)}; give its name with --target")
+    filled = [name for name in named if has_values(name)]
+    if not filled:
+        raise InputError(f"{path}: no numbers or classes in column {few(named)}; give the target with --target")
+    for kind in kinds[:2]:
+        found = [name for name in kind if name in filled]
         if len(found) > 1:
             raise InputError(f"{path}: several columns could be the target ({few(found)}); give one with --target")
         if found:
-            return found[0]
-    plain = {plain_name(name): name for name in reversed(header)}
-    other = next((plain[name] for name in _OTHER_NAMES if name in plain), None)
-    if other is None:
-        raise InputError(f"{path}: no target column among {few(header)}; give its name with --target")
-    return other
+            break
+    return filled[0], tuple(filled[1:])

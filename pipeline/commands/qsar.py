@@ -48,7 +48,7 @@ def fit(
         str | None, typer.Option("--target", metavar="NAME", help="Column with the values. Default: found by name.")
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", metavar="MODEL", help="gaussian_process, ridge or forest.")
+        str, typer.Option("--model", metavar="MODEL", help="gaussian_process, ridge, forest or latent.")
     ] = "gaussian_process",
     unit: Annotated[
         str | None,
@@ -66,6 +66,14 @@ def fit(
     split_column: Annotated[
         str | None,
         typer.Option("--split-column", metavar="NAME", help="Column with train or test, for a further evaluation."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="COLUMN=VALUE",
+            help="Use only rows with this value; may be repeated: another value, or another column.",
+        ),
     ] = None,
     max_spread: Annotated[
         float | None,
@@ -93,11 +101,12 @@ def fit(
     Examples:
       molvae qsar fit assay.csv --target pIC50 -o model
       molvae qsar fit assay.csv --target "IC50 (nM)" -o model
+      molvae qsar fit chembl.csv --where standard_type=Ki -o model
       molvae qsar fit assay.sdf --target IC50 --unit uM --model forest
         --set n_trees=500 -o model
     """
     from molvae.qsar import fit_assay
-    from molvae.qsar.fitting import parse_settings
+    from molvae.qsar.fitting import parse_settings, parse_where
     from molvae.workers import LocalProcesses
 
     with terminal.showing():
@@ -111,6 +120,7 @@ def fit(
             unit=unit,
             relation_column=relation_column,
             split_column=split_column,
+            where=parse_where(where or []),
             max_spread=max_spread,
             seed=seed,
             mapper=LocalProcesses(),

@@ -188,3 +188,66 @@ def test_data_fields_of_an_sdf_are_read(molecules: pd.DataFrame, tmp_path: Path)
             writer.write(mol)
     assay = read_assay(path, mapper=Serial())
     np.testing.assert_allclose(assay.table["value"], molecules["pIC50"][:20])
+
+
+def test_an_empty_column_is_not_the_target_and_rivals_are_named(molecules: pd.DataFrame, write: Write) -> None:
+    table = pd.DataFrame({"smiles": molecules["smiles"], "pchembl_value": np.nan, "activity": molecules["pIC50"]})
+    table["standard_value"], table["standard_units"] = 10 ** (9 - molecules["pIC50"]), "nM"
+    assay = read_assay(write(table), mapper=Serial())
+    assert (assay.target, assay.unit) == ("standard_value", LOG_UNIT)
+    assert any("not from activity" in note for note in assay.notes)
+    with pytest.raises(InputError, match="no numbers or classes in column pchembl_value"):
+        read_assay(write(table[["smiles", "pchembl_value"]]), mapper=Serial())
+    with pytest.raises(InputError, match="smiles has the SMILES"):
+        read_assay(write(table), "smiles", mapper=Serial())
+
+
+def test_several_types_of_measurements_are_refused_unless_one_is_selected(
+    molecules: pd.DataFrame, write: Write
+) -> None:
+    table = molecules.rename(columns={"pIC50": "pchembl_value"}).assign(standard_type=["Ki", "IC50", "ki "] * 50)
+    with pytest.raises(InputError, match=r"Ki: 100 rows, IC50: 50 rows.*--where"):
+        read_assay(write(table), mapper=Serial())
+    assay = read_assay(write(table), where={"standard_type": ["ki"]}, mapper=Serial())
+    assert len(assay.table) == 100
+    assert assay.count_dropped() == {"not selected": 50}
+    assert len(read_assay(assay.path, where={"standard_type": ["Ki", "IC50"]}, mapper=Serial()).table) == 150
+    with pytest.raises(InputError, match="no row has standard_type = Kd"):
+        read_assay(assay.path, where={"standard_type": ["Kd"]}, mapper=Serial())
+    with pytest.raises(InputError, match="did you mean standard_type"):
+        read_assay(assay.path, where={"standard_typ": ["Kd"]}, mapper=Serial())
+
+
+def test_several_targets_give_a_warning(molecules: pd.DataFrame, write: Write) -> None:
+    table = molecules.assign(target_chembl_id=["CHEMBL1", "CHEMBL2"] * 75)
+    assert any("2 targets" in warning for warning in read_assay(write(table), mapper=Serial()).warnings)
+
+
+def test_decimal_commas_are_read_where_they_are_clear(molecules: pd.DataFrame, write: Write) -> None:
+    table = molecules.assign(pIC50=molecules["pIC50"].astype(str).str.replace(".", ","))
+    assay = read_assay(write(table), mapper=Serial())
+    np.testing.assert_allclose(assay.table["value"], molecules["pIC50"])
+    assert any("decimal points" in note for note in assay.notes)
+    table.loc[:19, "pIC50"] = molecules["pIC50"][:20].astype(str)  # points and commas: unclear
+    assert read_assay(write(table), mapper=Serial()).count_dropped()["not a number"] == 130
+
+
+def test_unusual_logarithms_are_a_warning_or_an_error(molecules: pd.DataFrame, write: Write) -> None:
+    few = molecules.copy()
+    few.loc[:1, "pIC50"] = [150.0, -3.0]
+    assert any("2 of 150 values" in warning for warning in read_assay(write(few), mapper=Serial()).warnings)
+    with pytest.raises(InputError, match="rename the column"):
+        read_assay(write(molecules.assign(pIC50=10 ** (9 - molecules["pIC50"]))), mapper=Serial())
+    wrong = pd.DataFrame({"smiles": molecules["smiles"], "IC50 (M)": 10 ** (9 - molecules["pIC50"])})
+    with pytest.raises(InputError, match="check the unit"):
+        read_assay(write(wrong), mapper=Serial())
+
+
+def test_values_that_a_model_cannot_use_are_dropped_or_give_a_warning(molecules: pd.DataFrame, write: Write) -> None:
+    huge = molecules.rename(columns={"pIC50": "y"}).astype({"y": object})
+    huge.loc[0, "y"] = "1e300"
+    assert read_assay(write(huge), mapper=Serial()).count_dropped() == {"too large": 1}
+    three = molecules[["smiles"]].assign(y=[0, 1, 2] * 50)
+    assert any("only 3 different values" in warning for warning in read_assay(write(three), mapper=Serial()).warnings)
+    rare = molecules[["smiles"]].assign(y=[1] + [0] * 149)
+    assert any("only 1 molecules of one class" in line for line in read_assay(write(rare), mapper=Serial()).warnings)

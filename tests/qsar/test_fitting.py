@@ -56,7 +56,7 @@ def test_report_is_one_file_with_the_metrics(fitted: tuple[Path, AssayModel]) ->
     html = (folder / "report.html").read_text()
     assert "http" not in html
     assert f"{model.card['evaluation']['scaffold']['rmse']:.3f}" in html
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     assert "pIC50 (-log10(mol/L))" in html
     assert "rows not used: censored" in html
     assert "nan" not in html.lower().replace("nanumber", "")
@@ -96,11 +96,11 @@ def test_sha256_changes_with_the_data_and_only_with_it(molecules: pd.DataFrame, 
     assert digests[2] != digests[0]
 
 
-@pytest.mark.parametrize("name", ["ridge", "forest"])
+@pytest.mark.parametrize("name", ["ridge", "forest", "latent"])
 def test_other_models_are_stored_without_pickle(
     name: str, molecules: pd.DataFrame, write: Write, tmp_path: Path
 ) -> None:
-    settings: dict[str, object] = {"n_trees": 10} if name == "forest" else {}
+    settings: dict[str, object] = {"forest": {"n_trees": 10}, "latent": {"codec": "moses"}}.get(name, {})  # type: ignore
     model = fit_assay(write(molecules[:60]), tmp_path / "model", model=name, settings=settings, seed=3, mapper=Serial())
     pd.testing.assert_frame_equal(load_model(tmp_path / "model").predict(SMILES), model.predict(SMILES))
     assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".json", ".csv", ".html"}
@@ -151,3 +151,11 @@ def test_an_existing_folder_and_an_unknown_setting_are_refused_first(write: Writ
         fit_assay(missing, tmp_path / "model")
     with pytest.raises(InputError, match="did you mean n_trees"):
         fit_assay(missing, tmp_path / "other", model="forest", settings={"ntrees": 3})
+
+
+def test_too_many_molecules_are_refused_before_the_evaluation(
+    molecules: pd.DataFrame, write: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="150 molecules; the model gaussian_process supports at most 140"):
+        fit_assay(write(molecules), tmp_path / "model", settings={"max_molecules": 140}, mapper=Serial())
+    assert not (tmp_path / "model").exists()

@@ -13,7 +13,7 @@ from molvae.qsar.evaluation import classification_metrics, regression_metrics
 from molvae.qsar.registry import MODELS, make_model
 
 FAR = "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O"
-FAST: dict[str, dict[str, object]] = {"forest": {"n_trees": 20}}
+FAST: dict[str, dict[str, object]] = {"forest": {"n_trees": 20}, "latent": {"codec": "moses"}}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_wrong_arguments_give_one_sentence(name: str) -> None:
 
 
 def test_unknown_and_too_large_models_are_refused() -> None:
-    with pytest.raises(InputError, match="known: gaussian_process, ridge, forest"):
+    with pytest.raises(InputError, match="known: gaussian_process, ridge, forest, latent"):
         make_model("svm")
     with pytest.raises(InputError, match="use the model forest"):
         make_model("gaussian_process", {"max_molecules": 2}).fit(["C", "CC", "CCC"], np.arange(3.0))
@@ -114,3 +114,25 @@ def test_metrics_of_known_predictions() -> None:
     assert classes["roc_auc"] == 0.75
     assert classes["brier"] == pytest.approx((0.01 + 0.36 + 0.36 + 0.01) / 4)
     assert classes["baseline_brier"] == 0.25
+
+
+def test_standard_deviations_of_a_forest_include_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    smiles = ["C" * a + "O" * b + "N" * c for a in range(1, 9) for b in range(1, 6) for c in range(5)]
+    y = np.array([one.count("C") for one in smiles]) + rng.normal(0, 1, len(smiles))
+    train, test = [np.flatnonzero(np.arange(len(smiles)) % 2 == part) for part in (0, 1)]
+    forest = make_model("forest", {"n_trees": 50, "feature_share": 0.5}).fit([smiles[row] for row in train], y[train])
+    mean, std = forest.predict([smiles[row] for row in test], return_std=True)
+    assert 0.55 < (np.abs(y[test] - mean) <= std).mean() < 0.85
+    assert (np.abs(y[test] - mean) <= 2 * std).mean() > 0.88
+    assert std.min() > 0.5  # the noise is 1
+
+
+def test_latent_leaves_out_molecules_that_the_codec_cannot_encode(data: tuple[list[str], np.ndarray]) -> None:
+    smiles, y = [*data[0][:40], "C[Si](C)(C)C"], np.append(data[1][:40], 100.0)
+    model = make_model("latent", {"codec": "moses"}).fit(smiles, y)
+    assert np.isnan(model.predict(smiles[-2:])).tolist() == [False, True]
+    assert model.predict(data[0][:40]).max() < 20
+    stored = model.settings.model_dump(mode="json")
+    with pytest.raises(InputError, match="has changed"):
+        make_model("latent", stored | {"codec_sha256": "0" * 64}).fit(smiles, y)
