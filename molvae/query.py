@@ -4,16 +4,17 @@ import difflib
 import json
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from molvae.candidates.files import read_candidates
+from molvae.candidates.files import find_candidates, known_columns, read_candidates, to_pandas
 from molvae.chem.fingerprints import tanimoto
 from molvae.chem.molecules import canonicalize, is_substructure, parse, parse_smarts
 from molvae.errors import InputError
@@ -28,6 +29,8 @@ MAX_TABLES = 8
 """Limit of occurrences of the table: planning a join of hundreds cannot be interrupted."""
 
 _TABLE = "candidates"
+_BATCH_ROWS = 10_000
+_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?<!\d{16})")
 _EXAMPLES = "score > 0.8 and has('c1ccncc1') order by score desc limit 20"
 _TABLES_ALLOWED = {"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 _FUNCTIONS_REFUSED = re.compile(
@@ -63,7 +66,9 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per selected candidate with all columns, or the result of the SELECT; in the order of the query.
+        One row per selected candidate with all columns, or the result of the SELECT; in the order of the query. Your
+        own columns have the types of `read_candidates`; decimal numbers in a CSV file (`7.10`) are text in the result,
+        but numbers in the query.
 
     Raises
     ------
@@ -80,8 +85,10 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
         raise InputError(f"query: {len(text):,} characters; at most {MAX_CHARACTERS:,} are allowed")
     if sum(map(text.count, "([{")) > MAX_BRACKETS:
         raise InputError(f"query: more than {MAX_BRACKETS} opening brackets; simplify it")
+    path = find_candidates(path)
     table = read_candidates(path, may_hold_more=True)
-    connection = _open(table)
+    numeric = _decimal_columns(table) if path.suffix.lower() == ".csv" else {}
+    connection = _open(table.assign(**{name: column.numbers for name, column in numeric.items()}), path)
     try:
         tree = _parse(connection, *_as_select(text))
         for node in _dicts(tree):
@@ -89,13 +96,48 @@ def query(path: Path, text: str, seconds: float = 60.0) -> pd.DataFrame:
         n_tables = sum(node.get("type") == "BASE_TABLE" for node in _dicts(tree))
         if n_tables > MAX_TABLES:
             raise InputError(f"query: {_TABLE} occurs {n_tables} times; at most {MAX_TABLES} can be joined")
-        return _run(connection, tree, [str(name) for name in table], seconds)
+        result = _run(connection, tree, [str(name) for name in table], seconds)
+        return result.assign(**{name: numeric[name].restore(result[name]) for name in result if name in numeric})
     finally:
         connection.close()
 
 
-def _open(table: pd.DataFrame) -> duckdb.DuckDBPyConnection:
+class _DecimalColumn(NamedTuple):
+    """A text column whose cells are decimal numbers; each number has one text, so that it can be restored."""
+
+    numbers: pd.Series
+    texts: dict[float, str]
+
+    def restore(self, numbers: pd.Series) -> pd.Series:
+        """The texts of numbers, if they come from this column."""
+        is_missing = numbers.isna()
+        if not pd.api.types.is_float_dtype(numbers) or not set(numbers[~is_missing]) <= self.texts.keys():
+            return numbers
+        return pd.Series([None if one != one else self.texts[one] for one in numbers], numbers.index, dtype=object)
+
+
+def _decimal_columns(table: pd.DataFrame) -> dict[str, _DecimalColumn]:
+    """The columns of the user that are text, but can be compared as numbers, such as `7.10` and `6`."""
+    found = {}
+    known = known_columns(table)
+    for name in map(str, table):
+        texts = [text for text in table[name] if isinstance(text, str)] if name not in known else []
+        if not texts or not all(map(_DECIMAL.fullmatch, texts)):
+            continue
+        text_of = {float(text): text for text in texts}
+        if all(text_of[float(text)] == text for text in texts):
+            numbers = [float(text) if isinstance(text, str) else None for text in table[name]]
+            found[name] = _DecimalColumn(pd.Series(numbers, table.index, dtype=float), text_of)
+    return found
+
+
+def _open(table: pd.DataFrame, path: Path) -> duckdb.DuckDBPyConnection:
     """An in-memory database with the candidates, without access to anything else."""
+    first: dict[str, str] = {}
+    for name in map(str, table):
+        if first.setdefault(name.lower(), name) != name:
+            names = f"{first[name.lower()]} and {name}"
+            raise InputError(f"{path}: the columns {names} differ only in case, which SQL ignores; rename one of them")
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 2,
         "memory_limit": "1GB",
@@ -230,14 +272,17 @@ def _run(
     timer.start()
     try:
         sql = connection.execute("select json_deserialize_sql(?::json)", [json.dumps(tree)]).fetchall()[0][0]
-        result = connection.execute(sql)
-        chunks, n_cells = [result.fetch_df_chunk()], 0
-        while len(chunks[-1]):
-            n_cells += chunks[-1].size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about a copy, which is small
+            reader: pa.RecordBatchReader = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
+        batches, n_cells = [], 0
+        for batch in reader:
+            n_cells += batch.num_rows * batch.num_columns
             if n_cells > MAX_CELLS:
                 raise InputError(f"query: returns more than {MAX_CELLS:,} cells; add a condition or a limit")
-            chunks.append(result.fetch_df_chunk())
-        return pd.concat(chunks[:-1] or chunks, ignore_index=True)
+            batches.append(batch)
+        found = pa.Table.from_batches(batches, reader.schema)
+        return pd.concat([to_pandas(column) for column in found.columns], axis=1, keys=found.column_names)
     except RecursionError:
         raise InputError("query: nested too deeply") from None
     except duckdb.InterruptException:
@@ -252,6 +297,8 @@ def _run(
 
 def _explain(error: duckdb.Error, columns: Sequence[str]) -> str:
     message = _first_line(error)
+    if re.search(r"Cannot (?:compare|mix) values of type VARCHAR and", message):
+        return "query: text is compared with a number; write CAST(column AS DOUBLE), or put the value in single quotes"
     missing = re.search(r'Referenced column "(.*?)"', message)
     if missing:
         folded = {column.lower(): column for column in columns}

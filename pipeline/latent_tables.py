@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.errors import InputError, first_line
+from molvae.inputs import latent_columns
 from molvae.tables import Kinds
 
 from .tables import LATENT_ENDINGS
@@ -39,27 +40,6 @@ class LatentTable:
 
     has_ids: bool
     chunks: Iterator[tuple[list[str | None], np.ndarray]]
-
-
-def latent_columns(n: int) -> list[str]:
-    """The column names of n latent dimensions.
-
-    Parameters
-    ----------
-    n : int
-        Number of latent dimensions.
-
-    Returns
-    -------
-    list of str
-        The names, in order.
-
-    Examples
-    --------
-    >>> latent_columns(3)
-    ['z_000', 'z_001', 'z_002']
-    """
-    return [f"z_{i:03d}" for i in range(n)]
 
 
 def decoded_table(rows: "Iterable[Decoded]") -> pd.DataFrame:

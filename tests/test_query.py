@@ -1,15 +1,21 @@
+import csv
 import os
+import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from molvae.pipeline import cli
 
 from molvae import query as module
-from molvae.candidates.files import write_candidates
+from molvae.candidates.files import read_candidates, write_candidates
 from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
 from molvae.query import query
+from molvae.tables import cell_text
 
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 
@@ -331,3 +337,120 @@ def test_added_columns_can_be_queried(run: Path, name: str) -> None:
     assert ids(run / name, "pIC50 > 5.8 order by pIC50") == ["4", "1"]
     assert ids(run / name, "who = 'Ana' or who is null") == ["1", "3"]
     assert list(query(run / name, "score > 0"))[-2:] == ["pIC50", "who"]
+
+
+USER_COLUMNS = {
+    "zeros": ["000013", "13", "", "7"],
+    "large": ["9007199254740993", "9007199254740992", "", "1"],
+    "well": ["1E05", "A1", "", "1E5"],
+    "lot": ["1.10", "1.1", "", "2"],
+    "fixed": ["7.10", "10.25", "", "6"],
+    "count": ["12", "7", "3", "0"],
+    "gaps": ["12", "", "3", "0"],
+    "pIC50": ["7.1", "", "5.5", "6.25"],
+    "date": ["2026-01-02", "", "2026-11-30", "01/02/03"],
+    "flag": ["TRUE", "false", "", "yes"],
+    "words": ["NA", "nan", "None", "null"],
+    "signs": ["+5", "-0", "-3", "1e3"],
+    "spaces": [" 7", "7 ", "", "a  b"],
+    "formula": ["=1+1", "'=1+1", "''-x", "@home"],
+    "digits": ["0.1234567890123456789", "0.30000000000000004", "", "1"],
+    "breaks": ["a\nb", "a\rb", "a,b", 'a"b'],
+}
+"""Columns that a user may add; each cell has to come back character for character."""
+
+
+def add_columns(path: Path, columns: dict[str, list[str]], quoting: int = csv.QUOTE_MINIMAL) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n", quoting=quoting)  # it quotes a CR only then
+        writer.writerow([*header, *columns])
+        writer.writerows([*row, *cells] for row, cells in zip(rows, zip(*columns.values(), strict=True), strict=True))
+
+
+def read_back(path: Path, names: list[str]) -> dict[str, list[str]]:
+    """The cells of a CSV file as molvae wrote it; its marks are removed as its readers do."""
+    text = path.read_bytes().decode()
+    rows = [dict(zip(*pair, strict=True)) for pair in _pairs(text)]
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _pairs(text: str) -> Iterator[tuple[list[str], list[str]]]:
+    from molvae.candidates.files import _records
+    from molvae.tables import unmark
+
+    header, *rows = _records(text, ",", Path("out.csv"))
+    yield from ((header.cells, unmark(row.cells, row.line)) for row in rows)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all quoted"])
+def test_columns_of_the_user_come_back_as_they_are(
+    run: Path, quoting: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run)
+    names = list(USER_COLUMNS)
+    add_columns(run / "candidates.csv", USER_COLUMNS, quoting)
+    everything = f"select {', '.join(names)} from candidates order by candidate_id"
+    assert cli._run(["query", "candidates.csv", everything, "-o", "out.csv"]) == 0
+    assert read_back(run / "out.csv", names) == USER_COLUMNS
+    capsys.readouterr()
+    assert cli._run(["query", "candidates.csv", everything]) == 0
+    (run / "printed.csv").write_text(capsys.readouterr().out, encoding="utf-8", newline="")
+    with (run / "printed.csv").open(encoding="utf-8", newline="") as file:
+        printed = list(csv.DictReader(file))
+    assert {name: [row[name] for row in printed] for name in names} == USER_COLUMNS
+    assert cli._run(["query", "candidates.csv", everything, "-o", "out.parquet"]) == 0
+    table = pd.read_parquet(run / "out.parquet", dtype_backend="pyarrow")
+    for name in names:
+        assert [cell_text(value, np.float64 if name == "pIC50" else str) for value in table[name]] == USER_COLUMNS[name]
+
+
+def test_columns_of_the_user_are_numbers_in_a_query(run: Path) -> None:
+    add_columns(run / "candidates.csv", USER_COLUMNS)
+    path = run / "candidates.csv"
+    assert ids(path, "fixed > 6.5 order by fixed") == ["1", "2"]
+    assert ids(path, "pIC50 > 5.8 and count < 10 order by pIC50") == ["4"]
+    assert ids(path, "large = 9007199254740993") == ["1"]
+    assert query(path, "select sum(large) as n from candidates")["n"].tolist() == [18014398509481986]
+    with pytest.raises(InputError, match="CAST"):
+        query(path, "zeros > 5")
+    table = read_candidates(path, may_hold_more=True)
+    assert [str(table[name].dtype) for name in ("count", "gaps", "pIC50")] == ["int64", "Int64", "float64"]
+    assert table["large"].tolist()[0] == 9007199254740993
+
+
+def test_a_column_of_the_user_never_replaces_one_of_molvae(run: Path) -> None:
+    add_columns(run / "candidates.csv", {"Score": ["1", "2", "3", "4"]})
+    with pytest.raises(InputError, match="score and Score differ only in case"):
+        query(run / "candidates.csv", "passed")
+    for cells in (["0013", "1", "2", "3"], ["Anna", "", "", ""]):
+        write_candidates(run, read_candidates(run / "candidates.parquet"))
+        add_columns(run / "candidates.csv", {"value_lot": cells})
+        with pytest.raises(InputError, match=r"value_lot.*rename it"):
+            query(run / "candidates.csv", "passed")
+
+
+def test_parquet_columns_keep_their_types(run: Path) -> None:
+    table = pd.read_parquet(run / "candidates.parquet")
+    large = pd.array([9007199254740993, None, 1, 2], dtype="Int64")
+    table.assign(code=["007", "1E05", None, "7"], large=large).to_parquet(run / "candidates.parquet")
+    found = query(run / "candidates.parquet", "select code, large from candidates order by candidate_id")
+    assert found["code"].tolist()[:2] == ["007", "1E05"]
+    assert found["large"].tolist()[0] == 9007199254740993
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_candidates_saved_by_a_spreadsheet_of_another_language(
+    run: Path, candidates: pd.DataFrame, separator: str
+) -> None:
+    """Semicolons, decimal commas, and flags in German, as a European Excel saves them."""
+    with (run / "candidates.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    number = re.compile(r"-?\d+\.\d+(e-\d+)?")
+    flags = {"True": "WAHR", "False": "FALSCH"}
+    changed = [[flags.get(c, c.replace(".", ",") if number.fullmatch(c) else c) for c in row] for row in rows]
+    with (run / "candidates.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=separator, lineterminator="\r\n").writerows([header, *changed])
+    table = read_candidates(run / "candidates.csv")
+    pd.testing.assert_frame_equal(table, read_candidates(run / "candidates.parquet"), rtol=1e-5)

@@ -38,7 +38,7 @@ def test_csv_keeps_every_float_and_escapes_formulas(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     table = pd.read_csv(path)
     np.testing.assert_array_equal(table["z_000"].to_numpy(np.float32), TABLE["z_000"])
-    assert path.read_text().splitlines()[1] == "'=1+1,CCO,True,1,0.100000001"
+    assert path.read_text().splitlines()[1] == '"\'=1+1",CCO,True,1,0.100000001'
     assert len(table) == 3
 
 

@@ -1,9 +1,9 @@
 """Write a candidate table as candidates.csv, .parquet and .sdf, and read it back."""
 
-import csv
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,18 @@ from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.chem.drawing import mol_block
 from molvae.errors import InputError, first_line
 from molvae.files import replacing
-from molvae.tables import escape_formula, unescape_formula
+from molvae.tables import csv_line, unescape_formula, unmark
 
 CANDIDATE_FILES = ("candidates.csv", "candidates.parquet", "candidates.sdf")
 
-_TO_QUOTE = re.compile(r'[",\r\n]')
+_SEPARATORS = ",;\t|"
+_WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_FLAGS = {
+    True: ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sant", "sand", "sann", "tosi"),
+    False: ("false", "falsch", "faux", "falso", "onwaar", "fałsz", "falskt", "falsk", "usann", "epätosi"),
+}
+"""How spreadsheets of several languages write a flag."""
 _TYPES = {"text": np.dtype(object), "number": np.dtype(float), "integer": np.dtype(np.int64), "flag": np.dtype(bool)}
 _ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "flag": pa.bool_()}
 
@@ -70,7 +77,8 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     path : Path
         A candidates.csv or candidates.parquet, or a folder that holds one (Parquet is preferred).
     may_hold_more : bool, default=False
-        Whether other columns are allowed. They come last, as numbers if every cell is a number or empty.
+        Whether other columns are allowed. They come last. In a CSV file, such a column holds numbers if each cell is
+        empty or is what Python writes for its number (`7`, `7.1`), else text: `007`, `1E05` and `7.10` stay as is.
 
     Returns
     -------
@@ -82,10 +90,11 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     InputError
         The file does not exist, is not a candidate table, or has a cell of the wrong type.
     """
-    path = _find(path)
+    path = find_candidates(path)
     table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
     known = arrange(check_table(table, CANDIDATE_COLUMNS, str(path), may_hold_more))
-    return pd.concat([known, table.drop(columns=list(known)).apply(_as_numbers)], axis=1)
+    others = table.drop(columns=list(known))
+    return pd.concat([known, others.apply(to_numbers) if path.suffix.lower() == ".csv" else others], axis=1)
 
 
 def arrange(table: pd.DataFrame) -> pd.DataFrame:
@@ -108,13 +117,24 @@ def arrange(table: pd.DataFrame) -> pd.DataFrame:
             else table[name].to_numpy(dtype=_TYPES[kind], na_value=np.nan),
             dtype=_TYPES[kind],
         )
-        for name, kind in _kinds(table).items()
+        for name, kind in known_columns(table).items()
     }
     return pd.DataFrame(columns)
 
 
-def _kinds(names: Iterable[Hashable]) -> dict[str, str]:
-    """The kind of each known column, in the documented order; columns of a family keep their order."""
+def known_columns(names: Iterable[Hashable]) -> dict[str, str]:
+    """The columns of molvae among those of a candidate table.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Column names.
+
+    Returns
+    -------
+    dict of str to str
+        Name -> kind, in the documented order; columns of a family keep their order.
+    """
     given = [str(name) for name in names]
     return {
         name: column.kind
@@ -125,20 +145,12 @@ def _kinds(names: Iterable[Hashable]) -> dict[str, str]:
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    kinds = _kinds(table)
+    kinds = known_columns(table)
+    are_text = [kinds[str(name)] == "text" for name in table]
     columns = [[_cell(value) for value in table[name]] for name in table]
-    for i, name in enumerate(table):
-        if kinds[str(name)] == "text":
-            columns[i] = list(map(escape_formula, columns[i]))
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(_csv_line(map(str, table)))
-        file.writelines(map(_csv_line, zip(*columns, strict=True)))
-
-
-def _csv_line(cells: Iterable[str]) -> str:
-    """One line of CSV; csv.writer does not quote a single CR, which readers interpret as the end of the line."""
-    quoted = ('"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell for cell in cells)
-    return ",".join(quoted) + "\n"
+        file.write(csv_line(map(str, table)))
+        file.writelines(csv_line(cells, are_text) for cells in zip(*columns, strict=True))
 
 
 def _cell(value: object) -> str:
@@ -151,7 +163,7 @@ def _cell(value: object) -> str:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    schema = pa.schema([(name, _ARROW[kind]) for name, kind in _kinds(table).items()])
+    schema = pa.schema([(name, _ARROW[kind]) for name, kind in known_columns(table).items()])
     columns = [pa.array(table[field.name], type=field.type, from_pandas=True) for field in schema]
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), path, compression="zstd")
 
@@ -171,14 +183,64 @@ def _one_line(text: str) -> str:
     return " " + line if line.startswith(("$$$$", ">")) else line
 
 
-def _as_numbers(cells: pd.Series) -> pd.Series:
-    """The same cells, as numbers if each is a number or empty and not all are empty."""
-    numbers = pd.to_numeric(cells, errors="coerce")
-    return numbers if numbers.notna().any() and (numbers.notna() | cells.isna()).all() else cells
+def to_numbers(cells: pd.Series) -> pd.Series:
+    """The cells of a column of the user, as numbers if their text follows from the numbers.
+
+    Parameters
+    ----------
+    cells : Series of str or None
+        Text of each cell.
+
+    Returns
+    -------
+    Series
+        Integers (int64, or Int64 if cells are empty), floats (float64), or the same cells.
+
+    Examples
+    --------
+    >>> to_numbers(pd.Series(["7", "-12"])).tolist(), to_numbers(pd.Series(["007", "7.10"])).tolist()
+    ([7, -12], ['007', '7.10'])
+    """
+    texts = [text for text in cells if isinstance(text, str)]
+    if not texts:
+        return cells
+    if all(map(_WHOLE.fullmatch, texts)):
+        is_full = len(texts) == len(cells)
+        whole = [int(text) if isinstance(text, str) else None for text in cells]
+        return pd.Series(whole, cells.index, "int64" if is_full else "Int64", cells.name)
+    if all(map(_is_float, texts)):
+        return pd.Series(
+            [float(text) if isinstance(text, str) else np.nan for text in cells], cells.index, name=cells.name
+        )
+    return cells
 
 
-def _find(path: Path) -> Path:
-    """The file of a path: the path itself, or the file in the folder."""
+def _is_float(text: str) -> bool:
+    """Whether Python writes this text for a finite number that is not an integer."""
+    try:
+        return repr(float(text)) == text and np.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def find_candidates(path: Path) -> Path:
+    """The file of a candidate table.
+
+    Parameters
+    ----------
+    path : Path
+        A candidates.csv or candidates.parquet, or a folder that holds one (Parquet is preferred).
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
     if path.is_dir():
         inside = [path / name for name in ("candidates.parquet", "candidates.csv") if (path / name).is_file()]
         if not inside:
@@ -202,54 +264,131 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({first_line(error)})") from None
-    for name, kind in _kinds(table.column_names).items():
+    for name, kind in known_columns(table.column_names).items():
         if kind in ("integer", "flag") and table[name].null_count:
             raise InputError(
                 f"{path}: column {name}: expected {kind} in every row, got {table[name].null_count} empty cells"
             )
-    return pd.DataFrame({name: table[name].to_pandas() for name in table.column_names})
+    return pd.DataFrame({name: to_pandas(table[name]) for name in table.column_names})
+
+
+def to_pandas(column: pa.ChunkedArray) -> pd.Series:
+    """A column of a table of pyarrow, with the same values.
+
+    Parameters
+    ----------
+    column : ChunkedArray
+        The column.
+
+    Returns
+    -------
+    Series
+        Integers stay integers if some are missing (Int64), because a float does not hold large ones.
+    """
+    if pa.types.is_decimal(column.type) and column.type.scale == 0:  # sums of integers
+        values = column.to_pylist()
+        is_small = all(value is None or abs(value) < 2**63 for value in values)
+        return pd.Series([None if v is None else int(v) for v in values], dtype="Int64" if is_small else object)
+    if pa.types.is_integer(column.type) and column.null_count:
+        return pd.Series(column.to_pylist(), dtype="Int64")
+    return column.to_pandas()
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a UTF-8 file (byte {error.start}); save it as CSV UTF-8") from None
-    except (csv.Error, OSError) as error:
+    except OSError as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
-    except ValueError:
-        raise InputError(f"{path}: the file is empty; expected a header and one row per candidate") from None
-    repeated = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if text[:4].lower() == "sep=" and text[5:6] in ("\r", "\n"):  # a line that Excel reads and writes
+        separator, text = text[4], text[5:].lstrip("\r\n")
+    else:
+        separator = _find_separator(text)
+    header, *rows = list(_records(text, separator, path)) or [_Record([], "")]
+    names = header.cells
+    if not names:
+        raise InputError(f"{path}: the file is empty; expected a header and one row per candidate")
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise InputError(f"{path}: column {repeated[0]} occurs twice in the header; names must be unique")
     for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise InputError(f"{path}, row {number}: expected {len(header)} cells as in the header, got {len(row)}")
-    kinds = _kinds(header)
-    cells = dict(zip(header, zip(*rows, strict=True) if rows else ((),) * len(header), strict=True))
+        if len(row.cells) != len(names):
+            raise InputError(
+                f"{path}, row {number}: expected {len(names)} cells as in the header, got {len(row.cells)}"
+            )
+    kinds = known_columns(names)
+    is_marked = not header.line.startswith('"')  # only then did molvae quote the cells that it marked
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    for row in rows:
+        cells = unmark(row.cells, row.line) if is_marked else row.cells
+        for name, cell, raw in zip(names, cells, row.cells, strict=True):
+            # molvae has written its own columns, even if a spreadsheet has removed the quotation marks since
+            columns[name].append(unescape_formula(raw) if name in kinds else cell)
     return pd.DataFrame(
-        {name: _from_cells(cells[name], kinds.get(name, "text"), f"{path}: column {name}") for name in header}
+        {name: _from_cells(columns[name], kinds.get(name, "text"), f"{path}: column {name}") for name in names}
     )
 
 
-def _from_cells(cells: Iterable[str], kind: str, where: str) -> pd.Series:
+class _Record(NamedTuple):
+    """A record of a CSV file: its cells without quotation marks, and its text."""
+
+    cells: list[str]
+    line: str
+
+
+def _find_separator(text: str) -> str:
+    """The separator that gives the most columns of a candidate table, by the first line."""
+    names = {column.name for column in CANDIDATE_COLUMNS}
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    return max(_SEPARATORS, key=lambda one: len(names & {name.strip('"') for name in first.split(one)}))
+
+
+def _records(text: str, separator: str, path: Path) -> Iterator[_Record]:
+    """The records of a CSV file. Of a line without a separator and quotation marks nothing is lost."""
+    cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^"\r\n{re.escape(separator)}]*))({re.escape(separator)}|\r\n|\n|\r|\Z)')
+    cells: list[str] = []
+    begin = position = 0
+    while position < len(text):
+        found = cell.match(text, position)
+        if found is None:
+            number = text.count("\n", 0, position) + 1
+            raise InputError(f"{path}: not a readable CSV file (line {number}: unmatched or misplaced quotation mark)")
+        quoted, plain, end = found.groups()
+        cells.append(plain if quoted is None else quoted.replace('""', '"'))
+        position = found.end()
+        if end == separator and position < len(text):
+            continue
+        if end == separator:
+            cells.append("")
+        if cells != [""]:  # an empty line
+            yield _Record(cells, text[begin:position])
+        cells, begin = [], position
+
+
+def _from_cells(cells: Sequence[str], kind: str, where: str) -> pd.Series:
     values = []
     for row, cell in enumerate(cells, start=1):
         try:
             values.append(_READERS[kind](cell))
         except (ValueError, KeyError):
-            raise InputError(f"{where}, row {row}: expected {kind}, got {cell!r}") from None
+            family = re.search(r"column ((?:value|score)_)", where)
+            hint = f"; if the column is yours, rename it: {family[1]}... holds numbers of molvae" if family else ""
+            raise InputError(f"{where}, row {row}: expected {kind}, got {cell!r}{hint}") from None
     return pd.Series(values, dtype=_TYPES[kind])
 
 
-def _read_text(cell: str) -> str | None:
-    return unescape_formula(cell) or None
+def _read_number(cell: str) -> float:
+    """A number; a spreadsheet in another language writes a decimal comma."""
+    if re.match(r"-?0\d", cell):
+        raise ValueError("a number has no leading zeros")
+    return float(cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell or "nan")
 
 
+_FLAG_OF = {word: flag for flag, words in _FLAGS.items() for word in words}
 _READERS: dict[str, Callable[[str], object]] = {
-    "text": _read_text,
-    "number": lambda cell: float(cell or "nan"),
+    "text": lambda cell: cell or None,
+    "number": _read_number,
     "integer": int,
-    "flag": lambda cell: {"true": True, "false": False}[cell.lower()],
+    "flag": lambda cell: _FLAG_OF[cell.lower()],
 }

@@ -14,6 +14,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors
 
+from molvae.chem import structures
 from molvae.errors import InputError, first_line
 
 MAX_CHARACTERS = 1000
@@ -89,10 +90,13 @@ def standardize(raw: object) -> Standardized:
     nitro, aromatic N-oxide and azide groups are allowed) is only parsed and written, which gives the result of the
     pipeline at a fraction of the cost.
 
+    What a SMILES cannot hold is removed with a warning: the configuration of and/or stereo groups, for example. Of a
+    salt with one organic part this part is kept, however small it is.
+
     Parameters
     ----------
     raw : object
-        SMILES; any other value is invalid.
+        SMILES, CXSMILES or RDKit molecule; any other value is invalid.
 
     Returns
     -------
@@ -116,11 +120,12 @@ def canonicalize(raw: object) -> Standardized:
     Parameters
     ----------
     raw : object
-        SMILES; any other value is invalid.
+        SMILES, CXSMILES or RDKit molecule; any other value is invalid.
 
     Returns
     -------
     Standardized
+        With a warning if a CXSMILES or a molecule holds what a SMILES cannot, and this was removed.
 
     Examples
     --------
@@ -158,24 +163,34 @@ def read_mol_block(block: str) -> Standardized:
     Parameters
     ----------
     block : str
-        Mol block, V2000 or V3000. Stereo is read from wedges and coordinates.
+        Mol block, V2000 or V3000. Stereo is read from wedges and coordinates. Empty lines in it are ignored, and a
+        missing header line or last line is added.
 
     Returns
     -------
     Standardized
+        With a warning if the block was repaired, or if it holds what a SMILES cannot and this was removed; see
+        `molvae.chem.structures.simplify`.
     """
     if len(block) > _MAX_BLOCK_CHARACTERS:
         return Standardized(None, f"too long: a mol block of {len(block):,} characters")
     with rdBase.BlockLogs():
         try:
             mol = Chem.MolFromMolBlock(block)
+            warnings: list[str] = []
+            if mol is None and Chem.MolFromMolBlock(block, sanitize=False) is None:
+                repaired = structures.repair_block(block)
+                if repaired is not None and Chem.MolFromMolBlock(repaired, sanitize=False) is not None:
+                    block, warnings = repaired, ["mol block repaired: empty, missing or additional lines"]
+                    mol = Chem.MolFromMolBlock(block)
             if mol is None:
                 mol = Chem.MolFromMolBlock(block, sanitize=False)
-                reason = _explain_problems(mol) if mol else "invalid mol block: RDKit cannot read it"
-                return Standardized(None, reason)
-            if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
-                return Standardized(None, _explain_size(mol.GetNumHeavyAtoms()))
-            return canonicalize(Chem.MolToSmiles(mol)) if mol.GetNumAtoms() else Standardized(None, "empty: no atoms")
+                return Standardized(None, _explain_problems(mol) if mol else _explain_block(block))
+            if not mol.GetNumAtoms():
+                return Standardized(None, "empty: no atoms")
+            found = canonicalize(mol)
+            warnings += [found.warning] if found.warning else []
+            return found._replace(warning=("; ".join(warnings) or None) if found.smiles else None)
         except (ValueError, RuntimeError) as error:
             return Standardized(None, f"invalid mol block: {first_line(error)}")
 
@@ -473,11 +488,17 @@ def count_matches(pattern: Chem.Mol, mol: Chem.Mol) -> int:
 
 def _read_canonical(raw: object, is_standardized: bool, is_decoded: bool = False) -> Standardized:
     """Parse, optionally standardize, and write, until the SMILES is stable: RDKit may rewrite its own SMILES."""
+    left_out: list[str] = []
+    if isinstance(raw, Chem.Mol) or (isinstance(raw, str) and " |" in raw):
+        with rdBase.BlockLogs():
+            raw, reason, left_out = _as_plain_smiles(raw)
+        if reason:
+            return Standardized(None, reason)
     reason = guard(raw)
     if reason:
         return Standardized(None, reason)
     smiles = str(raw).strip()
-    warnings = _warn_of_word(smiles) if is_standardized else []
+    warnings = left_out + (_warn_of_word(smiles) if is_standardized else [])
     seen: list[str] = []
     with rdBase.BlockLogs():
         while smiles not in seen and len(seen) < _MAX_PASSES:
@@ -506,6 +527,36 @@ def _read_canonical(raw: object, is_standardized: bool, is_decoded: bool = False
     if len(smiles) > MAX_CHARACTERS:
         return Standardized(None, f"too long: the canonical SMILES has {len(smiles):,} characters")
     return Standardized(smiles, None, "; ".join(warnings) or None)
+
+
+def _as_plain_smiles(raw: object) -> tuple[object, str | None, list[str]]:
+    """The SMILES of a CXSMILES or a molecule, the reason why there is none, and what was left out.
+
+    Any other value is returned as it is.
+    """
+    if isinstance(raw, Chem.Mol):
+        mol = Chem.Mol(raw)
+        if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
+            return None, _explain_size(mol.GetNumHeavyAtoms()), []
+        reason, warnings = structures.simplify(mol)
+    else:
+        cell = structures.split_extension(str(raw))
+        if cell is None:
+            return raw, None, []
+        if guard(cell.smiles):
+            return cell.smiles, None, []
+        found, reason, warnings = structures.read_extended(cell)
+        if found is None:
+            return cell.smiles, reason, []
+        mol = found
+    return (raw, reason, []) if reason else (Chem.MolToSmiles(mol), None, warnings)
+
+
+def _explain_block(block: str) -> str:
+    """Why RDKit cannot read a mol block at all."""
+    if "V2000" not in block and "V3000" not in block:
+        return "invalid mol block: no line of counts that ends with V2000 or V3000"
+    return "invalid mol block: RDKit cannot read it"
 
 
 def _unpaired(mol: Chem.Mol) -> str | None:
@@ -607,31 +658,50 @@ def _run_pipeline(mol: Chem.Mol, smiles: str) -> tuple[str, list[str]]:
         warnings.append("metal or boron cluster: charges and bonds kept as written")
     before = Chem.MolToSmiles(_write_sulfoxides(standardizer.get_isotope_parent_mol(mol)))
     whole = standardizer.standardize_mol(mol)
-    if "." in smiles:
+    parts = Chem.MolToSmiles(_write_sulfoxides(standardizer.get_isotope_parent_mol(whole))).split(".")
+    if len(parts) > 1:
         parent, _ = standardizer.get_parent_mol(whole)
     else:  # like get_parent_mol for a single molecule, without reading the lists of salts from disk each time
         parent = standardizer.uncharge_mol(standardizer.get_isotope_parent_mol(whole))
-    after = Chem.MolToSmiles(_write_sulfoxides(parent))
-    if "." in after and not is_metallic:
-        after = _organic_part(after)
-    if "." in smiles:
-        parts = Chem.MolToSmiles(_write_sulfoxides(standardizer.get_isotope_parent_mol(whole))).split(".")
-        kept = after.split(".")
+    after = _organic_part(Chem.MolToSmiles(_write_sulfoxides(parent)), parts, is_metallic)
+    kept = after.split(".")
+    n_broken = len(parts) - len(before.split("."))
+    if n_broken > 0:
+        warnings.append("bond to a metal broken")
+    if len(parts) > 1:
         stripped = dict.fromkeys(part for part in parts if part not in kept and _neutralize(part) not in kept)
         if stripped:
             warnings.append(f"salt or solvent stripped: {', '.join(stripped)}")
         if "." not in after and sum(part not in stripped for part in parts) > 1:
             warnings.append("copies of the molecule removed")
-    if not set(after.split(".")) <= set(before.split(".")):
+    if not set(kept) <= set(before.split(".")):
         has_charge = any(atom.GetFormalCharge() for atom in Chem.MolFromSmiles(before, UNSANITIZED).GetAtoms())
-        warnings.append("charges neutralized" if has_charge else "functional groups normalized")
+        if has_charge:
+            warnings.append("charges neutralized")
+        elif n_broken <= 0 or not set(kept) <= {_neutralize(part) for part in parts}:
+            warnings.append("functional groups normalized")
     return after, warnings
 
 
-def _organic_part(smiles: str) -> str:
-    """The only part with carbon, if ChEMBL's lists contain every part as a salt (sodium benzoate); else all parts."""
-    organic = {_neutralize(part) for part in smiles.split(".") if _has_carbon(part)}
-    return organic.pop() if len(organic) == 1 else smiles
+def _organic_part(after: str, parts: list[str], is_metallic: bool) -> str:
+    """The organic part of a salt of which ChEMBL's lists contain every part, else what is left of it.
+
+    The lists hold small alcohols as solvents, so that hydrogen chloride is what is left of ethanol hydrochloride; of
+    sodium benzoate, both parts are left.
+    """
+    kept = after.split(".")
+    if is_metallic and any(_is_complex(part) for part in kept):
+        return after
+    candidates = [part for part in (kept if any(map(_has_carbon, kept)) else parts) if _has_carbon(part)]
+    organic = dict.fromkeys(map(_neutralize, candidates))
+    if not organic or (len(kept) == 1 and _has_carbon(after)):
+        return after
+    return ".".join(organic)
+
+
+def _is_complex(smiles: str) -> bool:
+    """Whether a part has a metal with ligands, or carbon: not a lone ion."""
+    return sum(atom.GetAtomicNum() > 1 for atom in Chem.MolFromSmiles(smiles, UNSANITIZED).GetAtoms()) > 1
 
 
 def _has_carbon(smiles: str) -> bool:

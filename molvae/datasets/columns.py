@@ -1,30 +1,49 @@
-"""Finds the SMILES column and the id column of a table."""
+"""Finds the SMILES column and the id column of a table; every choice among several columns is noted or refused."""
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from molvae.chem.molecules import canonicalize
 from molvae.errors import InputError
-
-SMILES_NAMES = (
-    "smiles", "canonicalsmiles", "isomericsmiles", "isosmiles", "standardizedsmiles", "standardsmiles", "rdkitsmiles",
-    "smilesstring", "structuresmiles", "moleculesmiles", "molsmiles", "compoundsmiles", "ligandsmiles", "smi",
-)  # fmt: skip
-"""Names of SMILES columns, in order of preference; case, spaces, `_` and `-` are ignored."""
+from molvae.inputs import SMILES_NAMES, plain_name
 
 ID_NAMES = (
-    "id", "moleculeid", "molid", "compoundid", "moleculechemblid", "chemblid", "zincid", "cid", "catalogid", "name",
-    "moleculename", "compoundname", "title",
+    "id", "ids", "candidateid", "moleculeid", "molid", "compoundid", "cmpdid", "cpdid", "structureid", "ligandid",
+    "substanceid", "sampleid", "entityid", "registrationid", "registrationnumber", "regid", "regno", "corpid",
+    "moleculechemblid", "compoundchemblid", "chemblid", "zincid", "enamineid", "mculeid", "drugbankid", "databaseid",
+    "pubchemcompoundcid", "pubchemcid", "pubchemid", "cid", "catalogid", "catalognumber", "catalogno", "catalogueid",
+    "idnumber", "vendorid", "supplierid", "productid", "identifier", "compoundidentifier", "casnumber", "casrn", "cas",
+    "compound", "code", "compoundcode", "name", "moleculename", "compoundname", "title",
 )  # fmt: skip
 """Names of id columns, in order of preference; case, spaces, `_` and `-` are ignored."""
 
+_QUALIFIERS = re.compile(
+    "canonical|isomeric|iso|standardi[sz]ed|standard|std|rdkit|string|structure|molecule|mol|compound|cx|absolute|abs"
+    "|raw|input|original|parent|clean(?:ed)?|final|openeye|cactvs|pubchem|kekule|flat|desalted|neutral(?:i[sz]ed)?"
+)
+"""Words next to SMILES in the name of a column that do not name a part of a reaction or of a complex."""
+
+_OTHER_IDS = {
+    "batch", "lot", "assay", "cluster", "target", "scaffold", "document", "doc", "plate", "well", "series", "parent",
+    "mate", "group", "set", "fold", "project", "patent", "paper", "source", "run",
+}  # fmt: skip
+"""Words in the name of an id column that is not the id of a molecule."""
 
 _SAMPLE_ROWS = 20
 
 Sample = Sequence[Sequence[str | None]]
 """The first rows of a table."""
+
+
+class _Choice(NamedTuple):
+    """A column and the others that could have been chosen."""
+
+    column: int
+    rivals: list[int]
 
 
 def find_columns(
@@ -60,22 +79,15 @@ def find_columns(
     Raises
     ------
     InputError
-        There is no such column; the message suggests a similar one.
+        There is no such column, the message suggests a similar one; or several columns could hold the SMILES.
     """
-    plain = [plain_name(name) for name in header]
     if smiles_column is not None:
         smiles_index = find_named(path, header, smiles_column, "SMILES")
     else:
-        usual = [name for name in SMILES_NAMES if name in plain]
-        if not usual:
-            raise InputError(_explain_no_smiles(path, header, sample))
-        if plain.count(usual[0]) > 1:
-            same = [name for name in header if plain_name(name) == usual[0]]
-            raise InputError(f"{path}: several SMILES columns ({few(same)}); rename all but one")
-        smiles_index = plain.index(usual[0])
-        if len(usual) > 1:
-            others = ", ".join(header[plain.index(name)] for name in usual[1:])
-            notes.append(f"SMILES are read from column {header[smiles_index]} (not from {others})")
+        chosen = _choose_smiles(path, header, sample)
+        smiles_index = chosen.column
+        if chosen.rivals or plain_name(header[smiles_index]) not in SMILES_NAMES:
+            notes.append(f"SMILES are read from column {header[smiles_index]}{_not_from(header, chosen.rivals)}")
     if not _count_valid(sample, smiles_index):
         likely = _likely_column(sample, len(header), excluded=smiles_index)
         if likely is not None:
@@ -86,11 +98,94 @@ def find_columns(
             )
     if id_column is not None:
         return smiles_index, find_named(path, header, id_column, "id")
-    found = next((name for name in ID_NAMES if plain.count(name) == 1 and plain.index(name) != smiles_index), None)
-    if found is None:
-        return smiles_index, None
-    notes.append(f"ids are read from column {header[plain.index(found)]}")
-    return smiles_index, plain.index(found)
+    found = _choose_id(header, sample, smiles_index)
+    if found is not None:
+        notes.append(f"ids are read from column {header[found.column]}{_not_from(header, found.rivals)}")
+        return smiles_index, found.column
+    others = [name for i, name in enumerate(header) if i != smiles_index and not _names_smiles(name)]
+    if others:
+        notes.append(f"no column is named like an id; --id-column chooses one of {few(others, 8)}")
+    return smiles_index, None
+
+
+def find_id_column(header: list[str]) -> int | None:
+    """Find the id column of a table by the names of its columns.
+
+    Parameters
+    ----------
+    header : list of str
+        Column names.
+
+    Returns
+    -------
+    int or None
+        Index of the column; None if there is none.
+
+    Examples
+    --------
+    >>> find_id_column(["smiles", "Catalog ID", "MW"])
+    1
+    """
+    found = _choose_id(header, [], -1)
+    return None if found is None else found.column
+
+
+def _choose_smiles(path: Path, header: list[str], sample: Sample) -> _Choice:
+    """The column with the SMILES of a molecule; columns for parts of a reaction or of a complex are equally good."""
+    plain = [plain_name(name) for name in header]
+    general = [i for i, name in enumerate(plain) if _is_general(name)]
+    special = [i for i, name in enumerate(header) if _names_smiles(name) and i not in general]
+    if not general and not special:
+        raise InputError(_explain_no_smiles(path, header, sample))
+    ranks = {name: rank for rank, name in enumerate(SMILES_NAMES)}
+    ranked = sorted(general, key=lambda i: ranks.get(plain[i], len(ranks)))
+    best = [i for i in ranked if ranks.get(plain[i], 99) == ranks.get(plain[ranked[0]], 99)] if ranked else special
+    if len(best) > 1:
+        names = [header[i] for i in best]
+        cure = (
+            "rename all but one"
+            if len(set(names)) < len(names)
+            else f"choose one with --smiles-column, e.g. --smiles-column {quote(names[0])} (smiles_column in Python)"
+        )
+        raise InputError(f"{path}: several SMILES columns ({few(names)}); {cure}")
+    return _Choice(best[0], sorted({*general, *special} - {best[0]}))
+
+
+def _names_smiles(name: str) -> bool:
+    return "smiles" in name.lower() and not re.search(r"[,;|\t]", name)  # these separate columns
+
+
+def _is_general(plain: str) -> bool:
+    return plain in SMILES_NAMES or _QUALIFIERS.sub("", plain) == "smiles"
+
+
+def _choose_id(header: list[str], sample: Sample, smiles_index: int) -> _Choice | None:
+    """The column with the ids: of a usual name, or else one named "... id" whose values in the sample all differ."""
+    plain = [plain_name(name) for name in header]
+    ranks = {name: rank for rank, name in enumerate(ID_NAMES)}
+    found = sorted(
+        (i for i, name in enumerate(plain) if name in ranks and i != smiles_index), key=lambda i: ranks[plain[i]]
+    )
+    if not found:
+        found = [
+            i for i, name in enumerate(header)
+            if i != smiles_index and _is_named_like_id(name) and _are_different(sample, i)
+        ]  # fmt: skip
+    return _Choice(found[0], found[1:]) if found else None
+
+
+def _is_named_like_id(name: str) -> bool:
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    return len(words) > 1 and words[-1] in ("id", "identifier") and not set(words) & _OTHER_IDS
+
+
+def _are_different(sample: Sample, column: int) -> bool:
+    values = [row[column] for row in sample if column < len(row) and row[column]]
+    return bool(values) and len(set(values)) == len(values)
+
+
+def _not_from(header: list[str], rivals: Sequence[int]) -> str:
+    return f" (not from {', '.join(header[i] for i in rivals)})" if rivals else ""
 
 
 def find_named(path: Path, header: list[str], name: str, what: str) -> int:
@@ -128,36 +223,22 @@ def find_named(path: Path, header: list[str], name: str, what: str) -> int:
     raise InputError(f"{path}: no {what} column {name} among {few(header)}{hint}")
 
 
-def plain_name(name: str) -> str:
-    """Normalize a column name for comparison.
-
-    Parameters
-    ----------
-    name : str
-        Column name.
-
-    Returns
-    -------
-    str
-        Its letters, in lowercase, and its digits.
-    """
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def few(names: list[str]) -> str:
-    """Join up to 20 names for a message.
+def few(names: list[str], limit: int = 20) -> str:
+    """Join the first names of a list for a message.
 
     Parameters
     ----------
     names : list of str
         Names.
+    limit : int, default=20
+        Number of names to show.
 
     Returns
     -------
     str
     """
-    shown = [shorten(name) if name else "(unnamed)" for name in names[:20]]
-    return ", ".join(shown) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    shown = [shorten(name) if name else "(unnamed)" for name in names[:limit]]
+    return ", ".join(shown) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def shorten(text: str, limit: int = 60) -> str:
@@ -177,18 +258,73 @@ def shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def quote(name: str) -> str:
+    """A column name as an argument of a command.
+
+    Parameters
+    ----------
+    name : str
+        Column name.
+
+    Returns
+    -------
+    str
+        In quotation marks if it has white space.
+    """
+    return f'"{name}"' if re.search(r"\s", name) else name
+
+
+def has_smiles_name(names: Sequence[str], smiles_column: str | None = None) -> bool:
+    """Whether one of several names is that of a SMILES column.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Fields of a line that may be the header.
+    smiles_column : str or None, default=None
+        Name from the user.
+
+    Returns
+    -------
+    bool
+    """
+    stripped = [name.strip().strip('"').lstrip("#").strip() for name in names]
+    if smiles_column is not None:
+        return any(name.lower() == smiles_column.strip().lower() for name in stripped)
+    return any(_names_smiles(name) or plain_name(name) in SMILES_NAMES for name in stripped)
+
+
+def is_smiles(text: str) -> bool:
+    """Whether a text is a valid SMILES of 3 to 200 characters: N or CO may be words, and long text may crash RDKit.
+
+    Parameters
+    ----------
+    text : str
+        Content of a cell.
+
+    Returns
+    -------
+    bool
+    """
+    return 2 < len(text) <= 200 and canonicalize(text).smiles is not None
+
+
 def _explain_no_smiles(path: Path, header: list[str], sample: Sample) -> str:
     likely = _likely_column(sample, len(header))
-    if any(_is_valid(name) for name in (header if likely is None else [header[likely]])):
+    if any(is_smiles(name) for name in (header if likely is None else [header[likely]])):
         return (
             f"{path}: no SMILES column: the first line looks like data ({few(header)}); insert a line with column "
             "names (smiles, ...), or rename the file to end in .smi"
         )
-    hint = (
-        "give its name with --smiles-column"
-        if likely is None
-        else f"did you mean --smiles-column {header[likely]}, whose values are valid SMILES?"
-    )
+    if likely is not None:
+        hint = f"did you mean --smiles-column {quote(header[likely])}, whose values are valid SMILES?"
+    elif len(header) == 1:
+        hint = (
+            "the line has one column only: columns are separated by commas, semicolons, tabs or |, and the header has "
+            "to name one of them smiles"
+        )
+    else:
+        hint = "give its name with --smiles-column"
     return f"{path}: no SMILES column among {few(header)}; {hint}"
 
 
@@ -200,9 +336,4 @@ def _likely_column(sample: Sample, n_columns: int, excluded: int | None = None) 
 
 
 def _count_valid(sample: Sample, column: int) -> int:
-    return sum(_is_valid(row[column] or "") for row in sample[:_SAMPLE_ROWS] if column < len(row))
-
-
-def _is_valid(text: str) -> bool:
-    """Whether a text is a valid SMILES of 3 to 200 characters: N or CO may be words, and long text may crash RDKit."""
-    return 2 < len(text) <= 200 and canonicalize(text).smiles is not None
+    return sum(is_smiles(row[column] or "") for row in sample[:_SAMPLE_ROWS] if column < len(row))

@@ -1,19 +1,20 @@
-"""Records of a text file: separated fields, or blocks of an SDF; a malformed record does not affect the others."""
+"""Records of a text file with separated fields; a malformed record does not affect the others."""
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from molvae.datasets.columns import SMILES_NAMES, plain_name
+from molvae.datasets.columns import has_smiles_name
 from molvae.datasets.text_lines import MAX_LINE
+from molvae.tables import unmark
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""Supported separator -> its name in messages."""
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+"""Supported separator -> its name in messages. Several spaces count as one."""
 _MAX_QUOTED_LINES = 50
 
 
 def read_records(
-    lines: Iterator[str], separator: str, n_fields: int | None = None
+    lines: Iterator[str], separator: str, n_fields: int | None = None, is_marked: bool = False
 ) -> Iterator[tuple[list[str] | None, str | None]]:
     """Split lines into the fields of records.
 
@@ -23,11 +24,13 @@ def read_records(
     Parameters
     ----------
     lines : iterator of str
-        Lines without their ends.
+        Lines without their ends, as from `TextLines.with_cr`.
     separator : str
         Character between fields.
     n_fields : int or None, default=None
         Number of fields of the header; None does not check the number.
+    is_marked : bool, default=False
+        Whether the marks of `molvae.tables.csv_line` are removed from fields.
 
     Yields
     ------
@@ -46,6 +49,9 @@ def read_records(
                 line = next(lines)
             except StopIteration:
                 return
+        if "\r" in line:
+            line, *others = _split_at_cr(line.removesuffix("\r"))
+            ahead.extendleft(reversed(others))
         if not line or line.isspace():
             n_empty += 1
             continue
@@ -55,9 +61,12 @@ def read_records(
         if len(line) > MAX_LINE:
             yield None, f"too long: the line has more than {MAX_LINE:,} characters"
             continue
-        fields = line.split(separator) if '"' not in line else _unquote(line, separator, lines, ahead, n_fields)
+        if '"' in line:
+            fields = _unquote(line, separator, lines, ahead, n_fields, is_marked)
+        else:
+            fields = _split(line, separator)
         if fields is None:
-            yield line.split(separator), "unmatched or misplaced quotation mark"
+            yield _split(line, separator), "unmatched or misplaced quotation mark"
         elif n_fields is None or len(fields) == n_fields:
             yield fields, None
         elif len(fields) > n_fields and not any(field.strip() for field in fields[n_fields:]):
@@ -71,10 +80,10 @@ def _count(n: int) -> str:
 
 
 def _unquote(
-    line: str, separator: str, lines: Iterator[str], ahead: deque[str], n_fields: int | None
+    line: str, separator: str, lines: Iterator[str], ahead: deque[str], n_fields: int | None, is_marked: bool
 ) -> list[str] | None:
     """The fields of a record with quotation marks, which may span several lines; None if one is unmatched."""
-    fields = _read_quoted(line, separator)
+    fields = _read_quoted(line, separator, is_marked)
     if fields is not None or line.count('"') % 2 == 0:
         return fields
     text, n_lines, n_marks = line, 0, line.count('"')
@@ -88,7 +97,7 @@ def _unquote(
         n_marks += ahead[n_lines].count('"')
         n_lines += 1
         if n_marks % 2 == 0:
-            fields = _read_quoted(text, separator)
+            fields = _read_quoted(text.removesuffix("\r"), separator, is_marked)
             if fields is not None and (n_fields is None or len(fields) == n_fields):
                 for _ in range(n_lines):
                     ahead.popleft()
@@ -96,18 +105,38 @@ def _unquote(
     return None
 
 
-def _read_quoted(text: str, separator: str) -> list[str] | None:
+def _read_quoted(text: str, separator: str, is_marked: bool) -> list[str] | None:
+    lines = text.split("\n")  # splitlines() would also split at other characters, and the rest would be lost
+    lines = [f"{line}\n" for line in lines[:-1]] + lines[-1:]
     try:
-        return next(csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True))
+        fields = next(csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=separator == " "))
     except (csv.Error, StopIteration):
         return None
+    return unmark(fields, text) if is_marked else fields
+
+
+def _split_at_cr(line: str) -> list[str]:
+    """The lines of a line at each CR outside quotation marks."""
+    parts = line.split("\r")
+    lines = parts[:1]
+    for part in parts[1:]:
+        if lines[-1].count('"') % 2:
+            lines[-1] += f"\r{part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+def _split(line: str, separator: str) -> list[str]:
+    return line.split() if separator == " " else line.split(separator)
 
 
 def find_separator(lines: list[str], usual: str, smiles_column: str | None = None) -> str:
     """Find the separator of a table.
 
     In order of priority: a separator that gives a SMILES column, one that gives all lines the same number of fields,
-    the usual separator, and the one that gives the most fields.
+    the usual separator, and the one that gives the most fields. Spaces separate only if nothing else does and all lines
+    have the same number of words.
 
     Parameters
     ----------
@@ -127,56 +156,13 @@ def find_separator(lines: list[str], usual: str, smiles_column: str | None = Non
 
     def fitness(separator: str) -> tuple[bool, bool, bool, int]:
         names = [name.strip().strip('"') for name in header.split(separator)]
-        has_smiles = any(name == smiles_column or plain_name(name) in SMILES_NAMES for name in names)
+        has_smiles = has_smiles_name(names, smiles_column)
         is_even = all(line.count(separator) == len(names) - 1 for line in lines if line.strip())
         return has_smiles, is_even, separator == usual, len(names)
 
-    return max((separator for separator in SEPARATORS if separator in header), key=fitness, default=usual)
-
-
-def read_sdf_records(lines: Iterable[str]) -> Iterator[str]:
-    """Split the lines of an SDF into records.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        Lines without their ends.
-
-    Yields
-    ------
-    str
-        Text of a record, without the delimiter; truncated shortly after MAX_LINE characters.
-    """
-    record: list[str] = []
-    n_characters = 0
-    for line in lines:
-        if line.rstrip() == "$$$$":
-            yield "\n".join(record)
-            record, n_characters = [], 0
-        elif n_characters <= MAX_LINE:
-            record.append(line)
-            n_characters += len(line) + 1
-    if any(line.strip() for line in record):
-        yield "\n".join(record)
-
-
-def sdf_fields(record: str) -> dict[str, str]:
-    """Read the title and the data fields of an SDF record.
-
-    Parameters
-    ----------
-    record : str
-        Text of the record.
-
-    Returns
-    -------
-    dict of str to str
-        "title" and the names of the data fields -> first line of the value.
-    """
-    lines = record.split("\n")
-    fields = {"title": lines[0].strip()}
-    for i, line in enumerate(lines):
-        if line.startswith(">") and "<" in line and ">" in line[1:]:
-            name = line[line.index("<") + 1 : line.rindex(">")].strip()
-            fields[name] = lines[i + 1].strip() if i + 1 < len(lines) else ""
-    return fields
+    found = max((one for one in SEPARATORS if one in header and one != " "), key=fitness, default=usual)
+    words = header.split()
+    if found in header or len(words) < 2 or not has_smiles_name(words, smiles_column):
+        return found
+    are_even = all(len(line.split()) == len(words) for line in lines if line.strip())
+    return " " if are_even else found

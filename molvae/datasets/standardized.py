@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from molvae.chem.molecules import Standardized, standardize
-from molvae.datasets.molecule_file import MoleculeFile, string_column
+from molvae.chem.structures import AXIAL_REMOVED, STEREO_REMOVED
+from molvae.datasets.rows import MoleculeFile, string_column
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _CHUNK_ROWS = 500  # per worker
@@ -107,12 +108,23 @@ def _standardized_table(
         reasons[i] = reasons[i] or answer.reason
         if reasons[i] is None and isinstance(answer, Standardized):
             smiles[i], warnings[i] = answer.smiles, answer.warning
+    for i, read in enumerate(table["warning"].tolist()):
+        if read and smiles[i] is not None:
+            warnings[i] = "; ".join(filter(None, (read, warnings[i])))
     if first_rows is not None:
         for i, first in first_rows.find(smiles, table["row"].to_numpy()):
+            reasons[i] = _explain_duplicate(first, warnings[i] or "")
             smiles[i] = warnings[i] = None
-            reasons[i] = f"duplicate of row {first}"
     columns = {"smiles": smiles, "reason": reasons, "warning": warnings}
     return table[["row", "id", "raw"]].assign(**{name: string_column(values) for name, values in columns.items()})
+
+
+def _explain_duplicate(first: int, warning: str) -> str:
+    """Why a row is dropped; a molecule that became a duplicate because stereo was removed is counted apart."""
+    for removed in (STEREO_REMOVED, AXIAL_REMOVED):
+        if removed in warning:
+            return f"duplicate after {removed.replace(' removed', '')} was removed: row {first}"
+    return f"duplicate of row {first}"
 
 
 class _FirstRows:

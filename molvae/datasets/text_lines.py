@@ -107,15 +107,27 @@ class TextLines:
         self._encoding, self._mark = self._find_encoding()
 
     def __iter__(self) -> Iterator[str]:
-        rest = b""
+        for line in self.with_cr():
+            if "\r" in line:
+                yield from line.removesuffix("\r").split("\r")
+            else:
+                yield line
+
+    def with_cr(self) -> Iterator[str]:
+        """The lines, split at LF only, because a CR may belong to a quoted cell; at CR if the first line ends so."""
+        rest, ends_with_cr = b"", None
         for block in self._utf8_blocks():
             data = rest + block
-            cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1  # a CR at the end may precede an LF
+            if ends_with_cr is None:
+                ends_with_cr = _ends_with_cr(data)
+            cut = data.rfind(b"\n") + 1
+            if ends_with_cr:
+                cut = max(cut, data.rfind(b"\r", 0, len(data) - 1) + 1)  # a CR at the end may precede an LF
             if cut:
-                yield from self._split(data[:cut])
+                yield from self._split(data[:cut], bool(ends_with_cr))
             rest = data[cut:] if len(data) - cut <= MAX_LINE else data[cut : cut + MAX_LINE + 1]
         if rest:
-            yield from self._split(rest)
+            yield from self._split(rest, bool(ends_with_cr))
 
     @property
     def fraction_read(self) -> float:
@@ -173,13 +185,13 @@ class TextLines:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror or error})") from None
 
-    def _split(self, data: bytes) -> list[str]:
+    def _split(self, data: bytes, ends_with_cr: bool) -> list[str]:
         """Decode whole lines."""
         try:
             text = data.decode()
         except UnicodeDecodeError:
             text = "".join(self._decode(line) for line in data.splitlines(keepends=True))
-        if "\r" in text:
+        if ends_with_cr:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         lines = text.split("\n")
         if not lines[-1]:
@@ -200,3 +212,9 @@ class TextLines:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def _ends_with_cr(data: bytes) -> bool:
+    """Whether the first line ends with a CR that no LF follows."""
+    first = data.find(b"\r")
+    return first >= 0 and data[first + 1 : first + 2] != b"\n" and b"\n" not in data[:first]

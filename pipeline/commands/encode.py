@@ -30,10 +30,10 @@ def encode(
 
     from molvae.codec import load_codec
     from molvae.datasets import open_molecules, standardize_file, standardized_rows
+    from molvae.inputs import latent_columns
     from molvae.tables import Kinds, kind_of, writing
     from molvae.workers import LocalProcesses
 
-    from ..latent_tables import latent_columns
     from ..tables import LATENT_ENDINGS, check_ending
 
     check_ending(out, LATENT_ENDINGS)

@@ -14,6 +14,8 @@ from .declaration import command
 if TYPE_CHECKING:
     import pandas as pd
 
+    from molvae.tables import Kinds
+
 _PRINTED_ROWS = 50
 
 
@@ -55,7 +57,7 @@ def query(
     elif sys.stdout.isatty():
         _print(table)
     else:
-        table.to_csv(sys.stdout, index=False, lineterminator="\n")
+        _print_csv(table)
 
 
 def _print(table: "pd.DataFrame") -> None:
@@ -70,19 +72,46 @@ def _print(table: "pd.DataFrame") -> None:
         terminal.report(f"{len(table):,} rows, the first {_PRINTED_ROWS} are shown; -o FILE writes all")
 
 
+def _print_csv(table: "pd.DataFrame") -> None:
+    """Print a table as CSV, for another program: text as it is, numbers with as many digits as they need."""
+    from molvae.tables import cell_text, csv_line
+
+    kinds = _kinds(table)
+    columns = [[cell_text(value, kinds[str(name)]) for value in table[name]] for name in table]
+    sys.stdout.write(csv_line(kinds))
+    sys.stdout.writelines(map(csv_line, zip(*columns, strict=True)))
+
+
 def _write(table: "pd.DataFrame", out: Path) -> None:
-    """Write a table; the kinds of its columns follow from their dtypes."""
+    """Write a table; a .smi file holds the SMILES and the ids."""
+    from molvae.datasets.columns import find_id_column
+    from molvae.tables import cell_text, writing
+
+    if out.suffix.lower() == ".smi":
+        if "smiles" not in table:
+            raise InputError(f"-o {out}: .smi needs a column smiles; got {', '.join(map(str, table))}")
+        names = [str(name) for name in table]
+        found = find_id_column(names)
+        if found is None:
+            terminal.report(f"note: {out}: no column is named like an id (such as candidate_id): SMILES only")
+        else:
+            terminal.report(f"note: {out}: ids from column {names[found]}")
+            table = table.assign(id=table.iloc[:, found].map(lambda value: cell_text(value, str) or None))
+    with writing(out, _kinds(table)) as writer:
+        writer.write(table)
+    for note in writer.notes:
+        terminal.report(f"note: {out}: {note}")
+
+
+def _kinds(table: "pd.DataFrame") -> "Kinds":
+    """The kinds of the columns, by their dtypes."""
+    import numpy as np
     from pandas.api import types
 
-    from molvae.tables import Kinds, writing
-
-    if out.suffix.lower() == ".smi" and "smiles" not in table:
-        raise InputError(f"-o {out}: .smi needs a column smiles; got {', '.join(map(str, table))}")
     kinds: Kinds = {}
     for name in table:
         column = table[name]
         is_flag, is_whole = types.is_bool_dtype(column), types.is_integer_dtype(column)
         is_number = types.is_numeric_dtype(column)
-        kinds[str(name)] = bool if is_flag else int if is_whole else float if is_number else str
-    with writing(out, kinds) as writer:
-        writer.write(table)
+        kinds[str(name)] = bool if is_flag else int if is_whole else np.float64 if is_number else str
+    return kinds

@@ -55,7 +55,7 @@ def test_formats(write, name, content, format, columns, ending):
 
 def test_types_of_a_chunk(write):
     table = read(write("a.csv", "smiles\nCCO\nC\n"))
-    assert list(table.columns) == ["row", "id", "raw", "reason"]
+    assert list(table.columns) == ["row", "id", "raw", "reason", "warning"]
     assert table["row"].dtype == "int64"
     assert table["id"].tolist() == [None, None]
     assert all(isinstance(value, str) for value in table["raw"])
@@ -177,7 +177,7 @@ def test_a_very_long_line_is_a_row_with_a_reason(write):
         ("a.csv", "smiles,id,id\nCCO,1,C\n", {"id_column": "id"}, "2 columns are named id"),
         ("a.csv", "smiles,mol\n5.5,CCO\n4.5,CCN\n", {},
          "column smiles are not SMILES (5.5); did you mean --smiles-column mol"),
-        ("a.smi", "CCO\n", {"smiles_column": "structure"}, ".csv"),
+        ("a.smi", "CCO\n", {"smiles_column": "structure"}, "insert a line with column names"),
         ("a.xlsx", "PK\x03\x04", {}, "CSV (UTF-8)"),
         ("a.json", "{}", {}, "extension .json; known: .csv"),
         ("noending", "CCO", {}, "extension (none)"),
