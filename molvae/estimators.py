@@ -19,6 +19,7 @@ from molvae.chem.molecules import standardize
 from molvae.codec import Codec, load_codec
 from molvae.errors import InputError
 from molvae.features.arrays import ArrayFeaturizer, ArrayRows
+from molvae.inputs import read_molecules
 from molvae.training.config import TrainConfig, TrainingSettings
 from molvae.training.trainer import train_in_memory
 
@@ -326,7 +327,7 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Parameters
         ----------
         X : iterable of str
-            SMILES: a list, a Series, an array, or a table with one column.
+            SMILES or RDKit molecules: a list, a Series, an array, or a table with one column or one SMILES column.
 
         Returns
         -------
@@ -336,10 +337,10 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Raises
         ------
         InputError
-            A molecule cannot be encoded and `on_error` is "raise", or a table has several columns.
+            A molecule cannot be encoded and `on_error` is "raise", or a table has no column of SMILES.
         """
         check_is_fitted(self)
-        encoding = self.codec_.encode(_column(X), remove_stereo=self.remove_stereo)
+        encoding = self.codec_.encode(X, remove_stereo=self.remove_stereo)
         if self.on_error == "raise" and not encoding.ok.all():
             row = int(np.argmin(encoding.ok))
             count = f"{int((~encoding.ok).sum())} of {len(encoding.ok)} molecules cannot be encoded"
@@ -348,7 +349,6 @@ class CodecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.requires_fit = False
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
@@ -428,7 +428,8 @@ class FingerprintTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : iterable of str
-            SMILES: a list, a Series, an array, or a table with one column. They are standardized.
+            SMILES or RDKit molecules: a list, a Series, an array, or a table with one column or one SMILES column. They
+            are standardized.
 
         Returns
         -------
@@ -438,10 +439,10 @@ class FingerprintTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         InputError
-            A SMILES is invalid, or a table has several columns.
+            A SMILES is invalid, or a table has no column of SMILES.
         """
         smiles = []
-        for row, raw in enumerate(_column(X)):
+        for row, raw in enumerate(read_molecules(X, "X").items):
             found = standardize(raw)
             if found.smiles is None:
                 raise InputError(f"row {row}: {found.reason}; drop it")
@@ -459,13 +460,3 @@ class FingerprintTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-
-def _column(X: Iterable[object]) -> Iterable[object]:
-    """The molecules of a list, a Series, or a table with one column."""
-    values = np.asarray(X, dtype=object) if hasattr(X, "shape") else X
-    if isinstance(values, np.ndarray) and values.ndim == 2:
-        if values.shape[1] != 1:
-            raise InputError(f"expected one column of SMILES, got an array of shape {values.shape}")
-        return values[:, 0]
-    return values

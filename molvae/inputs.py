@@ -1,7 +1,7 @@
 """Molecules and numbers that a caller passes: a list, an array, a Series or a table, with or without row labels."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -242,49 +242,6 @@ def align(values: Any, labels: pd.Index | None, n: int, what: str, others: Seque
     raise InputError(
         f"{what}: its row labels ({shown}{', ...' if n > 3 else ''}) are not those of the molecules; reset or set its "
         "index, or pass an array (.to_numpy()) if its rows are in the order of the molecules"
-    )
-
-
-def echoed_order(
-    echoed: Sequence[object], asked: Sequence[str], same: Callable[[object], object], what: str
-) -> list[int] | None:
-    """The order of rows that name their molecules, if it is not that of the molecules.
-
-    A row may name its molecule in another notation or another form (such as an ion); such a row counts as in order.
-
-    Parameters
-    ----------
-    echoed : sequence of object
-        The molecule that each row names.
-    asked : sequence of str
-        The molecules, each once.
-    same : callable
-        Converts a molecule to what is compared, such as its canonical SMILES.
-    what : str
-        Name of the values, for error messages.
-
-    Returns
-    -------
-    list of int or None
-        For each molecule its row; None if the rows are in order.
-
-    Raises
-    ------
-    InputError
-        The rows are in another order that is not known for all of them.
-    """
-    if list(echoed) == list(asked):
-        return None
-    row_of = {same(one): row for row, one in enumerate(asked)}
-    rows = [row_of.get(same(one)) for one in echoed]
-    if all(found is None or found == row for row, found in enumerate(rows)):
-        return None
-    known = [found for found in rows if found is not None]
-    if len(known) == len(asked) == len(set(known)):
-        return [known.index(row) for row in range(len(asked))]
-    wrong = next(row for row, found in enumerate(rows) if found not in (None, row))
-    raise InputError(
-        f"{what}: row {wrong + 1} is for {echoed[wrong]}, expected {asked[wrong]}; answer the molecules in order"
     )
 
 

@@ -122,5 +122,5 @@ def test_a_molecule_that_cannot_be_encoded_is_an_error_or_nan():
     assert np.isnan(z).all(1).tolist() == [False, True]
     with pytest.raises(InputError, match="on_error"):
         CodecTransformer(on_error="skip").fit(smiles)
-    with pytest.raises(InputError, match="one column"):
+    with pytest.raises(InputError, match="no SMILES column"):
         CodecTransformer().fit_transform(pd.DataFrame({"a": smiles, "b": smiles}))

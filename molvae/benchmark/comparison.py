@@ -25,6 +25,7 @@ from molvae.chem.metrics import (
     uniqueness,
 )
 from molvae.errors import InputError
+from molvae.inputs import read_library, read_molecules
 from molvae.workers import Mapper
 
 _NO_MOLECULE = "no valid molecule"
@@ -195,7 +196,11 @@ def evaluate_smiles(
     >>> metrics.valid, metrics.novelty  # doctest: +SKIP
     (0.6666666666666666, 0.5)
     """
-    rows = ((one, "empty" if one is None else None) for one in smiles)
+    rows = ((one, "empty" if one is None else None) for one in read_molecules(smiles, "smiles").items)
+    if reference_smiles is not None:
+        reference_smiles = list(read_library(reference_smiles, "reference_smiles"))
+    if train_smiles is not None:
+        train_smiles = list(read_library(train_smiles, "train_smiles"))
     return evaluate_rows(rows, reference_smiles, train_smiles, origin=origin, progress=progress, mapper=mapper)
 
 

@@ -12,6 +12,7 @@ from molvae.chem.fingerprints import nearest_references
 from molvae.chem.molecules import inchikey, parse
 from molvae.chem.properties import count_open_stereo_centers
 from molvae.errors import InputError
+from molvae.inputs import read_library
 
 
 def build_candidates(
@@ -62,7 +63,8 @@ def build_candidates(
     ['acetanilide']
     """
     check_table(proposals, PROPOSAL_COLUMNS, "proposals")
-    library = reference if isinstance(reference, Mapping) else dict.fromkeys(reference)
+    given = read_library(reference)
+    library = given if isinstance(given, Mapping) else dict.fromkeys(given)
     if not library:
         raise InputError("reference: expected at least one molecule, got none")
     smiles = proposals["smiles"].tolist()

@@ -9,6 +9,7 @@ from molvae.checks.checks import list_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.molecules import canonicalize, parse
 from molvae.errors import InputError
+from molvae.inputs import read_library, read_molecules
 
 NOT_CHECKED = "not checked: invalid SMILES"
 
@@ -37,8 +38,8 @@ def check_molecules(
     Returns
     -------
     DataFrame
-        One row per molecule, in order, with the columns `smiles` (canonical, None if invalid) and those of
-        `run_checks`.
+        One row per molecule, in order and with the row labels of a Series, with the columns `smiles` (canonical, None
+        if invalid) and those of `run_checks`.
 
     Raises
     ------
@@ -53,14 +54,14 @@ def check_molecules(
     >>> table["passed"].tolist()
     [False, False]
     """
-    raw_smiles = list(smiles)
+    raw_smiles, index = read_molecules(smiles, "smiles")
     canonical = [canonicalize(one).smiles for one in raw_smiles]
-    library = None if reference is None else _canonical_library(reference)
+    library = None if reference is None else _canonical_library(read_library(reference))
     table = run_checks(
         [one or raw for one, raw in zip(canonical, raw_smiles, strict=True)], settings, CheckContext(library, codec)
     )
     table.insert(0, "smiles", pd.Series(canonical, dtype=object))
-    return table
+    return table if index is None else table.set_axis(index)
 
 
 def run_checks(
@@ -83,8 +84,8 @@ def run_checks(
     Returns
     -------
     DataFrame
-        One row per molecule, in order: ``check_<name>`` ("pass" or the reason) for each check, `passed`, and `reason`
-        (the reasons of all failed checks, joined by "; ", or None).
+        One row per molecule, in order, with the row labels of a Series: ``check_<name>`` ("pass" or the reason) for
+        each check, `passed`, and `reason` (the reasons of all failed checks, joined by "; ", or None).
 
     Raises
     ------
@@ -93,12 +94,13 @@ def run_checks(
     """
     invalid: dict[int, str] = {}
     molecules: dict[int, Molecule] = {}
-    for row, raw in enumerate(smiles):
+    raw_smiles, index = read_molecules(smiles, "smiles")
+    for row, raw in enumerate(raw_smiles):
         try:
             molecules[row] = Molecule(raw, parse(raw))
         except InputError as error:
             invalid[row] = f"invalid SMILES: {canonicalize(raw).reason or error}"
-    table = pd.DataFrame(index=range(len(smiles)))
+    table = pd.DataFrame(index=range(len(raw_smiles)))
     failed: dict[int, list[str]] = {row: [reason] for row, reason in invalid.items()}
     checks, skipped = _make_checks(settings, context or CheckContext())
     for name, check in checks.items():
@@ -114,6 +116,8 @@ def run_checks(
     table["reason"] = pd.Series(
         ["; ".join(failed[row]) if row in failed else None for row in table.index], dtype=object
     )
+    if index is not None:
+        table.index = index
     table.attrs["skipped"] = skipped
     return table
 

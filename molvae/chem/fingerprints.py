@@ -13,6 +13,7 @@ from scipy import sparse
 
 from molvae.chem import molecules
 from molvae.errors import InputError
+from molvae.inputs import read_molecules
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
 _RADIUS, _N_BITS = 2, 2048
@@ -320,9 +321,9 @@ class ReferenceSet:
     """
 
     def __init__(self, smiles: Sequence[str], mapper: Mapper | None = None) -> None:
-        self.smiles = smiles
+        self.smiles = read_molecules(smiles, "reference").items  # by position: a Series is indexed by its labels
         fingerprints = Fingerprints(_N_BITS)
-        for one in _read_on_bits(smiles, mapper):
+        for one in _read_on_bits(self.smiles, mapper):
             fingerprints.append(one)
         self._groups = _group(fingerprints)
 
@@ -393,6 +394,7 @@ def nearest_references(
     >>> index.tolist(), similarity.tolist()
     ([1], [1.0])
     """
+    references = read_molecules(references, "references").items
     best = _Best(Fingerprints.of(smiles, _N_BITS))
     chunk, begin = Fingerprints(_N_BITS), 0
     for row, one in enumerate(_read_on_bits(references, mapper), start=1):

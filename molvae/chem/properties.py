@@ -16,6 +16,7 @@ from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
 
 from molvae.chem import alerts, molecules
 from molvae.errors import InputError
+from molvae.inputs import read_molecules
 from molvae.plugins import load_plugins
 
 
@@ -64,8 +65,8 @@ def compute(smiles: Sequence[str | None], names: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per molecule, in order, and one float column per name. NaN if the SMILES is invalid or the value cannot
-        be computed.
+        One row per molecule, in order, with the row labels of a Series, and one float column per name. NaN if the
+        SMILES is invalid or the value cannot be computed.
 
     Raises
     ------
@@ -78,11 +79,12 @@ def compute(smiles: Sequence[str | None], names: Sequence[str]) -> pd.DataFrame:
     [3.0, nan]
     """
     properties = [look_up(name) for name in names]
-    values = np.full((len(smiles), len(properties)), np.nan)
+    given = read_molecules(smiles, "smiles")
+    values = np.full((len(given.items), len(properties)), np.nan)
     with rdBase.BlockLogs():
-        for row, one in enumerate(smiles):
-            values[row] = _values(one, properties)
-    return pd.DataFrame(values, columns=list(names))
+        for row, one in enumerate(given.items):
+            values[row] = _values(_as_smiles(one), properties)
+    return pd.DataFrame(values, columns=list(names), index=given.row_labels)
 
 
 def compute_row(smiles: str | None, names: Sequence[str]) -> list[float]:
@@ -172,6 +174,11 @@ def count_open_stereo_centers(mol: Chem.Mol) -> int:
     """
     centers = Chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)
     return sum(label == "?" for _, label in centers)
+
+
+def _as_smiles(molecule: object) -> str | None:
+    smiles = molecules.to_smiles(molecule)
+    return smiles if isinstance(smiles, str) else None
 
 
 def _values(smiles: str | None, properties: Sequence[Property]) -> list[float]:

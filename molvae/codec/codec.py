@@ -27,6 +27,7 @@ from molvae.codec.storage import StoredCodec, read_codec, write_codec
 from molvae.errors import CodecError, InputError
 from molvae.features.featurizer import DecodableFeaturizer, Featurizer
 from molvae.features.tokens import TokenFeaturizer
+from molvae.inputs import align, index_of, read_columns
 from molvae.latent.geometry import LatentPath
 from molvae.latent.maps import Method
 from molvae.latent.prior import Prior, SamplingSettings
@@ -126,8 +127,9 @@ class Codec:
 
         Parameters
         ----------
-        molecules : iterable of str, rdkit.Chem.Mol or Standardized, or str
-            SMILES or RDKit molecules, such as a list or a Series; or one SMILES.
+        molecules : iterable of str, rdkit.Chem.Mol or Standardized, or one of them
+            SMILES or RDKit molecules: a list, an array, a Series, or a table with one column or one SMILES column; or a
+            single molecule. `Encoding.index` keeps the row labels of a Series or a table.
         remove_stereo : bool, default=False
             Remove stereo before encoding; `Encoding.note` records where it was removed.
 
@@ -160,10 +162,12 @@ class Codec:
 
         Parameters
         ----------
-        z : ndarray of shape (n, D)
-            Latent vectors. A row with NaN or infinity is not decoded, and has a reason.
+        z : ndarray or DataFrame of shape (n, D)
+            Latent vectors. A row with NaN or infinity is not decoded, and has a reason. Of a table with the columns
+            z_000, z_001, ... these are taken, in order.
         noise : float or ndarray of shape (n,), default=0.0
-            Noise level in [0, 1], one for all rows or one per row: 0 decodes the latent vector itself, 1 ignores it.
+            Noise level in [0, 1], one for all rows or one per row (a Series is matched by its row labels): 0 decodes
+            the latent vector itself, 1 ignores it.
         temperature : float or ndarray of shape (n,), default=0.0
             Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
         seed : int, default=0
@@ -190,7 +194,11 @@ class Codec:
         >>> len(codec.decode(strychnine.z, beam_size=8))
         1
         """
-        writer, z = self._writer, self._as_latent(z)
+        writer, labels, z = self._writer, index_of(z), self._as_latent(z)
+        noise, temperature = (
+            align(value, labels, len(z), f"decode: {name}")
+            for name, value in (("noise", noise), ("temperature", temperature))
+        )
         noise = one_per_row("noise", noise, len(z), at_most=1)
         temperature = one_per_row("temperature", temperature, len(z), at_most=10)
         if not 1 <= beam_size <= _MAX_BEAM_SIZE or (beam_size > 1 and (noise.any() or temperature.any())):
@@ -361,21 +369,22 @@ class Codec:
 
         Parameters
         ----------
-        z : ndarray of shape (n, D)
+        z : ndarray or DataFrame of shape (n, D)
             Latent vectors.
 
         Returns
         -------
         DataFrame
-            One row per latent vector and one column per property, in the unit of the property. No columns if the codec
-            was trained without labels.
+            One row per latent vector, with the row labels of a table, and one column per property, in the unit of the
+            property. No columns if the codec was trained without labels.
 
         Raises
         ------
         InputError
             `z` is not of shape (n, D).
         """
-        return pd.DataFrame(predict(self.model.property_head, self._as_latent(z)), columns=self.property_names)
+        values = predict(self.model.property_head, self._as_latent(z))
+        return pd.DataFrame(values, columns=self.property_names, index=index_of(z))
 
     # New molecules from known ones
 
@@ -564,9 +573,9 @@ class Codec:
         molecules : iterable of str or rdkit.Chem.Mol
             The molecules.
         values : str or iterable of float or None
-            One number per molecule, None or NaN where there is none; or a name of
-            `molvae.chem.properties.PROPERTIES`. Molecules without a value, or that cannot be encoded, are skipped and
-            counted.
+            One number per molecule, None or NaN where there is none (a Series is matched by its row labels); or a name
+            of `molvae.chem.properties.PROPERTIES`. Molecules without a value, or that cannot be encoded, are skipped
+            and counted.
         seed : int, default=0
             Seed of the folds on which `r2` is measured.
 
@@ -721,9 +730,10 @@ class Codec:
         Returns
         -------
         DataFrame
-            k rows per query, the nearest first: `query` (its row), `query_smiles`, `rank` from 1, `row` of the library,
-            `smiles`, `distance`, `tanimoto` (Morgan radius 2) and `reason`. A query that cannot be encoded is one row
-            with a reason. `attrs["unreadable"]` counts the molecules of the library that cannot be encoded.
+            k rows per query, the nearest first: `query` (its position, or its row label in a Series or a table),
+            `query_smiles`, `rank` from 1, `row` of the library (likewise), `smiles`, `distance`, `tanimoto` (Morgan
+            radius 2) and `reason`. A query that cannot be encoded is one row with a reason. `attrs["unreadable"]`
+            counts the molecules of the library that cannot be encoded.
 
         Raises
         ------
@@ -850,7 +860,8 @@ class Codec:
         Returns
         -------
         DataFrame
-            One row per molecule, in order: `smiles`, standardized; `reconstruction_nats`, `nll_nats`, `log_density`
+            One row per molecule, in order, with the row labels of a Series: `smiles`, standardized;
+            `reconstruction_nats`, `nll_nats`, `log_density`
             (nats); `reconstruction_percentile`, `nll_percentile` and `density_percentile` among the calibration
             molecules, higher is farther from the training data; `domain_percentile` of all measures together, in
             [0, 100]; `in_domain`; `nearest_reference` and `nearest_similarity` (Tanimoto, Morgan radius 2); `reason`,
@@ -960,8 +971,9 @@ class Codec:
 
     def _as_latent(self, z: np.ndarray) -> np.ndarray:
         """Latent vectors (n, D) as float32; a single vector (D,) becomes a row."""
+        z = read_columns(z, self.n_latent)
         try:
-            rows = np.asarray(z, np.float32)
+            rows = np.require(z, np.float32, "W")  # the array of a table is read-only
         except (TypeError, ValueError):
             raise InputError("z: expected an array of numbers, one latent vector per row") from None
         if rows.ndim == 1 and len(rows) == self.n_latent:

@@ -15,6 +15,7 @@ from molvae.errors import InputError
 from molvae.feature_spec import PAD
 from molvae.features.featurizer import Features
 from molvae.features.store import filled_lengths, model_input
+from molvae.inputs import read_library
 from molvae.latent.prior import GaussianPrior, Prior
 from molvae.seeds import generator
 
@@ -234,7 +235,7 @@ def applicability_domain(
     Returns
     -------
     DataFrame
-        One row per molecule, in order.
+        One row per molecule, in order, with the row labels of the molecules.
 
     Raises
     ------
@@ -273,7 +274,7 @@ def applicability_domain(
             reason += f"; similarity to the nearest reference molecule {similarity[row]:.2f}"
         reasons.append(reason)
     missing = np.full(n, np.nan)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "smiles": pd.Series(encoding.smiles, dtype=object),
             "reconstruction_nats": column(measures["reconstruction"]),
@@ -289,6 +290,7 @@ def applicability_domain(
             "reason": pd.Series(reasons, dtype=object),
         }
     )
+    return table.set_axis(encoding.labels)
 
 
 def check_percentile(percentile: float) -> None:
@@ -311,7 +313,7 @@ def check_percentile(percentile: float) -> None:
 def _to_reference_set(reference: "Iterable[str] | ReferenceSet") -> "ReferenceSet":
     from molvae.chem.fingerprints import ReferenceSet
 
-    references = reference if isinstance(reference, ReferenceSet) else ReferenceSet(list(reference))
+    references = reference if isinstance(reference, ReferenceSet) else ReferenceSet(list(read_library(reference)))
     if not len(references):
         raise InputError("reference: expected at least one molecule, got none; pass molecules, or omit it")
     return references

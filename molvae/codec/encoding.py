@@ -10,6 +10,7 @@ from molvae.codec.results import Encoding
 from molvae.feature_spec import FeatureSpec
 from molvae.features.featurizer import Featurizer
 from molvae.features.store import Rows, filled_lengths, model_input
+from molvae.inputs import read_molecules
 
 BATCH_SIZE = 512
 _GROUP = 16  # batches are filled up to multiples: oneDNN keeps memory for each size that it has multiplied
@@ -39,8 +40,9 @@ def encode_molecules(
     smiles: list[str | None] = []
     reason: list[str | None] = []
     note: list[str | None] = []
-    for molecule in [molecules] if isinstance(molecules, str) else molecules:
-        standard = molecule if isinstance(molecule, chem.Standardized) else chem.standardize(chem.to_smiles(molecule))
+    given = read_molecules(molecules)
+    for molecule in given.items:
+        standard = molecule if isinstance(molecule, chem.Standardized) else chem.standardize(molecule)
         final = standard.smiles
         if remove_stereo and final is not None and chem.has_stereo(final):
             final = chem.remove_stereo(final)
@@ -55,7 +57,7 @@ def encode_molecules(
         hint = " (remove_stereo=True removes it)" if problem and "stereo" in problem and not remove_stereo else ""
         reason[row] = f"{problem}{hint}" if problem else None
     z[np.array(valid, np.int64)[features.ok]] = encode_features(model, features.x[features.ok], featurizer.spec)
-    return Encoding(z, np.array([one is None for one in reason], bool), reason, smiles, note)
+    return Encoding(z, np.array([one is None for one in reason], bool), reason, smiles, note, given.row_labels)
 
 
 def encode_features(model: Autoencoder, x: np.ndarray, spec: FeatureSpec) -> np.ndarray:

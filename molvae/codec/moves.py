@@ -13,6 +13,7 @@ import pandas as pd
 from molvae.codec.results import Decoded
 from molvae.codec.space import MoleculeSpace
 from molvae.errors import InputError
+from molvae.inputs import align
 from molvae.latent import geometry
 from molvae.latent.prior import Prior
 from molvae.seeds import generator, integer_seed
@@ -73,8 +74,8 @@ class DirectionMeasurement:
         `n_molecules` and `n_steps`, to which it is fitted; `valid`, the share of steps with a valid molecule. A
         property that increases along the direction and decreases against it has two positive slopes.
     steps : DataFrame
-        One row per molecule, direction and distance: `row` of the molecule in the input, `direction`, `distance`,
-        `smiles`, `reason` and `value`. Distance 0 is the molecule itself.
+        One row per molecule, direction and distance: `row` of the molecule in the input (its row label, if it has one),
+        `direction`, `distance`, `smiles`, `reason` and `value`. Distance 0 is the molecule itself.
     n_unreadable : int
         Number of molecules that could not be encoded.
     """
@@ -244,7 +245,11 @@ def attribute_direction(
     """
     encoding = space.encode(molecules)
     smiles = [str(one) if ok else "" for one, ok in zip(encoding.smiles, encoding.ok, strict=True)]
-    numbers = compute_values(values, smiles) if isinstance(values, str) else _numbers(values, len(smiles), "values")
+    numbers = (
+        compute_values(values, smiles)
+        if isinstance(values, str)
+        else _numbers(values, len(smiles), "values", encoding.index)
+    )
     n_usable = int((encoding.ok & np.isfinite(numbers)).sum())
     n_unreadable, n_without_value = int((~encoding.ok).sum()), int((encoding.ok & ~np.isfinite(numbers)).sum())
     if n_usable < _MIN_VALUES:
@@ -384,7 +389,9 @@ def measure_direction(
     computed = dict(zip(unique, compute_values(values, unique), strict=True))
     steps["value"] = steps["smiles"].map(computed).astype(float)
     steps = steps.sort_values(["row", "direction", "distance"], ignore_index=True)
-    return DirectionMeasurement(_slopes(steps, list(vectors)), steps, int((~encoding.ok).sum()))
+    slopes = _slopes(steps, list(vectors))
+    steps["row"] = encoding.labels[steps["row"]]
+    return DirectionMeasurement(slopes, steps, int((~encoding.ok).sum()))
 
 
 def compute_values(values: str | PropertyFunction, smiles: Sequence[str]) -> np.ndarray:
@@ -413,7 +420,8 @@ def compute_values(values: str | PropertyFunction, smiles: Sequence[str]) -> np.
         return properties.compute(smiles, [values])[values].to_numpy()
     if not callable(values):
         raise InputError(f"values: expected a property name or a function of a list of SMILES, got {values!r}")
-    return _numbers(values(list(smiles)), len(smiles), "values: result of the property function")
+    answer = values(list(smiles))
+    return _numbers(answer, len(smiles), "values: result of the property function", others=[pd.Index(smiles)])
 
 
 def pooled_slope(distance: np.ndarray, value: np.ndarray, molecule: np.ndarray) -> tuple[float, float, int]:
@@ -503,8 +511,11 @@ def _distances(prior: Prior, distances: Iterable[float] | None, default: np.ndar
     return lengths
 
 
-def _numbers(values: Iterable[float | None], n: int, name: str) -> np.ndarray:
-    """Values (n,) as float64; None and NA become NaN."""
+def _numbers(
+    values: Iterable[float | None], n: int, name: str, labels: pd.Index | None = None, others: Sequence[pd.Index] = ()
+) -> np.ndarray:
+    """Values (n,) as float64; None and NA become NaN. A Series is matched by its row labels."""
+    values = align(values, labels, n, name, others)
     try:
         numbers = pd.Series(list(values), dtype=object).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,6 +22,8 @@ class Encoding:
         Canonical SMILES as encoded; None where the input is not a valid molecule.
     note : list of str or None
         What standardization changed, such as a stripped salt or removed stereo; None where it changed nothing.
+    index : Index, optional
+        Row labels of the molecules, if they came as a Series or a table.
     """
 
     z: np.ndarray
@@ -28,6 +31,12 @@ class Encoding:
     reason: list[str | None]
     smiles: list[str | None]
     note: list[str | None]
+    index: pd.Index | None = None
+
+    @property
+    def labels(self) -> pd.Index:
+        """Row labels of the molecules; positions from 0 if they came without labels."""
+        return pd.RangeIndex(len(self.ok)) if self.index is None else self.index
 
     def __repr__(self) -> str:
         return f"Encoding({int(self.ok.sum())} of {len(self.ok)} molecules, {self.z.shape[1]} dimensions)"

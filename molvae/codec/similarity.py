@@ -9,6 +9,7 @@ import pandas as pd
 
 from molvae.codec.results import Encoding
 from molvae.errors import InputError
+from molvae.inputs import align
 from molvae.latent.maps import Method, map_quality, project
 from molvae.latent.neighbors import nearest
 
@@ -27,8 +28,9 @@ class MoleculeMap:
     Parameters
     ----------
     table : DataFrame
-        One row per molecule, in order: `row`, `smiles`, `x` and `y` on the map of latent vectors, and `reason`. A
-        molecule that cannot be encoded has NaN coordinates and a reason.
+        One row per molecule, in order, with the row labels of the molecules: `row` (the same label), `smiles`, `x` and
+        `y` on the map of latent vectors, and `reason`. A molecule that cannot be encoded has NaN coordinates and a
+        reason.
     quality : DataFrame
         One row per map (`map`: "latent" or "fingerprints") and neighbor definition (`neighbors_by`: "latent", Euclidean
         distance of latent vectors, or "fingerprints", Tanimoto similarity): `trustworthiness`, `preservation`, `k`, the
@@ -51,7 +53,7 @@ class MoleculeMap:
         Parameters
         ----------
         values : iterable of float, optional
-            One number per row of the table, shown as color.
+            One number per row of the table, shown as color. A Series is matched by its row labels.
         label : str, default=""
             Label of the color bar.
 
@@ -67,8 +69,9 @@ class MoleculeMap:
         """
         colors = None
         if values is not None:
+            values = align(values, self.table.index, len(self.table), "values")
             try:
-                colors = np.asarray(values, np.float64)
+                colors = np.asarray(list(values), np.float64)
             except (TypeError, ValueError):
                 raise InputError("values: expected one number per row of the map") from None
             if colors.shape != (len(self.table),):
@@ -120,18 +123,26 @@ def neighbors(query: Encoding, library: Encoding, *, k: int, metric: LatentMetri
         first = f"; the first: {library.reason[0]}" if n_unreadable else ""
         raise InputError(f"library: expected at least one molecule that can be encoded, got 0 of {n_unreadable}{first}")
     rows, distances = nearest(query.z, library.z, k, metric=metric)
+    labels, library_labels = query.labels, library.labels
     lines: list[dict[str, object]] = []
     for row, (found, lengths) in enumerate(zip(rows, distances, strict=True)):
-        line: dict[str, object] = {"query": row, "query_smiles": query.smiles[row], "reason": query.reason[row]}
+        line: dict[str, object] = {"query": labels[row], "query_smiles": query.smiles[row], "reason": query.reason[row]}
         if not query.ok[row]:
             lines.append(line)
             continue
         smiles = [library.smiles[neighbor] for neighbor in found]
         similarity = tanimoto(str(query.smiles[row]), [str(one) for one in smiles])
-        columns = zip(range(1, len(found) + 1), found, smiles, lengths, similarity, strict=True)
+        columns = zip(range(1, len(found) + 1), library_labels[found], smiles, lengths, similarity, strict=True)
         lines += [line | dict(zip(_FOUND, values, strict=True)) for values in columns]
     table = pd.DataFrame(lines, columns=["query", "query_smiles", *_FOUND, "reason"])
-    table = table.astype({"query": int, "rank": "Int64", "row": "Int64", "distance": float, "tanimoto": float})
+    kinds = {
+        "query": labels.dtype,
+        "rank": "Int64",
+        "row": _nullable(library_labels),
+        "distance": float,
+        "tanimoto": float,
+    }
+    table = table.astype(kinds)
     table.attrs["unreadable"] = n_unreadable
     return table
 
@@ -176,11 +187,17 @@ def map_molecules(encoding: Encoding, *, method: Method, seed: int) -> MoleculeM
     xy[rows], fingerprint_xy[rows] = latent.xy, fingerprints.xy
     table = pd.DataFrame(
         {
-            "row": range(len(xy)),
+            "row": encoding.labels,
             "smiles": encoding.smiles,
             "x": xy[:, 0],
             "y": xy[:, 1],
             "reason": encoding.reason,
-        }
+        },
+        index=encoding.index,
     )
     return MoleculeMap(table, pd.DataFrame(lines, columns=names), fingerprint_xy, method)
+
+
+def _nullable(labels: pd.Index) -> str:
+    """A type for row labels of which some are missing."""
+    return "Int64" if pd.api.types.is_integer_dtype(labels) else "object"

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from molvae.chem.fingerprints import morgan_bits
-from molvae.chem.molecules import Standardized, canonicalize, to_smiles
+from molvae.chem.molecules import Standardized, canonicalize
 from molvae.chem.molecules import remove_stereo as without_stereo
 from molvae.codec.results import Decoded, Encoding
+from molvae.inputs import read_molecules
 
 _ACYL_GROUPS = (
     "CC(=O){}", "CCC(=O){}", "CC(C)C(=O){}", "CC(C)(C)C(=O){}", "C1CC1C(=O){}", "C1CCC1C(=O){}", "C1CCCCC1C(=O){}",
@@ -68,10 +69,8 @@ class ToyCodec:
 
     def encode(self, molecules: Iterable[object] | str, *, remove_stereo: bool = False) -> Encoding:
         """See `MoleculeSpace.encode`; molecules are not standardized, and only those in `molecules` can be encoded."""
-        given = [
-            one if isinstance(one, Standardized) else canonicalize(to_smiles(one))
-            for one in ([molecules] if isinstance(molecules, str) else molecules)
-        ]
+        listed = read_molecules(molecules)
+        given = [one if isinstance(one, Standardized) else canonicalize(one) for one in listed.items]
         smiles = [without_stereo(one.smiles) if remove_stereo and one.smiles else one.smiles for one in given]
         rows = [-1 if one is None else self._row.get(one, -1) for one in smiles]
         ok = np.array([row >= 0 for row in rows], bool)
@@ -80,7 +79,7 @@ class ToyCodec:
         reason = [
             None if row >= 0 else one.reason or "not in the toy codec" for row, one in zip(rows, given, strict=True)
         ]
-        return Encoding(z, ok, reason, smiles, [None] * len(rows))
+        return Encoding(z, ok, reason, smiles, [None] * len(rows), listed.row_labels)
 
     def decode(
         self,

@@ -17,6 +17,7 @@ from molvae.chem.fingerprints import tanimoto_matrix
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
 from molvae.files import sha256_of, write_text
+from molvae.inputs import read_molecules
 from molvae.qsar.assay import Task
 from molvae.qsar.evaluation import clip
 from molvae.qsar.fingerprints import morgan_bits
@@ -71,21 +72,23 @@ class AssayModel:
         Parameters
         ----------
         smiles : sequence of str
-            SMILES; they are standardized like those of the assay.
+            SMILES, or RDKit molecules; they are standardized like those of the assay.
 
         Returns
         -------
         DataFrame
-            One row per molecule, in order: value (for classes: the probability of class 1), std (standard
-            deviation; see the class of the model) and similarity (highest Tanimoto similarity to a training molecule;
-            Morgan fingerprints, radius 2, 2,048 bits). NaN where the SMILES is invalid.
+            One row per molecule, in order, with the row labels of a Series: value (for classes: the probability of
+            class 1), std (standard deviation; see the class of the model) and similarity (highest Tanimoto similarity
+            to a training molecule; Morgan fingerprints, radius 2, 2,048 bits). NaN where the SMILES is invalid.
 
         Examples
         --------
         >>> from molvae.qsar import load_model
         >>> load_model("model").predict(["CCO"])  # doctest: +SKIP
         """
-        return self.predict_standardized([standardize(one).smiles for one in smiles])
+        given = read_molecules(smiles, "smiles")
+        table = self.predict_standardized([standardize(one).smiles for one in given.items])
+        return table.set_axis(given.labels)
 
     def predict_standardized(self, smiles: Sequence[str | None]) -> pd.DataFrame:
         """Predict the target of molecules that are already standardized.
@@ -100,15 +103,16 @@ class AssayModel:
         DataFrame
             As from `predict`.
         """
-        table = pd.DataFrame(np.nan, index=range(len(smiles)), columns=["value", "std", "similarity"])
-        rows = [row for row, one in enumerate(smiles) if one is not None]
-        known = [one for one in smiles if one is not None]
+        given = read_molecules(smiles, "smiles")
+        table = pd.DataFrame(np.nan, index=range(len(given.items)), columns=["value", "std", "similarity"])
+        rows = [row for row, one in enumerate(given.items) if isinstance(one, str)]
+        known = [given.items[row] for row in rows]
         if known:
             mean, std = self.regressor.predict(known, return_std=True)
             table.loc[rows, "value"] = clip(mean, self.task)
             table.loc[rows, "std"] = std
             table.loc[rows, "similarity"] = self._similarity(known)
-        return table
+        return table.set_axis(given.labels)
 
     def _similarity(self, smiles: Sequence[str]) -> np.ndarray:
         """The highest Tanimoto similarity to a training molecule, (n,)."""

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from molvae.inputs import read_molecules
 from molvae.scoring.evaluation import Evaluation
 from molvae.scoring.scorers.registry import find_scorer, read_term
 from molvae.scoring.term import Term
@@ -163,17 +164,18 @@ class Objective:
         Returns
         -------
         DataFrame
-            One row per molecule, in order. For each term, `value_<term>` in the unit of the scorer (a substructure: 1
-            if present, 0 if absent), `value_<term>_<column>` for each further column of it, and `score_<term>` in [0,
-            1]; `score` in [0, 1], higher is better; and `unscored_reason`. A value is NaN where it cannot be computed;
-            `score` is then NaN, too, unless the weight of that term is 0, and `unscored_reason` gives the reason.
+            One row per molecule, in order, with the row labels of a Series. For each term, `value_<term>` in the unit
+            of the scorer (a substructure: 1 if present, 0 if absent), `value_<term>_<column>` for each further column
+            of it, and `score_<term>` in [0, 1]; `score` in [0, 1], higher is better; and `unscored_reason`. A value is
+            NaN where it cannot be computed; `score` is then NaN, too, unless the weight of that term is 0, and
+            `unscored_reason` gives the reason.
 
         Raises
         ------
         MolvaeError
             A scorer cannot be used at all, or too many molecules have no value.
         """
-        smiles = list(smiles)
+        smiles, index = read_molecules(smiles, "smiles")
         table: dict[str, np.ndarray] = {}
         reasons: list[str | None] = [None] * len(smiles)
         for name, term in self.settings.terms.items():
@@ -190,7 +192,8 @@ class Objective:
             (why or "no value") if missing else None for why, missing in zip(reasons, np.isnan(score), strict=True)
         ]
         found = pd.DataFrame(table, index=pd.RangeIndex(len(smiles)))
-        return found.assign(unscored_reason=pd.Series(reasons, dtype="str"))
+        found = found.assign(unscored_reason=pd.Series(reasons, dtype="str"))
+        return found if index is None else found.set_axis(index)
 
     def _combine(self, table: Mapping[str, np.ndarray], n: int) -> np.ndarray:
         terms = self.settings.terms

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.errors import InputError
+from molvae.inputs import align
 from molvae.tables import read_numbers
 
 Answer = Sequence[float] | np.ndarray | pd.Series | pd.DataFrame
@@ -41,7 +42,7 @@ class Scores(NamedTuple):
     reasons: list[str | None]
 
 
-def read_scores(answer: Answer, n: int) -> Scores:
+def read_scores(answer: Answer, n: int, smiles: Sequence[str] | None = None, index: pd.Index | None = None) -> Scores:
     """Check the return value of an oracle.
 
     Parameters
@@ -50,6 +51,10 @@ def read_scores(answer: Answer, n: int) -> Scores:
         The return value.
     n : int
         Number of molecules that it was called with.
+    smiles : sequence of str, optional
+        Their SMILES. The rows of a Series or a table may be labeled with these, or with numbers from 0, in any order.
+    index : Index, optional
+        Row labels of the molecules, if they have any.
 
     Returns
     -------
@@ -59,8 +64,12 @@ def read_scores(answer: Answer, n: int) -> Scores:
     Raises
     ------
     InputError
-        The return value is not n numbers, or is a table without a column `score` or with other columns.
+        The return value is not n numbers, has other row labels than the molecules, or is a table without a column
+        `score` or with other columns.
     """
+    answer = align(answer, index, n, "oracle", [] if smiles is None else [pd.Index(smiles)])
+    if isinstance(answer, pd.DataFrame | pd.Series):
+        answer = answer.reset_index(drop=True)
     if isinstance(answer, pd.DataFrame):
         if "score" not in answer:
             raise InputError(

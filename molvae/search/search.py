@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.errors import InputError
+from molvae.inputs import read_molecules
 from molvae.search.breeding import Breeder
 from molvae.search.checkpoint import Checkpoint, Record
 from molvae.search.ledger import Candidate, Ledger, RoundSummary, pack, unpack
@@ -175,22 +176,23 @@ class Search:
         ----------
         smiles : iterable of str
             Molecules that `ask` returned and that have no score yet, in any order; not all of them need be given.
-        scores : sequence of float or DataFrame
+        scores : sequence of float, Series or DataFrame
             One score per molecule, higher is better; None or NaN for a molecule that cannot be scored. Or a table with
-            a column `score` and further columns `value_*`, `score_*` and `unscored_reason`.
+            a column `score` and further columns `value_*`, `score_*` and `unscored_reason`. A Series or a table is
+            matched by its row labels: those of `smiles`, its SMILES, or numbers from 0.
 
         Raises
         ------
         InputError
             A molecule is not pending, the scores are not one number per molecule, or the checkpoint cannot be written.
         """
-        given = list(smiles)
+        given, index = read_molecules(smiles, "tell: smiles")
         for one in given:
             if one not in self._pending or given.count(one) > 1:
                 why = "is given more than once" if one in self._pending else "was not asked for"
                 why = "has a score already" if one in self._ledger else why
                 raise InputError(f"tell: {one}: expected pending molecules, each once; this one {why}")
-        answer = read_scores(scores, len(given))
+        answer = read_scores(scores, len(given), given, index)
         if given:
             self.learn([self._pending[one] for one in given], answer)
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molvae.chem.molecules import standardize
+from molvae.chem.molecules import standardize, to_smiles
 from molvae.errors import InputError
+from molvae.inputs import read_molecules
 from molvae.search.ledger import Candidate
 from molvae.search.optimizers import FIRST_START
 
@@ -60,7 +61,7 @@ def read_starts(
     starts: list[Candidate] = []
     name_of: dict[str, str] = {}
     notes = []
-    for index, (raw, (smiles, reason, warning)) in enumerate(zip(given, standardized, strict=True)):
+    for index, (raw, (smiles, reason, warning)) in enumerate(zip(map(to_smiles, given), standardized, strict=True)):
         name = f"start {index + 1} ({_shorten(raw)})"
         row = row_of.get(index)
         encoded = encoding.smiles[row] if row is not None and encoding.ok[row] else None
@@ -99,12 +100,8 @@ def _report_inexact(
             )
 
 
-def _as_list(start: object) -> list[str]:
-    if isinstance(start, str):
-        return [start]
-    if not isinstance(start, Iterable) or isinstance(start, bytes | dict):
-        raise InputError(f"start: expected a list of SMILES, got {type(start).__name__}")
-    given = list(start)
+def _as_list(start: object) -> list[object]:
+    given = read_molecules(start, "start").items
     if not given:
         raise InputError("start: expected at least one SMILES, got an empty list; None starts from the codec's prior")
     return given

@@ -12,7 +12,7 @@ SMILES = ["C", "CC", "CCC"]
 
 
 def answering(answer):
-    return read_scores(answer, len(SMILES))
+    return read_scores(answer, len(SMILES), SMILES)
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,10 @@ def answering(answer):
         [0.5, 1, -2.5],
         (0.5, 1, -2.5),
         np.array([0.5, 1, -2.5], np.float32),
-        pd.Series([0.5, 1, -2.5], index=[7, 8, 9]),
+        pd.Series([0.5, 1, -2.5]),
+        pd.Series([-2.5, 1, 0.5], index=[2, 1, 0]),
         [np.float64(0.5), True, Decimal("-2.5")],
-        pd.DataFrame({"score": [0.5, 1, -2.5]}, index=["a", "b", "c"]),
+        pd.DataFrame({"score": [-2.5, 0.5, 1]}, index=["CCC", "C", "CC"]),
         (x for x in (0.5, 1, -2.5)),
     ],
 )

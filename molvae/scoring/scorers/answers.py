@@ -12,6 +12,7 @@ import numpy as np
 
 from molvae.errors import InputError
 from molvae.files import sha256_of
+from molvae.inputs import align
 from molvae.scoring.scorer import Values
 
 _RESERVED = ("value", "reason", "smiles")
@@ -26,7 +27,8 @@ def read_answer(answer: Any, smiles: Sequence[str], where: str) -> Values:
     answer : sequence of float, mapping or DataFrame
         One number per molecule, in order; or columns, with `value` among them. None and NaN mark molecules without a
         value. A column `reason` explains why. With a column `smiles`, rows may have any order, and molecules without
-        a row have no value. Other columns are numbers; other cells are empty.
+        a row have no value. Other columns are numbers; other cells are empty. A Series or a table without such a column
+        is matched by its row labels: numbers from 0, or the SMILES.
     smiles : sequence of str
         The molecules of the call.
     where : str
@@ -42,6 +44,8 @@ def read_answer(answer: Any, smiles: Sequence[str], where: str) -> Values:
     InputError
         The answer does not have one row per molecule, or its SMILES are not those of the call.
     """
+    if not (isinstance(answer, pd.DataFrame) and "smiles" in answer):
+        answer = align(answer, None, len(smiles), where, [pd.Index(smiles)])
     if isinstance(answer, Mapping) or hasattr(answer, "columns"):
         columns = {str(name): answer[name] for name in getattr(answer, "columns", answer)}
         if "value" not in columns:
