@@ -12,7 +12,6 @@ import numpy as np
 
 from molvae.errors import InputError
 from molvae.files import sha256_of
-from molvae.inputs import align
 from molvae.scoring.scorer import Values
 
 _RESERVED = ("value", "reason", "smiles")
@@ -44,8 +43,7 @@ def read_answer(answer: Any, smiles: Sequence[str], where: str) -> Values:
     InputError
         The answer does not have one row per molecule, or its SMILES are not those of the call.
     """
-    if not (isinstance(answer, pd.DataFrame) and "smiles" in answer):
-        answer = align(answer, None, len(smiles), where, [pd.Index(smiles)])
+    answer = _match_labels(answer, smiles, where)
     if isinstance(answer, Mapping) or hasattr(answer, "columns"):
         columns = {str(name): answer[name] for name in getattr(answer, "columns", answer)}
         if "value" not in columns:
@@ -139,6 +137,17 @@ def hash_files(paths: Iterable[str | Path], where: str) -> dict[str, str]:
         except OSError as error:
             raise InputError(f"{where}: {path}: cannot be read: {error.strerror or error}") from error
     return found
+
+
+def _match_labels(answer: Any, smiles: Sequence[str], where: str) -> Any:
+    """A Series or a table of pandas without a column `smiles`, with its rows in the order of the molecules."""
+    if type(answer).__module__.partition(".")[0] != "pandas" or "smiles" in getattr(answer, "columns", ()):
+        return answer
+    import pandas as pd
+
+    from molvae.inputs import align
+
+    return align(answer, None, len(smiles), where, [pd.Index(smiles)])
 
 
 def _find_rows(given: Sequence[Any], smiles: Sequence[str], where: str) -> list[int | None]:
