@@ -4,7 +4,13 @@ from importlib.util import find_spec
 
 from molvae.errors import MissingPackageError
 
-_EXTRAS = {"cma": "search", "fcd_torch": "evaluate", "prefect": "pipeline", "skops": "qsar"}
+_EXTRAS = {
+    "cma": "search",
+    "dimorphite_dl": "charge",
+    "fcd_torch": "evaluate",
+    "prefect": "pipeline",
+    "skops": "qsar",
+}
 """Import name -> the extra that installs it."""
 
 
@@ -13,7 +19,7 @@ def require(package: str, job: str) -> None:
 
     Parameters
     ----------
-    package : {"cma", "fcd_torch", "prefect", "skops"}
+    package : {"cma", "dimorphite_dl", "fcd_torch", "prefect", "skops"}
         Import name of the package.
     job : str
         The command or function that needs the package, for the error message.

@@ -88,7 +88,7 @@ class TrainSection(TrainConfig):
 
 
 class LeadSection(Settings):
-    """The lead: the search starts from it, and a similarity term without `to` compares with it.
+    """The lead: the search starts from it, and similarity and scaffold terms without references compare with it.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def _absolute(data: _Table, base: Path) -> _Table:
 
 def _absolute_term(term: _Table, base: Path) -> None:
     """Make the paths of a term absolute; of a command, those of the arguments that are files."""
-    for key in ("python", "to_file", "model", "sklearn"):
+    for key in ("python", "model", "sklearn", "to_file", "of_file", "reference_file"):
         path = term.get(key)
         if isinstance(path, str):
             term[key] = str((base / Path(path).expanduser()).absolute())
@@ -284,11 +284,15 @@ def _absolute_term(term: _Table, base: Path) -> None:
 
 
 def _fill_lead(data: _Table) -> _Table:
-    """Let similarity terms without `to` compare with the lead."""
+    """Let similarity and scaffold terms without references compare with the lead."""
     lead, objective = data.get("lead"), data.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
     if isinstance(lead, dict) and "smiles" in lead and isinstance(terms, dict):
         for term in terms.values():
-            if isinstance(term, dict) and term.get("property") == "similarity":
-                term.setdefault("to", lead["smiles"])
+            key = _LEAD_KEYS.get(str(term.get("property"))) if isinstance(term, dict) else None
+            if key is not None and key not in term and f"{key}_file" not in term:
+                term[key] = lead["smiles"]
     return data
+
+
+_LEAD_KEYS = {"similarity": "to", "scaffold": "of"}

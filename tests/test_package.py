@@ -13,7 +13,7 @@ import molvae
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETTINGS = PYPROJECT["tool"]["setuptools"]
-OPTIONAL = ("cma", "fastapi", "fcd_torch", "prefect", "sqlalchemy", "tzlocal", "uvicorn")
+OPTIONAL = ("cma", "dimorphite_dl", "fastapi", "fcd_torch", "prefect", "sqlalchemy", "tzlocal", "uvicorn")
 
 BLOCKED = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Code after which the packages of every extra cannot be imported, as if they were not installed."""

@@ -3,10 +3,13 @@
 import re
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from molvae.chem.functional_groups import FUNCTIONAL_GROUPS
+from molvae.chem.rules import RULES
 from molvae.scoring.objective import Objective, ObjectiveSettings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "scoring.md").read_text(encoding="utf-8")
@@ -29,10 +32,37 @@ def objective(section: str, **changes: object) -> Objective:
     return Objective(ObjectiveSettings.from_dict({"terms": {name: terms[name] | changes}}, "docs/scoring.md"))
 
 
-def test_a_patent_file(tmp_path: Path) -> None:
-    path = tmp_path / "patent.smi"
-    path.write_text("OCCC\n")
-    assert objective("Desirability", to_file=str(path))(MOLECULES)["score"].tolist() == [0.0, 1.0, 1.0]
+def test_the_terms_on_structures(tmp_path: Path) -> None:
+    terms = tomllib.loads(block("Structures", "toml"))["objective"]["terms"]
+    for term in terms.values():
+        for key in ("to_file", "of_file"):
+            if key in term:
+                path = tmp_path / term[key]
+                path.write_text("SMILES\nO=C1c2ccccc2CC1CC1CCN(Cc2ccccc2)CC1\n")
+                term[key] = str(path)
+    molecules = [terms["core"]["of"], "O=C1c2ccccc2CC1CC1CCN(Cc2ccccc2)CC1", "CCN(CC)CC(=O)O"]
+    table = Objective(ObjectiveSettings.from_dict({"terms": terms}, "docs/scoring.md"))(molecules)
+    assert {f"score_{name}" for name in terms} <= set(table)
+    assert table["value_known"].tolist() == table["value_actives"].tolist()
+    assert table["value_known"][1] == 1
+    assert table["score_core"].tolist() == [1, 1, 0]
+    assert table["score_others"].tolist() == [0, 0, 1]
+    assert table["score_acid"].tolist() == [1, 1, 0]
+    assert table["score_amine"].tolist() == [1, 1, 1]
+    assert table["value_rings"].tolist() == [0, 0, 0]
+
+
+def test_the_functional_groups_and_rules_are_listed() -> None:
+    found = re.search(r"The names of `group` are:\n\n((?:[-\s].*\n)+)", PAGE)
+    assert found
+    assert re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", found[1])) == list(FUNCTIONAL_GROUPS)
+    rows = dict(re.findall(r'^\| `"(\w+)"` \| [^|]+ \| (.+) \|$', PAGE, re.MULTILINE))
+    assert rows == {name: f"{rule.title}: {rule.source}" for name, rule in RULES.items()}
+
+
+@pytest.mark.skipif(find_spec("dimorphite_dl") is None, reason="needs the extra charge")
+def test_the_charge() -> None:
+    assert objective("Charge at a pH")(["CCO", "CCN", "CC(=O)O"])["score"].tolist() == [1, 1, 0]
 
 
 def test_the_function(tmp_path: Path) -> None:

@@ -186,8 +186,8 @@ def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> arr
     return mol_on_bits(_parse_quickly(smiles, is_from_rdkit), n_bits)
 
 
-def mol_on_bits(mol: Chem.Mol, n_bits: int = 2048) -> array:
-    """List the bits that are on in the Morgan fingerprint of radius 2.
+def mol_on_bits(mol: Chem.Mol, n_bits: int = 2048, radius: int = 2) -> array:
+    """List the bits that are on in the Morgan fingerprint.
 
     Parameters
     ----------
@@ -195,13 +195,15 @@ def mol_on_bits(mol: Chem.Mol, n_bits: int = 2048) -> array:
         Molecule with its ring information.
     n_bits : int, default=2048
         Length of the fingerprint, at most 65,536.
+    radius : int, default=2
+        Radius in bonds.
 
     Returns
     -------
     array of uint16
         Indices of the bits, ascending.
     """
-    return array("H", _generator(_RADIUS, n_bits).GetFingerprint(mol).GetOnBits())
+    return array("H", _generator(radius, n_bits).GetFingerprint(mol).GetOnBits())
 
 
 @dataclass(frozen=True)

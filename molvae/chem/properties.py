@@ -14,7 +14,7 @@ import pandas as pd
 from rdkit import Chem, rdBase
 from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
 
-from molvae.chem import alerts, molecules
+from molvae.chem import alerts, molecules, rules
 from molvae.errors import InputError
 from molvae.inputs import read_molecules
 from molvae.plugins import load_plugins
@@ -152,7 +152,11 @@ def list_properties() -> dict[str, Property]:
     return PROPERTIES | load_plugins("molvae.properties", (*PROPERTIES, *_RESERVED), Property)
 
 
-_RESERVED = ("similarity", "substructure")  # other terms of an objective
+_RESERVED = (
+    "charge_at_ph", "cns_mpo_4_of_6", "functional_group", "scaffold", "similarity", "substructure", "unseen_rings",
+    *rules.RULES,
+)  # fmt: skip
+"""Other terms of an objective."""
 
 
 def count_open_stereo_centers(mol: Chem.Mol) -> int:

@@ -73,6 +73,21 @@ def test_a_similarity_term_compares_with_the_lead() -> None:
     assert other.objective.terms["similarity"].to == "CCO"
 
 
+def test_terms_without_references_compare_with_the_lead(tmp_path: Path) -> None:
+    text = (
+        '[lead]\nsmiles = "Cc1ccccc1"\n'
+        '[objective.terms.near]\nproperty = "similarity"\n'
+        '[objective.terms.away]\nproperty = "similarity"\nto_file = "patent.smi"\nshape = "lower"\n'
+        '[objective.terms.core]\nproperty = "scaffold"\n'
+        '[objective.terms.other]\nproperty = "scaffold"\nof_file = "a.smi"\nwanted = false\n'
+    )
+    terms = Campaign.load(write(tmp_path, text)).objective.terms
+    assert terms["near"].to == terms["core"].of == "Cc1ccccc1"
+    assert terms["away"].to is terms["other"].of is None
+    with pytest.raises(InputError, match=r"core\] of: .*CCO.*no ring"):
+        Campaign.load(write(tmp_path, text), ["lead.smiles=CCO"])
+
+
 @pytest.mark.parametrize(
     ("change", "pattern"),
     [
@@ -142,11 +157,15 @@ def test_paths_of_scorers_are_relative_to_the_campaign_file(tmp_path: Path) -> N
         f'[objective.terms.a]\npython = "my.py:score"\n{shape}'
         f'[objective.terms.b]\ncommand = ["python3", "dock.py", "receptor.pdb"]\n{shape}'
         '[objective.terms.c]\nproperty = "similarity"\nto_file = "patent.smi"\n'
+        '[objective.terms.d]\nproperty = "scaffold"\nof_file = "sub/scaffolds.smi"\n'
+        '[objective.terms.e]\nproperty = "unseen_rings"\nreference_file = "inventory.csv"\n'
     )
     terms = Campaign.load(write(tmp_path, text)).objective.model_dump(mode="json")["terms"]
     assert terms["a"]["python"] == f"{tmp_path / 'my.py'}:score"
     assert terms["b"]["command"] == ["python3", str(tmp_path / "dock.py"), "receptor.pdb"]
     assert terms["c"]["to_file"] == str(tmp_path / "patent.smi")
+    assert terms["d"]["of_file"] == str(tmp_path / "sub" / "scaffolds.smi")
+    assert terms["e"]["reference_file"] == str(tmp_path / "inventory.csv")
 
 
 def test_the_paths_of_costly_terms_start_at_the_campaign_file(tmp_path):

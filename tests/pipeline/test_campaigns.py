@@ -14,7 +14,7 @@ from molvae.pipeline.validate import validate
 from molvae.candidates.files import read_candidates
 
 N_SCORED = 12
-NEEDS: dict[str, tuple[str, ...]] = {}
+NEEDS: dict[str, tuple[str, ...]] = {"cns.toml": ("dimorphite_dl",)}
 """Packages of extras that a campaign needs; without them, its test is skipped."""
 MORE: dict[str, tuple[str, ...]] = {}
 """Changes to a campaign that needs more than a smaller budget to run fast."""

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from molvae.chem import properties
 from molvae.chem.fingerprints import tanimoto
 from molvae.chem.properties import PROPERTIES, compute
 from molvae.errors import InputError
 from molvae.scoring.objective import Objective, ObjectiveSettings
+from molvae.scoring.scorers import registry
+from molvae.scoring.scorers.properties import OTHER_TERMS
 
 PHENETOLE, ETHANOL, PROPANAL, NITRO = "CCOc1ccccc1", "CCO", "CCC=O", "O=[N+]([O-])c1ccccc1"
 MOLECULES = [PHENETOLE, ETHANOL, PROPANAL, NITRO, "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"]
@@ -221,7 +224,7 @@ def test_saved_settings_are_complete_and_read_back(tmp_path):
         ({"property": "substructure"}, r"\[terms.it\] smarts: "),
         ({"property": "substructure", "smarts": "c1cc"}, r"smarts: .*'c1cc'"),
         ({"property": "substructure", "smarts": "C", "shape": "higher"}, r"shape: .*substructure"),
-        ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: .*substructure"),
+        ({"property": "substructure", "smarts": "C", "weight": 2}, r"weight: .*condition"),
         ({"property": "substructure", "smarts": "C", "least": 3, "most": 2}, r"most: .*\(3\)"),
         ({"property": "substructure", "smarts": "C", "least": 3, "wanted": False}, r"most: .*most = 0"),
         ({"property": "alerts", "catalogs": ["PAIN"]}, r"catalogs: .*PAINS\?"),
@@ -288,3 +291,9 @@ def test_a_property_plugin_cannot_replace_a_builtin_term(install_plugin, name):
     install_plugin("halo", "molvae.properties", PLUGIN, **{name: "halogens"})
     with pytest.raises(InputError, match=f"{name} .*package halo"):
         objective(it={"property": "unknown", "shape": "lower"})
+
+
+def test_the_terms_with_a_scorer_of_their_own_are_known_everywhere():
+    """The registry, the hint for an unknown property, and the names that a plug-in cannot take agree."""
+    assert set(registry._SPECIAL) == set(OTHER_TERMS)
+    assert set(OTHER_TERMS) <= {*properties._RESERVED, *PROPERTIES}

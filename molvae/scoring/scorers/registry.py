@@ -7,20 +7,33 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from molvae.chem.rules import RULES
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 from molvae.scoring.scorer import Scorer
 from molvae.scoring.scorers.assay import AssayScorer
+from molvae.scoring.scorers.charge import ChargeScorer
 from molvae.scoring.scorers.command import CommandScorer
 from molvae.scoring.scorers.function import FunctionScorer
-from molvae.scoring.scorers.properties import AlertsScorer, PropertyScorer, SimilarityScorer, SubstructureScorer
+from molvae.scoring.scorers.properties import PropertyScorer
+from molvae.scoring.scorers.ring_systems import UnseenRingsScorer
+from molvae.scoring.scorers.rules import AlertsScorer, CnsMpoScorer, RuleScorer
+from molvae.scoring.scorers.scaffold import ScaffoldScorer
+from molvae.scoring.scorers.similarity import SimilarityScorer
 from molvae.scoring.scorers.sklearn_model import SklearnScorer
+from molvae.scoring.scorers.substructures import FunctionalGroupScorer, SubstructureScorer
 from molvae.scoring.term import Term
 
 _SPECIAL: dict[str, type[Scorer]] = {
     "alerts": AlertsScorer,
+    "charge_at_ph": ChargeScorer,
+    "cns_mpo_4_of_6": CnsMpoScorer,
+    "functional_group": FunctionalGroupScorer,
+    "scaffold": ScaffoldScorer,
     "similarity": SimilarityScorer,
     "substructure": SubstructureScorer,
+    "unseen_rings": UnseenRingsScorer,
+    **dict.fromkeys(RULES, RuleScorer),
 }
 """Scorers by the value of the key `property`; `PropertyScorer` has all other names."""
 
