@@ -5,11 +5,16 @@ from importlib.util import find_spec
 from molvae.errors import MissingPackageError
 
 _EXTRAS = {
+    "admet_ai": "admet",
     "cma": "search",
     "dimorphite_dl": "charge",
+    "dockstring": "docking",
     "fcd_torch": "evaluate",
+    "gemmi": "docking",
+    "meeko": "docking",
     "prefect": "pipeline",
     "skops": "qsar",
+    "vina": "docking",
 }
 """Import name -> the extra that installs it."""
 
@@ -19,8 +24,8 @@ def require(package: str, job: str) -> None:
 
     Parameters
     ----------
-    package : {"cma", "dimorphite_dl", "fcd_torch", "prefect", "skops"}
-        Import name of the package.
+    package : str
+        Import name of the package, a key of `_EXTRAS`.
     job : str
         The command or function that needs the package, for the error message.
 

@@ -266,7 +266,8 @@ def _absolute(data: _Table, base: Path) -> _Table:
 
 def _absolute_term(term: _Table, base: Path) -> None:
     """Make the paths of a term absolute; of a command, those of the arguments that are files."""
-    for key in ("python", "model", "sklearn", "to_file", "of_file", "reference_file"):
+    keys = ("python", "model", "sklearn", "to_file", "of_file", "reference_file", "dock", "ligand", "config")
+    for key in keys:
         path = term.get(key)
         if isinstance(path, str):
             term[key] = str((base / Path(path).expanduser()).absolute())

@@ -21,6 +21,8 @@ MANIFEST = "manifest.json"
 REPORT = "report.html"
 PUBLISHED = ("candidates.csv", "candidates.parquet", "candidates.sdf", REPORT)
 """The result files; they are written to 4-validate and copied to the top of the run folder."""
+POSES = "poses.sdf"
+"""A further result file, of a campaign that docks molecules."""
 
 _LOCK, _LOG, _CAMPAIGN = ".lock", "run.log", "campaign.toml"
 _held: set[Path] = set()
@@ -240,9 +242,11 @@ class RunDir:
 
     def publish(self) -> None:
         """Copy the result files to the top of the folder where they are missing or differ."""
-        for target in self.published:
+        for target in (*self.published, self.path / POSES):
             source = self.validate / target.name
-            if not target.exists() or target.read_bytes() != source.read_bytes():
+            if target.name == POSES and not source.exists():
+                target.unlink(missing_ok=True)
+            elif not target.exists() or target.read_bytes() != source.read_bytes():
                 with replacing(target) as part:
                     shutil.copyfile(source, part)
 

@@ -10,7 +10,7 @@ from molvae.chem.scaffolds import first_per_scaffold
 from molvae.report.report import funnel_steps
 
 from .manifest import Manifest
-from .run_dir import RunDir
+from .run_dir import POSES, RunDir
 from .terminal import elapsed
 
 _WIDTH = 80
@@ -19,6 +19,7 @@ _FILES = {
     "candidates.csv": "all scored molecules, with their checks",
     "candidates.parquet": "the same table with numbers in full precision",
     "candidates.sdf": "the same table with structures",
+    POSES: "docked poses of the best candidates",
     "report.html": "structures, funnel and scores of the search",
 }
 
@@ -47,8 +48,9 @@ def summarize(run: RunDir, name: str) -> str:
     lines += ["", *_best(candidates)]
     if search["stop_reason"] != "budget":
         lines += ["", f"The search ended early: {search['stop_reason']}."]
+    has_poses = (run.validate / POSES).exists()
     lines += ["", f"Files in {name}"]
-    lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items()]
+    lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items() if file != POSES or has_poses]
     return "\n".join(lines)
 
 

@@ -11,12 +11,15 @@ from molvae.candidates.files import write_candidates
 from molvae.checks.check import PASS
 from molvae.codec import Codec, load_codec
 from molvae.report.report import Report, funnel_steps, write_report
+from molvae.scoring.objective import Objective
+from molvae.scoring.poses import write_poses
+from molvae.workers import LocalProcesses
 
 from . import terminal
 from .campaign import Campaign
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
-from .run_dir import PUBLISHED, REPORT, RunDir
+from .run_dir import POSES, PUBLISHED, REPORT, RunDir
 
 VERSION = 2
 
@@ -39,13 +42,18 @@ def validate(run: RunDir) -> Manifest:
     inputs = {path.stem: file_entry(path, run.path) for path in (run.proposals, run.history, run.molecules)}
     inputs["codec"] = Entry(path=codec.name, sha256=codec.sha256)
     settings = campaign.model_dump(mode="json", include={"name", "checks"})
+    docking = None
+    if campaign.objective.has_poses:
+        docking = Objective(campaign.objective, LocalProcesses())
+        settings["objective"] = campaign.objective.model_dump(mode="json")
+        inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in docking.identity().items()}
     plan = Plan("validate", VERSION, run.validate, settings, campaign.seed, inputs)
-    manifest = plan.carry_out(lambda folder: _validate(run, campaign, codec, folder))
+    manifest = plan.carry_out(lambda folder: _validate(run, campaign, codec, docking, folder))
     run.publish()
     return manifest
 
 
-def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Outcome:
+def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective | None, folder: Path) -> Outcome:
     proposals = pd.read_parquet(run.proposals)
     molecules = pq.read_table(run.molecules, columns=["id", "smiles"])
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
@@ -62,7 +70,11 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     for name, reason in candidates.attrs["skipped"].items():
         log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)
-    _report(folder / REPORT, candidates, run, campaign, codec)
+    facts = {}
+    if docking is not None:
+        terminal.show("  docking the best candidates again, for their poses")
+        facts["docked poses"] = f"{POSES} ({write_poses(folder / POSES, docking, candidates):,} candidates)"
+    _report(folder / REPORT, candidates, run, campaign, codec, facts=facts)
     failed = {
         name.removeprefix("check_"): int((candidates[name] != PASS).sum())
         for name in map(str, candidates)
@@ -70,10 +82,13 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, folder: Path) -> Ou
     }
     n, n_passed = len(candidates), int(candidates["passed"].sum())
     counts = Counts(into=n, kept=n_passed, dropped=failed)
-    return Outcome({name: None if name == REPORT else n for name in PUBLISHED}, counts)
+    outputs = {name: None if name == REPORT else n for name in PUBLISHED}
+    return Outcome(outputs | ({POSES: None} if docking else {}), counts)
 
 
-def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec) -> None:
+def _report(
+    path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec, *, facts: dict[str, str]
+) -> None:
     terminal.show("  writing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
@@ -84,6 +99,7 @@ def _report(path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaig
         history=pd.DataFrame(search["history"]),
         campaign_toml=run.campaign.read_text(encoding="utf-8"),
         notes=search["notes"],
-        facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"},
+        facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"}
+        | facts,
     )
     write_report(path, report)

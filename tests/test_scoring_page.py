@@ -6,6 +6,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from molvae.chem.functional_groups import FUNCTIONAL_GROUPS
@@ -25,11 +26,16 @@ def block(section: str, language: str) -> str:
     return code[1]
 
 
-def objective(section: str, **changes: object) -> Objective:
-    """The objective of the term in a section."""
+def objective_settings(section: str, **changes: object) -> ObjectiveSettings:
+    """The settings of the term in a section."""
     terms = tomllib.loads(block(section, "toml"))["objective"]["terms"]
     (name,) = terms
-    return Objective(ObjectiveSettings.from_dict({"terms": {name: terms[name] | changes}}, "docs/scoring.md"))
+    return ObjectiveSettings.from_dict({"terms": {name: terms[name] | changes}}, "docs/scoring.md")
+
+
+def objective(section: str, **changes: object) -> Objective:
+    """The objective of the term in a section."""
+    return Objective(objective_settings(section, **changes))
 
 
 def test_the_terms_on_structures(tmp_path: Path) -> None:
@@ -71,6 +77,12 @@ def test_the_function(tmp_path: Path) -> None:
     table = objective("A Python function", python=f"{path}:score")(MOLECULES)
     assert table["value_chain"].tolist() == [3, 0, 2]
     assert table["value_chain_n_runs"].tolist() == [1, 0, 3]
+
+
+@pytest.mark.parametrize(("section", "name"), [("Docking", "dock"), ("ADMET", "herg")])
+def test_the_terms_of_optional_packages_are_valid(section: str, name: str) -> None:
+    term = objective_settings(section).terms[name]
+    assert term.score(np.array([-12.0, 0.1, 0.7]))[1:].tolist() == ([0, 0] if name == "dock" else [1, 0])
 
 
 @pytest.mark.parametrize(

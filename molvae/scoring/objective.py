@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from molvae.inputs import read_molecules
 from molvae.scoring.evaluation import Evaluation
+from molvae.scoring.scorer import PoseScorer
 from molvae.scoring.scorers.registry import find_scorer, read_term
 from molvae.scoring.term import Term
 from molvae.settings import Settings
@@ -38,6 +39,11 @@ class ObjectiveSettings(Settings):
     terms: dict[str, SerializeAsAny[InstanceOf[Term]]]
     combine: Literal["geometric_mean", "arithmetic_mean", "pareto"] = "geometric_mean"
     cache: Path | None = None
+
+    @property
+    def has_poses(self) -> bool:
+        """Whether a term docks molecules, so that candidates have poses."""
+        return any(term.has_poses for term in self.terms.values())
 
     @property
     def goals(self) -> tuple[str, ...]:
@@ -136,6 +142,16 @@ class Objective:
         self._evaluations = {
             name: Evaluation(name, term, self._scorers[name], settings.cache) for name, term in settings.terms.items()
         }
+
+    @property
+    def pose_scorers(self) -> dict[str, PoseScorer]:
+        """The scorers that can give poses, by the name of their term."""
+        return {name: scorer for name, scorer in self._scorers.items() if isinstance(scorer, PoseScorer)}
+
+    @property
+    def mapper(self) -> Mapper:
+        """What applies scorers to molecules."""
+        return self._mapper
 
     @property
     def n_from_cache(self) -> dict[str, tuple[int, int]]:

@@ -1,11 +1,12 @@
 """The contract of a scorer: it computes the raw values of one term of an objective."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:  # processes that call a function of the user start faster without pydantic
+    from molvae.chem.ligands import Pose
     from molvae.scoring.term import Term
     from molvae.workers import Mapper
 
@@ -80,5 +81,37 @@ class Scorer(Protocol):
         ------
         MolvaeError
             The scorer cannot be used at all.
+        """
+        ...
+
+
+@runtime_checkable
+class PoseScorer(Protocol):
+    """A scorer that can also give the poses of molecules in a receptor; `Term.has_poses` of its settings is True."""
+
+    @property
+    def receptor(self) -> str:
+        """Name of the receptor."""
+        ...
+
+    @property
+    def n_saved(self) -> int:
+        """Number of best candidates whose poses are written."""
+        ...
+
+    def poses(self, smiles: Sequence[str], mapper: "Mapper") -> "list[list[Pose]]":
+        """Compute the poses of molecules.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            Canonical SMILES.
+        mapper : Mapper
+            Applies a function to rows.
+
+        Returns
+        -------
+        list of list of Pose
+            For each molecule, in order, its poses, the best one first; none if the molecule has no value.
         """
         ...

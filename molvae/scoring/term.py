@@ -23,6 +23,9 @@ class Term(Settings):
 
     weight: float = Field(1.0, ge=0, description="weight in the mean; 0: reported but not counted")
 
+    has_poses: ClassVar[bool] = False
+    """Whether its scorer is a `PoseScorer`."""
+
     not_in_scores: ClassVar[frozenset[str]] = frozenset()
     """Keys that change neither values nor scores, such as the number of processes."""
 

@@ -14,14 +14,21 @@ from molvae.pipeline.validate import validate
 from molvae.candidates.files import read_candidates
 
 N_SCORED = 12
-NEEDS: dict[str, tuple[str, ...]] = {"cns.toml": ("dimorphite_dl",)}
+NEEDS: dict[str, tuple[str, ...]] = {
+    "admet.toml": ("admet_ai",),
+    "cns.toml": ("dimorphite_dl",),
+    "docking.toml": ("vina", "meeko", "gemmi", "dockstring"),
+}
 """Packages of extras that a campaign needs; without them, its test is skipped."""
-MORE: dict[str, tuple[str, ...]] = {}
+MORE: dict[str, tuple[str, ...]] = {
+    "docking.toml": ("objective.terms.dock.n_saved=1", "search.library_starts=3"),
+}
 """Changes to a campaign that needs more than a smaller budget to run fast."""
+SLOW = ("admet.toml", "docking.toml")
 LIBRARY = "CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\nCCN(CC)CC(=O)Nc1c(C)cccc1C e\n"
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in BUNDLED])
 def test_a_bundled_campaign_runs(name: str, tmp_path: Path) -> None:
     missing = [package for package in NEEDS.get(name, ()) if find_spec(package) is None]
     if missing:
@@ -39,4 +46,7 @@ def test_a_bundled_campaign_runs(name: str, tmp_path: Path) -> None:
     assert len(candidates) == N_SCORED
     assert {f"score_{term}" for term in campaign.objective.terms} <= set(candidates)
     assert candidates["score"].between(0, 1).sum() >= N_SCORED / 2, candidates["unscored_reason"].tolist()
+    if campaign.objective.has_poses:
+        assert (run.path / "poses.sdf").read_text().startswith(candidates["candidate_id"].iloc[0] + "\n")
+        assert "poses.sdf" in summarize(run, "run")
     assert summarize(run, "run").startswith(f"run: {N_SCORED} molecules scored")

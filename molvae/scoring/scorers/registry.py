@@ -11,9 +11,11 @@ from molvae.chem.rules import RULES
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
 from molvae.scoring.scorer import Scorer
+from molvae.scoring.scorers.admet import AdmetScorer
 from molvae.scoring.scorers.assay import AssayScorer
 from molvae.scoring.scorers.charge import ChargeScorer
 from molvae.scoring.scorers.command import CommandScorer
+from molvae.scoring.scorers.docking import DockingScorer
 from molvae.scoring.scorers.function import FunctionScorer
 from molvae.scoring.scorers.properties import PropertyScorer
 from molvae.scoring.scorers.ring_systems import UnseenRingsScorer
@@ -43,6 +45,9 @@ SCORERS: dict[str, type[Scorer]] = {
     "command": CommandScorer,
     "model": AssayScorer,
     "sklearn": SklearnScorer,
+    "dock": DockingScorer,
+    "target": DockingScorer,
+    "admet": AdmetScorer,
 }
 """Scorers by the key that a term must have. Packages add scorers as entry points of the group `molvae.scorers`; a term
 names one with `scorer = "name"`."""
