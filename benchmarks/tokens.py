@@ -107,7 +107,7 @@ def infilled(codec: Codec, smiles: list[str], seed: int) -> dict[str, Any]:
         ids = row[(row != PAD) & (row != END)]
         gap = int(random.integers(len(ids) - 1))
         parts = ["".join(names[i] for i in part) for part in (ids[:gap], ids[gap + 2 :])]
-        table = codec.infill("_".join(parts), n=1000, seed=seed, lengths=(1, 2, 3), tries=300)
+        table = codec.infill("_".join(parts), n=1000, seed=seed, tries=300)
         counts = table.attrs["counts"]
         tried, valid = tried + counts["tried"], valid + counts["tried"] - counts["invalid"] - counts["altered"]
         found = np.flatnonzero(table["smiles"] == canonicalize(original).smiles)

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, linear, silu
+from torch.nn.functional import linear, silu
 
 from molvae.autoencoder.gru import GatedRecurrence, PreparedRecurrence, prepare_weight
 from molvae.autoencoder.mlp import mlp
+from molvae.autoencoder.trace import DecoderState
 from molvae.feature_spec import BEGIN, END, MASK, PAD, FeatureSpec
 
 _NOISE_FEATURES = 8
@@ -235,10 +236,8 @@ class GruDecoder(nn.Module):
         return tokens
 
     @torch.no_grad()
-    def complete(
-        self, z: Tensor, noise: Tensor, template: Tensor, temperature: float, generator: Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """Token rows in which each MASK of a template is replaced by a token.
+    def begin(self, z: Tensor, noise: Tensor) -> DecoderState:
+        """The state before the first token, for decoding token by token.
 
         Parameters
         ----------
@@ -246,39 +245,35 @@ class GruDecoder(nn.Module):
             Latent vectors.
         noise : Tensor of shape (B,)
             Noise levels in [0, 1].
-        template : Tensor of int64, shape (B, L)
-            Token rows with MASK at the positions to fill; all other tokens are kept.
-        temperature : float
-            As in `generate`; END is never chosen.
-        generator : Generator or None
-            Source of the random draws.
 
         Returns
         -------
-        tokens : Tensor of int64, shape (B, L)
-            The completed rows.
-        log_probability : Tensor of shape (B,)
-            Log-probability of each whole row at temperature 1, in nats.
+        DecoderState
+            For `advance`.
         """
-        tokens = template.clone()
         context_gates, state = self._context(z, noise)
-        weights = self._prepare(state.dtype)
-        token = torch.full((len(z),), BEGIN, device=z.device)
-        log_probability = torch.zeros(len(z), device=z.device)
-        temperatures = torch.full_like(log_probability, temperature)
-        uniform = _draw_uniform(temperatures, template.shape[1], generator)
-        for position in range(template.shape[1]):
-            state = weights.recurrence.step(weights.token_gates.index_select(0, token).add_(context_gates), state)
-            logits = linear(state, weights.output, weights.bias).float()
-            token = template[:, position].clone()
-            masked = token == MASK
-            masked_logits = logits[masked]
-            masked_logits[:, [PAD, BEGIN, END, MASK]] = -torch.inf
-            token[masked] = _choose(masked_logits, temperatures[masked], uniform[masked, position])
-            tokens[:, position] = token
-            nats = cross_entropy(logits, token, reduction="none")
-            log_probability -= torch.where(token == PAD, 0.0, nats)
-        return tokens, log_probability
+        return DecoderState(state, context_gates, torch.full((len(z),), BEGIN, device=z.device))
+
+    @torch.no_grad()
+    def advance(self, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """Logits of the next token, and the hidden state after the last one.
+
+        Parameters
+        ----------
+        state : DecoderState
+            Hidden state, and the last token.
+
+        Returns
+        -------
+        logits : Tensor of shape (B, V)
+            Logits of all tokens, float32.
+        hidden : Tensor of shape (B, H)
+            Hidden state for the next `DecoderState`.
+        """
+        weights = self._prepare(state.hidden.dtype)
+        gates = weights.token_gates.index_select(0, state.token).add_(state.context_gates)
+        hidden = weights.recurrence.step(gates, state.hidden)
+        return linear(hidden, weights.output, weights.bias).float(), hidden
 
     def _context(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         context = silu(self.context(torch.cat([z, noise_features(noise)], dim=1)))

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
-from molvae.autoencoder.trace import Latent
+from molvae.autoencoder.trace import DecoderState, Latent
 
 
 class Encoder(Protocol):
@@ -74,8 +74,10 @@ class TokenDecoder(Decoder, Protocol):
         """The most probable token rows (B, beam_size, L) of latent vectors (B, D), best first."""
         ...
 
-    def complete(
-        self, z: Tensor, noise: Tensor, template: Tensor, temperature: float, generator: Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """Token rows (B, L) with a token for each MASK of a template (B, L), and their log-probability (B,) in nats."""
+    def begin(self, z: Tensor, noise: Tensor) -> DecoderState:
+        """The state before the first token, for latent vectors (B, D) at noise levels (B,)."""
+        ...
+
+    def advance(self, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """Logits (B, V) of the next token, and the hidden state (B, H) after the last one."""
         ...

@@ -87,3 +87,36 @@ class Trace(NamedTuple):
     noised_output: Tensor | None = None
     noised_rows: Tensor | None = None
     generator: Generator | None = None
+
+
+class DecoderState(NamedTuple):
+    """The state of a token decoder between two tokens.
+
+    Parameters
+    ----------
+    hidden : Tensor of shape (B, H)
+        Hidden states.
+    context_gates : Tensor of shape (B, 3H)
+        Input gates of latent vectors and noise levels.
+    token : Tensor of int64, shape (B,)
+        Last tokens.
+    """
+
+    hidden: Tensor
+    context_gates: Tensor
+    token: Tensor
+
+    def rows(self, rows: Tensor) -> "DecoderState":
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : Tensor of int64, shape (b,)
+            Their numbers.
+
+        Returns
+        -------
+        DecoderState
+            In this order.
+        """
+        return DecoderState(*(one.index_select(0, rows) for one in self))

@@ -490,50 +490,60 @@ class Codec:
         n: int = 10,
         seed: int = 0,
         temperature: float = 1.0,
-        lengths: Sequence[int] = range(5),
+        atoms: tuple[int, int] = (0, 12),
         tries: int = 1000,
     ) -> pd.DataFrame:
-        """Fill the gaps of a fragment.
+        """Fill the gaps or the attachment points of a fragment.
 
-        All atoms, bonds, rings and branches of the fragment are kept. A gap may close a ring or branch that the
-        fragment leaves open.
+        All atoms, bonds, rings and branches of the fragment are kept. There are three kinds of fragments:
+
+        - SMILES with gaps "_", such as "c1ccc(_)cc1O". A gap may close a ring or branch that the fragment leaves open.
+        - One fragment with one to five attachment points, such as "[*:1]c1ccnc([*:2])c1": each gets a substituent.
+        - Two fragments with one attachment point each, such as "[*:1]c1ccncc1.[*:2]C1CCOCC1": a linker connects them.
+
+        At attachment points, no other atom is substituted, and several orders of the atoms are tried; see
+        `molvae.chem.fixed_parts.FixedPart.is_in` for what is checked.
+
+        The decoder chooses only tokens that keep the fragment and leave no branch or ring open. Where a fragment has
+        several gaps, twice as many fillings are begun as completed; those after which the rest of the fragment is more
+        probable go on.
 
         A codec trained with masked tokens (recipes `masked` and `denoising`) encodes the fragment with masked gaps and
         decodes it. A codec with a noise-conditioned decoder (recipe `molecular`) fills gaps at noise level 1, where the
-        decoder is a language model: a filling depends only on the tokens before its gap, but the ranking also accounts
-        for the tokens after it.
+        decoder is a language model.
 
         Parameters
         ----------
         fragment : str
-            SMILES with one to five gaps "_", such as "c1ccc(_)cc1O".
+            SMILES with one to five gaps or attachment points.
         n : int, default=10
             Maximum number of molecules to return.
         seed : int, default=0
             Seed of the fillings.
         temperature : float, default=1.0
             Sampling temperature of the tokens in [0, 10]; 0 takes the most probable token.
-        lengths : sequence of int, default=range(5)
-            Allowed numbers of tokens in a gap; every combination over the gaps is tried.
+        atoms : pair of int, default=(0, 12)
+            Lowest and highest number of heavy atoms in a gap; a substituent or linker has at least one. The decoder
+            chooses the number, except in a gap before an atom: there the smallest number is drawn, and the gap ends
+            as soon as it can.
         tries : int, default=1000
-            Number of fillings, split evenly among the combinations of lengths. If there are more combinations, `tries`
-            of them are drawn at random.
+            Number of fillings.
 
         Returns
         -------
         DataFrame
             One row per unique molecule, the most probable first: canonical `smiles`; `filled`, the fillings joined by
-            "_"; `log_probability` of the completed SMILES in nats (without the end token for a `masked` codec, which
-            does not learn it; minus infinity if the SMILES is too long for the codec); `n_drawn`, how often the
-            molecule was drawn.
+            "_", in the order of the SMILES; `log_probability` of the completed SMILES in nats (without the end token
+            for a `masked` codec, which does not learn it; minus infinity if the SMILES is too long for the codec);
+            `n_drawn`, how often the molecule was drawn.
             `attrs["counts"]`: `tried` = `invalid` + `altered` (a valid molecule that does not keep the fragment) +
             `duplicates` + `unique`. `attrs["reasons"]` counts why SMILES are invalid.
 
         Raises
         ------
         InputError
-            The codec cannot fill gaps, the fragment has no gap or more than five, no filling can be valid, or an option
-            is out of range.
+            The codec cannot fill gaps or read the fragment, the fragment has no gap or more than five, an attachment
+            point cannot be used, no filling can be valid, or an option is out of range.
 
         Examples
         --------
@@ -541,25 +551,98 @@ class Codec:
         >>> table.columns.tolist()
         ['smiles', 'filled', 'log_probability', 'n_drawn']
         """
-        featurizer, has_view = self.featurizer, self.view is not None
-        if not isinstance(featurizer, TokenFeaturizer) or not infill.can_infill(
-            self.model, featurizer, has_view=has_view
-        ):
+        return infill.infill(
+            self.model,
+            self._fillable(),
+            fragment,
+            has_view=self.view is not None,
+            n=n,
+            seed=seed,
+            temperature=temperature,
+            atoms=atoms,
+            tries=tries,
+        )
+
+    def decode_with(
+        self,
+        part: str,
+        z: np.ndarray,
+        *,
+        parents: Sequence[str | None] | None = None,
+        noise: float | np.ndarray = 0.0,
+        temperature: float | np.ndarray = 0.0,
+        seed: int = 0,
+    ) -> list[Decoded]:
+        """Decode latent vectors to molecules that contain a part.
+
+        As in `infill`, the decoder chooses only tokens that keep the part. The order of the atoms is that of a parent
+        if it contains the part: its substituents are replaced by gaps. Otherwise the part is written in a random order.
+        Each latent vector is decoded twice, and the SMILES after which the part is more probable is kept.
+
+        Parameters
+        ----------
+        part : str
+            SMILES with attachment points, as for `infill`, or SMARTS. With SMARTS, the atoms that match in a parent
+            are kept; without a parent, the SMARTS also has to be the SMILES of a molecule, and one to three random
+            atoms of it are substituted.
+        z : ndarray of shape (n, D)
+            Latent vectors.
+        parents : sequence of str or None, optional
+            Canonical SMILES of a molecule similar to that of each latent vector; None where there is none.
+        noise : float or ndarray of shape (n,), default=0.0
+            As in `decode`.
+        temperature : float or ndarray of shape (n,), default=0.0
+            As in `decode`.
+        seed : int, default=0
+            Seed of the random numbers.
+
+        Returns
+        -------
+        list of Decoded
+            One per row of `z`, in order. A molecule without the part is a row with a reason.
+
+        Raises
+        ------
+        InputError
+            The codec cannot fill gaps, the part cannot be read, or an option is out of range.
+
+        Examples
+        --------
+        >>> codec = load_codec("moses")
+        >>> decoded = codec.decode_with("[*:1]c1ccncc1", codec.draw(3), noise=0.6, temperature=0.5)
+        >>> len(decoded)
+        3
+        """
+        from molvae.chem.fixed_parts import read_kept
+
+        z = self._as_latent(z)
+        return infill.decode_with(
+            self.model,
+            self._fillable(),
+            read_kept(part),
+            z,
+            parents=[None] * len(z) if parents is None else list(parents),
+            noise=one_per_row("noise", noise, len(z), at_most=1.0),
+            temperature=one_per_row("temperature", temperature, len(z), at_most=10.0),
+            seed=seed,
+        )
+
+    @property
+    def fills_gaps(self) -> bool:
+        """Whether `infill` and `decode_with` work: SMILES tokens, and a decoder or an encoder trained for it."""
+        return isinstance(self.featurizer, TokenFeaturizer) and infill.can_infill(
+            self.model, self.featurizer, has_view=self.view is not None
+        )
+
+    def _fillable(self) -> TokenFeaturizer:
+        """The featurizer, if gaps can be filled."""
+        featurizer = self.featurizer
+        if not isinstance(featurizer, TokenFeaturizer) or not self.fills_gaps:
             raise InputError(
                 f"infill: codec {self.name} cannot fill gaps (recipe {self.settings.recipe!r}, "
                 f"{featurizer.describe()}); use one of recipe 'masked', 'denoising' or 'molecular' with SMILES tokens"
             )
-        return infill.infill(
-            self.model,
-            featurizer,
-            fragment,
-            has_view=has_view,
-            n=n,
-            seed=seed,
-            temperature=temperature,
-            lengths=lengths,
-            tries=tries,
-        )
+        return featurizer
 
     # Directions in which properties increase
 
