@@ -95,6 +95,11 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     counts = result.funnel
+    if "n_lost" in counts:
+        _note(
+            f"{counts['n_lost']:,} of {counts['n_proposed']:,} proposals decoded without the part to keep; "
+            f"{counts['n_repaired']:,} of them contain it after they were decoded again"
+        )
     dropped = {
         "invalid SMILES": counts["n_proposed"] - counts["n_valid"],
         "violates a constraint, or cannot be encoded": counts["n_infeasible"],

@@ -37,7 +37,12 @@ PROPOSAL_COLUMNS = (
     Column("smiles", "text", "canonical SMILES; unique in the table"),
     Column("raw_smiles", "text", "SMILES as the decoder generated it; of a start molecule, as the user gave it"),
     Column("round", "integer", "round of the search; 0 for the start molecules, or without them the first draws"),
-    Column("move", "text", "move of the optimizer that made it; `start` for start molecules", needed=False),
+    Column(
+        "move",
+        "text",
+        "move of the optimizer that made it; `start` for start molecules; `+infill`: decoded with a part to keep",
+        needed=False,
+    ),
     Column("parent_id", "text", "candidate_id of the parent; empty if there is none"),
     Column("mate_id", "text", "candidate_id of the second parent; empty if there is none", needed=False),
     Column("latent_row", "integer", "row of its latent vector in the search's latent.npy"),

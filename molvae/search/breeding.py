@@ -9,6 +9,7 @@ from molvae.chem.molecules import Standardized, without_stereo
 from molvae.search.acquisitions import ACQUISITIONS, choose_batch
 from molvae.search.checkpoint import Record
 from molvae.search.constraints import Constraints
+from molvae.search.keep import KeptPart
 from molvae.search.ledger import Candidate, Ledger, to_results
 from molvae.search.optimizers import LatentOptimizer, Outcome, Proposals, Results, State, find_optimizer
 from molvae.search.seen import SeenMolecules
@@ -43,7 +44,8 @@ class Breeder:
     ----------
     counts : dict of str to int
         Numbers of proposals (`n_proposed`), valid SMILES (`n_valid`) and unique molecules (`n_unique`) so far, start
-        molecules included; and of new molecules that violate a constraint or cannot be encoded (`n_infeasible`).
+        molecules included; and of new molecules that violate a constraint or cannot be encoded (`n_infeasible`). With a
+        part to keep, also the counts of `KeptPart`; repaired SMILES are valid.
     new_hashes : ndarray
         Hashes of the new molecules that were decoded since this attribute was last emptied, uint64.
     new_share : float
@@ -62,6 +64,10 @@ class Breeder:
         self._stereoisomers = Stereoisomers(settings.stereo)
         self._constraints = Constraints(settings.constraints, codec)
         self.counts = {"n_proposed": 0, "n_valid": 0, "n_unique": 0, "n_infeasible": 0}
+        keep = settings.constraints.keep
+        self._kept = None if keep is None else KeptPart(keep, codec)
+        if self._kept is not None:
+            self.counts |= self._kept.counts
 
     def propose(self, n: int, ledger: Ledger, pending: Sequence[Candidate], round_number: int) -> list[Candidate]:
         """Breed and decode one or more generations, and choose the molecules to score.
@@ -110,6 +116,16 @@ class Breeder:
             As from `Constraints.violations`.
         """
         return self._constraints.violations(smiles)
+
+    def explain_nothing(self) -> str | None:
+        """Why no molecule was found at all.
+
+        Returns
+        -------
+        str or None
+            One sentence; None unless a part has to be kept.
+        """
+        return None if self._kept is None else self._kept.explain_nothing(self.counts["n_proposed"])
 
     def learn(self, candidates: Sequence[Candidate], values: np.ndarray) -> None:
         """Report scores to the optimizer.
@@ -178,12 +194,18 @@ class Breeder:
         self._surrogate.restore(values["surrogate"])
         self._seen.add_hashes(seen)
         self.counts, self.new_share = dict(values["counts"]), float(values["new_share"])
+        if self._kept is not None:
+            self._kept.counts = {name: self.counts[name] for name in self._kept.counts}
 
     def _breed(self, n: int, known: "_Known", round_number: int, can_predict: bool) -> dict[str, Candidate]:
         """Decode n proposals, report the outcomes to the optimizer, and return the new feasible molecules by SMILES."""
         proposals = self._optimizer.ask(n)
         seed = integer_seed(self._seed, f"search/decode/{self.counts['n_proposed']}")
         decoded = self._codec.decode(proposals.z, noise=proposals.noise, temperature=proposals.temperature, seed=seed)
+        if self._kept is not None:
+            parents = known.parents(proposals)
+            proposals, decoded = self._kept.repair(proposals, decoded, parents, integer_seed(seed, "keep"))
+            self.counts |= self._kept.counts
         self.count([one.smiles for one in decoded if one.smiles is not None], n)
         outcome = np.full(n, int(Outcome.INVALID))
         new: dict[str, int] = {}  # row of the proposal by SMILES
@@ -258,6 +280,11 @@ class _Known:
         self._ledger, self._stereoisomers = ledger, stereoisomers
         self._merges = stereoisomers.are_repeats
         self._seen = {without_stereo(one.smiles) if self._merges else one.smiles for one in pending}
+
+    def parents(self, proposals: Proposals) -> list[str | None]:
+        """SMILES of the first parent of each proposal, if it has one."""
+        smiles = {one.id: one.smiles for one in self._ledger.candidates}
+        return [smiles.get(parent) for parent in proposals.parents[:, 0].tolist()]
 
     def add(self, smiles: str) -> bool:
         """Add a decoded molecule, and return whether it is new."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.chem.fingerprints import morgan_bits, tanimoto_matrix
+from molvae.chem.fixed_parts import read_kept
 from molvae.chem.molecules import is_substructure, parse, parse_smarts, standardize
 from molvae.chem.properties import compute, look_up
 from molvae.errors import InputError
@@ -32,6 +33,12 @@ class ConstraintSettings(Settings):
 
     Parameters
     ----------
+    keep : str, optional
+        What every molecule of the search keeps: SMILES with attachment points, or SMARTS. `[*:1]c1ccnc([*:2])c1`
+        decorates one fragment, `[*:1]c1ccncc1.[*:2]C1CCOCC1` links two; only attachment points are substituted, see
+        `molvae.chem.fixed_parts.FixedPart.is_in`. Without an attachment point it is a SMARTS, whose atoms may have any
+        substituents. Unlike for the other constraints, proposals are made for it, and start molecules without it are
+        skipped.
     required : tuple of str, default=()
         SMARTS of substructures that every molecule must have, for example a scaffold to keep.
     forbidden : tuple of str, default=()
@@ -46,12 +53,21 @@ class ConstraintSettings(Settings):
         Highest `domain_percentile` of the codec's applicability domain, in (0, 100].
     """
 
+    keep: str | None = Field(None, description="fixed part that every molecule keeps")
     required: tuple[str, ...] = Field((), description="SMARTS that every molecule must have")
     forbidden: tuple[str, ...] = Field((), description="SMARTS that no molecule may have")
     similar_to: tuple[str, ...] = Field((), description="SMILES that molecules are compared with")
     similarity: tuple[float, float] = Field(_ANY_SIMILARITY, description="lowest and highest similarity to them")
     properties: dict[str, tuple[float, float]] = Field({}, description="lowest and highest value, by property")
     domain_percentile: float | None = Field(None, gt=0, le=100, description="highest percentile of the domain")
+
+    @field_validator("keep")
+    @classmethod
+    def _is_kept(cls, keep: str | None) -> str | None:
+        try:
+            return None if keep is None else read_kept(keep) and keep.strip()
+        except InputError as error:
+            raise PydanticCustomError("keep", "{problem}", {"problem": str(error)}) from None
 
     @field_validator("required", "forbidden")
     @classmethod
@@ -123,6 +139,7 @@ class Constraints:
 
     def __init__(self, settings: ConstraintSettings, codec: "MoleculeSpace") -> None:
         self._settings = settings
+        self._kept = None if settings.keep is None else read_kept(settings.keep)
         self._required = [parse_smarts(smarts) for smarts in settings.required]
         self._forbidden = [parse_smarts(smarts) for smarts in settings.forbidden]
         self._bits = morgan_bits([standardize(raw).smiles or raw for raw in settings.similar_to])
@@ -162,6 +179,8 @@ class Constraints:
 
     def _structural(self, smiles: str) -> str | None:
         s = self._settings
+        if self._kept is not None and not self._kept.is_in(smiles):
+            return f"does not keep {s.keep}"
         if self._required or self._forbidden:
             mol = parse(smiles)
             for smarts, pattern in zip(s.required, self._required, strict=True):

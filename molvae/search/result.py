@@ -34,7 +34,9 @@ class SearchResult:
     funnel : dict of str to int
         Counts: `n_proposed` (latent vectors decoded, start molecules included), `n_valid` (valid SMILES), `n_unique`
         (unique molecules), `n_infeasible` (new molecules that violate a constraint or cannot be encoded), `n_scored`
-        (molecules that the oracle was called with) and `n_failed_score` (those without a score).
+        (molecules that the oracle was called with) and `n_failed_score` (those without a score). With
+        `constraints.keep`, also `n_lost` (proposals that decoded to no molecule that keeps the part) and `n_repaired`
+        (those that did when they were decoded again, with the part).
     history : DataFrame
         One row per `molvae.search.ledger.RoundSummary`, with its fields as columns; NaN where no molecule has a score.
     notes : tuple of str

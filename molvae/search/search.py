@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from molvae.chem.fixed_parts import read_kept
 from molvae.errors import InputError
 from molvae.inputs import read_molecules
 from molvae.search.breeding import Breeder
@@ -110,11 +111,23 @@ class Search:
         given = self._settings.start or None if start is None else start
         remove_stereo = self._settings.remove_stereo
         self._starts = read_starts(given, codec, self._settings.budget, self._note, remove_stereo=remove_stereo)
-        violations = self._breeder.violations([one.smiles for one in self._starts])
-        for one, reason in zip(self._starts, violations, strict=True):
+        self._starts = self._check_starts(self._starts)
+        self._checkpoint = self._resume(Path(checkpoint)) if checkpoint is not None else None
+
+    def _check_starts(self, starts: list[Candidate]) -> list[Candidate]:
+        """Note start molecules that violate a constraint, and skip those without the part that is kept."""
+        keep = self._settings.constraints.keep
+        kept = [one for one in starts if keep is None or read_kept(keep).is_in(one.smiles)]
+        names = {one.smiles for one in kept}
+        skipped = [one.smiles for one in starts if one.smiles not in names]
+        if skipped:
+            more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+            then = "" if kept else "; the search starts from draws that do"
+            self._note(f"start {skipped[0]}{more}: skipped: does not keep {keep}{then}")
+        for one, reason in zip(kept, self._breeder.violations([one.smiles for one in kept]), strict=True):
             if reason is not None:
                 self._note(f"start {one.smiles}: violates a constraint ({reason}); it is scored and used as a parent")
-        self._checkpoint = self._resume(Path(checkpoint)) if checkpoint is not None else None
+        return kept
 
     @property
     def n_rounds(self) -> int:
@@ -164,7 +177,8 @@ class Search:
                 return [one.smiles for one in candidates]
             if self._n_stalled >= self._settings.patience:
                 if not self._pending:
-                    self.stop_reason = f"no new molecule in {self._n_stalled} rounds"
+                    nothing = None if len(self._ledger) else self._breeder.explain_nothing()
+                    self.stop_reason = nothing or f"no new molecule in {self._n_stalled} rounds"
                     self._save([], [])
                 break
         return []

@@ -12,6 +12,7 @@ from molvae.pipeline.summary import summarize
 from molvae.pipeline.validate import validate
 
 from molvae.candidates.files import read_candidates
+from molvae.chem.fixed_parts import read_kept
 
 N_SCORED = 12
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,8 @@ def test_a_bundled_campaign_runs(name: str, tmp_path: Path) -> None:
             stage(run)
     candidates = read_candidates(run.path)
     assert len(candidates) == N_SCORED
+    keep = campaign.search.constraints.keep
+    assert keep is None or all(map(read_kept(keep).is_in, candidates["smiles"]))
     assert {f"score_{term}" for term in campaign.objective.terms} <= set(candidates)
     assert candidates["score"].between(0, 1).sum() >= N_SCORED / 2, candidates["unscored_reason"].tolist()
     if campaign.objective.has_poses:
