@@ -26,7 +26,7 @@ from .run_dir import RunDir
 if TYPE_CHECKING:
     from molvae.codec import Codec
 
-VERSION = 2
+VERSION = 3
 _BATCH = 256
 
 
@@ -63,8 +63,6 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
 
     log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
     settings = campaign.search
-    if campaign.objective.goals:
-        settings = settings.model_copy(update={"goals": campaign.objective.goals})
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _library_starts(run, campaign, codec)
     with terminal.bar("search", settings.budget, "molecules scored") as bar:

@@ -108,7 +108,11 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="after")
     def _has_several_goals(self) -> Self:
         if self.combine == "pareto" and len(self.goals) < 2:
-            raise PydanticCustomError("goals", "combine: pareto needs two terms with a weight; use geometric_mean")
+            message = (
+                "combine: pareto needs at least two terms with a weight above 0 that are not conditions, got {goals}; "
+                "add a term, or use geometric_mean"
+            )
+            raise PydanticCustomError("goals", message, {"goals": ", ".join(self.goals) or "none"})
         return self
 
 
@@ -158,6 +162,11 @@ class Objective:
         """For each term with a cache: the number of values from the cache, and the number of all values."""
         used = {name: one for name, one in self._evaluations.items() if one.has_cache}
         return {name: (one.n_cached, one.n_cached + one.n_computed) for name, one in used.items()}
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """Names of the terms that are maximized separately; empty unless `combine` is "pareto"."""
+        return self.settings.goals
 
     def identity(self) -> dict[str, str]:
         """Describe what the scores depend on, besides the settings.

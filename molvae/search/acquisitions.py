@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from molvae.search.hypervolume import HypervolumeGain
+from molvae.search.ranking import from_quantiles
 from molvae.search.surrogates.protocol import Prediction
 
 Acquisition = Callable[[Prediction, np.random.Generator], np.ndarray]
@@ -82,8 +84,13 @@ def choose_batch(
     *,
     n_pending: int = 0,
     noise: float = 0.01,
+    scored: np.ndarray | None = None,
 ) -> np.ndarray:
     """Choose a batch of molecules, one by one; each choice conditions the covariance of the others [1]_.
+
+    With several goals, the acquisition is computed for each goal; chosen is the molecule whose acquisitions, as values
+    of the goals, add the largest hypervolume to the Pareto front. It then counts as part of the front, so a batch is
+    spread along it.
 
     Parameters
     ----------
@@ -99,11 +106,13 @@ def choose_batch(
         The first `n_pending` rows are being scored: they condition the others, and are not chosen.
     noise : float, default=0.01
         Variance of the noise of a score.
+    scored : ndarray of shape (m, k), optional
+        Values of the scored molecules, if there are several goals; NaN for molecules without one.
 
     Returns
     -------
-    ndarray of shape (k,)
-        Rows in the order of choice, k <= n.
+    ndarray of shape (b,)
+        Rows in the order of choice, b <= n.
 
     References
     ----------
@@ -113,18 +122,53 @@ def choose_batch(
     is_open = np.ones(len(covariance), bool)
     chosen: list[int] = []
     n = min(n, len(covariance) - n_pending)
+    front = _Front.of(prediction, scored)
     for step in range(n_pending + n):
-        if step < n_pending:
-            row = step
-        else:
+        row = step
+        if step >= n_pending:
             std = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
-            worth = acquisition(Prediction(prediction.mean, std, covariance), rng)
+            now = Prediction(prediction.mean, std, covariance, prediction.goals)
+            worth = acquisition(now, rng) if front is None else front.gain(now, acquisition, rng)
             row = int(np.argmax(np.where(is_open, worth, -np.inf)))
             chosen.append(row)
+        if front is not None:
+            front.add(row)
         is_open[row] = False
         column = covariance[:, row].copy()
         covariance -= np.outer(column, column) / (column[row] + noise)
     return np.array(chosen, np.int64)
+
+
+class _Front:
+    """The Pareto front of the scored molecules, and of those that are chosen with their predicted means."""
+
+    def __init__(self, goals: np.ndarray, scored: np.ndarray) -> None:
+        failed = np.isnan(scored).any(axis=1, keepdims=True)
+        self._known = np.sort(np.where(failed, np.nanmin(scored, axis=0), scored), axis=0)  # as ranked: failures last
+        self._gain = HypervolumeGain(scored)
+        self._means = self._to_values(goals)
+
+    @classmethod
+    def of(cls, prediction: Prediction, scored: np.ndarray | None) -> "_Front | None":
+        """The front if there are several goals, and at least two molecules have values."""
+        if prediction.goals is None or scored is None or (~np.isnan(scored).any(axis=1)).sum() < 2:
+            return None
+        return cls(prediction.goals, scored)
+
+    def gain(self, prediction: Prediction, acquisition: Acquisition, rng: np.random.Generator) -> np.ndarray:
+        """Hypervolume that each molecule would add (n,); the acquisition of the ranks if none adds any."""
+        assert prediction.goals is not None
+        worth = [acquisition(prediction._replace(mean=one), rng) for one in prediction.goals.T]
+        found = self._gain(self._to_values(np.stack(worth, axis=1)))
+        return found if found.any() else acquisition(prediction, rng)
+
+    def add(self, row: int) -> None:
+        """Count a molecule as scored, with its predicted means."""
+        self._gain.add(self._means[row])
+
+    def _to_values(self, quantiles: np.ndarray) -> np.ndarray:
+        """Values of the goals (n, k) at normal quantiles of their ranks."""
+        return np.stack([from_quantiles(*pair) for pair in zip(quantiles.T, self._known.T, strict=True)], axis=1)
 
 
 ACQUISITIONS: dict[str, Acquisition] = {"ucb": upper_confidence_bound, "mean": mean, "thompson": thompson}

@@ -99,7 +99,7 @@ class Breeder:
         for _ in range(n_generations):
             pool |= self._breed(n_bred, known, round_number, can_predict)
         self.new_share = len(pool) / (n_generations * n_bred)
-        chosen = self._choose(list(pool.values()), n, pending) if can_predict else list(pool.values())[:n]
+        chosen = self._choose(list(pool.values()), n, ledger, pending) if can_predict else list(pool.values())[:n]
         return self._encode(chosen)
 
     def violations(self, smiles: Sequence[str]) -> list[str | None]:
@@ -245,7 +245,7 @@ class Breeder:
         rows = [row for row in order[:_N_ENCODED] if candidates[row].smiles in names] + order[_N_ENCODED:].tolist()
         return [*best, *(candidates[row] for row in order[_N_ENCODED:])], values[rows]
 
-    def _choose(self, new: list[Candidate], n: int, pending: Sequence[Candidate]) -> list[Candidate]:
+    def _choose(self, new: list[Candidate], n: int, ledger: Ledger, pending: Sequence[Candidate]) -> list[Candidate]:
         """Choose n molecules by the acquisition."""
         if not new:
             return []
@@ -253,7 +253,13 @@ class Breeder:
         z = np.array([one.own_z for one in together])
         prediction = self._surrogate.predict([one.smiles for one in together], z, with_covariance=True)
         rows = choose_batch(
-            prediction, n, self._acquisition, self._rng, n_pending=len(pending), noise=self._surrogate.noise
+            prediction,
+            n,
+            self._acquisition,
+            self._rng,
+            n_pending=len(pending),
+            noise=self._surrogate.noise,
+            scored=ledger.objectives,
         )
         mean, std = prediction.mean, prediction.std
         return [together[row]._replace(predicted=(float(mean[row]), float(std[row]))) for row in rows]

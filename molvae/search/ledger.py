@@ -6,13 +6,12 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
 from molvae.errors import InputError
 from molvae.search.optimizers import NO_PARENT, Outcome, Proposals, Results
 from molvae.search.oracle import Scores
-from molvae.search.ranking import fronts
+from molvae.search.ranking import from_quantiles, fronts
 
 START = "start"
 """The move of start molecules."""
@@ -136,11 +135,12 @@ class Ledger:
 
     @property
     def objectives(self) -> np.ndarray:
-        """Values (n, k): the score, or the goals, which are 0 where the score is 0; NaN where there is no score."""
+        """Values (n, k): the score, or the goals, which are at most 0 where the score is 0; NaN without a score."""
         if not self._goals or not len(self):
             return self.score[:, None]
         values = np.stack([self.terms[name] for name in self._goals], axis=1)
-        values[self.score == 0] = 0.0
+        violates = self.score == 0
+        values[violates] = np.minimum(values[violates], 0.0)
         values[np.isnan(self.score)] = np.nan
         return values
 
@@ -270,8 +270,8 @@ class Ledger:
         for begin, end in itertools.pairwise([*begins.tolist(), len(self)]):
             if len(known) > 1 and not np.isnan(predicted[begin:end]).all():
                 center, width = predicted[begin:end].T
-                mean[begin:end] = _from_quantiles(center, known)
-                low, high = (_from_quantiles(center + sign * width, known) for sign in (-1, 1))
+                mean[begin:end] = from_quantiles(center, known)
+                low, high = (from_quantiles(center + sign * width, known) for sign in (-1, 1))
                 std[begin:end] = (high - low) / 2
             new = np.sort(self.score[begin:end][~np.isnan(self.score[begin:end])])
             known = np.insert(known, np.searchsorted(known, new), new)
@@ -361,15 +361,3 @@ def unpack(values: dict[str, list[Any]], arrays: dict[str, np.ndarray]) -> list[
 
 
 _PAIRS = ("parents", "predicted")
-
-
-def _from_quantiles(quantile: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Scores (n,) at normal quantiles of sorted scores (m,): linear between ranks, and beyond the best one."""
-    n = len(known)
-    rank = np.clip(ndtr(quantile) * n - 0.5, 0, n - 1)
-    below = np.minimum(rank.astype(np.int64), n - 2)
-    inside = known[below] + (rank - below) * (known[below + 1] - known[below])
-    upper = min(n - 2, int(0.9 * n))
-    highest, at_upper = ndtri((n - 0.5) / n), ndtri((upper + 0.5) / n)
-    slope = (known[-1] - known[upper]) / (highest - at_upper)
-    return np.asarray(inside + slope * np.maximum(quantile - highest, 0.0))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molvae.errors import InputError
+from molvae.scoring.objective import Objective
 from molvae.search.ledger import RoundSummary
 from molvae.search.oracle import Answer, Oracle
 from molvae.search.result import SearchResult
@@ -50,7 +51,8 @@ def optimize(
     seed : int, default=0
         Seed of the random numbers.
     settings : SearchSettings or mapping, optional
-        Settings as in the section `[search]` of a campaign. `budget` and `start` take precedence.
+        Settings as in the section `[search]` of a campaign. `budget` and `start` take precedence. The goals of an
+        `Objective` with `combine = "pareto"` are the default of `goals`.
     progress : callable, optional
         Called with a `RoundSummary` after each round, and after each batch of start molecules.
     notify : callable, optional
@@ -80,7 +82,13 @@ def optimize(
     if not callable(oracle):
         raise InputError(f"oracle: expected a function of a list of SMILES, got {type(oracle).__name__}")
     search = Search(
-        codec, budget=budget, start=start, seed=seed, settings=settings, notify=notify or _warn, checkpoint=checkpoint
+        codec,
+        budget=budget,
+        start=start,
+        seed=seed,
+        settings=_with_goals(settings, oracle),
+        notify=notify or _warn,
+        checkpoint=checkpoint,
     )
     while smiles := search.pending or search.ask():
         search.tell(smiles, _score(oracle, smiles, search, checkpoint))
@@ -89,6 +97,18 @@ def optimize(
     if search.stop_reason != "budget" and notify is None:
         _warn(f"the search stopped after {search.n_scored} molecules: {search.stop_reason}")
     return search.result()
+
+
+def _with_goals(
+    settings: SearchSettings | Mapping[str, Any] | None, oracle: Oracle
+) -> SearchSettings | Mapping[str, Any] | None:
+    """The settings with the goals of an objective, unless they have others."""
+    goals = oracle.goals if isinstance(oracle, Objective) else ()
+    if not goals:
+        return settings
+    if isinstance(settings, SearchSettings):
+        return settings if settings.goals else settings.model_copy(update={"goals": goals})
+    return {"goals": goals, **settings} if isinstance(settings, Mapping) else settings or {"goals": goals}
 
 
 def _score(oracle: Oracle, smiles: list[str], search: Search, checkpoint: Path | str | None) -> Answer:

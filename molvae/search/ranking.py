@@ -1,7 +1,7 @@
 """Ranks of molecules by one or several values."""
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 
@@ -9,7 +9,8 @@ def fitness(values: np.ndarray) -> np.ndarray:
     """Order molecules by their values.
 
     A single column is used as it is. Several columns are ordered by Pareto front, and within a front by crowding
-    distance [1]_: molecules in sparse regions of the front are better.
+    distance [1]_: molecules in sparse regions of the front are better. Molecules with equal values share the distance
+    of one and are ties, so the order of the rows does not matter.
 
     Parameters
     ----------
@@ -104,14 +105,41 @@ def normal_quantiles(order: np.ndarray) -> np.ndarray:
     return np.asarray(ndtri((rankdata(order) - 0.5) / max(1, len(order))))
 
 
+def from_quantiles(quantile: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values at normal quantiles of known values: linear between ranks, and beyond the best one.
+
+    Parameters
+    ----------
+    quantile : ndarray of shape (n,)
+        Normal quantiles.
+    known : ndarray of shape (m,)
+        Known values, sorted, m >= 2.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Values. Beyond the best known one, they are on the line through the upper tenth.
+    """
+    n = len(known)
+    rank = np.clip(ndtr(quantile) * n - 0.5, 0, n - 1)
+    below = np.minimum(rank.astype(np.int64), n - 2)
+    inside = known[below] + (rank - below) * (known[below + 1] - known[below])
+    upper = min(n - 2, int(0.9 * n))
+    highest, at_upper = ndtri((n - 0.5) / n), ndtri((upper + 0.5) / n)
+    slope = (known[-1] - known[upper]) / (highest - at_upper)
+    return np.asarray(inside + slope * np.maximum(quantile - highest, 0.0))
+
+
 def _crowding(values: np.ndarray) -> np.ndarray:
-    """Crowding distance (n,), scaled to [0, 1]; 1 for the ends of each column."""
-    distance = np.zeros(len(values))
-    for column in values.T:
-        order = np.argsort(column, kind="stable")
-        span = column[order[-1]] - column[order[0]]
-        gaps = np.full(len(values), np.inf)
-        if len(values) > 2:
-            gaps[1:-1] = (column[order[2:]] - column[order[:-2]]) / (span or 1.0)
-        distance[order] += gaps
-    return 1 - 1 / (1 + distance)
+    """Crowding distance (n,), scaled to [0, 1]; 1 for a row that is alone at the end of a column."""
+    distinct, row_of, n_equal = np.unique(values, axis=0, return_inverse=True, return_counts=True)
+    distance = np.zeros(len(distinct))
+    for column in distinct.T:
+        level, at, n_at = np.unique(column, return_inverse=True, return_counts=True)
+        if len(level) < 2:
+            continue
+        step = np.diff(level) / (level[-1] - level[0])
+        gap = np.append(step, step[-1]) + np.append(step[0], step)
+        gap[[0, -1]] = np.where(n_at[[0, -1]] == 1, np.inf, gap[[0, -1]])
+        distance += gap[at]
+    return np.asarray(((1 - 1 / (1 + distance)) / n_equal)[row_of.ravel()])

@@ -51,8 +51,9 @@ class SearchSettings(Settings):
     constraints : ConstraintSettings
         The section `[search.constraints]`: molecules that violate one are not scored.
     goals : tuple of str, default=()
-        Names of terms to maximize separately instead of the score: columns `score_<name>` of the scoring function. The
-        search looks for their Pareto front. A molecule of score 0 violates a condition and counts as 0 in every goal.
+        Names of terms to maximize separately instead of the score, at least two: columns `score_<name>` of the scoring
+        function. The search looks for their Pareto front. A molecule of score 0 violates a condition and counts as 0 in
+        every goal. `molvae.optimize` takes the goals of an `Objective` with `combine = "pareto"` by default.
     stereo : {"auto", "distinct", "same"}, default="auto"
         Whether a stereoisomer of a scored molecule is scored, too: "distinct" scores it; "same" does not; "auto" no
         longer scores it once three pairs of stereoisomers had equal scores and none had different ones.
@@ -137,6 +138,16 @@ class SearchSettings(Settings):
         except InputError as error:
             raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
         return method
+
+    @field_validator("goals")
+    @classmethod
+    def _are_several(cls, goals: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := [name for name in goals if goals.count(name) > 1]:
+            raise PydanticCustomError("goals", "{name} is given more than once", {"name": repeated[0]})
+        if len(goals) == 1:
+            message = "expected at least two names of terms, got only {name}; without goals, the score is maximized"
+            raise PydanticCustomError("goals", message, {"name": goals[0]})
+        return goals
 
     @field_validator("acquisition")
     @classmethod

@@ -12,9 +12,8 @@ from molvae.chem.molecules import Standardized
 from molvae.codec import ToyCodec, load_codec
 from molvae.errors import InputError
 from molvae.search.constraints import Constraints, ConstraintSettings
-from molvae.search.ledger import Candidate, Ledger, _from_quantiles
 from molvae.search.loop import optimize
-from molvae.search.oracle import Scores
+from molvae.search.ranking import from_quantiles
 from molvae.search.search import Search
 from molvae.search.seen import SeenMolecules
 from molvae.search.stereo import Stereoisomers
@@ -301,39 +300,6 @@ def test_the_applicability_domain_is_a_constraint():
 
 def test_a_predicted_quantile_is_converted_by_the_known_scores():
     known = np.linspace(0.0, 1.0, 101)
-    score = _from_quantiles(np.array([-9.0, 0.0, 1.0, 4.0]), known)
+    score = from_quantiles(np.array([-9.0, 0.0, 1.0, 4.0]), known)
     assert score[:3].tolist() == pytest.approx([0.0, 0.5, 0.845], abs=0.005)
     assert score[3] > 1.0  # better than all known
-
-
-# Several goals
-
-
-def two_goals(smiles):
-    carbons = np.array([one.lower().count("c") for one in smiles], float)
-    nitrogens = np.array([one.lower().count("n") for one in smiles], float)
-    goals = {"score_c": carbons / 20, "score_n": np.where(carbons + nitrogens > 0, nitrogens / 10, 0)}
-    return pd.DataFrame({**goals, "score": (goals["score_c"] + goals["score_n"]) / 2})
-
-
-def test_the_front_of_several_goals_is_a_column(codec):
-    result = optimize(two_goals, codec=codec, settings=SMALL | {"goals": ["c", "n"], "budget": 60})
-    table = result.table
-    values = table[["score_c", "score_n"]].to_numpy()
-    dominated = [((values >= row).all(axis=1) & (values > row).any(axis=1)).any() for row in values]
-    assert (table["front"] == 1).tolist() == [not one for one in dominated]
-    assert table["front"].min() == 1
-
-
-def test_goals_must_be_columns_of_the_scores(codec):
-    with pytest.raises(InputError, match=r"score_x; got score_c, score_n"):
-        optimize(two_goals, codec=codec, settings=SMALL | {"goals": ["c", "x"], "budget": 60})
-
-
-def test_a_violated_condition_is_on_no_front_of_others():
-    ledger = Ledger(3, goals=["a", "b"])
-    scores = np.array([0.5, 0.0, np.nan])
-    terms = {"score_a": np.array([0.5, 1.0, 1.0]), "score_b": np.array([0.5, 1.0, np.nan])}
-    candidates = [Candidate(one, one, -1, np.zeros(3), np.zeros(3)) for one in ("C", "CC", "CCC")]
-    ledger.add(candidates, Scores(scores, terms, 0, [None, None, "x"]))
-    np.testing.assert_array_equal(ledger.objectives, [[0.5, 0.5], [0, 0], [np.nan, np.nan]])

@@ -13,6 +13,7 @@ from molvae.search.surrogates.kernels import KERNELS, FeatureCache, kernel_matri
 TARGET = "O=C(c1ccccc1)N1CCOCC1"
 NO_Z = np.zeros((0, 6))
 ALL = [1.0] * len(KERNELS)
+ON_A_LINE = np.column_stack([np.linspace(0, 1, 50), np.linspace(1, 0, 50)])
 
 
 @pytest.fixture
@@ -44,6 +45,21 @@ def test_several_columns_order_by_pareto_front_and_then_by_crowding():
     order = fitness(np.array([*front, [0.5, 2.0], [np.nan, 9.0], [0.1, 0.1]]))
     assert order[:4].min() > order[4] > order[6] > order[5] == -np.inf
     assert min(order[0], order[3]) > max(order[1], order[2])  # the ends of a front first
+
+
+def test_equal_rows_are_ties_that_share_a_place_on_the_front():
+    values = np.array([[0.0, 4.0], [2.0, 2.0], [4.0, 0.0], [4.0, 0.0], [3.9, 0.1]])
+    order = fitness(values)
+    assert order[2] == order[3]
+    assert order[0] > order[2]  # an end, and alone
+    np.testing.assert_array_equal(fitness(values[::-1]), order[::-1])
+    assert len(set(fitness(np.full((5, 3), 0.7)))) == 1
+
+
+def test_a_goal_that_is_equal_on_the_whole_front_does_not_matter():
+    values = np.random.default_rng(0).random((30, 2))
+    constant = np.column_stack([values, np.ones(30)])
+    np.testing.assert_array_equal(fitness(constant), fitness(values))
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -233,3 +249,50 @@ def test_thompson_draws_have_the_predicted_covariance():
     draws = np.array([ACQUISITIONS["thompson"](given, rng) for _ in range(20_000)])
     np.testing.assert_allclose(np.cov(draws.T), given.covariance, atol=0.06)
     np.testing.assert_allclose(draws.mean(axis=0), given.mean, atol=0.04)
+
+
+# Several goals
+
+
+def test_each_goal_is_predicted_as_if_it_were_alone(molecules):
+    values = np.stack([tanimoto(one, molecules) for one in (TARGET, "CCNC(=O)c1ccc(F)cc1")], axis=1).astype(float)
+    values[3] = np.nan
+    process = GaussianProcess(GaussianProcessSettings(mix="fingerprints"))
+    assert process.fit(molecules[:80], NO_Z, values[:80])
+    both = process.predict(molecules[80:], NO_Z)
+    for number in range(2):
+        process.fit(molecules[:80], NO_Z, values[:80, [number]])
+        alone = process.predict(molecules[80:], NO_Z)
+        assert alone.goals is None
+        np.testing.assert_allclose(both.goals[:, number], alone.mean)
+        np.testing.assert_allclose(both.std, alone.std)
+    assert not process.fit(molecules[:80], NO_Z, np.full((80, 2), 0.4))
+
+
+def test_a_batch_for_several_goals_is_spread_along_the_front():
+    angle = np.linspace(0, np.pi / 2, 40)
+    goals = np.column_stack([np.cos(angle), np.sin(angle)]) * 2  # predicted in normal quantiles: a new front
+    goals = np.vstack([goals, np.zeros((40, 2))])
+    scored = ON_A_LINE.copy()
+    scored[7] = np.nan
+    prediction = Prediction(np.full(80, 0.5), np.full(80, 0.1), 0.01 * np.eye(80), goals)
+    rows = choose_batch(prediction, 6, ACQUISITIONS["mean"], np.random.default_rng(0), scored=scored)
+    assert len(set(rows)) == 6
+    assert {row // 10 for row in rows.tolist()} == {0, 1, 2, 3}  # a quarter of the front each, and none behind it
+    again = choose_batch(prediction, 6, ACQUISITIONS["mean"], np.random.default_rng(0), scored=scored)
+    assert rows.tolist() == again.tolist()
+
+
+def test_pending_molecules_count_as_part_of_the_front():
+    goals = np.array([[2.0, 0.0], [2.0, 0.0], [0.0, 1.5]])
+    prediction = Prediction(np.zeros(3), np.ones(3), np.eye(3), goals)
+    scored = ON_A_LINE
+    rng = np.random.default_rng(0)
+    assert choose_batch(prediction, 1, ACQUISITIONS["mean"], rng, scored=scored).tolist() == [0]
+    assert choose_batch(prediction, 1, ACQUISITIONS["mean"], rng, scored=scored, n_pending=1).tolist() == [2]
+
+
+def test_a_batch_is_chosen_by_the_ranks_if_nothing_adds_to_the_front():
+    prediction = Prediction(np.array([0.0, 2.0, 1.0]), np.ones(3), np.eye(3), np.full((3, 2), -3.0))
+    rows = choose_batch(prediction, 2, ACQUISITIONS["mean"], np.random.default_rng(0), scored=ON_A_LINE)
+    assert rows.tolist() == [1, 2]

@@ -99,7 +99,8 @@ class GaussianProcess:
         self._fitted = self._features.of([smiles[row] for row in train], MIXES[self._mix])
         self._update_kernel(train)
         self._factor = cho_factor(self._kernel + self.noise * np.eye(len(train)), lower=True, check_finite=False)
-        self._weights = cho_solve(self._factor, normal_quantiles(order)[train], check_finite=False)
+        targets = np.stack([normal_quantiles(one)[train] for one in (order, *_goals(values))], axis=1)
+        self._weights = cho_solve(self._factor, targets, check_finite=False)  # (m, 1) or (m, 1 + k)
         return True
 
     def predict(self, smiles: Sequence[str], z: np.ndarray, *, with_covariance: bool = False) -> Prediction:
@@ -107,13 +108,14 @@ class GaussianProcess:
         weights = MIXES[self._mix]
         features = self._features.of(smiles, weights)
         cross = kernel_matrix(features, self._fitted, weights)  # (n, m)
-        mean = cross @ self._weights
+        mean, *each = (cross @ self._weights).T
+        goals = np.stack(each, axis=1) if each else None
         explained = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)  # (m, n)
         if not with_covariance:
             variance = 1 - (explained**2).sum(axis=0)
-            return Prediction(mean, np.sqrt(np.maximum(variance, 1e-9)))
+            return Prediction(mean, np.sqrt(np.maximum(variance, 1e-9)), goals=goals)
         covariance = kernel_matrix(features, features, weights) - explained.T @ explained
-        return Prediction(mean, np.sqrt(np.maximum(np.diag(covariance), 1e-9)), covariance)
+        return Prediction(mean, np.sqrt(np.maximum(np.diag(covariance), 1e-9)), covariance, goals)
 
     def state(self) -> dict[str, Any]:
         """Return the mix in use, and when it was chosen."""
@@ -159,3 +161,9 @@ class GaussianProcess:
             kernel[~is_old] = block
             kernel[:, ~is_old] = block.T
         self._train, self._kernel, self._kernel_mix = train, kernel, self._mix
+
+
+def _goals(values: np.ndarray) -> list[np.ndarray]:
+    """Each of several columns (n,), minus infinity in rows with NaN; none if there is only one."""
+    failed = np.isnan(values).any(axis=1)
+    return [np.where(failed, -np.inf, column) for column in values.T] if values.shape[1] > 1 else []

@@ -19,11 +19,15 @@ class Prediction(NamedTuple):
         Standard deviations.
     covariance : ndarray of shape (n, n) or None, default=None
         Covariance, if requested.
+    goals : ndarray of shape (n, k) or None, default=None
+        With several goals, the mean of each, in normal quantiles of its own ranks; `mean` is then that of the ranks of
+        `molvae.search.ranking.fitness`. None with one goal. Each goal has the same standard deviations and covariance.
     """
 
     mean: np.ndarray
     std: np.ndarray
     covariance: np.ndarray | None = None
+    goals: np.ndarray | None = None
 
 
 class Surrogate(Protocol):
