@@ -1,6 +1,8 @@
 """The summary of a complete run: the funnel, the best candidates and the files, in 80 columns."""
 
 import json
+import textwrap
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -9,6 +11,7 @@ from molvae.candidates.files import read_candidates
 from molvae.chem.scaffolds import first_per_scaffold
 from molvae.report.report import funnel_steps
 
+from .campaign import Campaign
 from .manifest import Manifest
 from .run_dir import POSES, RunDir
 from .terminal import elapsed
@@ -46,6 +49,8 @@ def summarize(run: RunDir, name: str) -> str:
     lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {elapsed(seconds)}", ""]
     lines += [f"  {label:<38}{n:>6,}" for label, n in funnel_steps(candidates, search["funnel"])]
     lines += ["", *_best(candidates)]
+    if "front" in candidates:
+        lines += ["", *_front(candidates, Campaign.load(run.campaign).objective.goals)]
     if search["stop_reason"] != "budget":
         lines += ["", f"The search ended early: {search['stop_reason']}."]
     has_poses = (run.validate / POSES).exists()
@@ -65,4 +70,15 @@ def _best(candidates: pd.DataFrame) -> list[str]:
     best = ranked.iloc[first_per_scaffold(ranked["smiles"].astype(str), _N_BEST)]
     for name, score, smiles in zip(best["candidate_id"], best["score"], best["smiles"].astype(str), strict=True):
         lines.append(f"  {name:<16}{score:>7.3f}  {smiles if len(smiles) <= room else f'{smiles[: room - 3]}...'}")
+    return lines
+
+
+def _front(candidates: pd.DataFrame, goals: Sequence[str]) -> list[str]:
+    """The size of the Pareto front, and the best compromise with the values of its goals."""
+    front = candidates[candidates["front"] == 1]
+    lines = [f"  Pareto front: {len(front):,} molecules, {int(front['passed'].sum()):,} of them passed all checks"]
+    for row in candidates[candidates["best_compromise"]].to_dict("records"):
+        lines.append(f"  best compromise: {row['candidate_id']}, front {row['front']}, score {row['score']:.3f}")
+        values = ", ".join(f"{name} {row[f'value_{name}']:.4g}" for name in goals)
+        lines += textwrap.wrap(values, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     return lines

@@ -10,6 +10,7 @@ from molvae.candidates.build import build_candidates
 from molvae.candidates.files import write_candidates
 from molvae.checks.check import PASS
 from molvae.codec import Codec, load_codec
+from molvae.report.pareto import goals_of
 from molvae.report.report import Report, funnel_steps, write_report
 from molvae.scoring.objective import Objective
 from molvae.scoring.poses import write_poses
@@ -99,6 +100,7 @@ def _report(
         history=pd.DataFrame(search["history"]),
         campaign_toml=run.campaign.read_text(encoding="utf-8"),
         notes=search["notes"],
+        goals=goals_of(campaign.objective),
         facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"}
         | facts,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS, check_table
@@ -46,7 +47,8 @@ def build_candidates(
     -------
     DataFrame
         One row per molecule with the columns of `CANDIDATE_COLUMNS`. Molecules that passed every check come first; both
-        groups are sorted by descending score. ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
+        groups are sorted by descending score. With a column `front` in `proposals`, `best_compromise` marks one row.
+        ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
 
     Raises
     ------
@@ -80,6 +82,9 @@ def build_candidates(
     candidates = candidates.sort_values(
         ["passed", "score"], ascending=False, kind="stable", na_position="last", ignore_index=True
     )
+    if "front" in candidates:
+        eligible = np.flatnonzero(candidates["passed"] & (candidates["front"] > 0) & candidates["score"].notna())
+        candidates["best_compromise"] = np.isin(np.arange(len(candidates)), eligible[:1])
     candidates.attrs = {"skipped": checked.attrs["skipped"]}
     return check_table(candidates, CANDIDATE_COLUMNS, "candidates")
 

@@ -51,7 +51,7 @@ PROPOSAL_COLUMNS = (
     Column("score", "number", "score of the objective in [0, 1], higher is better; empty if a term failed"),
     Column("value_*", "number", "value of a term, in the unit of the property", needed=False),
     Column("score_*", "number", "desirability of a term, in [0, 1]", needed=False),
-    Column("front", "integer", "Pareto front of the goals: 1 is not dominated, 0 has no score", needed=False),
+    Column("front", "integer", "Pareto front of several goals: 1 is not dominated, 0 lacks a value", needed=False),
     Column("unscored_reason", "text", "why the molecule has no score; empty if it has one", needed=False),
 )
 
@@ -59,6 +59,12 @@ CANDIDATE_COLUMNS = (
     *PROPOSAL_COLUMNS,
     Column("check_*", "text", "`pass`, or the reason why the molecule fails this check", needed=False),
     Column("passed", "flag", "whether the molecule passes every check"),
+    Column(
+        "best_compromise",
+        "flag",
+        "of several goals: the molecule with the highest score among those that pass every check",
+        needed=False,
+    ),
     Column("reason", "text", "reasons of all failed checks, joined by `; `; empty if the molecule passes"),
     Column("nearest_reference", "text", "id of the most similar reference molecule; its SMILES if it has no id"),
     Column("nearest_reference_smiles", "text", "canonical SMILES of the most similar reference molecule"),

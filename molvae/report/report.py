@@ -24,6 +24,7 @@ from molvae.chem.properties import list_properties
 from molvae.chem.scaffolds import first_per_scaffold
 from molvae.errors import InputError
 from molvae.files import write_text
+from molvae.report.pareto import KINDS, Goal, plot_goals
 
 N_CARDS, N_NEAR_MISSES, MAX_DRAWN, MAX_LISTED, MAX_DOTS = 12, 6, 200, 1_000, 4_000
 
@@ -60,6 +61,8 @@ class Report:
         Warnings, one sentence each.
     facts : dict of str to str, optional
         Label and value of the facts below the title, e.g. version, seed and codec.
+    goals : sequence of Goal, default=()
+        The goals of a search for a Pareto front; see `molvae.report.pareto.goals_of`.
     """
 
     title: str
@@ -69,6 +72,7 @@ class Report:
     campaign_toml: str = ""
     notes: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    goals: Sequence[Goal] = ()
 
 
 def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -172,6 +176,7 @@ def render(report: Report) -> str:
     environment.filters |= {"count": _count, "number": _number, "value": _value, "sha256": _sha256}
     best = [row for row, ok in zip(ranked, is_eligible(order), strict=True) if ok]
     failed = [row for row in ranked if not row["passed"]]
+    compromise = next((row for row in ranked if row.get("best_compromise")), None)
     return environment.get_template(_TEMPLATE).render(
         report=report,
         terms=terms,
@@ -186,6 +191,10 @@ def render(report: Report) -> str:
         chart=_chart(table, report.history),
         failures=_failures(table),
         columns=CANDIDATE_COLUMNS,
+        goal_plot=plot_goals(ranked, report.goals, {goal.name: _label(goal.name) for goal in report.goals}),
+        goal_kinds=KINDS,
+        has_fronts="front" in table,
+        compromise=_card(compromise, terms) if compromise else None,
     ) + "\n"  # fmt: skip
 
 

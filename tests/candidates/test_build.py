@@ -62,6 +62,16 @@ def test_a_candidate_is_eligible_if_it_passed_and_its_score_is_not_0() -> None:
     assert is_eligible(table.assign(score=[0.0, -0.3, float("nan"), 0.9])).tolist() == [True, True, False, False]
 
 
+def test_the_best_compromise_passes_every_check_and_is_on_a_front(proposals: pd.DataFrame) -> None:
+    table = build_candidates(proposals.assign(front=[1, 2, 0, 1]), {"NCC": "amine"}, settings=SETTINGS)
+    assert table["candidate_id"][table["best_compromise"]].tolist() == ["C2"]  # C4 has a higher score, but fails
+    table = build_candidates(proposals.assign(front=[1, 0, 0, 1]), {"NCC": "amine"}, settings=SETTINGS)
+    assert table["candidate_id"][table["best_compromise"]].tolist() == ["C1"]
+    table = build_candidates(proposals.assign(front=[0, 0, 0, 1]), {"NCC": "amine"}, settings=SETTINGS)
+    assert not table["best_compromise"].any()
+    assert "best_compromise" not in build_candidates(proposals, {"NCC": "amine"}, settings=SETTINGS)
+
+
 def test_the_nearest_reference_is_named_by_its_id_or_smiles(proposals: pd.DataFrame) -> None:
     reference = {"Nc1ccccc1": None, PARACETAMOL: "CHEMBL112", "CC(N)=O": "acetamide"}
     steps: list[int] = []
@@ -91,7 +101,7 @@ def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
 
 
 def test_the_table_has_the_documented_columns(proposals: pd.DataFrame) -> None:
-    optional = {"front", "unscored_reason"}  # of several goals, and of a search
+    optional = {"front", "best_compromise", "unscored_reason"}  # of several goals, and of a search
     names = {column.name for column in CANDIDATE_COLUMNS if not column.name.endswith("*")} - optional
     assert names <= set(build_candidates(proposals, ["CCO"]))
     assert set(proposals) >= {column.name for column in PROPOSAL_COLUMNS if not column.name.endswith("*")} - optional
