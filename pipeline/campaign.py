@@ -179,6 +179,11 @@ class Campaign(Settings):
             raise InputError(
                 f"{where}: [codec] names an existing codec and [train] trains a new one; remove one of the sections"
             )
+        if campaign.search.goals:
+            raise InputError(
+                f"{where}: [search] goals: remove this key; a campaign has several goals if its objective has "
+                'combine = "pareto"'
+            )
         return campaign
 
 

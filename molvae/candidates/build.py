@@ -83,7 +83,7 @@ def build_candidates(
         ["passed", "score"], ascending=False, kind="stable", na_position="last", ignore_index=True
     )
     if "front" in candidates:
-        eligible = np.flatnonzero(candidates["passed"] & (candidates["front"] > 0) & candidates["score"].notna())
+        eligible = np.flatnonzero(is_eligible(candidates) & (candidates["front"] > 0))
         candidates["best_compromise"] = np.isin(np.arange(len(candidates)), eligible[:1])
     candidates.attrs = {"skipped": checked.attrs["skipped"]}
     return check_table(candidates, CANDIDATE_COLUMNS, "candidates")
