@@ -80,6 +80,8 @@ class SearchResult:
         text = f"{n:,} molecule{'' if n == 1 else 's'} scored"
         if n and not np.isnan(self.table["score"].iloc[0]):
             text += f", best score {self.table['score'].iloc[0]:.4g}: {self.table['smiles'].iloc[0]}"
+        if "front" in self.table:
+            text += f"; {int((self.table['front'] == 1).sum()):,} on the Pareto front"
         return f"{text}; stopped: {self.stop_reason}"
 
 

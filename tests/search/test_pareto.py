@@ -73,6 +73,11 @@ def test_the_front_of_several_goals_is_a_column(codec):
     assert table["front"].min() == 1
 
 
+def test_a_result_says_how_many_molecules_are_on_the_front(codec):
+    result = search(two_goals, codec, budget=30)
+    assert f"{(result.table['front'] == 1).sum()} on the Pareto front" in repr(result)
+
+
 def test_an_objective_has_its_goals(codec):
     oracle = objective(PAIRS["two similarities"])
     given = search(oracle, codec, goals=("a", "b"))
