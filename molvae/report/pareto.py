@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from molvae.scoring.term import ShapedTerm
 MAX_MARKS, MAX_LINES = 4_000, 500
 """Largest number of molecules that a scatter and parallel coordinates show; the first fronts first."""
 
-WIDTH, HEIGHT = 640.0, 400.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 624.0, 14.0, 348.0
 _MARGIN = 0.04  # of the range of an axis, on both sides
 
@@ -75,7 +74,7 @@ def goals_of(settings: ObjectiveSettings) -> tuple[Goal, ...]:
 
 
 @dataclass(frozen=True)
-class Axis:
+class _Axis:
     """An axis: its position, label, aim, ticks (position, text), and the ends of a window."""
 
     at: float
@@ -86,7 +85,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Mark:
+class _Mark:
     """A molecule: its class, its position or its path, the row of the table of candidates, and its tooltip."""
 
     kind: str
@@ -99,15 +98,31 @@ class Mark:
 
 @dataclass(frozen=True)
 class GoalPlot:
-    """The plot; marks that matter more come last, so that they are drawn on top."""
+    """The layout of the plot, in a box of 640 x 400.
+
+    Parameters
+    ----------
+    is_scatter : bool
+        Whether it is a scatter plot; otherwise parallel coordinates.
+    axes : list of _Axis
+        One per goal; the first one of a scatter plot is horizontal.
+    marks : list of _Mark
+        One per molecule; those that matter more come last, so that they are drawn on top.
+    n_front, n_passed : int
+        Molecules on the Pareto front, and how many of them passed every check.
+    n_hidden : int
+        Molecules that are not shown.
+    kinds : list of str
+        Kinds of the marks, in the order of `KINDS`.
+    """
 
     is_scatter: bool
-    axes: list[Axis]
-    marks: list[Mark]
+    axes: list[_Axis]
+    marks: list[_Mark]
     n_front: int
     n_passed: int
     n_hidden: int
-    kinds: list[str] = field(default_factory=list)
+    kinds: list[str]
 
 
 def plot_goals(rows: Sequence[Mapping[str, Any]], goals: Sequence[Goal], labels: Mapping[str, str]) -> GoalPlot | None:
@@ -143,17 +158,17 @@ def plot_goals(rows: Sequence[Mapping[str, Any]], goals: Sequence[Goal], labels:
     shown = important[: MAX_MARKS if is_scatter else MAX_LINES]
     axes, positions = _axes(goals, columns, values[known], values[shown], labels)
     marks = [
-        Mark(
+        _Mark(
             _kind(rows[row]),
             float(position[0]),
             float(position[1]),
             "" if is_scatter else _polyline(axes, position),
-            int(row),
+            row,
             _title(rows[row], goals, columns, labels),
         )
-        for row, position in zip(shown, positions, strict=True)
+        for row, position in zip(shown.tolist(), positions, strict=True)
     ]
-    on_front = [row for row in known if front[row] == 1]
+    on_front = [row for row in known.tolist() if front[row] == 1]
     return GoalPlot(
         is_scatter,
         axes,
@@ -182,7 +197,7 @@ def _kind(row: Mapping[str, Any]) -> str:
     return "front" if row["passed"] else "front open"
 
 
-def _polyline(axes: Sequence[Axis], position: np.ndarray) -> str:
+def _polyline(axes: Sequence[_Axis], position: np.ndarray) -> str:
     return "M" + "L".join(f"{axis.at:.1f} {y:.1f}" for axis, y in zip(axes, position, strict=True))
 
 
@@ -197,7 +212,7 @@ def _title(row: Mapping[str, Any], goals: Sequence[Goal], columns: Sequence[str]
 
 def _axes(
     goals: Sequence[Goal], columns: Sequence[str], values: np.ndarray, shown: np.ndarray, labels: Mapping[str, str]
-) -> tuple[list[Axis], np.ndarray]:
+) -> tuple[list[_Axis], np.ndarray]:
     """The axes, and the positions (m, k) of the shown molecules on them."""
     axes, positions = [], []
     is_scatter = len(goals) == 2
@@ -218,7 +233,7 @@ def _axes(
         band = (float(place(goal.low)), float(place(goal.high))) if is_value and goal.shape == "window" else None
         at = _LEFT + (_RIGHT - _LEFT) * (number + 0.5) / len(goals)
         aim = goal.aim if is_value else "higher is better"
-        axes.append(Axis(at, label, aim, ticks, (min(band), max(band)) if band else None))
+        axes.append(_Axis(at, label, aim, ticks, (min(band), max(band)) if band else None))
         positions.append(place(shown[:, number]))
     return axes, np.stack(positions, axis=1)
 
