@@ -19,6 +19,7 @@ from molvae.checks.limits import (
 from molvae.chem.alerts import alerts
 from molvae.chem.molecules import is_substructure, parse_smarts
 from molvae.chem.properties import PROPERTIES, look_up
+from molvae.chem.ring_systems import bundled_ring_systems, distinct_ring_systems
 from molvae.chem.stability import unstable_groups
 from molvae.errors import InputError
 from molvae.plugins import load_plugins
@@ -244,6 +245,24 @@ def check_stability(molecules: Sequence[Molecule]) -> list[str | None]:
     return [f"unstable: {', '.join(groups)}" if groups else None for groups in found]
 
 
+def check_rings(molecules: Sequence[Molecule]) -> list[str | None]:
+    """Whether every ring system occurs in MOSES or ChEMBL: `ring system C1Nc2ccccc21 not in MOSES or ChEMBL`.
+
+    Parameters
+    ----------
+    molecules : sequence of Molecule
+        Molecules to check.
+
+    Returns
+    -------
+    list of str or None
+        One result per molecule, in order: None, or the reason.
+    """
+    known = bundled_ring_systems()
+    found = ([one for one in distinct_ring_systems(smiles) if one not in known] for smiles, _ in molecules)
+    return [f"ring system {', '.join(unseen)} not in MOSES or ChEMBL" if unseen else None for unseen in found]
+
+
 def property_range(name: str, default: tuple[float, float], label: str) -> CheckEntry[tuple[float, float]]:
     """Create the registry entry of a check that a property is between two limits.
 
@@ -343,6 +362,9 @@ CHECKS: dict[str, CheckEntry[Any]] = {
     "radicals": CheckEntry(lambda *_: check_radicals, True, read_flag, "no unpaired electrons"),
     "stability": CheckEntry(
         lambda *_: check_stability, True, read_flag, "no unstable or strained group ([groups](#unstable-groups))"
+    ),
+    "unseen_rings": CheckEntry(
+        lambda *_: check_rings, True, read_flag, "every ring system is in MOSES or a sample of ChEMBL at least twice"
     ),
     "require": CheckEntry(
         lambda smarts, _: HasSubstructures(smarts, wanted=True), False, read_patterns, "all of these SMARTS match"

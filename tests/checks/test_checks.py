@@ -43,6 +43,7 @@ def reason(smiles: str, settings: ChecksSettings, context: CheckContext | None =
         ("radicals", "C[CH2]", "radical: 1 unpaired electron"),
         ("radicals", "[CH2]C[CH2]", "radical: 2 unpaired electrons"),
         ("stability", "CNC(=O)O", "unstable: carbamic acid"),
+        ("unseen_rings", "C1Cc2ccccc2N1N1Cc2ccccc21", "ring system c1ccc2c(c1)CN2 not in MOSES or ChEMBL"),
         ("require", "[Na+].[Cl-]", "lacks [#6]"),
         ("forbid", "C[Se]CC=O", "contains [Se]; contains [CX3H1]=O"),
         ("alerts", "CCC=O", "BRENK: aldehyde"),

@@ -27,6 +27,7 @@ SMILES = [
     "O=C1C=CC(=O)C=C1",
     "C#CC#CC#C",
     "CNC(=O)O",
+    "CN1Cc2ccccc21",
 ]
 LIMITS = {name: entry.default for name, entry in CHECKS.items()} | {
     "in_domain": 99.0,
