@@ -270,7 +270,7 @@ class _Smi:
                 self._n_left_out += 1
                 continue
             given = name if isinstance(name, str) and name.strip() else ""
-            label = re.sub(r"[^\S ]", " ", given).strip()  # every white space other than a space
+            label = re.sub(r"[\t\n\r\x0b\x0c]", " ", given).strip(" ")
             self._n_changed += label != given
             if label.startswith("|"):
                 label = f"||\t{label}"

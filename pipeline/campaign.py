@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from molvae.bundled import bundled
 from molvae.checks.settings import ChecksSettings
+from molvae.chem.molecules import standardize
 from molvae.errors import InputError
 from molvae.features.views import FeatureSettings
 from molvae.scoring.objective import ObjectiveSettings
@@ -174,6 +175,7 @@ class Campaign(Settings):
         for change in changes:
             _apply(data, change)
         where = source.name + (" with --set" if changes else "")
+        _check_lead(data, where)
         campaign = cls.from_dict(_fill_lead(data), where)
         if campaign.train is not None and (campaign.codec.name or campaign.codec.folder):
             raise InputError(
@@ -287,6 +289,14 @@ def _absolute_term(term: _Table, base: Path) -> None:
             str((base / part).absolute()) if isinstance(part, str) and part and os.path.isfile(base / part) else part
             for part in command
         ]
+
+
+def _check_lead(data: _Table, where: str) -> None:
+    """Refuse a lead that is no molecule before it is used in other sections."""
+    lead = data.get("lead")
+    smiles = lead.get("smiles") if isinstance(lead, dict) else None
+    if isinstance(smiles, str) and (reason := standardize(smiles).reason):
+        raise InputError(f"{where} [lead] smiles: {reason}")
 
 
 def _fill_lead(data: _Table) -> _Table:

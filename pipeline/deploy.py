@@ -56,8 +56,8 @@ def scheduled(campaign: str, changes: list[str]) -> None:
 
 
 def _print(line: str) -> None:
-    """Print a line with the current time on the terminal of `molvae serve`."""
-    print(f"{datetime.now():%Y-%m-%d %H:%M} {line}", flush=True)
+    """Print a line with the current time and its zone on the terminal of `molvae serve`."""
+    print(f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z} {line}", flush=True)
 
 
 def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:

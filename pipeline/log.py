@@ -26,7 +26,9 @@ def logging_to(path: Path) -> Iterator[None]:
         While the handler is active.
     """
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S %Z")
+    )
     root = logging.getLogger()
     handlers_before = [*root.handlers]
     root.handlers[:] = [handler]

@@ -2,7 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,6 +80,24 @@ def report(line: str) -> None:
         The line.
     """
     print(line, file=sys.stderr)
+
+
+def report_notes(read: Iterable[str], written: Iterable[str], out: Path) -> None:
+    """Print the notes on the file that was read and on the one that was written.
+
+    Parameters
+    ----------
+    read : iterable of str
+        Notes on the input.
+    written : iterable of str
+        Notes on the output.
+    out : Path
+        The output file.
+    """
+    for note in read:
+        report(f"note: {note}")
+    for note in written:
+        report(f"note: {out}: {note}")
 
 
 class Bar:

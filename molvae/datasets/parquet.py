@@ -50,7 +50,7 @@ def open_parquet(path: Path, smiles_column: str | None, id_column: str | None, c
             if id_index is not None and header.count(header[id_index]) > 1:
                 notes[-1] = f"no ids: several columns are named {header[id_index]}; rename all but one"
                 id_index = None
-            is_whole = id_index is not None and _holds_whole_numbers(file, header[id_index])
+            is_whole = id_index is not None and holds_whole_numbers(file, header[id_index])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
     done = [0.0]
@@ -79,8 +79,21 @@ def open_parquet(path: Path, smiles_column: str | None, id_column: str | None, c
     )  # fmt: skip
 
 
-def _holds_whole_numbers(file: pq.ParquetFile, name: str) -> bool:
-    """Whether a column of floats holds only whole numbers, as pandas stores integers if some are missing."""
+def holds_whole_numbers(file: pq.ParquetFile, name: str) -> bool:
+    """Whether a column of floats holds only whole numbers, as pandas stores integers if some are missing.
+
+    Parameters
+    ----------
+    file : ParquetFile
+        The open file.
+    name : str
+        Name of the column.
+
+    Returns
+    -------
+    bool
+        False also for a column of another type.
+    """
     if not pa.types.is_floating(file.schema_arrow.field(name).type):
         return False
     values = (value for batch in file.iter_batches(columns=[name]) for value in batch.column(0).to_pylist())

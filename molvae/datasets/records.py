@@ -50,7 +50,7 @@ def read_records(
             except StopIteration:
                 return
         if "\r" in line:
-            line, *others = _split_at_cr(line.removesuffix("\r"))
+            line, *others = _split_at_cr(line)
             ahead.extendleft(reversed(others))
         if not line or line.isspace():
             n_empty += 1
@@ -66,7 +66,7 @@ def read_records(
         else:
             fields = _split(line, separator)
         if fields is None:
-            yield _split(line, separator), "unmatched or misplaced quotation mark"
+            yield _split(line.removesuffix("\r"), separator), "unmatched or misplaced quotation mark"
         elif n_fields is None or len(fields) == n_fields:
             yield fields, None
         elif len(fields) > n_fields and not any(field.strip() for field in fields[n_fields:]):
@@ -116,7 +116,9 @@ def _read_quoted(text: str, separator: str, is_marked: bool) -> list[str] | None
 
 
 def _split_at_cr(line: str) -> list[str]:
-    """The lines of a line at each CR outside quotation marks."""
+    """The lines of a line at each CR outside quotation marks; a CR at the end belongs to the end of the line."""
+    if line.endswith("\r") and line.count('"') % 2 == 0:
+        line = line[:-1]
     parts = line.split("\r")
     lines = parts[:1]
     for part in parts[1:]:

@@ -20,6 +20,7 @@ _NOTES = {
     STRUCTURE: "the data item structure is column <structure>; column structure is the mol block",
 }
 _CHUNK_ROWS = 500
+_BLANKS = " \t\r"
 _HEADER = re.compile(r">[^<]*<(.+)>[^>]*")
 _PLAIN_TITLE = re.compile(
     r"(?:compound|cpd|cmpd|structure|molecule|mol|record|entry|ligand|untitled|unnamed|no ?name|none|null|document)*"
@@ -131,13 +132,14 @@ def sdf_fields(record: str) -> dict[str, str]:
     {'title': 'm1', '<title>': 'first\\nsecond', 'x': '> 5'}
     """
     end = _end_of_block(record)
-    fields = {TITLE: record.split("\n", 1)[0].strip()}
+    fields = {TITLE: record.split("\n", 1)[0].strip(_BLANKS)}
     lines = record[end:].split("\n") if end < len(record) else record.split("\n")[1:]
     name: str | None = None
     for line in lines:
         if name is not None:
             if line.strip():
-                fields[name] = f"{fields[name]}\n{line.strip()}" if fields[name] else line.strip()
+                value = line.strip(_BLANKS)
+                fields[name] = f"{fields[name]}\n{value}" if fields[name] else value
                 continue
             name = None  # an empty line ends a value
         if line.startswith(">") and (found := _HEADER.fullmatch(line.rstrip())):
@@ -171,7 +173,7 @@ def _id_of(record: str, id_column: str | None) -> str | None:
     if id_column is None:
         return None
     if id_column == TITLE:
-        return record.split("\n", 1)[0].strip() or None
+        return record.split("\n", 1)[0].strip(_BLANKS) or None
     return sdf_fields(record).get(id_column) or None
 
 

@@ -13,6 +13,8 @@ from molvae.inputs import plain_name
 
 _EXTENSION = re.compile(r"(\|[^|]*\|)(?=\s|$)")
 
+_BLANKS = " \t\r\x0b\x0c"
+
 _Split = Callable[[str], tuple[str, str | None]]
 """A line -> SMILES, with its CXSMILES extension, and id."""
 
@@ -179,12 +181,12 @@ def split_line(line: str) -> tuple[str, str | None]:
     >>> split_line("C[C@H](N)C(=O)O |&1:1| rac-ala")
     ('C[C@H](N)C(=O)O |&1:1|', 'rac-ala')
     """
-    raw, *others = line.split(None, 1)
-    rest = others[0] if others else ""
+    raw = line.split(None, 1)[0]
+    rest = line.lstrip()[len(raw) :].lstrip(_BLANKS)
     found = _EXTENSION.match(rest)
     if found and is_extension(found[1]):
         raw, rest = (f"{raw} {found[1]}" if len(found[1]) > 2 else raw), rest[found.end() :]
-    return _unquoted(raw, rest.strip().split("\t", 1)[0].strip())
+    return _unquoted(raw, rest.strip(_BLANKS).split("\t", 1)[0].strip(_BLANKS))
 
 
 def _unquoted(raw: str, name: str) -> tuple[str, str | None]:

@@ -1,11 +1,13 @@
 """Notes on an objective that cannot guide a search: scores of 0, and best scores that are all the same."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from molvae.search.ledger import START, Ledger
 
+_N_MISSING = 3
 _N_BEST = 10
 _SAME = 1e-3  # scores that differ by less are called the same
 _N_NAMED = 3
@@ -45,13 +47,16 @@ def describe_scores(ledger: Ledger) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Notes by kind: "zero" if at least ten molecules have a score and all are 0, "saturated" if the ten best have the
-        same score other than 0.
+        Notes by kind: "missing" if none of at least three molecules has a score, "zero" if at least ten molecules have
+        a score and all are 0, "saturated" if the ten best have the same score other than 0.
     """
-    score = ledger.score[~np.isnan(ledger.score)]
+    score, n = ledger.score[~np.isnan(ledger.score)], len(ledger)
+    if not len(score) and n >= _N_MISSING:
+        reasons = Counter(ledger.reasons.values()).most_common(1)
+        why = f" (most often: {reasons[0][0]})" if reasons else ""
+        return {"missing": f"after {n:,} molecules: none has a score{why}; the search has nothing to learn from"}
     if len(score) < _N_BEST:
         return {}
-    n = len(ledger)
     best = np.partition(score, -_N_BEST)[-_N_BEST:]
     if not score.any():
         causes = _causes(ledger, np.flatnonzero(ledger.score == 0).tolist())

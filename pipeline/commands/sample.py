@@ -90,6 +90,7 @@ def sample(
             n_within += _count_within(valid, windows) if windows else 0
             unique.update(map(hash, valid))
             bar.advance(len(rows))
+    terminal.report_notes([], writer.notes, out)
     terminal.report(f"{n:,} drawn, {n_valid:,} valid, {len(unique):,} unique: {out}")
     if windows:
         hint = "" if n_within else "; the codec may not cover this range, or --guidance may be too low"

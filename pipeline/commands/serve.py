@@ -1,7 +1,10 @@
 """`molvae serve`: runs of a campaign on a schedule, through Prefect."""
 
+import os
 import signal
+import time
 import zoneinfo
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +44,8 @@ def serve(
     """
     require("prefect", "molvae serve")
     zone = _find_zone(timezone)
+    if timezone is not None:
+        _use_zone(zone)
     from .. import runs  # imports torch and RDKit, which take seconds
 
     name = runs.load(campaign, changes or ()).name
@@ -60,6 +65,28 @@ def serve(
             signal.signal(signal.SIGTERM, sigterm_handler)
             signal.raise_signal(signal.SIGTERM)
     raise KeyboardInterrupt  # Prefect also handles Ctrl-C itself and returns; it returns for no other reason
+
+
+def _use_zone(zone: str) -> None:
+    """Let this process and its children write times in a zone: lines on the terminal, logs and names of run folders."""
+    now = datetime.now(zoneinfo.ZoneInfo(zone))
+    for name in (zone, f":{_zone_file(zone)}"):  # a system may lack the database of zones that Python brings along
+        os.environ["TZ"] = name
+        time.tzset()
+        local = now.astimezone()
+        if (local.utcoffset(), local.tzname()) == (now.utcoffset(), now.tzname()):
+            return
+    del os.environ["TZ"]
+    time.tzset()
+
+
+def _zone_file(zone: str) -> Path:
+    from importlib.resources import files
+
+    try:
+        return Path(str(files("tzdata"))) / "zoneinfo" / zone
+    except ModuleNotFoundError:
+        return Path(zone)
 
 
 def _find_zone(timezone: str | None) -> str:
