@@ -30,6 +30,7 @@ DECODED: Kinds = {"raw_smiles": str, "smiles": str, "reason": str}
 """Columns of decoded molecules."""
 
 _CHUNK_ROWS = 10_000
+_EMPTY = "empty: no latent vector"
 
 
 class LatentRows(NamedTuple):
@@ -162,7 +163,8 @@ def _open_parquet(source: Path) -> _Opened:
             cells = [batch.column(i) for i in columns]
             if all(pa.types.is_floating(column.type) or pa.types.is_integer(column.type) for column in cells):
                 z = np.column_stack([column.to_numpy(zero_copy_only=False) for column in cells]).astype(np.float32)
-                yield LatentRows(ids, z, [None] * n)
+                is_empty = np.isnan(z).all(axis=1).tolist()
+                yield LatentRows(ids, z, [_EMPTY if one else None for one in is_empty])
             else:
                 rows = zip(*(column.to_pylist() for column in cells), strict=True)
                 texts = [["" if value is None else str(value) for value in row] for row in rows]
@@ -172,10 +174,10 @@ def _open_parquet(source: Path) -> _Opened:
 
 
 def _open_csv(source: Path) -> _Opened:
+    if not source.stat().st_size:
+        raise InputError(f"{source}: cannot be read as a table (it is empty)")
     lines = TextLines(source)
     head = list(islice(lines, 50))
-    if not head:
-        raise InputError(f"{source}: cannot be read as a table (it is empty)")
     separator = max((",", ";", "\t"), key=lambda one: len(head[0].split(one)))
     if separator != ",":
         lines.notes.append(f"columns are separated by {SEPARATORS[separator]}")
@@ -218,7 +220,7 @@ def _numbers(rows: list[list[str]], names: list[str]) -> tuple[np.ndarray, list[
 def _read_cells(row: list[str], names: list[str]) -> tuple[list[float] | float, str | None]:
     """The numbers of a row with empty cells or decimal commas, or NaN and the first cell that is no number."""
     if not any(cell.strip() for cell in row):
-        return math.nan, "empty: no latent vector"
+        return math.nan, _EMPTY
     numbers = []
     for name, cell in zip(names, row, strict=True):
         text = cell.strip()

@@ -183,3 +183,9 @@ def test_the_paths_of_costly_terms_start_at_the_campaign_file(tmp_path):
     other = Campaign.load(path, ["objective.cache=/elsewhere", "objective.terms.it.processes=4"]).objective
     assert other.cache == Path("/elsewhere")
     assert other.score_settings() == objective.score_settings()
+
+
+def test_a_lead_that_is_no_molecule_is_reported_where_it_was_given() -> None:
+    with pytest.raises(InputError, match=r"\[lead\] smiles: invalid SMILES") as caught:
+        Campaign.load(Path("lead.toml"), ["lead.smiles=CC("])
+    assert "similarity" not in str(caught.value)

@@ -119,7 +119,7 @@ def test_decode_reads_what_encode_writes(library: Path) -> None:
     assert run("decode", "latent.csv", "--beam-size", "4", "-o", "near.csv") == 0
     assert pd.read_csv("near.csv")["smiles"].notna().sum() >= table["smiles"].notna().sum()
     assert run("decode", "latent.csv", "--beam-size", "4", "--noise", "0.2", "-o", "none.csv") == 2
-    assert "NaN" in table["reason"][6]
+    assert table["reason"][6] == "empty: no latent vector"
 
 
 def test_decode_refuses_other_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +216,7 @@ def test_featurize_writes_every_row_as_kept_or_dropped(library: Path, capsys: py
     }
     kept = pd.read_parquet("features/molecules.parquet")
     assert kept["id"].tolist() == [*DRUGS, "arsane"]
-    assert Path("features/dropped.csv").read_text().splitlines()[2].startswith("6,word,'=cmd,")
+    assert Path("features/dropped.csv").read_text().splitlines()[2].startswith('6,word,"\'=cmd",')
     store = FeatureStore.open(Path("features"))
     featurizer = TokenFeaturizer.load(Path("features/featurizer.json"))
     assert featurizer.decode(store.rows(np.arange(5))) == kept["smiles"].tolist()

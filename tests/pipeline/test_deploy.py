@@ -137,3 +137,27 @@ def test_wrong_options_are_refused_in_one_line(
     error = capsys.readouterr().err
     assert part in error
     assert error.count("\n") == 1
+
+
+def test_times_are_in_the_given_zone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a machine in UTC, the terminal, the logs and the run folders have the time of the zone, with its name."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from molvae.pipeline.commands.serve import _use_zone
+    from molvae.pipeline.deploy import _print
+
+    monkeypatch.setenv("TZ", "UTC")
+    try:
+        for zone in ("Europe/Berlin", "Asia/Kolkata", "America/New_York"):
+            _use_zone(zone)
+            now = datetime.now(ZoneInfo(zone))
+            assert datetime.now().astimezone().utcoffset() == now.utcoffset()
+            _print("started")
+            printed = capsys.readouterr().out
+            assert printed.startswith(f"{now:%Y-%m-%d}")
+            assert printed.endswith(f"{now:%Z} started\n")
+            assert time.strftime("%H %Z") == f"{now:%H %Z}"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -48,3 +48,13 @@ def test_a_saturated_objective_is_reported_once(codec: ToyCodec) -> None:
 def test_an_objective_that_ranks_molecules_gives_no_such_note(codec: ToyCodec, start: list[str] | None) -> None:
     found = notes(codec, lambda smiles: [0.01 * len(one) for one in smiles], start=start)
     assert not [note for note in found if "score of" in note or "scores are" in note]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_search_without_any_score_says_so_once(codec: ToyCodec, missing: float | None) -> None:
+    found = notes(codec, lambda smiles: [missing] * len(smiles))
+    assert sum("none has a score" in note for note in found) == 1
+    table = {"unscored_reason": "no license"}
+    found = notes(codec, lambda smiles: pd.DataFrame({"score": [missing] * len(smiles), **table}))
+    assert any("none has a score (most often: no license)" in note for note in found)
+    assert not any("none has a score" in note for note in notes(codec, lambda smiles: [missing, *map(len, smiles[1:])]))
