@@ -5,16 +5,20 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from molvae.bundled import bundled
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
 from molvae.features.views import FeatureSettings
+from molvae.qsar.hold_out import MIN_SERIES, SIMILARITY
 from molvae.scoring.objective import ObjectiveSettings
+from molvae.scoring.scorers.assay_table import AssayTableTerm
+from molvae.search.optimizers import find_optimizer
 from molvae.search.settings import SearchSettings
 from molvae.settings import Settings, read_toml
 from molvae.training.config import TrainConfig
@@ -100,6 +104,96 @@ class LeadSection(Settings):
     smiles: str
 
 
+class StartsSection(Settings):
+    """Start molecules of the search, drawn at random from measured molecules.
+
+    Parameters
+    ----------
+    n : int, default=100
+        Number of molecules. Those that the codec cannot encode are replaced by others.
+    below, above : float or "median", optional
+        Only molecules with a value below or above this; "median" is the median of the measured values.
+    term : str or None, default=None
+        The term with the assay (`assay = "..."`); None: the only one.
+    path : Path or None, default=None
+        Another table of measured molecules, instead of the assay of a term.
+    column : str or None, default=None
+        Column of the measured values in `path`; None: found by its name.
+    """
+
+    n: int = Field(100, ge=1)
+    below: float | Literal["median"] | None = None
+    above: float | Literal["median"] | None = None
+    term: str | None = None
+    path: Path | None = None
+    column: str | None = None
+
+    @field_validator("below", "above", mode="before")
+    @classmethod
+    def _is_limit(cls, limit: object) -> object:
+        if isinstance(limit, str) and limit != "median":
+            raise PydanticCustomError("limit", 'expected a number or "median"')
+        return limit
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Self:
+        if self.term is not None and self.path is not None:
+            raise ValueError("give term or path, not both")
+        if self.column is not None and self.path is None:
+            raise ValueError("column belongs to path; the column of an assay is a key of its term")
+        return self
+
+
+class HoldOutSection(Settings):
+    """The most potent scaffold series of an assay are held out of the whole run, as a test of the search.
+
+    A series is the molecules with the same Bemis-Murcko scaffold. Models, start molecules and reference library do not
+    contain its molecules, nor those that are similar to one of them. The report says how many were found again.
+
+    Parameters
+    ----------
+    n_series : int, default=1
+        Number of series: those with the best mean value.
+    min_molecules : int, default=10
+        Smallest number of molecules of a series.
+    similarity : float, default=0.6
+        Tanimoto similarity (Morgan fingerprints, radius 2, 2,048 bits) to a molecule of a series from which a molecule
+        is held out, too, and from which a molecule of the search counts as similar.
+    term : str or None, default=None
+        The term with the assay (`assay = "..."`); None: the only one.
+    """
+
+    n_series: int = Field(1, ge=1)
+    min_molecules: int = Field(MIN_SERIES, ge=2)
+    similarity: float = Field(SIMILARITY, gt=0, le=1)
+    term: str | None = None
+
+
+class ControlsSection(Settings):
+    """Other methods that get the same start molecules, the same number of calls and the same seed as the search.
+
+    Parameters
+    ----------
+    methods : tuple of str, default=("random_directions", "prior")
+        Their names; the method of the search is left out. The settings of a method are in the section
+        `[search.<method>]`.
+    """
+
+    methods: tuple[str, ...] = ("random_directions", "prior")
+
+    @field_validator("methods")
+    @classmethod
+    def _are_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for name in methods:
+            try:
+                find_optimizer(name)
+            except InputError as error:
+                raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
+            if methods.count(name) > 1:
+                raise PydanticCustomError("method", "{name} is given more than once", {"name": name})
+        return methods
+
+
 class Campaign(Settings):
     """All settings of one run; equal settings give equal candidates on the same machine.
 
@@ -121,6 +215,12 @@ class Campaign(Settings):
         The score.
     search : SearchSettings
         Budget and method of the search.
+    starts : StartsSection or None, default=None
+        Start molecules from an assay table.
+    hold_out : HoldOutSection or None, default=None
+        Series of an assay that are held out of the run.
+    controls : ControlsSection or None, default=None
+        Methods that the search is compared with.
     checks : ChecksSettings
         The checks of the candidates.
     """
@@ -133,6 +233,9 @@ class Campaign(Settings):
     lead: LeadSection | None = None
     objective: ObjectiveSettings
     search: SearchSettings = SearchSettings()
+    starts: StartsSection | None = None
+    hold_out: HoldOutSection | None = None
+    controls: ControlsSection | None = None
     checks: ChecksSettings = Field(default_factory=ChecksSettings)
 
     @field_validator("name")
@@ -141,6 +244,17 @@ class Campaign(Settings):
         if name == "latest":
             raise ValueError("`latest` is the link to the last complete run; choose another name")
         return name
+
+    @property
+    def control_methods(self) -> tuple[str, ...]:
+        """Methods that the search is compared with; its own method is left out."""
+        methods = self.controls.methods if self.controls else ()
+        return tuple(name for name in methods if name != self.search.method)
+
+    @property
+    def assays(self) -> dict[str, AssayTableTerm]:
+        """The terms whose model is fitted in the run, by name."""
+        return {name: term for name, term in self.objective.terms.items() if isinstance(term, AssayTableTerm)}
 
     @property
     def finished_codec(self) -> str | None:
@@ -257,10 +371,10 @@ def _apply(data: _Table, change: str) -> None:
 
 def _absolute(data: _Table, base: Path) -> _Table:
     """Make relative paths absolute, from `base`; values that are not strings are validated later."""
-    for section, key in (("molecules", "path"), ("codec", "folder")):
+    for section, key in (("molecules", "path"), ("starts", "path"), ("codec", "folder")):
         table = data.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str):
-            table[key] = str((base / Path(table[key]).expanduser()).absolute())
+            table[key] = str(_find_file(table[key], base))
     objective = data.get("objective")
     if isinstance(objective, dict) and isinstance(objective.get("cache"), str):
         objective["cache"] = str((base / Path(objective["cache"]).expanduser()).absolute())
@@ -273,11 +387,11 @@ def _absolute(data: _Table, base: Path) -> _Table:
 
 def _absolute_term(term: _Table, base: Path) -> None:
     """Make the paths of a term absolute; of a command, those of the arguments that are files."""
-    keys = ("python", "model", "sklearn", "to_file", "of_file", "reference_file", "dock", "ligand", "config")
+    keys = ("python", "model", "assay", "sklearn", "to_file", "of_file", "reference_file", "dock", "ligand", "config")
     for key in keys:
         path = term.get(key)
         if isinstance(path, str):
-            term[key] = str((base / Path(path).expanduser()).absolute())
+            term[key] = str(_find_file(path, base))
     files = term.get("files")
     if isinstance(files, list):
         term["files"] = [
@@ -297,6 +411,13 @@ def _check_lead(data: _Table, where: str) -> None:
     smiles = lead.get("smiles") if isinstance(lead, dict) else None
     if isinstance(smiles, str) and (reason := standardize(smiles).reason):
         raise InputError(f"{where} [lead] smiles: {reason}")
+
+
+def _find_file(name: str, base: Path) -> Path:
+    """A path from `base`; if nothing is there and the name is that of a bundled file, the bundled file."""
+    path = (base / Path(name).expanduser()).absolute()
+    is_name = Path(name).name == name and name not in ("", ".", "..")
+    return bundled(name) if is_name and not path.exists() and bundled(name).is_file() else path
 
 
 def _fill_lead(data: _Table) -> _Table:

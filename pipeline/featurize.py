@@ -6,12 +6,13 @@ If the campaign trains a codec on the molecules, they are also written as featur
 from pathlib import Path
 
 from molvae.datasets import MoleculeFile, open_molecules
+from molvae.qsar.hold_out import HeldOut
 from molvae.training.featurizing import LABELS, FeaturePlan, write_library
 from molvae.workers import LocalProcesses, Mapper
 
 from . import terminal
 from .log import log
-from .manifest import Counts, Manifest, Outcome, Plan, file_entry
+from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry
 from .progress import bars
 from .run_dir import RunDir
 
@@ -38,6 +39,7 @@ def featurize(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     InputError
         The file cannot be read, or none of its rows can be used.
     """
+    from .assays import read_held_out
     from .campaign import Campaign, molecules_path  # imports torch
 
     mapper = mapper or LocalProcesses()
@@ -45,7 +47,19 @@ def featurize(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     section = campaign.molecules
     features = FeaturePlan(campaign.train.features) if campaign.train else None
     file = open_molecules(molecules_path(section), section.smiles_column, section.id_column, mapper=mapper)
-    return _featurize(file, run.featurize, features, seed=campaign.seed, base=run.path, mapper=mapper)
+    inputs, held_out = {}, read_held_out(run, campaign)
+    if held_out is not None:
+        inputs = {"held out": file_entry(run.held_out, run.path)}
+    return _featurize(
+        file,
+        run.featurize,
+        features,
+        seed=campaign.seed,
+        base=run.path,
+        mapper=mapper,
+        inputs=inputs,
+        held_out=held_out,
+    )
 
 
 def featurize_file(
@@ -93,17 +107,38 @@ def featurize_file(
 
 
 def _featurize(
-    file: MoleculeFile, folder: Path, features: FeaturePlan | None, *, seed: int, base: Path, mapper: Mapper
+    file: MoleculeFile,
+    folder: Path,
+    features: FeaturePlan | None,
+    *,
+    seed: int,
+    base: Path,
+    mapper: Mapper,
+    inputs: dict[str, Entry] | None = None,
+    held_out: HeldOut | None = None,
 ) -> Manifest:
     settings: dict[str, object] = {"smiles_column": file.smiles_column, "id_column": file.id_column}
     if features is not None:
         settings |= {"features": features.settings.model_dump(mode="json"), "properties": LABELS}
         settings |= {"like": features.like.sha256} if features.like else {}
-    plan = Plan("featurize", VERSION, folder, settings, seed, {"molecules": file_entry(file.path, base)})
+    if held_out is not None:
+        settings["similarity"] = held_out.similarity
+    inputs = {"molecules": file_entry(file.path, base)} | (inputs or {})
+    plan = Plan("featurize", VERSION, folder, settings, seed, inputs)
+    is_excluded = None if held_out is None else held_out.covers
 
     def body(folder: Path) -> Outcome:
         with bars() as show:
-            result = write_library(file, folder, features, seed=seed, mapper=mapper, progress=show, notify=_show_note)
+            result = write_library(
+                file,
+                folder,
+                features,
+                seed=seed,
+                mapper=mapper,
+                is_excluded=is_excluded,
+                progress=show,
+                notify=_show_note,
+            )
         counts = Counts(into=result.n_rows, kept=result.n_kept, dropped=dict(result.dropped), notes=dict(result.notes))
         return Outcome(result.files, counts)
 

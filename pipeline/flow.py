@@ -10,14 +10,28 @@ from molvae.codec.description import DEFAULT_NAME
 from molvae.workers import LocalProcesses
 
 from . import terminal
+from .assays import needs_assays
 from .campaign import Campaign
 from .featurize import featurize as run_featurize
+from .fit import fit as run_fit
 from .run_dir import RunDir
 from .search import search as run_search
 from .train import train as run_train
 from .validate import validate as run_validate
 
 _DRAIN_SECONDS = 5
+
+
+@task
+def fit(run: str) -> None:
+    """Hold molecules out, choose the start molecules and fit the models of the score (0-fit).
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    """
+    run_fit(RunDir(Path(run)), LocalProcesses())
 
 
 @task
@@ -77,8 +91,10 @@ def design(run: str) -> None:
     run : str
         The run folder, which holds the settings.
     """
-    featurize(run)
     campaign = Campaign.load(RunDir(Path(run)).campaign)
+    if needs_assays(campaign):
+        fit(run)
+    featurize(run)
     if campaign.train is not None:
         train(run)
     else:

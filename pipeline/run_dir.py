@@ -143,7 +143,12 @@ class RunDir:
     @property
     def stages(self) -> tuple[Path, ...]:
         """The stage folders, in order; a stage that is skipped has none."""
-        return self.featurize, self.train, self.search, self.validate
+        return self.fit, self.featurize, self.train, self.search, self.validate
+
+    @property
+    def fit(self) -> Path:
+        """The models of the score; it does not exist if the campaign has no assay table."""
+        return self.path / "0-fit"
 
     @property
     def featurize(self) -> Path:
@@ -164,6 +169,21 @@ class RunDir:
     def validate(self) -> Path:
         """The candidates with their checks, and the report."""
         return self.path / "4-validate"
+
+    @property
+    def models(self) -> Path:
+        """One model folder per term with an assay table, with its card and report."""
+        return self.fit / "models"
+
+    @property
+    def held_out(self) -> Path:
+        """The molecules that are held out of the run: smiles, value, scaffold."""
+        return self.fit / "held_out.csv"
+
+    @property
+    def starts(self) -> Path:
+        """Measured molecules that the search may start from, in random order: smiles, value."""
+        return self.fit / "starts.csv"
 
     @property
     def molecules(self) -> Path:
@@ -189,6 +209,16 @@ class RunDir:
     def history(self) -> Path:
         """The scores by round, the counts of the funnel, the notes and the stop reason."""
         return self.search / "history.json"
+
+    @property
+    def controls(self) -> Path:
+        """The molecules that the controls scored, with a column `method`."""
+        return self.search / "controls.parquet"
+
+    @property
+    def comparison(self) -> Path:
+        """The search compared with its controls; one row per method."""
+        return self.validate / "comparison.csv"
 
     # writing
 

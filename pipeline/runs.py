@@ -6,13 +6,14 @@ from pathlib import Path
 
 from molvae.errors import InputError
 
+from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
 from .manifest import Manifest
 from .run_dir import LATEST, RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
-    """Read a campaign and check its library, scorers, codec and lead, so that mistakes are found before a run starts.
+    """Read a campaign and check its library, scorers, assays, codec and lead; mistakes are found before a run starts.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     Raises
     ------
     InputError
-        The campaign, library, a scorer, codec or lead cannot be used.
+        The campaign, library, a scorer, an assay table, codec or lead cannot be used.
     """
     from molvae.codec import load_codec  # imports torch
     from molvae.datasets import open_molecules
@@ -57,6 +58,8 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
             if not encoding.ok[0]:
                 where = f"[lead] smiles {loaded.lead.smiles}"
                 raise InputError(f"{where}: codec {codec.name} cannot encode it: {encoding.reason[0]}")
+    if needs_assays(loaded):
+        read_assays(loaded)
     return loaded
 
 

@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.errors import InputError
@@ -13,11 +16,14 @@ from molvae.files import replacing, write_text
 from molvae.scoring.objective import Objective
 from molvae.search.ledger import RoundSummary
 from molvae.search.loop import optimize
+from molvae.search.optimizers import CONTROLS
 from molvae.search.result import SearchResult
+from molvae.search.settings import SearchSettings
 from molvae.seeds import generator
 from molvae.workers import LocalProcesses
 
 from . import terminal
+from .assays import fitted_objective, model_files
 from .campaign import Campaign
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
 VERSION = 3
 _BATCH = 256
+_CONTROL_BATCH = 100
 
 
 def search(run: RunDir) -> Manifest:
@@ -48,11 +55,19 @@ def search(run: RunDir) -> Manifest:
     campaign = Campaign.load(run.campaign)
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
     inputs = {"codec": Entry(path=codec.name, sha256=codec.sha256)}
+    inputs |= {name: file_entry(path, run.path) for name, path in model_files(run, campaign).items()}
     if campaign.search.library_starts:
         inputs["molecules"] = file_entry(run.molecules, run.path)
-    objective = Objective(campaign.objective, LocalProcesses())
-    inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in objective.identity().items()}
-    settings = campaign.model_dump(mode="json", include={"search", "lead"})
+    if campaign.starts is not None:
+        inputs["starts"] = file_entry(run.starts, run.path)
+    objective = Objective(fitted_objective(run, campaign), LocalProcesses())
+    own = {str(run.models / name) for name in campaign.assays}  # are inputs already, by a name that no copy changes
+    inputs |= {
+        f"scorer {path}": Entry(path=path, sha256=sha256)
+        for path, sha256 in objective.identity().items()
+        if path not in own
+    }
+    settings = campaign.model_dump(mode="json", include={"search", "lead", "starts", "controls"})
     settings["objective"] = campaign.objective.score_settings()
     plan = Plan("search", VERSION, run.search, settings, campaign.seed, inputs)
     return plan.carry_out(lambda folder: _search(run, campaign, codec, objective, folder / plan.checkpoint))
@@ -64,34 +79,20 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
     log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
     settings = campaign.search
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
-    starts += _library_starts(run, campaign, codec)
-    with terminal.bar("search", settings.budget, "molecules scored") as bar:
-        done, begin = 0, time.monotonic()
-
-        def report(summary: RoundSummary) -> None:
-            nonlocal done
-            bar.advance(summary["calls"] - done)
-            done = summary["calls"]
-            text = _describe(summary, done / (time.monotonic() - begin))
-            bar.describe(f"molecules scored, {text}")
-            log.info("round %d: %d scored, %d new, %s", summary["round"], done, summary["new"], text)
-
-        result = optimize(
-            objective,
-            codec=codec,
-            budget=settings.budget,
-            start=starts or None,
-            seed=campaign.seed,
-            settings=settings,
-            progress=report,
-            notify=_note,
-            checkpoint=checkpoint,
-        )
-    _write(run, result)
+    starts += _assay_starts(run, campaign, codec) + _library_starts(run, campaign, codec)
+    job = _Job(campaign, codec, objective, starts or None)
+    result = job.run("search", settings, checkpoint)
+    controls = {
+        name: job.run(f"control {name}", _control_settings(settings, name), checkpoint / name, is_control=True)
+        for name in campaign.control_methods
+    }
+    _write(run, result, controls)
     _note_failures(result)
     from_cache = _report_cache(campaign, objective)
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
+    if controls:
+        outputs[run.controls.name] = sum(len(control.table) for control in controls.values())
     counts = result.funnel
     if "n_lost" in counts:
         _note(
@@ -115,6 +116,49 @@ def _report_cache(campaign: Campaign, objective: Objective) -> dict[str, int]:
         log.info("search: %s", line)
         terminal.show(f"  {line}")
     return {f"{name} from the cache": n for name, (n, _) in objective.n_from_cache.items()}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the search and its controls have in common."""
+
+    campaign: Campaign
+    codec: "Codec"
+    objective: Objective
+    starts: list[str] | None
+
+    def run(self, name: str, settings: SearchSettings, checkpoint: Path, is_control: bool = False) -> SearchResult:
+        """Run one method, with progress; the notes of a control repeat those of the search and are only logged."""
+        with terminal.bar(name, settings.budget, "molecules scored") as bar:
+            done, begin = 0, time.monotonic()
+
+            def report(summary: RoundSummary) -> None:
+                nonlocal done
+                bar.advance(summary["calls"] - done)
+                done = summary["calls"]
+                text = _describe(summary, done / (time.monotonic() - begin))
+                bar.describe(f"molecules scored, {text}")
+                log.info("%s, round %d: %d scored, %d new, %s", name, summary["round"], done, summary["new"], text)
+
+            return optimize(
+                self.objective,
+                codec=self.codec,
+                budget=settings.budget,
+                start=self.starts,
+                seed=self.campaign.seed,
+                settings=settings,
+                progress=report,
+                notify=log.info if is_control else _note,
+                checkpoint=checkpoint,
+            )
+
+
+def _control_settings(settings: SearchSettings, method: str) -> SearchSettings:
+    """The settings of a control. A method that ignores the scores needs no small batches and no spare proposals."""
+    data = settings.model_dump() | {"method": method}
+    if method in CONTROLS:
+        data |= {"batch_size": _CONTROL_BATCH, "proposals": 1, "proposals_per_call": 2}
+    return SearchSettings.model_validate(data)
 
 
 def _note_failures(result: SearchResult) -> None:
@@ -144,38 +188,91 @@ def _library_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str
     InputError
         The codec can encode no molecule of the library.
     """
-    n_starts = campaign.search.library_starts
-    if not n_starts:
+    if not campaign.search.library_starts:
         return []
     library = pq.read_table(run.molecules, columns=["smiles"])["smiles"].to_numpy()
     order = generator(campaign.seed, "library starts").permutation(len(library))
+    found = _Source(f"{run.molecules}: the library", "library starts", [str(one) for one in library[order]])
+    return _encodable(found, campaign.search.library_starts, campaign, codec)
+
+
+def _assay_starts(run: RunDir, campaign: Campaign, codec: "Codec") -> list[str]:
+    """Random molecules of the assay that meet the condition of `[starts]` and that the codec reconstructs.
+
+    Raises
+    ------
+    InputError
+        The codec can encode none of them.
+    """
+    if campaign.starts is None:
+        return []
+    smiles = pd.read_csv(run.starts, dtype=str, keep_default_na=False)["smiles"].tolist()
+    n, remove_stereo = campaign.starts.n, campaign.search.remove_stereo
+    exact: list[str] = []
+    for begin in range(0, len(smiles), _BATCH):
+        encoding = codec.encode(smiles[begin : begin + _BATCH], remove_stereo=remove_stereo)
+        known = [one for one, ok in zip(encoding.smiles, encoding.ok, strict=True) if ok and one is not None]
+        decoded = codec.decode(encoding.z[encoding.ok]) if known else []
+        exact += [one for one, back in zip(known, decoded, strict=True) if back.smiles == one]
+        if len(exact) >= n:
+            return exact[:n]
+    if exact:
+        _note(f"the codec reconstructs only {len(exact):,} of the molecules that the search may start from (n = {n:,})")
+        return exact
+    return _encodable(_Source("[starts]", "start molecules", smiles), n, campaign, codec)
+
+
+class _Source(NamedTuple):
+    """Molecules to start from, in order: where they are from, for errors; what they are, for notes."""
+
+    where: str
+    what: str
+    smiles: list[str]
+
+
+def _encodable(source: _Source, n: int, campaign: Campaign, codec: "Codec") -> list[str]:
+    """The first n molecules that the codec can encode."""
     starts: list[str] = []
     reason = None
-    for begin in range(0, len(order), _BATCH):
-        smiles = [str(one) for one in library[order[begin : begin + _BATCH]]]
+    for begin in range(0, len(source.smiles), _BATCH):
+        smiles = source.smiles[begin : begin + _BATCH]
         encoding = codec.encode(smiles, remove_stereo=campaign.search.remove_stereo)
         starts += [one for one, ok in zip(smiles, encoding.ok, strict=True) if ok]
         reason = reason or next(filter(None, encoding.reason), None)
-        if len(starts) >= n_starts:
-            return starts[:n_starts]
+        if len(starts) >= n:
+            return starts[:n]
     if not starts:
-        raise InputError(f"{run.molecules}: the codec {codec.name} can encode no molecule of the library ({reason})")
-    _note(f"the codec can encode only {len(starts):,} of the {n_starts:,} library starts; all of them are used")
+        raise InputError(f"{source.where}: the codec {codec.name} can encode none of its molecules ({reason})")
+    _note(f"only {len(starts):,} of {n:,} {source.what} can be encoded by the codec; all of them are used")
     return starts
 
 
-def _write(run: RunDir, result: SearchResult) -> None:
+def _write(run: RunDir, result: SearchResult, controls: Mapping[str, SearchResult]) -> None:
     with replacing(run.proposals) as part:
         result.table.sort_values("latent_row").to_parquet(part, index=False)  # in the order of scoring
     with replacing(run.latent) as part:
         np.save(part, result.latent)
+    if controls:
+        tables = [
+            control.table.sort_values("latent_row").assign(method=name).drop(columns="latent_row")
+            for name, control in controls.items()
+        ]
+        with replacing(run.controls) as part:
+            pd.concat(tables, ignore_index=True).to_parquet(part, index=False)
     content = {
         "funnel": result.funnel,
-        "history": result.history.astype(object).where(result.history.notna(), None).to_dict("records"),
+        "history": _records(result),
         "notes": result.notes,
         "stop_reason": result.stop_reason,
+        "controls": {name: _records(control) for name, control in controls.items()},
     }
     write_text(run.history, json.dumps(content, indent=1) + "\n")
+
+
+def _records(result: SearchResult) -> list[dict[str, object]]:
+    """The history as JSON can hold it, one entry per round."""
+    history = result.history.astype(object).where(result.history.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in history]
 
 
 def _note(text: str) -> None:

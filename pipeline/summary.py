@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from molvae.benchmark.controls import verdict
 from molvae.candidates.build import is_eligible
 from molvae.candidates.files import read_candidates
 from molvae.chem.scaffolds import first_per_scaffold
@@ -51,12 +52,29 @@ def summarize(run: RunDir, name: str) -> str:
     lines += ["", *_best(candidates)]
     if "front" in candidates:
         lines += ["", *_front(candidates, Campaign.load(run.campaign).objective.goals)]
+    if run.comparison.is_file():
+        lines += ["", *_compare(pd.read_csv(run.comparison))]
     if search["stop_reason"] != "budget":
         lines += ["", f"The search ended early: {search['stop_reason']}."]
     has_poses = (run.validate / POSES).exists()
     lines += ["", f"Files in {name}"]
     lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items() if file != POSES or has_poses]
     return "\n".join(lines)
+
+
+def _compare(table: pd.DataFrame) -> list[str]:
+    """The search and its controls, one line each, and what that means."""
+    has_held_out = "n_similar" in table
+    head = f"  {'method':<30}{'molecules':>9}{'ten best':>10}"
+    lines = [head + (f"{'found':>8}{'similar':>9}{'nearest':>9}" if has_held_out else "")]
+    for row in table.to_dict("records"):
+        score = "" if pd.isna(row["top10"]) else f"{row['top10']:.3f}"
+        line = f"  {row['name'][:29]:<30}{row['n']:>9,}{score:>10}"
+        if has_held_out:
+            line += f"{row['n_found']:>8,}{row['n_similar']:>9,}{row['highest_similarity']:>9.3f}"
+        lines.append(line)
+    sentences = verdict(table)
+    return [*lines, *(part for sentence in sentences for part in textwrap.wrap(sentence, _WIDTH))]
 
 
 def _best(candidates: pd.DataFrame) -> list[str]:

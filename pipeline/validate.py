@@ -6,17 +6,20 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from molvae.benchmark.controls import Hidden, compare_methods
 from molvae.candidates.build import build_candidates
 from molvae.candidates.files import write_candidates
 from molvae.checks.check import PASS
 from molvae.codec import Codec, load_codec
+from molvae.qsar.model import TRAINING_FILE, load_model
 from molvae.report.pareto import goals_of
-from molvae.report.report import Report, funnel_steps, write_report
+from molvae.report.report import HeldOutSeries, Report, funnel_steps, write_report
 from molvae.scoring.objective import Objective
 from molvae.scoring.poses import write_poses
 from molvae.workers import LocalProcesses
 
 from . import terminal
+from .assays import model_files, read_held_out
 from .campaign import Campaign
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
@@ -42,7 +45,11 @@ def validate(run: RunDir) -> Manifest:
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
     inputs = {path.stem: file_entry(path, run.path) for path in (run.proposals, run.history, run.molecules)}
     inputs["codec"] = Entry(path=codec.name, sha256=codec.sha256)
-    settings = campaign.model_dump(mode="json", include={"name", "checks"})
+    for path, is_used in ((run.controls, campaign.control_methods), (run.held_out, campaign.hold_out)):
+        if is_used:
+            inputs[path.stem] = file_entry(path, run.path)
+    inputs |= {name: file_entry(path, run.path) for name, path in model_files(run, campaign).items()}
+    settings = campaign.model_dump(mode="json", include={"name", "checks", "hold_out"})
     docking = None
     if campaign.objective.has_poses:
         docking = Objective(campaign.objective, LocalProcesses())
@@ -71,11 +78,14 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     for name, reason in candidates.attrs["skipped"].items():
         log.warning("check %s is skipped: %s", name, reason)
     write_candidates(folder, candidates)
+    comparison = _compare(run, campaign, proposals)
+    if comparison is not None:
+        comparison.to_csv(run.comparison, index=False, lineterminator="\n")
     facts = {}
     if docking is not None:
         terminal.show("  docking the best candidates again, for their poses")
         facts["docked poses"] = f"{POSES} ({write_poses(folder / POSES, docking, candidates):,} candidates)"
-    _report(folder / REPORT, candidates, run, campaign, codec, facts=facts)
+    _report(folder / REPORT, candidates, comparison, run, codec, facts=facts)
     failed = {
         name.removeprefix("check_"): int((candidates[name] != PASS).sum())
         for name in map(str, candidates)
@@ -84,12 +94,38 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     n, n_passed = len(candidates), int(candidates["passed"].sum())
     counts = Counts(into=n, kept=n_passed, dropped=failed)
     outputs = {name: None if name == REPORT else n for name in PUBLISHED}
+    outputs |= {} if comparison is None else {run.comparison.name: len(comparison)}
     return Outcome(outputs | ({POSES: None} if docking else {}), counts)
 
 
+def _compare(run: RunDir, campaign: Campaign, proposals: pd.DataFrame) -> pd.DataFrame | None:
+    """The search compared with its controls, or None if there are neither controls nor held-out molecules."""
+    held_out = read_held_out(run, campaign)
+    if held_out is None and not campaign.control_methods:
+        return None
+    methods = {campaign.search.method: proposals}
+    if campaign.control_methods:
+        methods |= {str(name): table for name, table in pd.read_parquet(run.controls).groupby("method", sort=False)}
+    if held_out is None:
+        return compare_methods(methods)
+    terms = [name for name in campaign.assays if campaign.hold_out and campaign.hold_out.term in (None, name)]
+    known = {"start molecules": proposals["smiles"][proposals["round"] == 0].tolist()}
+    for name in terms[:1]:
+        known["training molecules"] = pd.read_csv(run.models / name / TRAINING_FILE)["smiles"].tolist()
+    hidden = Hidden(held_out.table["smiles"].tolist(), held_out.series["smiles"].tolist(), held_out.similarity)
+    return compare_methods(methods, hidden, known)
+
+
 def _report(
-    path: Path, candidates: pd.DataFrame, run: RunDir, campaign: Campaign, codec: Codec, *, facts: dict[str, str]
+    path: Path,
+    candidates: pd.DataFrame,
+    comparison: pd.DataFrame | None,
+    run: RunDir,
+    codec: Codec,
+    *,
+    facts: dict[str, str],
 ) -> None:
+    campaign = Campaign.load(run.campaign)
     terminal.show("  writing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
@@ -101,7 +137,25 @@ def _report(
         campaign_toml=run.campaign.read_text(encoding="utf-8"),
         notes=search["notes"],
         goals=goals_of(campaign.objective),
+        comparison=comparison,
+        held_out=_describe_held_out(run, campaign),
+        controls={name: pd.DataFrame(rows) for name, rows in search["controls"].items()},
         facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"}
         | facts,
     )
     write_report(path, report)
+
+
+def _describe_held_out(run: RunDir, campaign: Campaign) -> list[HeldOutSeries]:
+    """Measured and predicted values of the held-out series."""
+    held_out = read_held_out(run, campaign)
+    if held_out is None or campaign.hold_out is None:
+        return []
+    name = campaign.hold_out.term or next(iter(campaign.assays))
+    series = held_out.series
+    predicted = load_model(run.models / name).predict_standardized(series["smiles"].tolist())
+    table = series.assign(predicted=predicted["value"].to_numpy())
+    return [
+        HeldOutSeries(str(scaffold), len(rows), float(rows["value"].mean()), float(rows["predicted"].mean()))
+        for scaffold, rows in table.groupby("scaffold", sort=False)
+    ]

@@ -152,12 +152,13 @@ def test_design_command_with_plugins(installed: Environment, tmp_path: Path) -> 
 
     term = {"property": "halogens", "shape": "lower", "low": 0, "high": 5}
     changes = [f"objective.terms.halogens.{key}={value}" for key, value in term.items()]
-    changes += ["search.budget=40", "checks.few_halogens=0"]
+    changes += ["search.budget=40", "starts.n=20", "checks.few_halogens=0"]  # the assay is in the wheel
     installed.molvae("design", "--out", "run", *(part for change in changes for part in ("--set", change)))
     candidates = pd.read_csv(installed.folder / "run" / "candidates.csv")
     assert len(candidates) == 40
     assert candidates["smiles"].is_unique
     assert candidates["score"].between(0, 1).all()
+    assert candidates["value_potency_mean"].between(4, 11).all()
     n_halogens = candidates["smiles"].str.count("F|Cl|Br")
     assert (candidates["value_halogens"] == n_halogens).all()
     assert n_halogens.nunique() > 1

@@ -86,15 +86,49 @@ def fit_assay(
     >>> model.predict(["CCN(CC)CC(=O)Nc1c(C)cccc1C"])  # doctest: +SKIP
     """
     path, out = Path(path), Path(out)
-    begin = time.perf_counter()
-    regressor = make_model(model, settings)
+    make_model(model, settings)
     check_new_folder(out)
-    report = progress or (lambda line: None)
-    report(f"reading {path}")
+    if progress is not None:
+        progress(f"reading {path}")
     assay = read_assay(
         path, target, smiles_column=smiles_column, unit=unit, relation_column=relation_column,
         split_column=split_column, where=where, max_spread=max_spread, mapper=mapper,
     )  # fmt: skip
+    return fit_and_write(assay, out, model=model, settings=settings, seed=seed, progress=progress)
+
+
+def fit_and_write(
+    assay: Assay,
+    out: Path,
+    *,
+    model: str = "gaussian_process",
+    settings: dict[str, object] | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> AssayModel:
+    """Fit a model to an assay that has been read, evaluate it, and write it to a new folder; see `fit_assay`.
+
+    Parameters
+    ----------
+    assay : Assay
+        The assay.
+    out : Path
+        The new folder.
+    model, settings, seed, progress
+        As for `fit_assay`.
+
+    Returns
+    -------
+    AssayModel
+
+    Raises
+    ------
+    InputError
+        A setting cannot be used, or the folder exists.
+    """
+    begin = time.perf_counter()
+    regressor = make_model(model, settings)
+    report = progress or (lambda line: None)
     _check_size(model, regressor, assay)
     evaluation = evaluate(lambda: make_model(model, settings), assay, seed, report)
     if not evaluation.metrics["scaffold"]["n"]:
@@ -115,6 +149,36 @@ def fit_assay(
         write_report(draft / folder_of.REPORT_FILE, card, evaluation.predictions)
     sha256 = sha256_of(out / folder_of.MODEL_FILE)
     return AssayModel(model, assay.target, assay.unit, assay.task, sha256, card, regressor, morgan_bits(smiles))
+
+
+def fit_in_memory(
+    assay: Assay, model: str = "gaussian_process", settings: dict[str, object] | None = None
+) -> AssayModel:
+    """Fit a model to an assay without an evaluation and without a folder.
+
+    Parameters
+    ----------
+    assay : Assay
+        The assay.
+    model, settings
+        As for `fit_assay`.
+
+    Returns
+    -------
+    AssayModel
+        Gives the same predictions as `fit_assay`; its `sha256` is that of the assay table, its card is empty.
+
+    Raises
+    ------
+    InputError
+        A setting cannot be used.
+    """
+    smiles, y = training_arrays(assay)
+    regressor = make_model(model, settings)
+    _check_size(model, regressor, assay)
+    regressor.fit(smiles, y)
+    sha256 = sha256_of(assay.path)
+    return AssayModel(model, assay.target, assay.unit, assay.task, sha256, {}, regressor, morgan_bits(smiles))
 
 
 def _check_size(name: str, regressor: MoleculeRegressor, assay: Assay) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from molvae.benchmark.controls import verdict
 from molvae.candidates.build import is_eligible
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.candidates.files import arrange
@@ -42,6 +43,26 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
+class HeldOutSeries:
+    """A scaffold series that was held out of a run.
+
+    Parameters
+    ----------
+    scaffold : str
+        SMILES of its Bemis-Murcko scaffold.
+    n : int
+        Number of molecules.
+    measured, predicted : float
+        Means of the measured values, and of those that the model of the run predicts.
+    """
+
+    scaffold: str
+    n: int
+    measured: float
+    predicted: float
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of a report.
 
@@ -63,6 +84,12 @@ class Report:
         Label and value of the facts below the title, e.g. version, seed and codec.
     goals : sequence of Goal, default=()
         The goals of a search for a Pareto front; see `molvae.report.pareto.goals_of`.
+    comparison : DataFrame, optional
+        The search and its controls; see `molvae.benchmark.controls.compare_methods`.
+    held_out : sequence of HeldOutSeries, default=()
+        The series that were held out of the run.
+    controls : mapping of str to DataFrame, optional
+        Name of a control -> its history, for the chart of the scores.
     """
 
     title: str
@@ -73,6 +100,9 @@ class Report:
     notes: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     goals: Sequence[Goal] = ()
+    comparison: pd.DataFrame | None = None
+    held_out: Sequence[HeldOutSeries] = ()
+    controls: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -188,7 +218,9 @@ def render(report: Report) -> str:
         rows=[_listed(row, terms, is_drawn=i < MAX_DRAWN) for i, row in enumerate(ranked[:MAX_LISTED])],
         n_drawn=min(MAX_DRAWN, len(ranked)),
         funnel=_funnel(report.funnel),
-        chart=_chart(table, report.history),
+        chart=_chart(table, report.history, report.controls),
+        compared=_compared(report),
+        series=[(one, Markup(draw_svg(one.scaffold, 160, 110))) for one in report.held_out],
         failures=_failures(table),
         columns=CANDIDATE_COLUMNS,
         goal_plot=plot_goals(ranked, report.goals, {goal.name: _label(goal.name) for goal in report.goals}),
@@ -318,7 +350,7 @@ class _Chart:
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 612.0, 10.0, 262.0
 
 
-def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
+def _chart(table: pd.DataFrame, history: pd.DataFrame, controls: Mapping[str, pd.DataFrame]) -> _Chart | None:
     scored = table.sort_values("latent_row")
     scored = scored.assign(call=np.arange(1, len(scored) + 1)).dropna(subset="score")
     if scored.empty:
@@ -338,11 +370,14 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
         for is_passed, part in scored.iloc[::step].groupby("passed")
     }
     lines = []
-    for name, label in _LINES:
-        known = history.dropna(subset=name) if name in history and "calls" in history else history.iloc[:0]
+    curves = [(name, label, history, name) for name, label in _LINES]
+    for i, (name, rows) in enumerate(controls.items()):
+        curves.append((f"control c{i % 3}", f"{name.replace('_', ' ')}: mean of the ten best", rows, "top10"))
+    for css, label, rows, name in curves:
+        known = rows.dropna(subset=name) if name in rows and "calls" in rows else rows.iloc[:0]
         vertices = [position(min(call, last), score) for call, score in known.get(["calls", name], known).to_numpy()]
         if vertices:
-            lines.append((name, label, "M" + "L".join(vertices)))
+            lines.append((css, label, "M" + "L".join(vertices)))
     return _Chart(
         passed=dots.get(True, ""),
         failed=dots.get(False, ""),
@@ -353,6 +388,26 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame) -> _Chart | None:
         ],
         is_thinned=step > 1,
     )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The comparison with the controls: sentences, and the rows of the table."""
+
+    sentences: list[str]
+    rows: list[Row]
+    has_held_out: bool
+    n_calls: int
+
+
+def _compared(report: Report) -> _Compared | None:
+    table = report.comparison
+    if table is None:
+        return None
+    rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    for row in rows:
+        row["label"] = row["name"].replace("_", " ")
+    return _Compared(verdict(table), rows, "n_similar" in table, int(table["n"].iloc[0]))
 
 
 def _whole_ticks(last: int) -> list[int]:

@@ -1,7 +1,7 @@
 """From a molecule file to features: standardized molecules, labels, and a reason for each dropped row."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +41,7 @@ _KEPT_COLUMNS: Kinds = {"row": int, "id": str, "smiles": str, "warning": str}
 _DROPPED_COLUMNS: Kinds = {"row": int, "id": str, "raw": str, "reason": str}
 _HELD_OUT_COLUMNS: Kinds = {"row": int, "id": str, "smiles": str}
 _HELD_OUT_REASON = "held out: for testing"
+_EXCLUDED_REASON = "held out: in a series that is held out of the run, or similar to it"
 _VOCABULARY_ROWS = 300_000  # molecules from which a vocabulary is learned
 _CHUNK_ROWS = 20_000
 _ARRAYS = (f"{DECODER_OUTPUT}.npy", f"{ENCODER_INPUT}.npy")
@@ -159,6 +160,7 @@ def write_library(
     *,
     seed: int = 0,
     mapper: Mapper | None = None,
+    is_excluded: Callable[[Sequence[str]], np.ndarray] | None = None,
     progress: Report | None = None,
     notify: Notify | None = None,
 ) -> Featurized:
@@ -176,6 +178,8 @@ def write_library(
         Seed of the random choice of molecules for the vocabulary and the labels.
     mapper : Mapper or None
         Runs the work per molecule; None uses worker processes on this machine.
+    is_excluded : callable or None
+        Takes canonical SMILES and returns a mask (n,) of the molecules to drop as held out.
     progress : callable or None
         Called with the progress after each chunk.
     notify : callable or None
@@ -196,6 +200,7 @@ def write_library(
         folder,
         seed=seed,
         mapper=mapper or LocalProcesses(),
+        is_excluded=is_excluded,
         progress=progress or ignore,
         notify=notify or ignore,
     )
@@ -214,9 +219,18 @@ class _Writer:
     """Writes one molecule file to one folder, and counts its rows."""
 
     def __init__(
-        self, file: MoleculeFile, folder: Path, *, seed: int, mapper: Mapper, progress: Report, notify: Notify
+        self,
+        file: MoleculeFile,
+        folder: Path,
+        *,
+        seed: int,
+        mapper: Mapper,
+        is_excluded: Callable[[Sequence[str]], np.ndarray] | None,
+        progress: Report,
+        notify: Notify,
     ) -> None:
         self._file, self._folder, self._seed, self._mapper = file, folder, seed, mapper
+        self._is_excluded = is_excluded
         self._progress, self._notify = progress, notify
         self._counts = Featurized()
 
@@ -245,6 +259,8 @@ class _Writer:
         self._progress(Progress("featurize", 0, None))
         with writing(draft, _KEPT_COLUMNS) as kept:
             for chunk in standardize_file(self._file, self._mapper):
+                if self._is_excluded is not None:
+                    chunk = _exclude(chunk, self._is_excluded)
                 if held_out is not None:
                     chunk = _hold_out(chunk, one_in, held_out)
                 is_kept = chunk["smiles"].notna()
@@ -325,6 +341,14 @@ class _Writer:
         if settings.encoder_input in (None, settings.decoder_output):
             return featurizer, None
         return featurizer, learn_featurizer(settings.encoder_input, settings, corpus)
+
+
+def _exclude(chunk: pd.DataFrame, is_excluded: Callable[[Sequence[str]], np.ndarray]) -> pd.DataFrame:
+    """The chunk without the excluded molecules, which get a reason."""
+    known = chunk["smiles"].notna().to_numpy()
+    mask = known.copy()
+    mask[known] = is_excluded(chunk["smiles"][known].tolist())
+    return chunk.assign(smiles=chunk["smiles"].mask(mask, None), reason=chunk["reason"].mask(mask, _EXCLUDED_REASON))
 
 
 def _hold_out(chunk: pd.DataFrame, one_in: int, held_out: TableWriter) -> pd.DataFrame:

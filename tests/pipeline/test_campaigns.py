@@ -7,6 +7,7 @@ import pytest
 from molvae.pipeline import runs
 from molvae.pipeline.campaign import BUNDLED, Campaign
 from molvae.pipeline.featurize import featurize
+from molvae.pipeline.fit import fit
 from molvae.pipeline.search import search
 from molvae.pipeline.summary import summarize
 from molvae.pipeline.validate import validate
@@ -22,6 +23,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Packages of extras that a campaign needs; without them, its test is skipped."""
 MORE: dict[str, tuple[str, ...]] = {
+    "default.toml": ("starts.n=4", "objective.terms.potency.fit=ridge", "search.evolution.n_initial=5"),
     "docking.toml": ("objective.terms.dock.n_saved=1", "search.library_starts=3"),
 }
 """Changes to a campaign that needs more than a smaller budget to run fast."""
@@ -41,7 +43,7 @@ def test_a_bundled_campaign_runs(name: str, tmp_path: Path) -> None:
     campaign = runs.load(Path(name), [*changes, *MORE.get(name, ())])
     run = runs.start(campaign, tmp_path / "run")
     with run.lock():
-        for stage in (featurize, search, validate):
+        for stage in (fit, featurize, search, validate):
             stage(run)
     candidates = read_candidates(run.path)
     assert len(candidates) == N_SCORED

@@ -52,7 +52,7 @@ def read_runs(url: str, auth: str) -> list[dict]:
 
 
 def test_a_run_is_scheduled(tmp_path: Path) -> None:
-    process = serve("default.toml", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", cwd=tmp_path)
+    process = serve("lead_like.toml", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", cwd=tmp_path)
     try:
         assert process.stdout is not None
         url, auth = process.stdout.readline().split()
@@ -77,7 +77,7 @@ def test_a_run_is_scheduled(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -> None:
     options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.batch_size=10"]
-    first = serve("default.toml", *options, cwd=tmp_path)
+    first = serve("lead_like.toml", *options, cwd=tmp_path)
     deadline = time.monotonic() + 150
     while not list(tmp_path.glob("runs/*/3-search/checkpoint-*")):
         assert time.monotonic() < deadline
@@ -87,7 +87,7 @@ def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -
     time.sleep(3)
     (run,) = (path.parent for path in tmp_path.glob("runs/*/campaign.toml"))
     assert not (run / "report.html").exists(), "the run ends when the schedule is killed"
-    second = serve("default.toml", *options, cwd=tmp_path)
+    second = serve("lead_like.toml", *options, cwd=tmp_path)
     try:
         assert second.stdout is not None
         lines = iter(second.stdout.readline, "")
@@ -133,7 +133,7 @@ def test_wrong_options_are_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli._run(["serve", "default.toml", *options]) == 2
+    assert cli._run(["serve", "lead_like.toml", *options]) == 2
     error = capsys.readouterr().err
     assert part in error
     assert error.count("\n") == 1

@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(folder: Path) -> list[tuple[int, str, str]]:
     """Exit code and output of three starts of a run: stopped while Prefect starts, stopped in the search, complete."""
     endings = []
-    process = start(folder, "--out", "mine", *SMALL)
+    process = start(folder, "lead_like.toml", "--out", "mine", *SMALL)
     wait_for((folder / "mine" / "run.log").exists, process)
     time.sleep(1)
     process.send_signal(signal.SIGINT)

@@ -66,7 +66,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
         "search.evolution.n_initial=5",
         "checks.in_training=false",
     ]
-    return runs.start(Campaign.load(None, changes), folder / "started")
+    return runs.start(Campaign.load(Path("lead_like.toml"), changes), folder / "started")
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_codecs_of_any_two_representations_are_trained_saved_and_used(
         with pytest.raises(InputError, match="decode_features"):
             codec.decode(encoding.z[:4])
         with pytest.raises(InputError, match="search"):
-            runs.load(Path("default.toml"), ["codec.folder=codec"])
+            runs.load(Path("lead_like.toml"), ["codec.folder=codec"])
     assert codec.featurizer.describe() in Path("codec/README.md").read_text()
     assert codec.view is None or codec.view.describe() in Path("codec/README.md").read_text()
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from molvae.errors import InputError
-from molvae.qsar.model import load_model
+from molvae.qsar.model import AssayModel, load_model
 from molvae.scoring.scorer import Values
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
@@ -16,7 +16,24 @@ from molvae.workers import Mapper
 _SIGN = {"higher": -1.0, "lower": 1.0, "window": 0.0}
 
 
-class AssayTerm(CostlyTerm):
+class PredictedTerm(CostlyTerm):
+    """The prediction of a model of an assay: the keys that all such terms share.
+
+    Parameters
+    ----------
+    pessimism : float, default=1.0
+        Number of standard deviations by which a prediction is made worse.
+    cache : bool, default=False
+        Whether predictions are stored in the cache of the objective; they take about as long as reading it.
+    """
+
+    pessimism: float = Field(1.0, ge=0, description="standard deviations by which the prediction is made worse")
+    cache: bool = Field(False, description="whether values are stored in the cache of the objective")
+
+    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values - {"shape"}  # it sets the sign of pessimism
+
+
+class AssayTerm(PredictedTerm):
     """The prediction of a model that `molvae qsar fit` or `molvae.qsar.fit_assay` has written.
 
     The value is pessimistic: the mean minus `pessimism` standard deviations, so that the search does not reward
@@ -35,10 +52,6 @@ class AssayTerm(CostlyTerm):
     """
 
     model: Path = Field(description="folder of a model of an assay")
-    pessimism: float = Field(1.0, ge=0, description="standard deviations by which the prediction is made worse")
-    cache: bool = Field(False, description="whether values are stored in the cache of the objective")
-
-    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values - {"shape"}  # it sets the sign of pessimism
 
 
 class AssayScorer:
@@ -72,8 +85,28 @@ class AssayScorer:
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Predict molecules; see `Scorer.__call__`."""
-        table = self._model.predict(list(smiles))
-        mean, std, similarity = (table[name].to_numpy(float) for name in ("value", "std", "similarity"))
-        value = mean + _SIGN[self._settings.shape] * self._settings.pessimism * std
-        reasons = ["the model cannot read the molecule" if missing else None for missing in np.isnan(value)]
-        return Values(value, reasons, {"mean": mean, "std": std, "similarity": similarity})
+        return predict(self._model, self._settings, smiles)
+
+
+def predict(model: AssayModel, settings: PredictedTerm, smiles: Sequence[str]) -> Values:
+    """Predict molecules, made worse by the uncertainty.
+
+    Parameters
+    ----------
+    model : AssayModel
+        The model.
+    settings : PredictedTerm
+        The term.
+    smiles : sequence of str
+        SMILES; may contain invalid ones.
+
+    Returns
+    -------
+    Values
+        With the further columns mean, std and similarity.
+    """
+    table = model.predict(list(smiles))
+    mean, std, similarity = (table[name].to_numpy(float) for name in ("value", "std", "similarity"))
+    value = mean + _SIGN[settings.shape] * settings.pessimism * std
+    reasons = ["the model cannot read the molecule" if missing else None for missing in np.isnan(value)]
+    return Values(value, reasons, {"mean": mean, "std": std, "similarity": similarity})

@@ -13,6 +13,7 @@ from molvae.plugins import load_plugins
 from molvae.scoring.scorer import Scorer
 from molvae.scoring.scorers.admet import AdmetScorer
 from molvae.scoring.scorers.assay import AssayScorer
+from molvae.scoring.scorers.assay_table import AssayTableScorer
 from molvae.scoring.scorers.charge import ChargeScorer
 from molvae.scoring.scorers.command import CommandScorer
 from molvae.scoring.scorers.docking import DockingScorer
@@ -44,6 +45,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "python": FunctionScorer,
     "command": CommandScorer,
     "model": AssayScorer,
+    "assay": AssayTableScorer,
     "sklearn": SklearnScorer,
     "dock": DockingScorer,
     "target": DockingScorer,

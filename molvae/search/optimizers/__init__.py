@@ -11,10 +11,11 @@ from molvae.search.optimizers.protocol import (
     State,
     check_results,
 )
-from molvae.search.optimizers.registry import OPTIMIZERS, find_optimizer, list_optimizers
+from molvae.search.optimizers.registry import CONTROLS, OPTIMIZERS, find_optimizer, list_optimizers
 from molvae.search.optimizers.scale import LatentScale
 
 __all__ = [
+    "CONTROLS",
     "FIRST_START",
     "NO_PARENT",
     "OPTIMIZERS",

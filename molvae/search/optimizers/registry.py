@@ -29,6 +29,9 @@ OPTIMIZERS: dict[str, type[LatentOptimizer]] = {
     "prior": PriorDraws,
 }
 
+CONTROLS = ("random_directions", "prior")
+"""Optimizers that ignore the scores."""
+
 
 def find_optimizer(name: str) -> type[LatentOptimizer]:
     """Find an optimizer by its name.
