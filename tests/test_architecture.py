@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = {
-    "pipeline": 8,
-    "molvae.search": 7,
+    "pipeline": 9,
+    "molvae.search": 8,
     "molvae.estimators": 7,
-    "molvae.report": 7,
+    "molvae.report": 8,
     "molvae.benchmark": 6,
     "molvae.codec": 5,
     "molvae.training": 6,
