@@ -163,7 +163,7 @@ def _open_parquet(source: Path) -> _Opened:
             cells = [batch.column(i) for i in columns]
             if all(pa.types.is_floating(column.type) or pa.types.is_integer(column.type) for column in cells):
                 z = np.column_stack([column.to_numpy(zero_copy_only=False) for column in cells]).astype(np.float32)
-                is_empty = np.isnan(z).all(axis=1).tolist()
+                is_empty = np.asarray(np.isnan(z).all(axis=1))  # (n,)
                 yield LatentRows(ids, z, [_EMPTY if one else None for one in is_empty])
             else:
                 rows = zip(*(column.to_pylist() for column in cells), strict=True)

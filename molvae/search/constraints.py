@@ -64,8 +64,11 @@ class ConstraintSettings(Settings):
     @field_validator("keep")
     @classmethod
     def _is_kept(cls, keep: str | None) -> str | None:
+        if keep is None:
+            return None
         try:
-            return None if keep is None else read_kept(keep) and keep.strip()
+            read_kept(keep)
+            return keep.strip()
         except InputError as error:
             raise PydanticCustomError("keep", "{problem}", {"problem": str(error)}) from None
 

@@ -161,7 +161,7 @@ def test_a_search_that_stands_still_is_noted_once(codec):
     result = optimize(
         lambda smiles: [1.0] * len(smiles), codec=codec, budget=300, settings=SMALL | {"patience": 50}, notify=print
     )
-    still = [note for note in result.notes if "ten best" in note]
+    still = [note for note in result.notes if "ten best are the same" in note]
     assert len(still) == 1
     assert "10" in still[0]
 
