@@ -136,9 +136,11 @@ def verdict(table: pd.DataFrame, n_hidden: int | None = None) -> list[str]:
         if len(controls):
             order = controls.sort_values(["n_found", "n_similar"], ascending=False, kind="stable")
             best = order.iloc[0]
-            ours, theirs = ((one["n_found"], one["n_similar"]) for one in (search, best))
-            other = f"{best['name']} found {best['n_found']:.0f} and {best['n_similar']:,.0f}"
-            is_better = ours > theirs
-            sentence += f"; the best control, {other}" if is_better else f": no more than the control {other}"
+            numbers = f"found {best['n_found']:.0f} and {best['n_similar']:,.0f}"
+            is_better = (search["n_found"], search["n_similar"]) > (best["n_found"], best["n_similar"])
+            if is_better:
+                sentence += f"; the best control, {best['name']}, {numbers}"
+            else:
+                sentence += f": no more than the control {best['name']}, which {numbers}"
         sentences.append(f"{sentence}.")
     return sentences

@@ -45,7 +45,7 @@ def test_the_verdict_names_a_control_that_is_as_good() -> None:
     assert not any("not better" in one or "no more than" in one for one in good)
     bad = verdict(compare_methods({"evolution": worse, "random_directions": worse, "prior": better}, HIDDEN))
     assert "not better than the control prior" in bad[0]
-    assert "no more than the control prior found 1 and 1" in bad[1]
+    assert "no more than the control prior, which found 1 and 1" in bad[1]
 
 
 def test_without_a_method_there_is_nothing_to_compare() -> None:
