@@ -130,9 +130,8 @@ def read_latent(source: Path, codec: "Codec", id_column: str | None = None) -> L
     others = [name for name in names if name not in columns]
     if id_column is not None:
         id_column = others[find_named(source, others, id_column, "id")]
-    elif (chosen := find_id_column(others)) is not None:
+    elif (chosen := find_id_column(others, opened.notes)) is not None:
         id_column = others[chosen]
-        opened.notes.append(f"ids are read from column {id_column}")
     elif others:
         opened.notes.append(f"no column is named like an id; --id-column chooses one of {few(others, 8)}")
     indices = [names.index(name) for name in expected]

@@ -1,12 +1,15 @@
 """The metrics of molecule files."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from molvae.benchmark.comparison import SetMetrics, evaluate_rows
 from molvae.benchmark.distribution import Progress, Row, read_canonical
+from molvae.chem.molecules import canonicalize
 from molvae.datasets import MoleculeFile, open_molecules
 from molvae.errors import InputError
+from molvae.tables import kind_of
 from molvae.workers import Mapper
 
 
@@ -72,10 +75,19 @@ def read_rows(file: MoleculeFile) -> Iterator[Row]:
     Yields
     ------
     (str or None, str or None)
-        Raw SMILES, and the reason why the row cannot be read.
+        Raw SMILES, and the reason why the row cannot be read. At the end, the notes of the file count what was removed
+        from rows, such as and/or stereo.
     """
+    warned = Counter[str]()
     for chunk in file:
-        yield from zip(chunk["raw"].tolist(), chunk["reason"].tolist(), strict=True)
+        for raw, reason, warning in zip(chunk["raw"].tolist(), chunk["reason"].tolist(), chunk["warning"], strict=True):
+            if warning is None and reason is None and raw is not None and " |" in raw:  # perhaps a CXSMILES
+                warning = canonicalize(raw).warning
+            warned.update({kind_of(part) for part in warning.split("; ")} if warning else ())
+            yield raw, reason
+    for kind, n in warned.most_common():
+        if (note := f"{n:,} rows with a warning: {kind}") not in file.notes:
+            file.notes.append(note)
 
 
 def _read_valid(path: Path, mapper: Mapper | None) -> Iterator[str]:

@@ -108,13 +108,15 @@ def find_columns(
     return smiles_index, None
 
 
-def find_id_column(header: list[str]) -> int | None:
+def find_id_column(header: list[str], notes: list[str] | None = None) -> int | None:
     """Find the id column of a table by the names of its columns.
 
     Parameters
     ----------
     header : list of str
         Column names.
+    notes : list of str, optional
+        A note on the choice is appended.
 
     Returns
     -------
@@ -127,7 +129,11 @@ def find_id_column(header: list[str]) -> int | None:
     1
     """
     found = _choose_id(header, [], -1)
-    return None if found is None else found.column
+    if found is None:
+        return None
+    if notes is not None:
+        notes.append(f"ids are read from column {header[found.column]}{_not_from(header, found.rivals)}")
+    return found.column
 
 
 def _choose_smiles(path: Path, header: list[str], sample: Sample) -> _Choice:
@@ -145,7 +151,8 @@ def _choose_smiles(path: Path, header: list[str], sample: Sample) -> _Choice:
         cure = (
             "rename all but one"
             if len(set(names)) < len(names)
-            else f"choose one with --smiles-column, e.g. --smiles-column {quote(names[0])} (smiles_column in Python)"
+            else f"choose one with --smiles-column {quote(names[0])} (smiles_column in Python and in a campaign), or "
+            "rename the others"
         )
         raise InputError(f"{path}: several SMILES columns ({few(names)}); {cure}")
     return _Choice(best[0], sorted({*general, *special} - {best[0]}))

@@ -10,6 +10,7 @@ import numpy as np
 from molvae.chem.molecules import has_stereo, remove_stereo
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
+from molvae.inputs import read_molecules
 from molvae.seeds import generator
 from molvae.workers import LocalProcesses, Mapper, WorkerFailure
 
@@ -61,6 +62,7 @@ def split(
     if not values or not all(value >= 0 for value in values) or abs(sum(values) - 1) > 1e-6:
         raise InputError(f"split: expected fractions of at least 0 that add up to 1, got {fractions}")
     names = list(fractions)
+    smiles = read_molecules(smiles, "smiles").items
     n = len(smiles)
     folds = np.empty(n, dtype=object)
     order = generator(seed, "split").permutation(n)

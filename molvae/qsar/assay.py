@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from molvae.chem.structures import AXIAL_REMOVED, STEREO_REMOVED
 from molvae.datasets.columns import few, find_named, shorten
 from molvae.datasets.molecule_file import MoleculeFile, open_molecules
 from molvae.datasets.standardized import standardize_file
@@ -176,6 +177,7 @@ def read_assay(
     names["relation"] = _named(path, header, relation_column, "relation")
     names["split"] = _named(path, header, split_column, "split")
     rows = pd.concat(list(standardize_file(file, mapper, drop_duplicates=False)), ignore_index=True)
+    _note_removed(rows, notes)
     for name, column in names.items():
         rows[name] = None if column is None else columns[column]
     reader = _Reader(path, found, notes)
@@ -368,6 +370,14 @@ class _Columns:
             again = open_molecules(self._file.path, self._smiles_column, id_column=name, mapper=self._mapper)
             self._known[name] = [cell for chunk in again for cell in chunk["id"]]
         return self._known[name]
+
+
+def _note_removed(rows: pd.DataFrame, notes: list[str]) -> None:
+    """Note how many molecules lost stereo that a SMILES cannot hold."""
+    for kind in (STEREO_REMOVED, AXIAL_REMOVED):
+        n_removed = sum(kind in warning for warning in rows["warning"].dropna())
+        if n_removed:
+            notes.append(f"{n_removed:,} rows: {kind}")
 
 
 _ValueReader = Callable[[str, str | None], tuple[float, str | None]]

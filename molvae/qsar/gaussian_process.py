@@ -62,6 +62,7 @@ class GaussianProcess:
     def fit(self, smiles: Sequence[str], y: np.ndarray) -> Self:
         """Learn the values of molecules; see `MoleculeRegressor.fit`."""
         y = self._check(smiles, y)
+        smiles = list(smiles)  # by position: a Series is indexed by its labels
         rows = np.arange(len(y))
         if len(y) > self.settings.n_noise:
             rows = np.sort(generator(0, "noise").permutation(len(y))[: self.settings.n_noise])

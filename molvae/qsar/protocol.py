@@ -7,6 +7,7 @@ import numpy as np
 
 from molvae import settings as base
 from molvae.errors import InputError
+from molvae.inputs import align, index_of
 
 
 class MoleculeRegressor(Protocol):
@@ -103,7 +104,7 @@ def check_values(smiles: Sequence[str], y: np.ndarray) -> np.ndarray:
     smiles : sequence of str
         Canonical SMILES.
     y : ndarray of shape (n,)
-        Their values.
+        Their values. A Series is matched by its row labels.
 
     Returns
     -------
@@ -115,11 +116,11 @@ def check_values(smiles: Sequence[str], y: np.ndarray) -> np.ndarray:
     InputError
         There are fewer than two molecules, the numbers of molecules and values differ, or a value is not finite.
     """
-    y = np.asarray(y, dtype=np.float64)
+    y = np.asarray(align(y, index_of(smiles), len(smiles), "fit: y"), dtype=np.float64)
     if y.shape != (len(smiles),) or len(smiles) < 2:
         raise InputError(f"fit: expected at least 2 molecules and one value each, got {len(smiles)} and {y.shape}")
     if not np.isfinite(y).all():
         raise InputError(
-            f"fit: expected finite values, got {y[~np.isfinite(y)][0]} for {smiles[np.isfinite(y).argmin()]}"
+            f"fit: expected finite values, got {y[~np.isfinite(y)][0]} for {list(smiles)[np.isfinite(y).argmin()]}"
         )
     return y

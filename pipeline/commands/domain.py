@@ -64,7 +64,7 @@ def domain(
     columns = [str(name) for name in empty if nearest is not None or not str(name).startswith("nearest_")]
     kinds: Kinds = {"id": str} if file.id_column else {}
     kinds |= {name: _KINDS.get(name, float) for name in ["smiles", "in_domain", *columns]}
-    n, counts, not_encoded = 0, Counter[str](), Counter[str]()
+    n, counts, not_encoded, warnings = 0, Counter[str](), Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("domain", None, "molecules") as bar, writing(out, kinds) as writer:
         for chunk in standardize_file(file, mapper, drop_duplicates=False):
             table = loaded.applicability_domain(
@@ -73,6 +73,8 @@ def domain(
             flags = [None if pd.isna(flag) else bool(flag) for flag in table["in_domain"]]
             is_encoded = table["reconstruction_nats"].notna()
             not_encoded.update(map(kind_of, table["reason"][~is_encoded]))
+            for warning in chunk["warning"].dropna():
+                warnings.update({kind_of(part) for part in warning.split("; ")})
             for flag, encoded in zip(flags, is_encoded, strict=True):
                 if encoded:
                     counts["in" if flag else "out"] += 1
@@ -88,6 +90,8 @@ def domain(
     )
     for kind, count in not_encoded.most_common():
         terminal.report(f"  {count:,} not encoded: {kind}")
+    for kind, count in warnings.most_common():
+        terminal.report(f"  {count:,} with a warning: {kind}")
 
 
 def _read_reference(path: Path, mapper: "Mapper") -> "ReferenceSet":

@@ -167,12 +167,14 @@ def predict(
     loaded = load_model(model)
     kinds: Kinds = {"id": str} if file.id_column else {}
     kinds |= {"smiles": str, "value": float, "std": float, "similarity": float, "reason": str}
-    n, invalid = 0, Counter[str]()
+    n, invalid, warnings = 0, Counter[str](), Counter[str]()
     with terminal.showing(), terminal.bar("predict", None, "molecules") as bar, writing(out, kinds) as writer:
         for chunk in standardize_file(file, mapper, drop_duplicates=False):
             predicted = loaded.predict_standardized(chunk["smiles"].tolist())
             writer.write(pd.concat([chunk[["id", "smiles", "reason"]].reset_index(drop=True), predicted], axis=1))
             invalid.update(map(kind_of, chunk["reason"].dropna()))
+            for warning in chunk["warning"].dropna():
+                warnings.update({kind_of(part) for part in warning.split("; ")})
             n += len(chunk)
             bar.advance(len(chunk))
             bar.expect(file.fraction_read)
@@ -182,6 +184,8 @@ def predict(
     terminal.report(f"{n:,} rows, {n - invalid.total():,} predicted, {loaded.target}{unit}: {out}")
     for kind, count in invalid.most_common():
         terminal.report(f"  {count:,} not predicted: {kind}")
+    for kind, count in warnings.most_common():
+        terminal.report(f"  {count:,} with a warning: {kind}")
 
 
 def _report(fitted: "AssayModel") -> None:

@@ -23,6 +23,7 @@ from molvae.codec import Codec, ToyCodec, load_codec
 from molvae.errors import InputError
 from molvae.inputs import index_of, read_molecules
 from molvae.qsar.model import AssayModel
+from molvae.qsar.registry import MODELS, make_model
 from molvae.scoring.objective import Objective, ObjectiveSettings
 from molvae.scoring.scorers.answers import read_answer
 from molvae.search.starts import read_starts
@@ -271,3 +272,15 @@ def test_metrics_read_the_same_containers(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen == [([(DRUGS[0], None)], ["C"], ["CC"])] * 3
     with pytest.raises(InputError):
         molvae.evaluate_smiles({DRUGS[0]: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_fitted_to_the_values_of_its_molecules(name: str) -> None:
+    table = pd.read_csv(bundled("moses_sample.csv.gz"), nrows=30)
+    smiles = table["smiles"].set_axis(range(29, -1, -1))
+    values = compute(smiles, ["logp"])["logp"]
+    expected = make_model(name, {}).fit(smiles.tolist(), values.to_numpy()).predict(smiles.tolist())
+    shuffled = values.sample(frac=1, random_state=0)
+    np.testing.assert_allclose(make_model(name, {}).fit(smiles, shuffled).predict(smiles.tolist()), expected)
+    with pytest.raises(InputError, match="row labels"):
+        make_model(name, {}).fit(smiles, values.set_axis([f"m{i}" for i in range(30)]))

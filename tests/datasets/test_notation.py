@@ -225,3 +225,25 @@ def test_every_change_of_the_composition_is_named() -> None:
                 continue
             before, after = (CalcMolFormula(Chem.MolFromSmiles(one)) for one in (raw, found.smiles))
             assert before == after or found.warning, raw
+
+
+@pytest.mark.parametrize("format", ["csv", "smi", "sdf"])
+def test_removed_stereo_is_counted_where_only_canonical_smiles_are_read(format: str, tmp_path: Path) -> None:
+    """`molvae evaluate` does not standardize; the notes of the file count the rows."""
+    from molvae.benchmark.files import read_rows
+
+    name, write = WRITERS[format]
+    write([(RACEMIC, "rac"), (EITHER, "one"), (ABSOLUTE, "L"), ("CCO", "ethanol")], tmp_path / name)
+    file = open_molecules(tmp_path / name, mapper=Serial())
+    assert len(list(read_rows(file))) == 4
+    assert "2 rows with a warning: and/or stereo removed" in file.notes
+
+
+def test_an_assay_notes_removed_stereo(tmp_path: Path) -> None:
+    from molvae.qsar.assay import read_assay
+
+    lines = [f"{'C' * n}O,{n / 3}" for n in range(3, 15)]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,pIC50", *lines, f'"{RACEMIC}",5.5']) + "\n")
+    assay = read_assay(tmp_path / "a.csv", mapper=Serial())
+    assert "1 rows: and/or stereo removed" in assay.notes
+    assert OPEN in assay.table["smiles"].tolist()
