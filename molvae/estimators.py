@@ -419,8 +419,11 @@ class FingerprintTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             The transformer.
         """
         self._validate_params()
-        self._n_features_out = self.n_bits
         return self
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_bits
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Compute fingerprints.

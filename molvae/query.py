@@ -256,8 +256,11 @@ def _complete_call(node: dict[str, Any], name: str) -> None:
         what, example = ("SMILES", "c1ccccc1O") if name == "similar_to" else ("SMARTS", "[#6]C(=O)[OH]")
         raise InputError(f"query: {name}: expected one {what} in single quotes, e.g. {name}('{example}')")
     pattern = literal["text"]
-    if name == "similar_to" and (reason := canonicalize(pattern).reason):
-        raise InputError(f"query: similar_to('{pattern}'): {reason}")
+    if name == "similar_to":
+        read = canonicalize(pattern)
+        if read.reason:
+            raise InputError(f"query: similar_to('{pattern}'): {read.reason}")
+        literal["text"] = read.smiles
     if name == "has":
         parse_smarts(pattern)
     if len(values) == 1:

@@ -4,6 +4,7 @@ import pytest
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from molvae import AutoencoderTransformer, CodecTransformer
 from molvae.autoencoder import RECIPES
 from molvae.bundled import bundled
 from molvae.errors import InputError
+from molvae.estimators import FingerprintTransformer
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 TRAIN, TEST = train_test_split(DIGITS, random_state=0)
@@ -124,3 +126,15 @@ def test_a_molecule_that_cannot_be_encoded_is_an_error_or_nan():
         CodecTransformer(on_error="skip").fit(smiles)
     with pytest.raises(InputError, match="no SMILES column"):
         CodecTransformer().fit_transform(pd.DataFrame({"a": smiles, "b": smiles}))
+
+
+@pytest.mark.parametrize("make", [AutoencoderTransformer, CodecTransformer, FingerprintTransformer])
+def test_an_unfitted_transformer_works_or_raises_not_fitted(make: type) -> None:
+    """As its tags declare: a transformer that needs a fit raises NotFittedError, any other one works without it."""
+    transformer = make()
+    for use in (lambda: transformer.transform(["CCO"]), transformer.get_feature_names_out):
+        if transformer.__sklearn_tags__().requires_fit:
+            with pytest.raises(NotFittedError):
+                use()
+        else:
+            assert len(use())

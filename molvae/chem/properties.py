@@ -182,6 +182,8 @@ def count_open_stereo_centers(mol: Chem.Mol) -> int:
 
 def _as_smiles(molecule: object) -> str | None:
     smiles = molecules.to_smiles(molecule)
+    if isinstance(smiles, str) and " |" in smiles:  # a CXSMILES
+        return molecules.canonicalize(smiles).smiles
     return smiles if isinstance(smiles, str) else None
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
+from molvae.chem.structures import split_extension
 from molvae.datasets.columns import few, find_columns, has_smiles_name
 from molvae.datasets.records import SEPARATORS, find_separator, read_records
 from molvae.datasets.rows import SAMPLE_ROWS, MoleculeFile, Row
@@ -60,6 +62,7 @@ def open_delimited(
         header[0] = header[0].lstrip("# ")
     if not any(line.strip() for line in head[1:]) and len(head) < SAMPLE_ROWS:
         raise InputError(f"{lines.path}: only one line ({few(header)}); expected a header and one row per molecule")
+    _check_one_column(lines.path, header, smiles_column, head[1:])
     is_marked = not head[0].startswith('"')  # a header without quotation marks, as molvae writes it
     records = read_records(iter(head[1:]), separator, len(header), is_marked)
     sample = [fields for fields, reason in records if fields is not None and reason is None]
@@ -79,6 +82,18 @@ def open_delimited(
         lines.path, kind, header, header[smiles_index], None if id_index is None else header[id_index],
         lines.notes, chunk_rows, rows, lambda: lines.fraction_read,
     )  # fmt: skip
+
+
+def _check_one_column(path: Path, header: list[str], smiles_column: str | None, rows: list[str]) -> None:
+    """Refuse a table whose only column looks like several ones, with spaces in the header and in most rows."""
+    if len(header) > 1 or not has_smiles_name(header[0].split() if header else [], smiles_column):
+        return
+    filled = [row for row in rows if row.strip()]
+    if 2 * sum(" " in row.strip() and split_extension(row) is None for row in filled) > len(filled):
+        raise InputError(
+            f"{path}: the columns ({header[0]}) are separated by spaces, but not every line has the same number of "
+            "words; separate them with commas or tabs, or rename the file to end in .smi"
+        )
 
 
 def _count_title_lines(head: list[str], smiles_column: str | None) -> int:

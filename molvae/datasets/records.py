@@ -4,6 +4,7 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 
+from molvae.chem.structures import is_extension
 from molvae.datasets.columns import has_smiles_name
 from molvae.datasets.text_lines import MAX_LINE
 from molvae.tables import unmark
@@ -166,5 +167,6 @@ def find_separator(lines: list[str], usual: str, smiles_column: str | None = Non
     words = header.split()
     if found in header or len(words) < 2 or not has_smiles_name(words, smiles_column):
         return found
-    are_even = all(len(line.split()) == len(words) for line in lines if line.strip())
+    rows = [line.split() for line in lines if line.strip()]
+    are_even = all(len(row) == len(words) and not any(map(is_extension, row)) for row in rows)
     return " " if are_even else found

@@ -207,6 +207,11 @@ def test_columns_separated_by_spaces(write: Write) -> None:
     path = write("a.csv", "smiles id   MW\nCCO  m1 46\nCCN m2   45\n")
     assert ids(path) == ["m1", "m2"]
     assert "columns are separated by spaces" in open_molecules(path).notes
+    for rows in ("CCO my compound\nCCN m2\n", "CCO\nCCN m2 x\nCCC m3 x\n"):
+        with pytest.raises(InputError, match="separate them with commas or tabs"):
+            open_molecules(write("c.csv", "smiles id\n" + rows))
+    path = write("d.csv", "Canonical SMILES\nC[C@H](N)C(=O)O |&1:1|\nC[C@H](O)C(=O)O |o1:1|\n")
+    assert next(iter(open_molecules(path)))["raw"].str.endswith(":1|").all()
     with pytest.raises(InputError, match="one column only: columns are separated by") as caught:
         open_molecules(write("b.csv", "structure code\nxx m1 x\nyy m2\n"))
     assert "--smiles-column" not in str(caught.value)
