@@ -88,6 +88,11 @@ class MoleculeFile:
             n_rows += len(chunk)
 
     @property
+    def notes_without_options(self) -> list[str]:
+        """The notes, without that on `--id-column`, for a command that has no such option."""
+        return [note for note in self.notes if "--id-column" not in note]
+
+    @property
     def fraction_read(self) -> float:
         """Share of the file that the last iteration has read, in [0, 1]."""
         return self.read_fraction()

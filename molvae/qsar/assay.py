@@ -163,7 +163,7 @@ def read_assay(
     """
     path = Path(path)
     file = open_molecules(path, smiles_column, mapper=mapper)
-    notes = list(file.notes)
+    notes = file.notes_without_options
     header = [name for name in file.columns if name != file.smiles_column]
     if not header:
         raise InputError(f"{path}: expected a column with values next to {file.smiles_column}; it is the only column")

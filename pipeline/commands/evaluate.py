@@ -116,7 +116,7 @@ class _Inputs:
     def report(self) -> None:
         """Print the notes on the files and the numbers of invalid rows."""
         for role, file in self.files.items():
-            for note in file.notes:
+            for note in file.notes_without_options:
                 terminal.report(f"note: {file.path}: {note}")
             if self.n_invalid[role]:
                 terminal.report(f"note: {role} {file.path}: invalid rows are skipped ({self.n_invalid[role]:,})")

@@ -469,7 +469,7 @@ def test_query_prints_csv_in_a_pipe(candidates: pd.DataFrame, capsys: pytest.Cap
     assert run("query", "candidates.parquet", "select count(*) as n from candidates", "-o", "n.smi") == 2
     assert "smiles" in capsys.readouterr().err
     assert run("query", "candidates.parquet", "has('c1ccncc1')", "-o", "n.smi") == 0
-    assert Path("n.smi").read_text() == "O=Cc1ccncc1\n"
+    assert Path("n.smi").read_text() == "O=Cc1ccncc1 C000003\n"
     assert run("query", "candidates.parquet", "scor > 1") == 2
 
 
