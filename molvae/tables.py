@@ -179,8 +179,8 @@ def csv_line(cells: Iterable[str], are_text: Iterable[bool] | None = None) -> st
 
     Examples
     --------
-    >>> csv_line(["-12", "a b", "-1"], [True, True, False])
-    '"\'-12",a b,-1\\n'
+    >>> print(csv_line(["-12", "a b", "-1"], [True, True, False]), end="")
+    "'-12",a b,-1
     """
     if are_text is None:
         return ",".join(map(_quoted, cells)) + "\n"
@@ -205,7 +205,7 @@ def unmark(cells: list[str], line: str) -> list[str]:
 
     Examples
     --------
-    >>> unmark(["'-12", "'-13"], '"\'-12",\'-13')
+    >>> unmark(["'-12", "'-13"], csv_line(["-12", "'-13"], [True, True]))
     ['-12', "'-13"]
     """
     return [

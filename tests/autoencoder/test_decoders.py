@@ -175,35 +175,13 @@ def test_logits_depend_on_the_noise_level(decoder):
     assert not torch.allclose(outputs[1], outputs[2])
 
 
-TEMPLATE = torch.tensor([[4, MASK, 6, MASK, END], [MASK, MASK, END, PAD, PAD], [4, 5, 6, 7, END]])
-
-
-def test_completion_keeps_given_tokens_and_replaces_masked_ones(decoder):
-    with torch.no_grad():
-        decoder.output_bias[[PAD, BEGIN, MASK, END]] = 9.0  # makes special tokens the most probable
-    rows = TEMPLATE.repeat(100, 1)
-    draws = torch.Generator().manual_seed(0)
-    tokens, _ = decoder.complete(torch.randn(300, 3), torch.zeros(300), rows, 1.0, draws)
-    assert torch.equal(tokens[rows != MASK], rows[rows != MASK])
-    chosen = tokens[rows == MASK]
-    assert not torch.isin(chosen, torch.tensor([PAD, BEGIN, MASK, END])).any()
-    assert len(chosen.unique()) > 3
-
-
-def test_the_log_probability_is_that_of_the_whole_row(decoder):
-    z, exact = torch.randn(3, 3), torch.zeros(3)
-    for temperature in (0.0, 2.0):
-        tokens, log_probability = decoder.complete(z, exact, TEMPLATE, temperature, torch.Generator().manual_seed(0))
-        logits = decoder(z, exact, tokens).log_softmax(2)
-        each = logits.gather(2, tokens[:, :, None])[:, :, 0]
-        torch.testing.assert_close(log_probability, torch.where(tokens == PAD, 0.0, each).sum(1).detach())
-
-
-def test_masked_tokens_are_sampled_by_their_probabilities(decoder):
-    z, n = torch.randn(1, 3), 20_000
-    rows = torch.tensor([[4, MASK, END]]).expand(n, 3)
-    tokens, _ = decoder.complete(z.expand(n, 3), torch.zeros(n), rows, 1.0, torch.Generator().manual_seed(1))
-    second = decoder(z, torch.zeros(1), torch.tensor([[4, 5]]))[0, 1].detach()
-    second[[PAD, BEGIN, END, MASK]] = -torch.inf
-    frequency = torch.bincount(tokens[:, 1], minlength=12) / n
-    torch.testing.assert_close(frequency, second.softmax(0), atol=0.015, rtol=0)
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+def test_token_by_token_the_logits_are_those_of_the_whole_row(decoder, noise):
+    z, x = torch.randn(3, 3), torch.tensor([[4, 5, 6, 7, END], [7, 7, END, PAD, PAD], [6, 4, 4, END, PAD]])
+    levels = torch.full((3,), noise)
+    expected = decoder(z, levels, x).detach()
+    state = decoder.begin(z, levels)
+    for position in range(x.shape[1]):
+        logits, hidden = decoder.advance(state)
+        torch.testing.assert_close(logits, expected[:, position], atol=1e-5, rtol=1e-4)
+        state = state._replace(hidden=hidden, token=x[:, position])
