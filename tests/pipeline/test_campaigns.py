@@ -27,7 +27,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "docking.toml": ("objective.terms.dock.n_saved=1", "search.library_starts=3"),
 }
 """Changes to a campaign that needs more than a smaller budget to run fast."""
-SLOW = ("admet.toml", "docking.toml")
+SLOW = ("admet.toml", "default.toml", "docking.toml")
 LIBRARY = "CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\nCCN(CC)CC(=O)Nc1c(C)cccc1C e\n"
 
 

@@ -15,7 +15,7 @@ from molvae.devices import CODEC_DEVICE, choose_precision
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.proposals=200",
+    "--set", "molecules.path=library.csv", "--set", "search.budget=150", "--set", "search.proposals=60",
     "--set", "search.batch_size=5", "--set", "checks.in_training=false",
 ]  # fmt: skip
 

@@ -122,7 +122,7 @@ def test_a_second_run_takes_its_values_from_the_cache(folder: Path, caplog: pyte
             "my_scores.py", "def score(smiles):\n    return 1", 2, "my_scores.py:score", marks=pytest.mark.slow
         ),
         pytest.param("my_scores.py", "def other(smiles): ...", 2, "my_scores.py", marks=pytest.mark.slow),
-        ("length.py", "raise SystemExit('no licence')", 1, "no licence"),
+        pytest.param("length.py", "raise SystemExit('no licence')", 1, "no licence", marks=pytest.mark.slow),
     ],
 )
 def test_a_scorer_that_does_not_work_ends_the_run_with_one_sentence(

@@ -77,6 +77,7 @@ def test_every_format_gives_the_same_values(objective, tmp_path, name):
     assert first.isna().tolist() == [False] * 4 + [True]
 
 
+@pytest.mark.slow
 def test_similarity_to_many_references_is_exact(objective, tmp_path):
     molecules = pd.read_csv(bundled("moses_sample.csv.gz"), nrows=300)["smiles"].tolist()
     path = tmp_path / "many.smi"
