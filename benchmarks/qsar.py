@@ -74,8 +74,8 @@ def measure(name: str, table: pd.DataFrame, others: list[str]) -> dict[str, floa
         "rmse": found["rmse"] or 0.0,
         "rmse_cliffs": float(np.sqrt((error[(test["cliff_mol"] == 1).to_numpy()] ** 2).mean())),
         "baseline_rmse": found["baseline_rmse"] or 0.0,
-        "within_1_std": found["within_1_std"] or 0.0,
-        "within_2_std": found["within_2_std"] or 0.0,
+        "within_1_std": (found["within_1_std"] or 0.0) if np.isfinite(std).all() else np.nan,
+        "within_2_std": (found["within_2_std"] or 0.0) if np.isfinite(std).all() else np.nan,
         "fit_s": fitted - begin,
         "predict_10000_s": time.process_time() - start,
     }
