@@ -20,6 +20,7 @@ import typer
 from molvae.errors import InputError, MissingPackageError, MolvaeError, first_line
 
 from .commands import (
+    columns,
     decode,
     design,
     domain,
@@ -50,6 +51,7 @@ COMMANDS = (
     decode.decode,
     evaluate.evaluate,
     query.query,
+    columns.columns,
 )
 """In the order of `molvae --help`."""
 

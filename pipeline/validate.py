@@ -25,7 +25,7 @@ from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
 from .run_dir import POSES, PUBLISHED, REPORT, RunDir
 
-VERSION = 2
+VERSION = 3
 
 
 def validate(run: RunDir) -> Manifest:

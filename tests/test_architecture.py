@@ -57,6 +57,7 @@ PIPELINE = {
     "runs": 4,
     "summary": 4,
     "assays": 3,
+    "catalogue": 3,
     "manifest": 3,
     "latent_tables": 3,
     "tables": 2,

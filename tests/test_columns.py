@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from molvae.pipeline.commands.columns import columns as columns_command
+
 from molvae.candidates.columns import CANDIDATE_COLUMNS
 from molvae.checks.checks import CHECKS
 from molvae.chem.properties import PROPERTIES
@@ -65,6 +68,20 @@ def test_the_page_matches_the_code() -> None:
 
 def test_every_column_has_a_meaning() -> None:
     assert all(column.meaning and column.kind in ("text", "number", "integer", "flag") for column in CANDIDATE_COLUMNS)
+
+
+def test_the_command_prints_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    columns_command(run=None)()
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert names == [column.name for column in CANDIDATE_COLUMNS]
+
+
+def test_the_command_prints_the_columns_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "candidates.csv"
+    path.write_text("smiles,value_ic50,batch\nC,1,2\n", encoding="utf-8")
+    columns_command(run=str(path))()
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [(line[0], line[1]) for line in lines] == [("smiles", "text"), ("value_ic50", "number"), ("batch", "a")]
 
 
 if __name__ == "__main__":

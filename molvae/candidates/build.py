@@ -1,17 +1,19 @@
 """The candidate table of a search: the scored molecules, checked and compared with the reference library."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from molvae.candidates.columns import CANDIDATE_COLUMNS, PROPOSAL_COLUMNS, check_table
+from molvae.candidates.columns import CANDIDATE_COLUMNS, DESCRIPTORS, PROPOSAL_COLUMNS, START, check_table
 from molvae.checks.check import CheckContext, Library, TrainedCodec
+from molvae.checks.known import find_known
 from molvae.checks.run import run_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.fingerprints import nearest_references
 from molvae.chem.molecules import inchikey, parse
-from molvae.chem.properties import count_open_stereo_centers
+from molvae.chem.properties import compute, count_open_stereo_centers
+from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
 from molvae.inputs import read_library
 
@@ -73,10 +75,19 @@ def build_candidates(
     checked = run_checks(smiles, settings, CheckContext(library, codec, _unmet(proposals, conditions or {})))
     described = pd.DataFrame(
         {
+            "scaffold": pd.Series([murcko(one) or None for one in smiles], dtype=object),
             "inchikey": [inchikey(one) for one in smiles],
             "open_stereo_centers": [count_open_stereo_centers(parse(one)) for one in smiles],
+            "is_start": proposals["move"].to_numpy() == START if "move" in proposals else False,
+            "is_known": _are_known(smiles, library, codec),
         }
     )
+    parents = {
+        column.replace("_id", "_smiles"): _smiles_of(proposals[column], proposals)
+        for column in ("parent_id", "mate_id")
+        if column in proposals
+    }
+    described = pd.concat([described, pd.DataFrame(parents), compute(smiles, DESCRIPTORS)], axis=1)
     nearest = _nearest_reference(smiles, library, progress)
     candidates = pd.concat([proposals.reset_index(drop=True), checked, described, nearest], axis=1)
     candidates = candidates.sort_values(
@@ -107,6 +118,19 @@ def is_eligible(candidates: pd.DataFrame) -> pd.Series:
     """
     score = candidates["score"]
     return candidates["passed"] & (score.notna() if (score < 0).any() else score > 0)
+
+
+def _are_known(smiles: Sequence[str], library: Mapping[str, str | None], codec: TrainedCodec | None) -> list[bool]:
+    """Whether each molecule is in the reference library or in the training set of the codec, if that is available."""
+    training = codec.training_smiles() if codec else None
+    found = {**find_known(smiles, library), **find_known(smiles, training or ())}
+    return [one in found for one in smiles]
+
+
+def _smiles_of(ids: pd.Series, proposals: pd.DataFrame) -> pd.Series:
+    """The SMILES of the molecules with these ids; None for an empty id."""
+    by_id = dict(zip(proposals["candidate_id"], proposals["smiles"], strict=True))
+    return pd.Series([by_id.get(one) for one in ids], dtype=object)
 
 
 def _unmet(proposals: pd.DataFrame, conditions: Mapping[str, str]) -> dict[str, str]:

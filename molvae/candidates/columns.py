@@ -32,10 +32,61 @@ class Column:
     needed: bool = True
 
 
-PROPOSAL_COLUMNS = (
+START = "start"
+"""The move of start molecules."""
+
+DESCRIPTORS = (
+    "mol_weight",
+    "logp",
+    "tpsa",
+    "hbd",
+    "hba",
+    "rotatable_bonds",
+    "rings",
+    "fraction_csp3",
+    "qed",
+    "sa_score",
+)
+"""The calculated properties that every candidate table has."""
+
+CANDIDATE_COLUMNS: tuple[Column, ...] = (
     Column("candidate_id", "text", "C and a number, in the order of scoring"),
     Column("smiles", "text", "canonical SMILES; unique in the table"),
-    Column("raw_smiles", "text", "SMILES as the decoder generated it; of a start molecule, as the user gave it"),
+    Column("score", "number", "score of the objective in [0, 1], higher is better; empty if a term failed"),
+    Column("passed", "flag", "whether the molecule passes every check"),
+    Column(
+        "failed_checks", "text", "names of the failed checks, separated by commas; empty if it passes", needed=False
+    ),
+    Column("reason", "text", "reasons of all failed checks, separated by semicolons; empty if the molecule passes"),
+    Column("value_*", "number", "value of a term, in the unit of the property", needed=False),
+    Column("score_*", "number", "desirability of a term, in [0, 1]", needed=False),
+    Column("front", "integer", "Pareto front of several goals: 1 is not dominated, 0 lacks a value", needed=False),
+    Column(
+        "best_compromise",
+        "flag",
+        "of several goals: the molecule with the highest score among those that pass every check",
+        needed=False,
+    ),
+    Column("mol_weight", "number", "average molecular weight in Da", needed=False),
+    Column("logp", "number", "calculated logP (Crippen)", needed=False),
+    Column("tpsa", "number", "topological polar surface area in Å²", needed=False),
+    Column("hbd", "number", "number of H-bond donors", needed=False),
+    Column("hba", "number", "number of H-bond acceptors", needed=False),
+    Column("rotatable_bonds", "number", "number of rotatable bonds", needed=False),
+    Column("rings", "number", "number of rings", needed=False),
+    Column("fraction_csp3", "number", "share of sp3 carbon atoms (Fsp3)", needed=False),
+    Column("qed", "number", "drug-likeness (QED), 0 to 1", needed=False),
+    Column("sa_score", "number", "synthetic accessibility (SA score), 1 (easy) to 10 (hard to make)", needed=False),
+    Column("scaffold", "text", "Bemis-Murcko scaffold; empty for a molecule without rings", needed=False),
+    Column("nearest_reference", "text", "id of the most similar reference molecule; its SMILES if it has no id"),
+    Column("nearest_reference_smiles", "text", "canonical SMILES of the most similar reference molecule"),
+    Column(
+        "nearest_reference_similarity",
+        "number",
+        "Tanimoto similarity to it (Morgan fingerprints, radius 2, 2,048 bits)",
+    ),
+    Column("is_start", "flag", "whether it is a start molecule", needed=False),
+    Column("is_known", "flag", "whether it is in the reference library or the codec's training set", needed=False),
     Column("round", "integer", "round of the search; 0 for the start molecules, or without them the first draws"),
     Column(
         "move",
@@ -44,38 +95,55 @@ PROPOSAL_COLUMNS = (
         needed=False,
     ),
     Column("parent_id", "text", "candidate_id of the parent; empty if there is none"),
+    Column("parent_smiles", "text", "canonical SMILES of the parent", needed=False),
     Column("mate_id", "text", "candidate_id of the second parent; empty if there is none", needed=False),
-    Column("latent_row", "integer", "row of its latent vector in the search's latent.npy"),
+    Column("mate_smiles", "text", "canonical SMILES of the second parent", needed=False),
     Column("predicted_score", "number", "score that the surrogate predicted; empty if it was not used", needed=False),
     Column("predicted_std", "number", "standard deviation of the prediction", needed=False),
-    Column("score", "number", "score of the objective in [0, 1], higher is better; empty if a term failed"),
-    Column("value_*", "number", "value of a term, in the unit of the property", needed=False),
-    Column("score_*", "number", "desirability of a term, in [0, 1]", needed=False),
-    Column("front", "integer", "Pareto front of several goals: 1 is not dominated, 0 lacks a value", needed=False),
+    Column("open_stereo_centers", "integer", "number of stereocenters with undefined configuration"),
     Column("unscored_reason", "text", "why the molecule has no score; empty if it has one", needed=False),
-)
-
-CANDIDATE_COLUMNS = (
-    *PROPOSAL_COLUMNS,
-    Column("check_*", "text", "`pass`, or the reason why the molecule fails this check", needed=False),
-    Column("passed", "flag", "whether the molecule passes every check"),
+    Column("inchikey", "text", "standard InChIKey"),
+    Column("raw_smiles", "text", "SMILES as the decoder generated it; of a start molecule, as the user gave it"),
+    Column("latent_row", "integer", "row of its latent vector in the search's latent.npy"),
     Column(
-        "best_compromise",
-        "flag",
-        "of several goals: the molecule with the highest score among those that pass every check",
+        "check_*",
+        "text",
+        "`pass`, or the reason why the molecule fails this check; only in the Parquet file",
         needed=False,
     ),
-    Column("reason", "text", "reasons of all failed checks, joined by `; `; empty if the molecule passes"),
-    Column("nearest_reference", "text", "id of the most similar reference molecule; its SMILES if it has no id"),
-    Column("nearest_reference_smiles", "text", "canonical SMILES of the most similar reference molecule"),
-    Column(
-        "nearest_reference_similarity",
-        "number",
-        "Tanimoto similarity to it (Morgan fingerprints, radius 2, 2,048 bits)",
-    ),
-    Column("inchikey", "text", "standard InChIKey"),
-    Column("open_stereo_centers", "integer", "number of stereocenters with undefined configuration"),
 )
+"""The columns of a candidate table, in the order of its files."""
+
+_OF_PROPOSALS = (
+    "candidate_id", "smiles", "raw_smiles", "round", "move", "parent_id", "mate_id", "latent_row", "predicted_score",
+    "predicted_std", "score", "value_*", "score_*", "front", "unscored_reason",
+)  # fmt: skip
+
+PROPOSAL_COLUMNS = tuple(column for column in CANDIDATE_COLUMNS if column.name in _OF_PROPOSALS)
+"""The columns of the table of a search; `build_candidates` adds the others."""
+
+
+def describe_column(name: str) -> Column | None:
+    """The documented column with this name, or the family that it belongs to.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column, such as `smiles` or `value_logp`.
+
+    Returns
+    -------
+    Column or None
+        None if molvae does not write such a column.
+
+    Examples
+    --------
+    >>> describe_column("value_logp").name
+    'value_*'
+    """
+    exact = next((column for column in CANDIDATE_COLUMNS if column.name == name), None)
+    families = (column for column in CANDIDATE_COLUMNS if column.name.endswith("*"))
+    return exact or next((column for column in families if name.startswith(column.name[:-1])), None)
 
 
 def check_table(
@@ -104,19 +172,17 @@ def check_table(
     InputError
         A column is missing, unknown or of the wrong kind, or an id or SMILES occurs twice.
     """
-    names = {column.name: column for column in columns}
-    families = tuple(column.name[:-1] for column in columns if column.name.endswith("*"))
+    known = {column.name: column for column in columns}
     missing = [c.name for c in columns if c.needed and not c.name.endswith("*") and c.name not in table]
     if missing:
         has = ", ".join(map(str, table))
         raise InputError(f"{where}: not a candidate table: no column {', '.join(missing)}; it has {has}")
     for name in map(str, table):
-        family = next((f"{f}*" for f in families if name.startswith(f)), None)
-        column = names.get(name) or names.get(family or "")
-        if column is None:
+        column = describe_column(name)
+        if column is None or column.name not in known:
             if may_hold_more:
                 continue
-            raise InputError(f"{where}: unknown column {name}; known: {', '.join(names)}")
+            raise InputError(f"{where}: unknown column {name}; known: {', '.join(known)}")
         if not _is_kind(table[name], column.kind):
             raise InputError(f"{where}: column {name}: expected {column.kind}, got {table[name].dtype}")
     for key in ("candidate_id", "smiles"):

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
+from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table, describe_column
 from molvae.chem.drawing import mol_block
 from molvae.errors import InputError, first_line
 from molvae.files import replacing
@@ -34,6 +34,7 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
     """Write candidates.csv, candidates.parquet and candidates.sdf; each file is written completely or not at all.
 
     The same table gives the same bytes. Columns are in the order of CANDIDATE_COLUMNS, rows in the order of the table.
+    Only the Parquet file has the columns `check_*`; the two others have `failed_checks` and `reason`.
     Parquet holds numbers in full precision, CSV and SDF with six significant digits. In the CSV, an apostrophe precedes
     text that a spreadsheet would run as a formula; `read_candidates` removes it.
 
@@ -55,12 +56,17 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
         The table is not a candidate table, or a file cannot be written.
     """
     table = arrange(check_table(table, CANDIDATE_COLUMNS, "candidates"))
-    writers: tuple[Callable[[pd.DataFrame, Path], None], ...] = (_write_csv, _write_parquet, _write_sdf)
+    short = table[[name for name in table if not str(name).startswith("check_")]]
+    writers: tuple[tuple[Callable[[pd.DataFrame, Path], None], pd.DataFrame], ...] = (
+        (_write_csv, short),
+        (_write_parquet, table),
+        (_write_sdf, short),
+    )
     paths = [folder / name for name in CANDIDATE_FILES]
-    for path, write in zip(paths, writers, strict=True):
+    for path, (write, columns) in zip(paths, writers, strict=True):
         try:
             with replacing(path) as part:
-                write(table, part)
+                write(columns, part)
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
@@ -95,6 +101,28 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     known = arrange(check_table(table, CANDIDATE_COLUMNS, str(path), may_hold_more))
     others = table.drop(columns=list(known))
     return pd.concat([known, others.apply(to_numbers) if path.suffix.lower() == ".csv" else others], axis=1)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a candidate table.
+
+    Parameters
+    ----------
+    path : Path
+        A candidates.csv or candidates.parquet, or a folder that holds one (Parquet is preferred).
+
+    Returns
+    -------
+    list of str
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        The file does not exist, or is not a candidate table.
+    """
+    path = find_candidates(path)
+    return [str(name) for name in (_read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path))]
 
 
 def arrange(table: pd.DataFrame) -> pd.DataFrame:
@@ -135,13 +163,8 @@ def known_columns(names: Iterable[Hashable]) -> dict[str, str]:
     dict of str to str
         Name -> kind, in the documented order; columns of a family keep their order.
     """
-    given = [str(name) for name in names]
-    return {
-        name: column.kind
-        for column in CANDIDATE_COLUMNS
-        for name in given
-        if name == column.name or (column.name.endswith("*") and name.startswith(column.name[:-1]))
-    }
+    described = {str(name): describe_column(str(name)) for name in names}
+    return {name: column.kind for column in CANDIDATE_COLUMNS for name, of in described.items() if of is column}
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -26,7 +26,7 @@ class NotIn:
 
     def __call__(self, molecules: Sequence[Molecule]) -> list[str | None]:
         """One answer per molecule, in order."""
-        found = _find_known([smiles for smiles, _ in molecules], self.library)
+        found = find_known([smiles for smiles, _ in molecules], self.library)
         return [self._reason(*found[smiles]) if smiles in found else None for smiles, _ in molecules]
 
     def _reason(self, label: str | None, is_exact: bool) -> str:
@@ -34,11 +34,23 @@ class NotIn:
         return f"in the {self.title}{name}{'' if is_exact else ', stereo ignored'}"
 
 
-def _find_known(queries: Iterable[str], library: Library) -> dict[str, tuple[str | None, bool]]:
-    """The queries that are in the library, each with the id of the member and whether the stereo is the same.
+def find_known(queries: Iterable[str], library: Library) -> dict[str, tuple[str | None, bool]]:
+    """Find which molecules are in a library; stereo is ignored where one of the two has none.
 
     Only the queries are kept in memory. The library is read once. A member with stereo is parsed only if its letters
     are those of a query.
+
+    Parameters
+    ----------
+    queries : iterable of str
+        Canonical SMILES.
+    library : mapping or iterable of str
+        Known molecules as canonical SMILES, or a mapping of canonical SMILES to ids.
+
+    Returns
+    -------
+    dict of str to (str or None, bool)
+        The queries in the library -> the id of the member, and whether its stereo is the same.
     """
     exact = set(queries)
     isomers: dict[str, list[str]] = {}  # SMILES without stereo -> queries

@@ -85,7 +85,8 @@ def run_checks(
     -------
     DataFrame
         One row per molecule, in order, with the row labels of a Series: ``check_<name>`` ("pass" or the reason) for
-        each check, `passed`, and `reason` (the reasons of all failed checks, joined by "; ", or None).
+        each check, `passed`, `failed_checks` (the names of the failed checks, joined by ", ", or None) and `reason`
+        (their reasons, joined by "; ", or None).
 
     Raises
     ------
@@ -101,7 +102,7 @@ def run_checks(
         except InputError as error:
             invalid[row] = f"invalid SMILES: {canonicalize(raw).reason or error}"
     table = pd.DataFrame(index=range(len(raw_smiles)))
-    failed: dict[int, list[str]] = {row: [reason] for row, reason in invalid.items()}
+    failed = {row: {"invalid": reason} for row, reason in invalid.items()}
     checks, skipped = _make_checks(settings, context or CheckContext())
     for name, check in checks.items():
         results = check(list(molecules.values()))
@@ -111,11 +112,13 @@ def run_checks(
         table[f"check_{name}"] = [NOT_CHECKED if row in invalid else reasons[row] or PASS for row in table.index]
         for row, reason in reasons.items():
             if reason:
-                failed.setdefault(row, []).append(reason)
+                failed.setdefault(row, {})[name] = reason
     table["passed"] = [row not in failed for row in table.index]
-    table["reason"] = pd.Series(
-        ["; ".join(failed[row]) if row in failed else None for row in table.index], dtype=object
-    )
+    for column, joined in (
+        ("failed_checks", {row: ", ".join(reasons) for row, reasons in failed.items()}),
+        ("reason", {row: "; ".join(reasons.values()) for row, reasons in failed.items()}),
+    ):
+        table[column] = pd.Series([joined.get(row) for row in table.index], dtype=object)
     if index is not None:
         table.index = index
     table.attrs["skipped"] = skipped

@@ -7,14 +7,11 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import pandas as pd
 
-from molvae.candidates.columns import PROPOSAL_COLUMNS, check_table
+from molvae.candidates.columns import PROPOSAL_COLUMNS, START, check_table
 from molvae.errors import InputError
 from molvae.search.optimizers import NO_PARENT, Outcome, Proposals, Results
 from molvae.search.oracle import Scores
 from molvae.search.ranking import from_quantiles, fronts
-
-START = "start"
-"""The move of start molecules."""
 
 
 class Candidate(NamedTuple):

@@ -112,8 +112,28 @@ def test_columns_of_plugin_checks_survive_the_files(proposals: pd.DataFrame, tmp
         check_plugin=["pass", "no", "pass", "pass"]
     )
     write_candidates(tmp_path, candidates)
-    for name in ("candidates.csv", "candidates.parquet"):
-        assert read_candidates(tmp_path / name)["check_plugin"].tolist() == ["pass", "no", "pass", "pass"]
+    assert read_candidates(tmp_path)["check_plugin"].tolist() == ["pass", "no", "pass", "pass"]
+    assert "check_plugin" not in read_candidates(tmp_path / "candidates.csv")
+
+
+def test_every_candidate_has_properties_parents_and_the_names_of_its_failed_checks(proposals: pd.DataFrame) -> None:
+    reference = {PARACETAMOL: "CHEMBL112"}
+    table = build_candidates(proposals, reference, settings=ChecksSettings(alerts=False)).set_index("candidate_id")
+    assert table["mol_weight"].round(1).to_dict() == {"C1": 94.1, "C2": 151.2, "C3": 88.1, "C4": 32.1}
+    assert table.loc["C2", ["hbd", "hba", "rings", "rotatable_bonds"]].tolist() == [2, 2, 1, 1]
+    assert table["scaffold"].to_dict() == {"C1": "c1ccccc1", "C2": "c1ccccc1", "C3": None, "C4": None}
+    assert table.loc["C3", ["parent_smiles", "mate_smiles"]].tolist() == [PHENOL, PARACETAMOL]
+    assert table.loc["C4", "mate_smiles"] is None
+    assert table["is_start"].to_dict() == {"C1": True, "C2": True, "C3": False, "C4": False}
+    assert table["is_known"].to_dict() == {"C1": False, "C2": True, "C3": False, "C4": False}
+    assert table.loc["C2", "failed_checks"] == "in_reference"
+    assert table.loc["C4", "failed_checks"] == "charge, mol_weight, sa_score"
+
+
+def test_a_known_molecule_is_known_without_the_check(proposals: pd.DataFrame) -> None:
+    settings = ChecksSettings(in_reference=False, mol_weight=False, alerts=False)
+    table = build_candidates(proposals, [PARACETAMOL], settings=settings).set_index("candidate_id")
+    assert table.loc["C2", ["is_known", "passed"]].tolist() == [True, True]
 
 
 def test_tables_that_cannot_be_used_are_refused(proposals: pd.DataFrame) -> None:

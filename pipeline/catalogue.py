@@ -1,0 +1,176 @@
+"""Which candidate tables and runs a user means: `latest`, a run, its name, a folder of runs, a pattern or a file."""
+
+import difflib
+import glob
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from molvae.errors import InputError
+
+from . import terminal
+from .run_dir import LATEST, RUNS, RunDir
+
+_TABLES = ("candidates.parquet", "candidates.csv")
+_HINT = f"give a run folder, its name in {RUNS}/, {LATEST}, a folder of runs, or a candidates.csv or .parquet"
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A candidate table and the run that it comes from.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder, or the file if it is not at the top of a run folder.
+    run : str
+        Name of the run folder; of a file outside a run, its name without the extension.
+    campaign : str
+        Name of the campaign; "" if the table is not from a run folder.
+    date : str
+        Time of completion, as ISO 8601 in UTC (`2026-11-24T10:15:00Z`).
+    """
+
+    path: Path
+    run: str
+    campaign: str
+    date: str
+
+
+def find_tables(words: Sequence[str | Path]) -> list[FoundTable]:
+    """Find candidate tables. In folders and patterns, runs that are not complete are skipped with a note.
+
+    Parameters
+    ----------
+    words : sequence of str or Path
+        Each is `latest`, a run folder, the name of a run in `runs`, a folder of runs, a pattern such as `runs/lead-*`,
+        or a candidate file.
+
+    Returns
+    -------
+    list of FoundTable
+        In the order of `words`; those of a folder or a pattern by date. Each table occurs once.
+
+    Raises
+    ------
+    InputError
+        Nothing is found for a word, or the run that it names is not complete.
+    """
+    if not words:
+        raise InputError(f"expected at least one run; {_HINT}")
+    found: dict[Path, FoundTable] = {}
+    for word in words:
+        for table in _resolve(str(word)):
+            found.setdefault(table.path.resolve(), table)
+    return list(found.values())
+
+
+def find_run(word: str | Path) -> RunDir:
+    """Find one complete run.
+
+    Parameters
+    ----------
+    word : str or Path
+        `latest`, a run folder, or the name of a run in `runs`.
+
+    Returns
+    -------
+    RunDir
+        The run.
+
+    Raises
+    ------
+    InputError
+        It names no run, a run that is not complete, or several runs.
+    """
+    tables = find_tables([word])
+    if len(tables) > 1:
+        names = ", ".join(table.run for table in tables[:3])
+        raise InputError(f"{word}: expected one run, got {len(tables)} ({names}{', ...' if len(tables) > 3 else ''})")
+    path = tables[0].path
+    folder = path if path.is_dir() else path.parent
+    if not _is_run(folder):
+        raise InputError(f"{word}: expected a run, but the table is not in a run folder; {_HINT}")
+    return RunDir.open(folder)
+
+
+def _resolve(word: str) -> list[FoundTable]:
+    path = Path(word)
+    named = Path(RUNS) / word
+    if not path.exists() and "/" not in word and (named.exists() or named.is_symlink()):
+        path = named
+    if path.is_file():
+        return [_of_file(path)]
+    if path.is_dir():
+        table = _of_folder(path)
+        return [table] if table else _of_runs(sorted(path.iterdir()), path)
+    if glob.has_magic(word):
+        matches = [Path(match) for match in sorted(glob.glob(word))]
+        if not matches:
+            raise InputError(f"{word}: no file or folder matches; {_HINT}")
+        return _of_runs(matches, path)
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link to {path.readlink()}, which does not exist; {_HINT}")
+    raise InputError(f"{word}: no such run or file{_suggest(word)}; {_HINT}")
+
+
+def _of_file(path: Path) -> FoundTable:
+    if path.name in _TABLES and _is_run(path.parent):
+        return _describe(path, path.parent.resolve())
+    return FoundTable(path, path.stem, "", _iso(path.stat().st_mtime))
+
+
+def _of_folder(path: Path) -> FoundTable | None:
+    """The table of a folder; None if it has none and is not a run."""
+    names = [name for name in _TABLES if (path / name).is_file()]
+    if not _is_run(path):
+        return FoundTable(path, path.name, "", _iso((path / names[0]).stat().st_mtime)) if names else None
+    if not names:
+        raise InputError(f"{path}: the run is not complete; resume it with `molvae design --resume {path}`")
+    return _describe(path, path.resolve())
+
+
+def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
+    """The tables among folders and files, by date; a link to another one does not count twice."""
+    found: dict[Path, FoundTable] = {}
+    n_incomplete = 0
+    for path in paths:
+        try:
+            table = _of_folder(path) if path.is_dir() else _of_file(path) if path.name in _TABLES else None
+        except InputError:
+            n_incomplete += 0 if path.is_symlink() else 1
+            continue
+        if table is not None:
+            found.setdefault(path.resolve(), table)
+    if n_incomplete:
+        terminal.report(f"note: {where}: {n_incomplete} runs are not complete and are skipped")
+    if not found:
+        raise InputError(f"{where}: contains no complete run and no candidate table; {_HINT}")
+    return sorted(found.values(), key=lambda table: (table.date, table.run))
+
+
+def _describe(path: Path, run: Path) -> FoundTable:
+    folder = RunDir(run)
+    settings = tomllib.loads(folder.campaign.read_text(encoding="utf-8"))
+    return FoundTable(path, run.name, str(settings.get("name", "")), _iso(folder.completed_at()))
+
+
+def _is_run(path: Path) -> bool:
+    return RunDir(path).campaign.is_file()
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _suggest(word: str) -> str:
+    near = difflib.get_close_matches(Path(word).name, list(_names()), n=2)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _names() -> Iterator[str]:
+    runs = Path(RUNS)
+    if runs.is_dir():
+        yield from (entry.name for entry in runs.iterdir() if _is_run(entry))
