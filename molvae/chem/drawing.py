@@ -1,11 +1,14 @@
 """Structure drawings: inline SVG for the report, and mol blocks with 2-D coordinates for SDF files."""
 
 import re
+from collections.abc import Collection, Sequence
 from html import escape
 
+import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdCoordGen, rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
+from rdkit.Geometry import Point3D
 
 from molvae.chem.molecules import parse
 
@@ -46,11 +49,18 @@ def mol_block(smiles: str | None, title: str = "") -> str:
     return title + block
 
 
-def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
+def draw_svg(
+    smiles: str | None,
+    width: int = 240,
+    height: int = 180,
+    highlighted: Collection[int] = (),
+    like: tuple[str, Sequence[tuple[int, int]]] | None = None,
+) -> str:
     """Draw a molecule as an inline SVG element for HTML, without URLs.
 
     The page sets colors and line widths by CSS: each path and letter has a class for its element (`eC` carbon and
-    bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others); wedges also have the class `w`.
+    bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others); wedges also have the class `w`, and the marks of
+    highlighted atoms and bonds the class `hl`.
 
     Parameters
     ----------
@@ -58,6 +68,11 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
         SMILES.
     width, height : int, default=240, 180
         Size of the view box, in pixels.
+    highlighted : collection of int, default=()
+        Positions of atoms in the SMILES; they are marked, and so are the bonds between them.
+    like : (str, sequence of (int, int)), optional
+        SMILES of a molecule whose drawing this one is turned to, and the pairs of atoms that the two share: positions
+        in that SMILES and in this one.
 
     Returns
     -------
@@ -72,17 +87,21 @@ def draw_svg(smiles: str | None, width: int = 240, height: int = 180) -> str:
     mol = _mol_2d(smiles)
     if mol is None:
         return ""
+    reference = _mol_2d(like[0]) if like else None
+    if like is not None and reference is not None:
+        _turn(mol, reference, like[1])
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height, -1, -1, True)  # True: letters as text, not as outlines
     options = canvas.drawOptions()
     options.clearBackground = False
     options.padding = 0.06
     options.fixedBondLength = 26.0
     options.setAtomPalette(_PALETTE)
-    canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False))
+    drawn = rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False)
+    canvas.DrawMolecule(drawn)
     canvas.FinishDrawing()
     label = escape(f"Structure of {smiles}")
     frame = f'<svg class="mol" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
-    return f"{frame}{_compact(canvas.GetDrawingText())}</svg>"
+    return f"{frame}{_marks(drawn, canvas, set(highlighted))}{_compact(canvas.GetDrawingText())}</svg>"
 
 
 def _mol_2d(smiles: str | None) -> Chem.Mol | None:
@@ -93,6 +112,31 @@ def _mol_2d(smiles: str | None) -> Chem.Mol | None:
         return None
     rdDepictor.Compute2DCoords(mol, canonOrient=True, useRingTemplates=True)
     return mol
+
+
+def _turn(mol: Chem.Mol, reference: Chem.Mol, shared: Sequence[tuple[int, int]]) -> None:
+    """Turn, and where that fits better flip, the drawing of a molecule to that of another."""
+    if len(shared) < 2:
+        return
+    there, here = (m.GetConformer().GetPositions()[:, :2] for m in (reference, mol))
+    target = there[[i for i, _ in shared]]
+    source = here[[j for _, j in shared]]
+    left, _, right = np.linalg.svd((source - source.mean(axis=0)).T @ (target - target.mean(axis=0)))
+    placed = (here - source.mean(axis=0)) @ (left @ right) + target.mean(axis=0)  # orthogonal Procrustes
+    conformer = mol.GetConformer()
+    for atom, (x, y) in enumerate(placed.tolist()):
+        conformer.SetAtomPosition(atom, Point3D(x, y, 0.0))
+
+
+def _marks(mol: Chem.Mol, canvas: rdMolDraw2D.MolDraw2DSVG, atoms: Collection[int]) -> str:
+    """The marks of highlighted atoms and of the bonds between them; to be drawn before the atoms."""
+    position = {atom: canvas.GetDrawCoords(atom) for atom in atoms if atom < mol.GetNumAtoms()}
+    marks = [f'<circle class="hl" cx="{at.x:.1f}" cy="{at.y:.1f}" r="9"/>' for at in position.values()]
+    for bond in mol.GetBonds():
+        begin, end = position.get(bond.GetBeginAtomIdx()), position.get(bond.GetEndAtomIdx())
+        if begin and end:
+            marks.append(f'<path class="hl" d="M{begin.x:.1f} {begin.y:.1f}L{end.x:.1f} {end.y:.1f}"/>')
+    return f'<g class="hls">{"".join(marks)}</g>' if marks else ""
 
 
 def _compact(svg: str) -> str:

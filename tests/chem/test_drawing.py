@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 from rdkit import Chem
 
+from molvae.chem.changes import compare_structures
 from molvae.chem.drawing import draw_svg, mol_block
 
 MOLECULES = [
@@ -60,3 +61,27 @@ def test_a_record_keeps_stereo(smiles: str) -> None:
     assert block.startswith("C000001\n")
     assert Chem.MolToSmiles(Chem.MolFromMolBlock(block)) == canonical
     assert mol_block(canonical, title="C000001") == block
+
+
+def test_highlighted_atoms_and_the_bonds_between_them_are_marked() -> None:
+    svg = draw_svg("COc1ccccc1", highlighted=(0, 1))
+    assert ElementTree.fromstring(svg).tag == "svg"
+    assert svg.count('<circle class="hl"') == 2
+    assert svg.count('<path class="hl"') == 1
+    assert 'class="hl"' not in draw_svg("COc1ccccc1")
+
+
+def test_a_drawing_is_turned_to_that_of_a_similar_molecule() -> None:
+    """The marks of the bromine and of the carbon next to it point in the same direction in both drawings."""
+    before, after = "Cc1ccc(Br)cc1", "Cc1cccc(Br)c1"
+    shared = compare_structures(before, after).common
+    pairs = dict(shared)
+    drawings = [
+        draw_svg(before, highlighted=(4, 5)),
+        draw_svg(after, highlighted=(pairs[4], pairs[5]), like=(before, shared)),
+    ]
+    directions = []
+    for svg in drawings:
+        x1, y1, x2, y2 = map(float, re.findall(r"[\d.]+", re.findall(r'class="hl" d="([^"]+)"', svg)[0]))
+        directions.append(complex(x2 - x1, y2 - y1) / abs(complex(x2 - x1, y2 - y1)))
+    assert min(abs(directions[0] - directions[1]), abs(directions[0] + directions[1])) < 0.05
