@@ -40,6 +40,22 @@ class Settings(BaseModel):
         return {}
 
     @classmethod
+    def section_class(cls, name: str) -> "type[Settings] | None":
+        """The class of a section, if its field does not have it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the section.
+
+        Returns
+        -------
+        type or None
+            By default that of `extra_sections`; a class can override this to import a section only if it is needed.
+        """
+        return cls.extra_sections().get(name)
+
+    @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Self:
         """Validate settings.
 
@@ -147,7 +163,7 @@ def _keys_at(cls: type[Settings], sections: list[str]) -> list[str]:
     for name in sections:
         below: list[type[Settings]] = []
         for model in found:
-            field, extra = model.model_fields.get(name), model.extra_sections().get(name)
+            field, extra = model.model_fields.get(name), model.section_class(name)
             below += _models_in(field.annotation) if field and extra is None else [extra or model]
         found = below or found
     return sorted({name for model in found for name in model.known_keys()})

@@ -9,7 +9,6 @@ import pandas as pd
 from molvae.errors import InputError
 from molvae.qsar.assay import Assay, read_assay
 from molvae.qsar.hold_out import HeldOut, hold_out_series, leave_out
-from molvae.qsar.model import MODEL_FILE
 from molvae.scoring.objective import ObjectiveSettings
 from molvae.scoring.scorers.assay_table import AssayTableTerm
 from molvae.seeds import generator
@@ -144,6 +143,8 @@ def model_files(run: RunDir, campaign: Campaign) -> dict[str, Path]:
     dict of str to Path
         Name, for a manifest -> the file.
     """
+    from molvae.qsar.model import MODEL_FILE  # imports scikit-learn
+
     return {f"model {name}": run.models / name / MODEL_FILE for name in campaign.assays}
 
 

@@ -5,23 +5,28 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, InstanceOf, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.bundled import bundled
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.molecules import standardize
 from molvae.errors import InputError
-from molvae.features.views import FeatureSettings
 from molvae.qsar.hold_out import MIN_SERIES, SIMILARITY
 from molvae.scoring.objective import ObjectiveSettings
 from molvae.scoring.scorers.assay_table import AssayTableTerm
 from molvae.search.optimizers import find_optimizer
 from molvae.search.settings import SearchSettings
 from molvae.settings import Settings, read_toml
-from molvae.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from .train_section import TrainSection
+
+    TrainField = TrainSection | None
+else:
+    TrainField = SerializeAsAny[InstanceOf[Settings]] | None
 
 DEFAULT = "default.toml"
 _FOLDER = Path(str(files(__package__) / "campaigns"))
@@ -66,30 +71,6 @@ class CodecSection(Settings):
         if self.name is not None and self.folder is not None:
             raise ValueError("give name or folder, not both")
         return self
-
-
-class TrainFeatures(FeatureSettings):
-    """The features of a codec that is trained in the run; they include property labels by default.
-
-    Parameters
-    ----------
-    labels : int, default=250000
-        Largest number of molecules with property labels.
-    """
-
-    labels: int = Field(250_000, ge=0)
-
-
-class TrainSection(TrainConfig):
-    """A codec that is trained on the library of the run, instead of an existing codec.
-
-    Parameters
-    ----------
-    features : TrainFeatures
-        The representations, and the number of labels.
-    """
-
-    features: TrainFeatures = TrainFeatures()
 
 
 class LeadSection(Settings):
@@ -229,7 +210,7 @@ class Campaign(Settings):
     seed: int = Field(0, ge=0, lt=2**32)
     molecules: MoleculesSection = MoleculesSection()
     codec: CodecSection = CodecSection()
-    train: TrainSection | None = None
+    train: TrainField = None
     lead: LeadSection | None = None
     objective: ObjectiveSettings
     search: SearchSettings = SearchSettings()
@@ -237,6 +218,34 @@ class Campaign(Settings):
     hold_out: HoldOutSection | None = None
     controls: ControlsSection | None = None
     checks: ChecksSettings = Field(default_factory=ChecksSettings)
+
+    @classmethod
+    def section_class(cls, name: str) -> type[Settings] | None:
+        """The class of [train], which is imported only for campaigns that have it; see `Settings.section_class`.
+
+        Parameters
+        ----------
+        name : str
+            Name of the section.
+
+        Returns
+        -------
+        type or None
+        """
+        if name != "train":
+            return super().section_class(name)
+        from .train_section import TrainSection  # imports torch
+
+        return TrainSection
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _read_train(cls, section: object) -> object:
+        if section is None:
+            return None
+        from .train_section import TrainSection  # imports torch
+
+        return TrainSection.model_validate(section)
 
     @field_validator("name")
     @classmethod

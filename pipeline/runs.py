@@ -4,8 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from molvae.errors import InputError
 
+from . import terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
 from .manifest import Manifest
@@ -32,12 +35,12 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     InputError
         The campaign, library, a scorer, an assay table, codec or lead cannot be used.
     """
-    from molvae.codec import load_codec  # imports torch
+    loaded = Campaign.load(campaign, changes)
+
     from molvae.datasets import open_molecules
     from molvae.features.views import decodes_to_smiles
     from molvae.scoring.objective import Objective
 
-    loaded = Campaign.load(campaign, changes)
     section = loaded.molecules
     open_molecules(molecules_path(section), section.smiles_column, section.id_column)
     Objective(loaded.objective)  # raises an error if a file or program is missing, or a function cannot be imported
@@ -47,6 +50,8 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
             "generates molecules; use smiles or selfies"
         )
     if loaded.train is None:
+        from molvae.codec import load_codec  # imports torch
+
         codec = load_codec(loaded.finished_codec)
         if not codec.decodes_to_smiles:
             raise InputError(
@@ -133,13 +138,25 @@ def is_complete(run: RunDir) -> bool:
 def finish(run: RunDir) -> None:
     """Copy the result files to the top of a complete run, and link `latest` to it.
 
+    A run without any score other than 0 is not worth opening in the morning: `latest` keeps its target, and a note says
+    so.
+
     Parameters
     ----------
     run : RunDir
         The run.
     """
     run.publish()
+    if not _has_scores(run):
+        terminal.report(f"note: no molecule has a score above 0, so {RUNS}/{LATEST} does not link to this run")
+        return
     try:
         run.link_latest()
     except OSError as error:
         print(f"molvae: the link {RUNS}/{LATEST} was not updated ({error})", file=sys.stderr)
+
+
+def _has_scores(run: RunDir) -> bool:
+    """Whether at least one molecule has a score other than 0."""
+    score = pq.read_table(run.path / "candidates.parquet", columns=["score"])["score"].to_pandas()
+    return bool((score.notna() & (score != 0)).any())

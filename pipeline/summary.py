@@ -28,7 +28,7 @@ _FILES = {
 }
 
 
-def summarize(run: RunDir, name: str) -> str:
+def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
     """Summarize a complete run.
 
     Parameters
@@ -37,6 +37,8 @@ def summarize(run: RunDir, name: str) -> str:
         The run.
     name : str
         Path of the run as it is printed.
+    seconds : float, optional
+        Time that the command took, start-up included; default: the time of all stages.
 
     Returns
     -------
@@ -46,8 +48,8 @@ def summarize(run: RunDir, name: str) -> str:
     candidates = read_candidates(run.validate)
     search = json.loads(run.history.read_text(encoding="utf-8"))
     manifests = [Manifest.read(folder) for folder in run.stages]
-    seconds = sum(manifest.seconds for manifest in manifests if manifest)
-    lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {elapsed(seconds)}", ""]
+    took = elapsed(sum(manifest.seconds for manifest in manifests if manifest) if seconds is None else seconds)
+    lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {took}", ""]
     lines += [f"  {label:<38}{n:>6,}" for label, n in funnel_steps(candidates, search["funnel"])]
     lines += ["", *_best(candidates)]
     if "front" in candidates:

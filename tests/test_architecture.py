@@ -62,6 +62,7 @@ PIPELINE = {
     "latent_tables": 3,
     "tables": 2,
     "campaign": 2,
+    "train_section": 1,
     "progress": 2,
     "run_dir": 2,
     "api": 1,

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from molvae import settings as base
 from molvae.chem.molecules import Standardized
-from molvae.codec import Codec, load_codec
 from molvae.errors import InputError
 from molvae.qsar.inference import Posterior, fit_noise_ratio
 from molvae.qsar.protocol import check_values
 from molvae.seeds import generator
+
+if TYPE_CHECKING:
+    from molvae.codec import Codec
 
 _CHUNK_ROWS = 1000
 _N_MEDIAN = 500  # molecules of which the median distance is taken
@@ -145,7 +147,9 @@ def _kernel(squares: np.ndarray, length: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str) -> Codec:
+def _load(name: str) -> "Codec":
+    from molvae.codec import load_codec  # imports torch, which other models do not need
+
     return load_codec(name)
 
 
@@ -153,7 +157,7 @@ _kept: dict[tuple[str, str], np.ndarray] = {}
 """Digest of a codec and SMILES -> latent vector, oldest first."""
 
 
-def _encode(codec: Codec, smiles: Sequence[str]) -> np.ndarray:
+def _encode(codec: "Codec", smiles: Sequence[str]) -> np.ndarray:
     """Latent vectors (n, D), float64; NaN where the codec cannot encode a molecule."""
     missing = [one for one in dict.fromkeys(smiles) if (codec.sha256, one) not in _kept]
     fresh: dict[str, np.ndarray] = {}

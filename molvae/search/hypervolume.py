@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import gamma, ndtri
-from scipy.stats import qmc
 
 _N_DIRECTIONS = 256
 _MARGIN = 0.1  # of the range of each goal, between the reference point and the lowest value
@@ -33,6 +32,8 @@ class HypervolumeGain:
     """
 
     def __init__(self, values: np.ndarray) -> None:
+        from scipy.stats import qmc  # takes half a second
+
         known = values[~np.isnan(values).any(axis=1)]
         n_goals = values.shape[1]
         points = qmc.Halton(n_goals, scramble=False).random(_N_DIRECTIONS + 1)[1:]  # the first one is 0

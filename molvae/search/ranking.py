@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 
 def fitness(values: np.ndarray) -> np.ndarray:
@@ -102,6 +101,8 @@ def normal_quantiles(order: np.ndarray) -> np.ndarray:
     ndarray of shape (n,)
         Quantiles, 0 for the median.
     """
+    from scipy.stats import rankdata  # takes half a second
+
     return np.asarray(ndtri((rankdata(order) - 0.5) / max(1, len(order))))
 
 

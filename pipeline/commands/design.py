@@ -1,6 +1,7 @@
 """`molvae design`: one run from start to end, through Prefect."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -49,9 +50,10 @@ def design(
         given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
         raise InputError(f"--resume keeps the settings of the run; remove {given}")
     require("prefect", "molvae design")
+    start = time.monotonic()
+    seconds = None
     earlier = None if resume is None else RunDir.open(resume)
-    from .. import runs  # imports torch and RDKit, which take seconds
-    from ..summary import summarize
+    from .. import runs  # imports RDKit; torch only after the campaign is found to be valid
 
     run = earlier or runs.start(runs.load(campaign, changes or ()), out)
     if runs.is_complete(run):  # needs no lock: the folder may be read-only
@@ -61,7 +63,10 @@ def design(
         with run.lock(), _logged(run):
             _run_stages(run)
             runs.finish(run)
-    print(summarize(run, _shorten(run.path)))
+        seconds = None if resume else time.monotonic() - start
+    from ..summary import summarize
+
+    print(summarize(run, _shorten(run.path), seconds))
 
 
 def _run_stages(run: RunDir) -> None:

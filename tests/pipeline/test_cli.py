@@ -80,6 +80,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "rdkit", "prefect", "pandas", "numpy"} & loaded
 
 
+def test_a_mistake_in_a_campaign_is_found_without_torch_and_prefect() -> None:
+    code = "import sys; from molvae.pipeline import cli; cli._run(['design', '--set', 'seach.budget=3']); "
+    code += "print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "did you mean search?" in done.stderr
+    assert not {"torch", "prefect", "sklearn", "scipy.stats"} & set(done.stdout.split())
+
+
 def test_version_lists_packages_codecs_and_precision(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from molvae.pipeline import runs
 from molvae.pipeline.campaign import Campaign
@@ -18,12 +19,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def complete(run: RunDir) -> None:
-    """Complete the last stage of a run, as validate does."""
+def complete(run: RunDir, score: float = 0.5) -> None:
+    """Complete the last stage of a run, as validate does; its only molecule has this score."""
 
     def body(folder: Path) -> Outcome:
         for name in PUBLISHED:
             (folder / name).write_text(name)
+        pd.DataFrame({"score": [score]}).to_parquet(folder / "candidates.parquet")
         return Outcome(dict.fromkeys(PUBLISHED), Counts(into=0, kept=0))
 
     Plan("validate", 1, run.validate, {}, 0).carry_out(body)
@@ -66,6 +68,18 @@ def test_a_link_that_cannot_be_updated_is_a_warning(capsys: pytest.CaptureFixtur
     runs.finish(run)
     assert "runs/latest" in capsys.readouterr().err
     assert all(path.is_file() for path in run.published)
+
+
+@pytest.mark.parametrize("score", [0.0, float("nan")])
+def test_latest_does_not_link_to_a_run_without_a_score(score: float, capsys: pytest.CaptureFixture[str]) -> None:
+    good, empty = runs.start(Campaign.load(None), Path("good")), runs.start(Campaign.load(None), Path("empty"))
+    complete(good)
+    complete(empty, score)
+    runs.finish(good)
+    runs.finish(empty)
+    assert Path("runs/latest").resolve() == good.path
+    assert "no molecule has a score above 0" in capsys.readouterr().err
+    assert (empty.path / "candidates.parquet").is_file()
 
 
 def test_two_runs_cannot_start_in_one_folder() -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from molvae.errors import InputError
-from molvae.qsar.model import AssayModel, load_model
 from molvae.scoring.scorer import Values
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
+
+if TYPE_CHECKING:
+    from molvae.qsar.model import AssayModel
 
 _SIGN = {"higher": -1.0, "lower": 1.0, "window": 0.0}
 
@@ -71,6 +73,8 @@ class AssayScorer:
     Settings: ClassVar[type[Term]] = AssayTerm
 
     def __init__(self, settings: AssayTerm) -> None:
+        from molvae.qsar.model import load_model  # imports scikit-learn
+
         self._settings = settings
         if settings.model.is_file():
             raise InputError(
@@ -88,7 +92,7 @@ class AssayScorer:
         return predict(self._model, self._settings, smiles)
 
 
-def predict(model: AssayModel, settings: PredictedTerm, smiles: Sequence[str]) -> Values:
+def predict(model: "AssayModel", settings: PredictedTerm, smiles: Sequence[str]) -> Values:
     """Predict molecules, made worse by the uncertainty.
 
     Parameters

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -11,13 +11,13 @@ from pydantic_core import PydanticCustomError
 from molvae.datasets.molecule_file import open_molecules
 from molvae.files import sha256_of
 from molvae.qsar.assay import Assay, read_assay
-from molvae.qsar.fitting import fit_in_memory
-from molvae.qsar.model import AssayModel
-from molvae.qsar.registry import MODELS
 from molvae.scoring.scorer import Values
 from molvae.scoring.scorers.assay import AssayTerm, PredictedTerm, predict
 from molvae.scoring.term import Term
 from molvae.workers import Mapper
+
+if TYPE_CHECKING:
+    from molvae.qsar.model import AssayModel
 
 _SHARED = ("weight", "shape", "low", "high", "soft", "power", "scale", "pessimism", "cache", "max_failed")
 
@@ -52,6 +52,8 @@ class AssayTableTerm(PredictedTerm):
     @field_validator("fit")
     @classmethod
     def _is_model(cls, fit: str) -> str:
+        from molvae.qsar.registry import MODELS  # imports scikit-learn
+
         if fit not in MODELS:
             raise PydanticCustomError("fit", "unknown model; known: {known}", {"known": ", ".join(MODELS)})
         return fit
@@ -111,8 +113,10 @@ class AssayTableScorer:
         open_molecules(settings.assay, settings.smiles_column)
 
     @cached_property
-    def _model(self) -> AssayModel:
+    def _model(self) -> "AssayModel":
         """The model, fitted when it is needed first: a run fits and stores its own."""
+        from molvae.qsar.fitting import fit_in_memory  # imports scikit-learn
+
         return fit_in_memory(self._settings.read(), self._settings.fit)
 
     def identity(self) -> Mapping[str, str]:

@@ -4,7 +4,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from molvae import settings as base
 from molvae.extras import require
@@ -105,6 +104,8 @@ class _Strategy:
     def update(self, z: np.ndarray, values: np.ndarray) -> None:
         """Update the distribution with a population of samples (n, D), in standard units, and their values (n, k)."""
         self._cma.ask()  # it has to be called before each update
+        from scipy.stats import rankdata  # takes half a second
+
         self._cma.tell(list((z - self._origin) @ self._axes.T), rankdata(-fitness(values)).tolist())
         self.n_updates += 1
 
