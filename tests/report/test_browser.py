@@ -1,0 +1,173 @@
+"""The pages in a browser: they load without errors, and sort, filter, select, export and print."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from molvae.report.grid import write_grid
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+EVIL = "</script><script>alert(1)</script>"
+PHONE = {"width": 390, "height": 844}
+
+
+class Watched:
+    """A page of the browser with the errors and the requests that it made."""
+
+    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
+        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | context))
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.page.on(
+            "console", lambda message: message.type in ("error", "warning") and self.problems.append(message.text)
+        )
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.problems.append("dialog"), dialog.dismiss()))
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]")
+        self.page.wait_for_selector(".tabulator-row .structure svg")
+        assert self.requests == [path.as_uri()]
+
+    def ids(self) -> list[str]:
+        """The ids of the rows that the grid shows, in order."""
+        return self.page.locator(".tabulator-row .tabulator-cell[tabulator-field=c0]").all_inner_texts()
+
+    def shown(self) -> str:
+        return self.page.locator(".status output").inner_text()
+
+    def is_too_wide(self) -> bool:
+        return self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def molecules() -> pd.DataFrame:
+    """Sixty molecules with ids, of which one is hostile."""
+    smiles = [
+        f"{'C' * (number % 15 + 1)}Oc1ccc({tail})cc1" for number in range(15) for tail in ("Cl", "C#N", "N", "CO")
+    ]
+    table = pd.DataFrame({"candidate_id": [f"C{number:06d}" for number in range(60)], "smiles": smiles})
+    table.loc[59, "candidate_id"] = EVIL
+    table["score"] = [number / 60 for number in range(60)]
+    table["passed"] = [number % 3 > 0 for number in range(60)]
+    table["failed_checks"] = [None if number % 3 else "alerts, logp" if number % 2 else "logp" for number in range(60)]
+    table["reason"] = ["=SUM " + names if isinstance(names, str) else None for names in table["failed_checks"]]
+    return table
+
+
+@pytest.fixture(scope="module")
+def grid(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    path = tmp_path_factory.mktemp("grid") / "grid.html"
+    write_grid(path, molecules(), title=EVIL, notes=[EVIL])
+    watched = Watched(browser, path)
+    yield watched
+    watched.context.close()
+    assert watched.problems == []
+
+
+def test_the_grid_sorts_by_any_column_with_structures(grid: Watched) -> None:
+    head = grid.page.locator(".tabulator-col[tabulator-field=c2]")
+    head.focus()
+    grid.page.keyboard.press("Enter")
+    assert grid.ids()[:2] == [EVIL, "C000058"]
+    grid.page.keyboard.press("Enter")
+    assert grid.ids()[:2] == ["C000000", "C000001"]
+    grid.page.wait_for_function("() => document.querySelectorAll('.tabulator-row .structure.pending').length === 0")
+    rows = grid.page.locator(".tabulator-row").count()
+    assert grid.page.locator(".tabulator-row .structure svg").count() == rows
+
+
+def test_the_grid_filters_by_number_reason_substructure_and_similarity(grid: Watched) -> None:
+    page = grid.page
+    page.locator(".tabulator-col[tabulator-field=c2] .min").fill("0.5")
+    page.locator(".tabulator-col[tabulator-field=c2] .max").fill("0,9")
+    sync_api.expect(page.locator(".status output")).to_have_text("25 of 60 rows shown")
+    page.get_by_label("Failed check", exact=True).select_option("alerts")
+    sync_api.expect(page.locator(".status output")).to_have_text("4 of 60 rows shown")
+    page.get_by_role("button", name="Clear filters").click()
+    sync_api.expect(page.locator(".status output")).to_have_text("60 of 60 rows shown")
+    page.get_by_label("Substructure").fill("C#N")
+    sync_api.expect(page.locator(".status output")).to_have_text("15 of 60 rows shown")
+    assert page.locator(".tabulator-row .structure .mark").count() > 0
+    page.get_by_label("Substructure").fill("")
+    page.get_by_label("similarity to this SMILES").fill(molecules()["smiles"][4])
+    page.get_by_label("least similarity").fill("1")
+    sync_api.expect(page.locator(".status output")).to_have_text("1 of 60 rows shown")
+    assert grid.ids() == ["C000004"]
+    page.get_by_label("Substructure").fill("C(")
+    sync_api.expect(page.get_by_role("alert")).to_contain_text("neither SMARTS nor SMILES")
+    page.get_by_role("button", name="Clear filters").click()
+    sync_api.expect(page.locator(".status output")).to_have_text("60 of 60 rows shown")
+
+
+def test_selected_rows_are_exported(grid: Watched, tmp_path: Path) -> None:
+    page = grid.page
+    page.get_by_label("Text in any column").fill("=sum")
+    sync_api.expect(page.locator(".status output")).to_have_text("20 of 60 rows shown")
+    body = page.locator(".tabulator-tableholder")
+    body.focus()
+    for key in ("ArrowDown", " ", "ArrowDown", " "):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+    sync_api.expect(page.locator(".status output")).to_have_text("20 of 60 rows shown, 2 selected")
+    files = {}
+    for kind in ("csv", "sdf"):
+        with page.expect_download() as waiting:
+            page.locator(f"[data-export={kind}]").click()
+        files[kind] = waiting.value.path().read_text(encoding="utf-8")
+    chosen = grid.ids()[:2]
+    lines = files["csv"].splitlines()
+    assert lines[0] == "candidate_id,smiles,score,passed,failed_checks,reason"
+    assert [line.split(",")[0] for line in lines[1:]] == chosen
+    assert "\"'=SUM " in files["csv"]  # as molvae marks text that a spreadsheet would run
+    records = files["sdf"].split("$$$$\n")
+    assert [record.split("\n")[0] for record in records[:-1]] == chosen
+    assert all("V2000" in record and ">  <score>" in record for record in records[:-1])
+    page.get_by_role("button", name="Clear filters").click()
+
+
+def test_the_details_of_a_row_open_and_close_by_keyboard(grid: Watched) -> None:
+    page = grid.page
+    page.locator(".tabulator-tableholder").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(50)
+    page.keyboard.press("Enter")
+    details = page.get_by_role("dialog")
+    first = details.locator("h2").inner_text()
+    sync_api.expect(details.locator(".big svg")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    assert details.locator("h2").inner_text() != first
+    page.keyboard.press("Escape")
+    assert details.count() == 0
+
+
+def test_a_phone_in_dark_mode_does_not_scroll_sideways(browser: Any, grid: Watched) -> None:
+    phone = Watched(browser, Path(grid.requests[0].removeprefix("file://")), viewport=PHONE, color_scheme="dark")
+    assert not phone.is_too_wide()
+    assert phone.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 27)"
+    phone.context.close()
+    assert phone.problems == []
+
+
+def n_pages(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_the_grid_is_printed_as_a_table(grid: Watched) -> None:
+    assert 1 <= n_pages(grid.page.pdf()) <= 6
