@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from molvae.benchmark.files import evaluate_file
     from molvae.candidates.build import build_candidates
     from molvae.candidates.files import read_candidates, write_candidates
+    from molvae.candidates.selection import Selection, pick_candidates
     from molvae.checks.run import check_molecules
     from molvae.checks.settings import ChecksSettings
     from molvae.codec import Codec, load_codec
@@ -32,6 +33,7 @@ _HOME = {
     "Search": "molvae.search.search",
     "SearchResult": "molvae.search.result",
     "SearchSettings": "molvae.search.settings",
+    "Selection": "molvae.candidates.selection",
     "build_candidates": "molvae.candidates.build",
     "check_molecules": "molvae.checks.run",
     "evaluate": "molvae.benchmark.evaluate",
@@ -40,6 +42,7 @@ _HOME = {
     "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
     "optimize": "molvae.search.loop",
+    "pick_candidates": "molvae.candidates.selection",
     "read_candidates": "molvae.candidates.files",
     "refit_codec": "molvae.training.codec_training",
     "sweep_latent_sizes": "molvae.training.latent_sizes",
@@ -58,6 +61,7 @@ __all__ = [
     "Search",
     "SearchResult",
     "SearchSettings",
+    "Selection",
     "build_candidates",
     "check_molecules",
     "evaluate",
@@ -66,6 +70,7 @@ __all__ = [
     "featurize",
     "load_codec",
     "optimize",
+    "pick_candidates",
     "read_candidates",
     "refit_codec",
     "sweep_latent_sizes",

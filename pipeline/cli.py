@@ -27,6 +27,7 @@ from .commands import (
     encode,
     evaluate,
     featurize,
+    pick,
     qsar,
     query,
     refit,
@@ -51,6 +52,7 @@ COMMANDS = (
     decode.decode,
     evaluate.evaluate,
     query.query,
+    pick.pick,
     columns.columns,
 )
 """In the order of `molvae --help`."""

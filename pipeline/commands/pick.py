@@ -1,0 +1,242 @@
+"""`molvae pick`: which candidates to order or to make."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molvae.errors import InputError
+
+from .. import terminal
+from .declaration import command
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from molvae.candidates.selection import Selection
+
+    from ..catalogue import FoundTable
+
+_ENDINGS = (".csv", ".sdf", ".html")
+_ID_COLUMNS = ("candidate_id", "id")
+
+
+@command
+def pick(
+    *,
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Runs, such as latest, folders of runs, or candidate files.")
+    ],
+    n: Annotated[int, typer.Option("-n", metavar="N", help="Number of molecules to pick.")] = 24,
+    diversity: Annotated[
+        float, typer.Option("--diversity", metavar="SHARE", help="0: the best by score; 1: as different as possible.")
+    ] = 0.5,
+    per_scaffold: Annotated[
+        int | None, typer.Option("--per-scaffold", metavar="N", help="Most picks with the same Bemis-Murcko scaffold.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="SQL", help="Which molecules may be picked. Default: passed, score above 0."),
+    ] = None,
+    include: Annotated[
+        Path | None, typer.Option("--include", metavar="FILE", help="Molecules or ids that must be picked.")
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", metavar="FILE", help="Molecules or ids that must not be picked.")
+    ] = None,
+    exclude_similarity: Annotated[
+        float | None,
+        typer.Option("--exclude-similarity", metavar="T", help="Also exclude molecules this similar (Tanimoto)."),
+    ] = None,
+    alternates: Annotated[
+        int, typer.Option("--alternates", metavar="N", help="Replacements for each pick, from its series if possible.")
+    ] = 0,
+    method: Annotated[str, typer.Option("--method", help="maxmin, butina or sphere.")] = "maxmin",
+    cutoff: Annotated[
+        float, typer.Option("--cutoff", metavar="S", help="Similarity within a cluster of butina and sphere.")
+    ] = 0.5,
+    latent_weight: Annotated[
+        float,
+        typer.Option("--latent-weight", metavar="SHARE", help="Share of the latent vectors in the similarity."),
+    ] = 0.5,
+    plate: Annotated[
+        int | None,
+        typer.Option("--plate", metavar="WELLS", help="24, 48, 96 or 384. Default: the smallest that is enough."),
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
+    ] = None,
+) -> None:
+    """Pick molecules to order or to make: high scores, but different from each other.
+
+    --where takes a condition as in `molvae query`. Files with molecules may have any format that molvae reads, or
+    hold ids of candidates. An alternate is the most similar molecule with the same scaffold. Alternates have no well.
+
+    \b
+    Examples:
+      molvae pick latest
+      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv -o plate.html
+      molvae pick latest --where "passed and logp < 3 and not has('[N+](=O)[O-]')"
+      molvae pick latest --exclude ordered.csv --exclude-similarity 0.9 -o picks.sdf
+    """
+    from molvae.candidates.plates import assign_wells, list_wells, smallest_plate, write_picks
+    from molvae.candidates.selection import pick_candidates
+
+    from ..catalogue import find_tables
+    from ..tables import check_ending
+
+    files = out or []
+    for path in files:
+        check_ending(path, _ENDINGS)
+    if plate is not None:
+        list_wells(plate)  # refuses other sizes
+    if exclude_similarity is not None and exclude is None:
+        raise InputError("--exclude-similarity needs --exclude FILE, the molecules to compare with")
+    found = find_tables(runs)
+    table, eligible, latent = _read(found, where)
+    lists = [[] if path is None else _read_list(path) for path in (include, exclude)]
+    selection = pick_candidates(
+        table,
+        n,
+        diversity=diversity,
+        method=method,  # type: ignore[arg-type]  # pick_candidates checks it
+        latent=latent,
+        latent_weight=latent_weight,
+        cutoff=cutoff,
+        per_scaffold=per_scaffold,
+        include=lists[0],
+        exclude=lists[1],
+        exclude_similarity=exclude_similarity,
+        alternates=alternates,
+        eligible=eligible,
+    )
+    _print(selection)
+    placed = assign_wells(selection.table, plate or smallest_plate(len(selection.picks)))
+    for path in files:
+        write_picks(path, placed)
+        terminal.report(f"{path}: {len(selection.picks):,} picks, {len(selection.alternates):,} alternates")
+
+
+def _read(
+    found: "list[FoundTable]", where: str | None
+) -> "tuple[pd.DataFrame, np.ndarray, np.ndarray | dict[str, np.ndarray] | None]":
+    """The candidates of the runs as one table, which of them may be picked, and the latent vectors."""
+    import numpy as np
+
+    from molvae.candidates.build import is_eligible
+    from molvae.candidates.files import read_candidates
+    from molvae.candidates.merging import merge_candidates
+    from molvae.query import query
+
+    tables, eligible, names = {}, {}, _names(found)
+    for name, one in zip(names, found, strict=True):
+        table = read_candidates(one.path, may_hold_more=True)
+        if where is None:
+            flags = is_eligible(table).to_numpy()
+        else:
+            selected = query(one.path, where)
+            if "candidate_id" not in selected:
+                raise InputError("--where: expected a condition, or a SELECT with the column candidate_id")
+            flags = table["candidate_id"].isin(selected["candidate_id"]).to_numpy()
+        tables[name], eligible[name] = table, flags
+    latent = _read_latent(dict(zip(names, found, strict=True)))
+    if len(found) == 1:
+        return tables[names[0]], eligible[names[0]], None if latent is None else latent[names[0]]
+    merged, flags = merge_candidates(tables, eligible)
+    n_repeated = int(np.sum([len(table) for table in tables.values()])) - len(merged)
+    terminal.report(f"{len(found)} runs: {', '.join(names)}; {len(merged):,} molecules, {n_repeated:,} of several runs")
+    if len({tuple(name for name in map(str, table) if name.startswith("score_")) for table in tables.values()}) > 1:
+        terminal.report("note: the runs have different objectives; their scores are compared as they are")
+    return merged, flags, latent
+
+
+def _names(found: "list[FoundTable]") -> list[str]:
+    """Unique names of the tables; the path where runs have the same name."""
+    names = [one.run for one in found]
+    return [one.run if names.count(one.run) == 1 else str(one.path) for one in found]
+
+
+def _read_latent(found: "dict[str, FoundTable]") -> "dict[str, np.ndarray] | None":
+    """The latent vectors of each run; None if a table is not from a run, or if the runs have different codecs."""
+    import numpy as np
+
+    from ..manifest import Manifest
+    from ..run_dir import RunDir
+
+    latent, codecs = {}, set()
+    for name, one in found.items():
+        run = RunDir(one.path if one.path.is_dir() else one.path.parent)
+        manifest = Manifest.read(run.search)
+        if manifest is None or not run.latent.is_file():
+            return None
+        latent[name] = np.load(run.latent, mmap_mode="r")
+        codecs.add(manifest.inputs["codec"].sha256)
+    if len(codecs) > 1:
+        terminal.report("note: the runs have different codecs, whose latent vectors cannot be compared")
+        return None
+    return latent
+
+
+def _read_list(path: Path) -> list[str]:
+    """The molecules or ids of a file, as they are written."""
+    from molvae.datasets import open_molecules
+
+    try:
+        file = open_molecules(path)
+    except InputError as error:
+        for name in _ID_COLUMNS:  # a table with ids and without SMILES
+            try:
+                file = open_molecules(path, smiles_column=name)
+                break
+            except InputError:
+                continue
+        else:
+            raise error from None
+    items: list[str] = []
+    n_malformed = 0
+    for chunk in file:
+        n_malformed += int(chunk["raw"].isna().sum())
+        items += [raw.strip() for raw in chunk["raw"] if isinstance(raw, str)]
+    if n_malformed:
+        terminal.report(f"note: {path}: {n_malformed:,} rows without a molecule are skipped")
+    return items
+
+
+def _print(selection: "Selection") -> None:
+    """Print the picks as a list: on one line each if the terminal is wide enough, else on two."""
+    import shutil
+    import sys
+
+    table = selection.table
+    is_pick = table["role"] == "pick"
+    cells = [
+        [str(position) if pick else "", *row]
+        for position, pick, *row in zip(
+            table["position"],
+            is_pick,
+            table["candidate_id"],
+            ["-" if score != score else f"{score:.3f}" for score in table["score"]],
+            [f"S{number}" if number else "-" for number in table["scaffold_number"]],
+            table["smiles"],
+            table["pick_reason"],
+            strict=True,
+        )
+    ]
+    head = ["", "id", "score", "scaffold", "SMILES", "why"]
+    widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
+    is_wide = not sys.stdout.isatty() or sum(widths) + 2 * len(widths) <= shutil.get_terminal_size().columns
+    for row in [head, *cells]:
+        texts = [f"{row[0]:>{widths[0]}}"]
+        texts += [f"{text:<{width}}" for text, width in zip(row[1:5], widths[1:5], strict=True)]
+        if is_wide:
+            print("  ".join([*texts, row[5]]).rstrip())
+        else:
+            print("  ".join(texts).rstrip())
+            if row is not head:
+                print(" " * (widths[0] + 2) + row[5])
+    for line in selection.describe():
+        terminal.report(line)
+    for note in selection.notes:
+        terminal.report(f"note: {note}")
