@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..catalogue import FoundTable
 
-_ENDINGS = (".csv", ".sdf", ".html")
+_ENDINGS = (".csv", ".sdf")
 _ID_COLUMNS = ("candidate_id", "id")
 
 
@@ -66,7 +66,7 @@ def pick(
     ] = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
+        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv or .sdf; repeatable."),
     ] = None,
 ) -> None:
     """Pick molecules to order or to make: high scores, but different from each other.
@@ -77,7 +77,7 @@ def pick(
     \b
     Examples:
       molvae pick latest
-      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv -o plate.html
+      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv
       molvae pick latest --where "passed and logp < 3 and not has('[N+](=O)[O-]')"
       molvae pick latest --exclude ordered.csv --exclude-similarity 0.9 -o picks.sdf
     """
