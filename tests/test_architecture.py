@@ -60,6 +60,8 @@ PIPELINE = {
     "catalogue": 3,
     "manifest": 3,
     "latent_tables": 3,
+    "result_files": 3,
+    "text_table": 3,
     "tables": 2,
     "campaign": 2,
     "train_section": 1,

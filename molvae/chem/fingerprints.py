@@ -183,7 +183,7 @@ def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> arr
     >>> len(on_bits("CCO"))
     6
     """
-    return mol_on_bits(_parse_quickly(smiles, is_from_rdkit), n_bits)
+    return mol_on_bits(parse_quickly(smiles, is_from_rdkit), n_bits)
 
 
 def mol_on_bits(mol: Chem.Mol, n_bits: int = 2048, radius: int = 2) -> array:
@@ -514,11 +514,28 @@ def _read_on_bits(smiles: Sequence[str], mapper: Mapper | None) -> Iterator[arra
         yield answer
 
 
-def _parse_quickly(smiles: str, is_from_rdkit: bool) -> Chem.Mol:
-    """A molecule that suffices for a Morgan fingerprint, up to four times faster than parse().
+def parse_quickly(smiles: str, is_from_rdkit: bool = False) -> Chem.Mol:
+    """Parse a SMILES for a Morgan fingerprint or a simple substructure search, up to four times faster than `parse`.
 
     Aromaticity is taken as written. SMILES with a double bond in a ring (possibly a Kekulé form), with [H] (an atom
     that parsing may remove) or with an unusual valence are parsed in full.
+
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES.
+    is_from_rdkit : bool, default=False
+        Whether RDKit wrote the SMILES, so that a double bond in a ring is never part of a Kekulé form.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+        A molecule with valences and ring membership; ring sizes, hybridization and stereo may be missing.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
     """
     if "[H" not in smiles and molecules.guard(smiles) is None:
         with rdBase.BlockLogs():

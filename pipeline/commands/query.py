@@ -1,6 +1,9 @@
-"""`molvae query`: SQL queries of a candidate table."""
+"""`molvae query`: SQL queries of the candidate tables of one or many runs."""
 
+import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,104 +17,158 @@ from .declaration import command
 if TYPE_CHECKING:
     import pandas as pd
 
-    from molvae.tables import Kinds
+    from molvae.query.request import Answer, Source
 
-_PRINTED_ROWS = 50
+_EXAMPLE = 'molvae query latest "passed order by score desc limit 10"'
 
 
 @command
 def query(
     *,
-    candidates: Annotated[
-        Path, typer.Argument(metavar="CANDIDATES", help="candidates.csv, candidates.parquet or a run folder.")
-    ],
-    sql: Annotated[
-        str, typer.Argument(metavar="SQL", help="A where clause (order by and limit may follow), or a select.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Output file: .csv, .smi or .parquet.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN... SQL",
+            help="One or more runs, then the query. A run is latest, a run folder, its name in runs/, a folder of "
+            "runs, a pattern, or a candidates.csv or .parquet. The query is a condition, or a select.",
+        ),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Output: .csv, .parquet, .smi, .sdf or .html.")
+    ] = None,
+    excel: Annotated[bool, typer.Option("--excel", help="Write a .csv that Excel reads as UTF-8.")] = False,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", metavar="CODEC", help="Codec of latent_distance and domain. Default: that of the runs."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="Time limit, without reading the tables.")] = 60.0,
+    memory: Annotated[
+        float, typer.Option("--memory", metavar="GB", help="Limit of memory, in addition to that of the tables.")
+    ] = 2.0,
+    functions: Annotated[bool, typer.Option("--functions", help="List the functions of molecules, and exit.")] = False,
 ) -> None:
-    """Query a candidate table with SQL.
+    """Query the candidates of one or many runs with SQL.
 
-    The functions similar_to('SMILES') and has('SMARTS') can be used in the query. Prints a table on a terminal and CSV
-    in a pipe.
+    The table is named candidates; run, campaign and date are columns of it. `molvae columns` lists the others.
+    Functions such as similar_to('SMILES'), has('SMARTS') and scaffold() use the column smiles, or another column given
+    first. Prints a table on a terminal and CSV in a pipe.
 
     \b
     Examples:
-      molvae query runs/latest "passed and value_logp < 2 limit 10"
-      molvae query runs/latest "has('c1ccncc1') order by score desc"
-      molvae query runs/latest "select round, max(score) from candidates
-        group by round"
+      molvae query latest "passed and value_logp < 2 limit 10"
+      molvae query latest "has('c1ccncc1') order by score desc"
+      molvae query runs/lead-* "passed and score > 0.8" -o best.html
+      molvae query latest "select scaffold(), max(score) from candidates
+        group by all order by 2 desc"
+      molvae query --functions
     """
-    from molvae.query import query as run_query
+    if functions:
+        _print_functions()
+        return
+    from molvae.query.process import ask
 
-    from ..tables import MOLECULE_ENDINGS, check_ending
+    from ..result_files import RESULT_ENDINGS, write_result
+    from ..tables import check_ending
 
+    runs, sql = _split(words or [])
     if out is not None:
-        check_ending(out, MOLECULE_ENDINGS)
-    table = run_query(candidates, sql)
+        check_ending(out, RESULT_ENDINGS)
+    if excel and (out is None or out.suffix.lower() != ".csv"):
+        raise InputError("--excel: expected an output file that ends in .csv, such as -o result.csv")
+    answer = ask(_sources(runs, sql), sql, seconds, gigabytes=memory, codec=codec)
+    table = answer.table
+    assert table is not None  # ask() raises an error instead
+    for note in answer.notes:
+        terminal.report(f"note: {note}")
     if out is not None:
-        _write(table, out)
+        write_result(table, out, title=f"molvae query: {sql}", excel=excel)
         terminal.report(f"{len(table):,} rows: {out}")
     elif sys.stdout.isatty():
-        _print(table)
+        _print(table, answer)
     else:
         _print_csv(table)
 
 
-def _print(table: "pd.DataFrame") -> None:
+def _split(words: Sequence[str]) -> tuple[list[str], str]:
+    """The runs and the query, which comes last."""
+    if len(words) < 2:
+        given = f", got only {words[0]}" if words else ""
+        raise InputError(f"Missing argument: expected RUN... SQL{given}; e.g. {_EXAMPLE}")
+    *runs, sql = words
+    if " " not in sql.strip() and (Path(sql).exists() or (Path("runs") / sql).exists()):
+        raise InputError(f"expected the query as the last argument, got the path {sql}; e.g. {_EXAMPLE}")
+    return runs, sql
+
+
+def _sources(runs: Sequence[str], sql: str) -> "list[Source]":
+    """The candidate tables, with latent vectors and codec if the query may need them."""
+    from molvae.query.request import Source
+
+    from ..catalogue import find_tables
+
+    needs_codec = re.search(r"latent_distance|domain", sql, re.IGNORECASE) is not None
+    found = [Source(one.path, one.run, one.campaign, one.date) for one in find_tables(runs)]
+    return [_with_codec(one) for one in found] if needs_codec else found
+
+
+def _with_codec(source: "Source") -> "Source":
+    from ..campaign import Campaign
+    from ..run_dir import RunDir
+
+    run = RunDir(source.path if source.path.is_dir() else source.path.parent)
+    if not run.campaign.is_file():
+        return source
+    campaign = Campaign.load(run.campaign)
+    codec = str(run.codec) if campaign.train else campaign.finished_codec
+    return replace(source, latent=run.latent if run.latent.is_file() else None, codec=codec)
+
+
+def _print(table: "pd.DataFrame", answer: "Answer") -> None:
     """Print the first rows as a table as wide as the terminal."""
     import shutil
 
-    import pandas as pd
+    from ..text_table import MAX_ROWS, format_table
 
-    with pd.option_context("display.width", shutil.get_terminal_size().columns, "display.max_colwidth", 48):
-        print(table.head(_PRINTED_ROWS).to_string(index=False, na_rep="") if len(table) else "no rows")
-    if len(table) > _PRINTED_ROWS:
-        terminal.report(f"{len(table):,} rows, the first {_PRINTED_ROWS} are shown; -o FILE writes all")
+    if not len(table):
+        print("no rows")
+        return
+    wanted = answer.used if answer.is_condition else None
+    text = format_table(table, shutil.get_terminal_size().columns, wanted)
+    print("\n".join(text.lines))
+    notes = [f"{len(table):,} rows, the first {MAX_ROWS} are shown"] if len(table) > MAX_ROWS else []
+    if text.left_out:
+        n = len(text.left_out)
+        named = "" if answer.is_condition else f" ({', '.join(text.left_out)})"
+        notes.append(f"{n} more column{'s' if n > 1 else ''}{named}")
+    if notes:
+        terminal.report("; ".join([*notes, "-o FILE writes all"]))
 
 
 def _print_csv(table: "pd.DataFrame") -> None:
     """Print a table as CSV, for another program: text as it is, numbers with as many digits as they need."""
     from molvae.tables import cell_text, csv_line
 
-    kinds = _kinds(table)
+    from ..result_files import kinds_of
+
+    kinds = kinds_of(table)
     columns = [[cell_text(value, kinds[str(name)]) for value in table[name]] for name in table]
     sys.stdout.write(csv_line(kinds))
     sys.stdout.writelines(map(csv_line, zip(*columns, strict=True)))
 
 
-def _write(table: "pd.DataFrame", out: Path) -> None:
-    """Write a table; a .smi file holds the SMILES and the ids."""
-    from molvae.datasets.columns import find_id_column
-    from molvae.tables import cell_text, writing
+def _print_functions() -> None:
+    import shutil
+    import textwrap
 
-    if out.suffix.lower() == ".smi":
-        if "smiles" not in table:
-            raise InputError(f"-o {out}: .smi needs a column smiles; got {', '.join(map(str, table))}")
-        names = [str(name) for name in table]
-        found = find_id_column(names)
-        if found is None:
-            terminal.report(f"note: {out}: no column is named like an id (such as candidate_id): SMILES only")
-        else:
-            terminal.report(f"note: {out}: ids from column {names[found]}")
-            table = table.assign(id=table.iloc[:, found].map(lambda value: cell_text(value, str) or None))
-    with writing(out, _kinds(table)) as writer:
-        writer.write(table)
-    for note in writer.notes:
-        terminal.report(f"note: {out}: {note}")
+    from molvae.query.functions import list_functions
 
-
-def _kinds(table: "pd.DataFrame") -> "Kinds":
-    """The kinds of the columns, by their dtypes."""
-    import numpy as np
-    from pandas.api import types
-
-    kinds: Kinds = {}
-    for name in table:
-        column = table[name]
-        is_flag, is_whole = types.is_bool_dtype(column), types.is_integer_dtype(column)
-        is_number = types.is_numeric_dtype(column)
-        kinds[str(name)] = bool if is_flag else int if is_whole else np.float64 if is_number else str
-    return kinds
+    functions = list_functions().values()
+    width = max(len(one.call) for one in functions)
+    room = max(shutil.get_terminal_size().columns - width - 10, 30)
+    for one in functions:
+        first, *rest = textwrap.wrap(one.meaning, room)
+        print(f"{one.call:<{width}} {one.kind:<8} {first}")
+        for line in rest:
+            print(f"{'':<{width}} {'':<8} {line}")

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from molvae.pipeline import cli
 
-from molvae import query as module
 from molvae.candidates.files import read_candidates, write_candidates
 from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
+from molvae.query import process as module
 from molvae.query import query
 from molvae.tables import cell_text
 
@@ -219,9 +219,6 @@ def test_a_syntax_error_shows_its_position(run: Path, text: str, character: int 
         "call pragma_version()",
         "explain select 1",
         "prepare x as select 1",
-        "with c as (select * from candidates) select * from c",
-        "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r",
-        "select * from (with c as (select 1) select * from candidates)",
         "select getenv('HOME')",
         "select current_setting('home_directory')",
         "select getvariable('x')",
@@ -453,4 +450,6 @@ def test_candidates_saved_by_a_spreadsheet_of_another_language(
     with (run / "candidates.csv").open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, delimiter=separator, lineterminator="\r\n").writerows([header, *changed])
     table = read_candidates(run / "candidates.csv")
-    pd.testing.assert_frame_equal(table, read_candidates(run / "candidates.parquet"), rtol=1e-5)
+    whole = read_candidates(run / "candidates.parquet")
+    whole = whole[[name for name in whole if not name.startswith("check_")]]  # they are only in the Parquet file
+    pd.testing.assert_frame_equal(table, whole, rtol=1e-5)

@@ -1,0 +1,300 @@
+"""The process of the queries: reads the tables, runs the SQL within its limits, and returns the result.
+
+It runs separately from the program that asks, because DuckDB's own limits of memory and time do not always hold: its
+parser and planner cannot be interrupted, and some functions allocate before they check.
+"""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from molvae.candidates.files import to_pandas
+from molvae.errors import InputError, MissingPackageError
+from molvae.query.cache import ValueCache
+from molvae.query.chemistry import Chemistry, OutOfTime
+from molvae.query.functions import Function, Kind
+from molvae.query.latent import LatentVectors
+from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, TABLE, Answer, Request, Source
+from molvae.query.sources import Tables, content_key, find_sources, read_sources
+from molvae.query.statement import OF_ROW, Statement, check_text, explain_error, read_statement
+
+_BATCH_ROWS = 10_000
+_WATCH_SECONDS = 1.0
+_DUCKDB = {"number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN", "text": "VARCHAR"}
+_ARROW: dict[Kind, pa.DataType] = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "flag": pa.bool_(),
+    "text": pa.string(),
+}
+_SMILES_COLUMN = re.compile(r"smiles|.*_smiles|scaffold", re.IGNORECASE)
+
+
+class Engine:
+    """Answers queries; it keeps the tables that were read last."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._tables: Tables | None = None
+        self._parser = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+        self.is_spent = False
+        """Whether the memory limit was reached, so that the process should end."""
+
+    def answer(self, request: Request, on_loaded: Callable[[], None] = lambda: None) -> Answer:
+        """Run a query.
+
+        Parameters
+        ----------
+        request : Request
+            The query.
+        on_loaded : callable, optional
+            Called when the time limit begins.
+
+        Returns
+        -------
+        Answer
+            The result, or why there is none.
+        """
+        try:
+            return self._answer(request, on_loaded)
+        except (InputError, MissingPackageError) as error:
+            return Answer(None, str(error))
+        except RecursionError:
+            return Answer(None, "query: nested too deeply")
+        except (MemoryError, pa.ArrowMemoryError):
+            self.is_spent = True
+            return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes))
+        except Exception:
+            return Answer(None, traceback.format_exc(), is_program_error=True)
+
+    def _answer(self, request: Request, on_loaded: Callable[[], None]) -> Answer:
+        text = check_text(request.text)
+        if request.folder is not None:
+            os.chdir(request.folder)
+        sources = find_sources(request.sources)
+        tables = self._read(content_key(sources), sources)
+        latent = LatentVectors(tables.sources, request.codec)
+        hidden = tables.added if len(sources) == 1 else ()
+        statement = read_statement(self._parser, text, hidden, latent.by_row)
+        for function, pattern in statement.calls:
+            if function.needs_codec:
+                latent.prepare(function, pattern)
+        on_loaded()
+        texts = [name for name in tables.columns if _SMILES_COLUMN.fullmatch(name)]
+        chemistry = Chemistry(
+            [partial(tables.texts, name) for name in texts],
+            ValueCache(request.cache),
+            latent,
+            time.monotonic() + request.seconds,
+        )
+        with _database(tables, request, statement, chemistry, latent) as connection:
+            table = _run(connection, statement, tables, request)
+        for name, decimal in tables.decimals.items():
+            if name in table:
+                table[name] = decimal.restore(table[name])
+        used = [name for name in statement.used if name in {column.lower() for column in tables.columns}]
+        return Answer(table, "", False, list(_notes(tables, used, chemistry)), used, statement.is_condition)
+
+    def _read(self, key: object, sources: Sequence[Source]) -> Tables:
+        if self._tables is None or self._key != key:
+            self._tables = None
+            self._tables = read_sources(sources)
+            self._key = key
+        return self._tables
+
+
+def serve(connection_fd: int) -> NoReturn:
+    """The main loop of the process: answer queries until the parent closes the connection or ends.
+
+    Parameters
+    ----------
+    connection_fd : int
+        File descriptor of a socket.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    connection = Connection(connection_fd)
+    engine = Engine()
+    while True:
+        try:
+            request: Request = connection.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        answer = engine.answer(request, lambda: connection.send(LOADED))
+        connection.send(answer)
+        if engine.is_spent:
+            os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """End this process if its parent was killed."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _database(
+    tables: Tables, request: Request, statement: Statement, chemistry: Chemistry, latent: LatentVectors
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory database with the candidates and the functions, without access to anything else."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 2,
+        "memory_limit": f"{int(request.gigabytes * 1000 + tables.table.nbytes / 1e6 * 2)}MB",
+        "temp_directory": "",
+        "allow_community_extensions": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(":memory:", config=settings)
+    try:
+        connection.register("incoming", tables.table)
+        connection.execute(f"create table {TABLE} as select * from incoming")
+        connection.unregister("incoming")
+        for function in dict.fromkeys(function for function, _ in statement.calls):
+            _add_function(connection, function, chemistry, latent)
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _add_function(
+    connection: duckdb.DuckDBPyConnection, function: Function, chemistry: Chemistry, latent: LatentVectors
+) -> None:
+    kind, arrow = _DUCKDB[function.kind], _ARROW[function.kind]
+
+    def add(name: str, of: Callable[..., pa.Array], *types: str) -> None:
+        connection.create_function(
+            name, of, [*types], kind, type=PythonUDFType.ARROW, null_handling=FunctionNullHandling.SPECIAL
+        )
+
+    def of_molecules(smiles: pa.ChunkedArray) -> pa.Array:
+        return pa.array(chemistry.values(function, None, smiles.to_pylist()), arrow)
+
+    def of_molecules_and_pattern(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
+        return pa.array(chemistry.values(function, patterns[0].as_py(), smiles.to_pylist()), arrow)
+
+    def of_rows(
+        runs: pa.ChunkedArray, rows: pa.ChunkedArray, smiles: pa.ChunkedArray, patterns: pa.ChunkedArray
+    ) -> pa.Array:
+        found = latent.of_rows(patterns[0].as_py(), runs.to_pylist(), rows.to_pylist(), smiles.to_pylist())
+        return pa.array(found, arrow)
+
+    # the pattern is a literal, so that it is the same in every row
+    if function.pattern:
+        add(function.name, of_molecules_and_pattern, "VARCHAR", "VARCHAR")
+    else:
+        add(function.name, of_molecules, "VARCHAR")
+    if function.name == "latent_distance":
+        add(OF_ROW, of_rows, "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR")
+
+
+def _run(connection: duckdb.DuckDBPyConnection, statement: Statement, tables: Tables, request: Request) -> pd.DataFrame:
+    timer = threading.Timer(request.seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        sql = connection.execute("select json_deserialize_sql(?::json)", [json.dumps(statement.tree)]).fetchall()[0][0]
+        with _memory_limit(request.gigabytes), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about a copy, which is small
+            reader: pa.RecordBatchReader = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
+            batches, n_cells = [], 0
+            for batch in reader:
+                n_cells += batch.num_rows * batch.num_columns
+                if n_cells > request.max_cells:
+                    raise InputError(
+                        f"query: returns more than {request.max_cells:,} cells; add a condition or a limit"
+                    )
+                batches.append(batch)
+            found = pa.Table.from_batches(batches, reader.schema)
+            names = _unique(found.column_names)
+            return pd.concat([to_pandas(column) for column in found.columns], axis=1, keys=names)
+    except duckdb.InterruptException:
+        raise InputError(OUT_OF_TIME.format(seconds=request.seconds)) from None
+    except (duckdb.OutOfMemoryException, duckdb.FatalException):
+        raise MemoryError from None
+    except duckdb.Error as error:
+        raise _cause(error, tables, request) from None
+    finally:
+        timer.cancel()
+
+
+def _cause(error: duckdb.Error, tables: Tables, request: Request) -> Exception:
+    """What went wrong inside a query: an error of a function of molecules comes with its type in the message."""
+    message = str(error)
+    if OutOfTime.__name__ in message:
+        return InputError(OUT_OF_TIME.format(seconds=request.seconds))
+    if "MemoryError" in message or "bad_alloc" in message or "failed to allocate" in message.lower():
+        return MemoryError()
+    inner = re.search(r"InputError: (query: .*)", message)
+    return InputError(inner[1] if inner else explain_error(error, tables.columns))
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names of the columns of a result; a repeated one gets a number, as DuckDB itself does in a subquery."""
+    found: dict[str, None] = {}
+    for name in names:
+        unique, number = name, 0
+        while unique in found:
+            number += 1
+            unique = f"{name}_{number}"
+        found[unique] = None
+    return list(found)
+
+
+def _notes(tables: Tables, used: Sequence[str], chemistry: Chemistry) -> Iterator[str]:
+    """What was reconciled, what is missing in some runs, and what could not be computed."""
+    for note in tables.notes:
+        if note.split(" ")[1].lower() in used:
+            yield note
+    for name in used:
+        runs = tables.missing.get(name)
+        if runs:
+            shown = ", ".join(runs[:3]) + (f" and {len(runs) - 3} more runs" if len(runs) > 3 else "")
+            yield (
+                f"{shown} has no column {name}: it is empty there"
+                if len(runs) == 1
+                else (f"{shown} have no column {name}: it is empty there")
+            )
+    for name, rows in chemistry.failed.items():
+        smiles, reason = next(iter(rows.items()))
+        yield f"{name}: no value for {len(rows):,} molecules ({smiles}: {reason})"
+
+
+@contextmanager
+def _memory_limit(gigabytes: float) -> Iterator[None]:
+    """Limit the address space to this much more than is in use now; no effect on macOS, where this does not work."""
+    import resource
+
+    try:
+        in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = in_use + int(gigabytes * 1e9)
+    limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

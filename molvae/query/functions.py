@@ -1,0 +1,99 @@
+"""The functions for molecules that a query can call: the one table for code, help and documentation."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from molvae.chem.properties import PROPERTIES, Property, list_properties
+
+Kind = Literal["number", "integer", "flag", "text"]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of molecules.
+
+    Parameters
+    ----------
+    name : str
+        Name in a query.
+    pattern : {"", "SMILES", "SMARTS"}
+        What has to be given in single quotes; "" for a function of the molecule alone.
+    kind : {"number", "integer", "flag", "text"}
+        Type of the values.
+    meaning : str
+        Description, for help and documentation.
+    needs_codec : bool, default=False
+        Whether a codec computes it.
+    is_plugin : bool, default=False
+        Whether another package provides it; its values are not stored.
+    """
+
+    name: str
+    pattern: Literal["", "SMILES", "SMARTS"]
+    kind: Kind
+    meaning: str
+    needs_codec: bool = False
+    is_plugin: bool = False
+
+    @property
+    def call(self) -> str:
+        """How it is called, such as `has('SMARTS')`."""
+        return f"{self.name}('{self.pattern}')" if self.pattern else f"{self.name}()"
+
+
+_STRUCTURE = (
+    Function(
+        "similar_to",
+        "SMILES",
+        "number",
+        "Tanimoto similarity to a molecule in [0, 1]; Morgan fingerprints, radius 2, 2,048 bits",
+    ),
+    Function("has", "SMARTS", "flag", "whether the substructure occurs"),
+    Function(
+        "count_of", "SMARTS", "integer", "number of matches of the substructure that differ in their atoms, up to 1,000"
+    ),
+    Function("scaffold", "", "text", "Bemis-Murcko scaffold as SMILES; '' for a molecule without rings"),
+    Function("generic_scaffold", "", "text", "scaffold with carbon atoms and single bonds only"),
+    Function(
+        "latent_distance",
+        "SMILES",
+        "number",
+        "cosine distance (1 - cos) to the latent vector of a molecule, in [0, 2]; uses the latent vectors of the run",
+        needs_codec=True,
+    ),
+    Function(
+        "domain",
+        "",
+        "number",
+        "percentile in the codec's applicability domain, 0 to 100; above 99 the molecule is unlike the training data",
+        needs_codec=True,
+    ),
+)
+
+FUNCTIONS: dict[str, Function] = {one.name: one for one in _STRUCTURE} | {
+    name: Function(name, "", "number", f"property: {entry.source}{f' [{entry.unit}]' if entry.unit else ''}")
+    for name, entry in PROPERTIES.items()
+}
+"""Name -> function; the properties of molvae.chem.properties.PROPERTIES have their names there."""
+
+
+@cache
+def list_functions() -> dict[str, Function]:
+    """All functions, including the properties of other packages.
+
+    Returns
+    -------
+    dict of str to Function
+        By name.
+
+    Raises
+    ------
+    InputError
+        A plug-in cannot be loaded.
+    """
+    others: dict[str, Property] = {name: one for name, one in list_properties().items() if name not in FUNCTIONS}
+    return FUNCTIONS | {
+        name: Function(name, "", "number", f"property: {entry.source}", is_plugin=True)
+        for name, entry in others.items()
+    }
