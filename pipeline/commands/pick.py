@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..catalogue import FoundTable
 
-_ENDINGS = (".csv", ".sdf")
+_ENDINGS = (".csv", ".sdf", ".html")
 _ID_COLUMNS = ("candidate_id", "id")
 
 
@@ -66,7 +66,7 @@ def pick(
     ] = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv or .sdf; repeatable."),
+        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
     ] = None,
 ) -> None:
     """Pick molecules to order or to make: high scores, but different from each other.
@@ -77,12 +77,13 @@ def pick(
     \b
     Examples:
       molvae pick latest
-      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv
+      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv -o plate.html
       molvae pick latest --where "passed and logp < 3 and not has('[N+](=O)[O-]')"
       molvae pick latest --exclude ordered.csv --exclude-similarity 0.9 -o picks.sdf
     """
     from molvae.candidates.plates import assign_wells, list_wells, smallest_plate, write_picks
     from molvae.candidates.selection import pick_candidates
+    from molvae.report.plates import write_plates
 
     from ..catalogue import find_tables
     from ..tables import check_ending
@@ -113,9 +114,14 @@ def pick(
         eligible=eligible,
     )
     _print(selection)
-    placed = assign_wells(selection.table, plate or smallest_plate(len(selection.picks)))
+    size = plate or smallest_plate(len(selection.picks))
+    placed = assign_wells(selection.table, size)
     for path in files:
-        write_picks(path, placed)
+        if path.suffix.lower() == ".html":
+            title = f"{len(selection.picks):,} picks of {', '.join(_names(found))}"
+            write_plates(path, placed, size=size, title=title, summary=selection.describe(), notes=selection.notes)
+        else:
+            write_picks(path, placed)
         terminal.report(f"{path}: {len(selection.picks):,} picks, {len(selection.alternates):,} alternates")
 
 

@@ -39,7 +39,10 @@ def monday(candidates: pd.DataFrame) -> Path:
 
 
 def test_prints_the_picks_and_writes_a_plate_table(monday: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(str(monday), "-n", "2", "--diversity", "0", "-o", "picks.csv", "-o", "picks.sdf") == cli.DONE
+    assert (
+        run(str(monday), "-n", "2", "--diversity", "0", "-o", "picks.csv", "-o", "picks.sdf", "-o", "plate.html")
+        == cli.DONE
+    )
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert len(lines) == 3
@@ -48,6 +51,7 @@ def test_prints_the_picks_and_writes_a_plate_table(monday: Path, capsys: pytest.
     assert "fingerprints only" in err
     assert [(row["well"], row["candidate_id"]) for row in rows()] == [("A1", "C000001"), ("A2", "C000002")]
     assert Path("picks.sdf").read_text().count("$$$$") == 2
+    assert Path("plate.html").read_text().count("rank 2 by score") == 1
 
 
 def test_the_condition_replaces_the_default(monday: Path, capsys: pytest.CaptureFixture[str]) -> None:
