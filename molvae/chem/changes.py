@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdFMCS, rdRascalMCES
+from rdkit.Chem import rdRascalMCES
 
 from molvae.chem import molecules
 from molvae.chem.scaffolds import murcko
@@ -102,8 +102,7 @@ def compare_structures(before: str, after: str, seconds: int = 2) -> Change:
     """Find what changed from one molecule to another.
 
     The kept atoms are the maximum common edge substructure of RASCAL [1]_, which may have several parts, such as both
-    sides of a linker that was replaced, or the maximum common substructure, whichever explains more atoms. Parts that
-    are attached to other atoms in the second molecule count as changed, and so do rings of which several atoms differ.
+    sides of a linker that was replaced, or its largest connected part, whichever explains more atoms. Parts that are attached to other atoms in the second molecule count as changed, and so do rings of which several atoms differ.
     A small change of a functional group is described with the whole group: `OH -> OCH3`, not `H -> CH3`.
 
     Parameters
@@ -154,28 +153,25 @@ def compare_structures(before: str, after: str, seconds: int = 2) -> Change:
 
 def _common_parts(a: Chem.Mol, b: Chem.Mol, seconds: int) -> Iterator[dict[int, int]]:
     """Atoms that the molecules share, found in several ways: atoms of `a` -> those of `b`."""
-    for exchanges in ("", _EXCHANGES):
+    for exchanges, is_connected in (("", False), (_EXCHANGES, False), ("", True)):
         options = rdRascalMCES.RascalOptions()
         options.similarityThreshold = _MIN_SIMILARITY
         options.ringMatchesRingOnly = True
         options.completeAromaticRings = True
+        options.completeSmallestRings = is_connected
+        options.singleLargestFrag = is_connected
+        options.allBestMCESs = is_connected
+        options.maxBestMCESs = _MAX_MATCHES
         options.timeout = seconds
         options.equivalentAtoms = exchanges
         with rdBase.BlockLogs():
             found = rdRascalMCES.FindMCES(a, b, options)
-        if found:
+        for one in found if is_connected else found[:1]:
             yield {
                 i: j
-                for i, j in found[0].atomMatches()
+                for i, j in one.atomMatches()
                 if a.GetAtomWithIdx(i).GetAtomicNum() == b.GetAtomWithIdx(j).GetAtomicNum()
             }
-    with rdBase.BlockLogs():
-        common = rdFMCS.FindMCS([a, b], timeout=seconds, ringMatchesRingOnly=True, completeRingsOnly=True)
-        pattern = Chem.MolFromSmarts(common.smartsString) if common.numAtoms else None
-    if pattern is not None:
-        atoms = a.GetSubstructMatch(pattern)
-        for match in b.GetSubstructMatches(pattern, uniquify=False, maxMatches=_MAX_MATCHES) if atoms else ():
-            yield dict(zip(atoms, match, strict=True))
 
 
 class _Pair:

@@ -1,0 +1,150 @@
+"""A candidate table with what the folder of its run holds besides: settings, latent vectors, units of the terms."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
+from molvae.candidates.files import arrange, find_candidates, read_candidates
+from molvae.chem.properties import list_properties
+from molvae.errors import InputError, first_line
+
+CAMPAIGN = "campaign.toml"
+LATENT = Path("3-search") / "latent.npy"
+SEARCH_MANIFEST = Path("3-search") / "manifest.json"
+MODELS = Path("0-fit") / "models"
+MODEL = "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """A candidate table, and what its run folder holds besides.
+
+    Parameters
+    ----------
+    name : str
+        Name of the run folder or of the file.
+    table : DataFrame
+        Candidate table.
+    latent : ndarray of shape (m, D) or None, default=None
+        Latent vectors; the column `latent_row` of the table gives the row.
+    campaign : mapping, optional
+        Settings of the campaign, as in its TOML file; empty if they are not known.
+    inputs : mapping of str to str, optional
+        SHA-256 of each file and model that the search used, by its name.
+    units : mapping of str to str, optional
+        Unit of the value of each term; "" for a plain number.
+    notes : tuple of str, default=()
+        What is missing, one sentence each.
+    """
+
+    name: str
+    table: pd.DataFrame
+    latent: np.ndarray | None = None
+    campaign: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def objective(self) -> Mapping[str, Any]:
+        """The section `[objective]` of the campaign; empty if it is not known."""
+        found: Mapping[str, Any] = self.campaign.get("objective", {})
+        return found
+
+
+def read_run(source: Path | str | pd.DataFrame) -> RunData:
+    """Read a candidate table, and what its run folder holds besides.
+
+    Parameters
+    ----------
+    source : Path, str or DataFrame
+        Folder of a run, a candidates.csv or candidates.parquet, or a candidate table. Settings and latent vectors are
+        read if the file is at the top of the folder of a run.
+
+    Returns
+    -------
+    RunData
+        Files of the run that are missing or unreadable are listed in `notes`.
+
+    Raises
+    ------
+    InputError
+        The table does not exist, or is not a candidate table.
+    """
+    if isinstance(source, pd.DataFrame):
+        others = source.drop(columns=[name for name in source if str(name) in arrange(source)])
+        table = arrange(check_table(source, CANDIDATE_COLUMNS, "candidates", may_hold_more=True))
+        return RunData("table", pd.concat([table, others.reset_index(drop=True)], axis=1))
+    path = Path(source)
+    table = read_candidates(path, may_hold_more=True)
+    folder = find_candidates(path).resolve().parent
+    name = folder.name if path.is_dir() or (folder / CAMPAIGN).is_file() else path.name
+    if not (folder / CAMPAIGN).is_file():
+        return RunData(name, table, notes=("not in a run folder: without settings and latent vectors",))
+    campaign = tomllib.loads((folder / CAMPAIGN).read_text(encoding="utf-8"))
+    latent, note = _read_latent(folder / LATENT, table)
+    terms = campaign.get("objective", {}).get("terms", {})
+    units = {term: _unit(settings, folder / MODELS / term / MODEL) for term, settings in terms.items()}
+    return RunData(
+        name, table, latent, campaign, _read_inputs(folder / SEARCH_MANIFEST), units, (note,) if note else ()
+    )
+
+
+def _read_latent(path: Path, table: pd.DataFrame) -> tuple[np.ndarray | None, str]:
+    """The latent vectors, or why they cannot be used."""
+    try:
+        latent = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        return None, f"{path.name} is missing: without neighbors by latent distance"
+    except (OSError, ValueError) as error:
+        return None, f"{path.name} is not readable ({first_line(error)}): without neighbors by latent distance"
+    if latent.ndim != 2 or len(table) and not table["latent_row"].between(0, len(latent) - 1).all():
+        return None, f"{path.name} does not belong to this table: without neighbors by latent distance"
+    return latent, ""
+
+
+def _read_inputs(path: Path) -> dict[str, str]:
+    """The SHA-256 of each input of the search, from its manifest."""
+    try:
+        inputs = json.loads(path.read_text(encoding="utf-8")).get("inputs", {})
+        return {str(name): str(entry["sha256"]) for name, entry in inputs.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _unit(settings: Mapping[str, Any], model: Path) -> str:
+    """The unit of a term: of its property, or of the model that the run has fitted for it."""
+    known = list_properties()
+    if settings.get("property") in known:
+        return known[settings["property"]].unit
+    folder = settings.get("model")
+    for path in (model, Path(str(folder)) / MODEL) if folder else (model,):
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8")).get("unit", ""))
+        except (OSError, ValueError, AttributeError):
+            continue
+    return ""
+
+
+def require_rows(run: RunData) -> None:
+    """Refuse a run without candidates.
+
+    Parameters
+    ----------
+    run : RunData
+        The run.
+
+    Raises
+    ------
+    InputError
+        The table has no rows.
+    """
+    if run.table.empty:
+        raise InputError(f"{run.name}: the candidate table has no rows; give a run that has scored molecules")
