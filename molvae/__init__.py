@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from molvae.benchmark.evaluate import evaluate
     from molvae.benchmark.files import evaluate_file
     from molvae.candidates.build import build_candidates
+    from molvae.candidates.explanation import Explanation, explain
     from molvae.candidates.files import read_candidates, write_candidates
     from molvae.candidates.selection import Selection, pick_candidates
     from molvae.checks.run import check_molecules
@@ -28,6 +29,7 @@ _HOME = {
     "ChecksSettings": "molvae.checks.settings",
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
+    "Explanation": "molvae.candidates.explanation",
     "FingerprintTransformer": "molvae.estimators",
     "Report": "molvae.report.report",
     "Search": "molvae.search.search",
@@ -39,6 +41,7 @@ _HOME = {
     "evaluate": "molvae.benchmark.evaluate",
     "evaluate_file": "molvae.benchmark.files",
     "evaluate_smiles": "molvae.benchmark.comparison",
+    "explain": "molvae.candidates.explanation",
     "featurize": "molvae.training.featurizing",
     "load_codec": "molvae.codec",
     "optimize": "molvae.search.loop",
@@ -56,6 +59,7 @@ __all__ = [
     "ChecksSettings",
     "Codec",
     "CodecTransformer",
+    "Explanation",
     "FingerprintTransformer",
     "Report",
     "Search",
@@ -67,6 +71,7 @@ __all__ = [
     "evaluate",
     "evaluate_file",
     "evaluate_smiles",
+    "explain",
     "featurize",
     "load_codec",
     "optimize",

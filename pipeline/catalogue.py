@@ -85,15 +85,36 @@ def find_run(word: str | Path) -> RunDir:
     InputError
         It names no run, a run that is not complete, or several runs.
     """
-    tables = find_tables([word])
-    if len(tables) > 1:
-        names = ", ".join(table.run for table in tables[:3])
-        raise InputError(f"{word}: expected one run, got {len(tables)} ({names}{', ...' if len(tables) > 3 else ''})")
-    path = tables[0].path
+    path = find_table(word).path
     folder = path if path.is_dir() else path.parent
     if not _is_run(folder):
         raise InputError(f"{word}: expected a run, but the table is not in a run folder; {_HINT}")
     return RunDir.open(folder)
+
+
+def find_table(word: str | Path) -> FoundTable:
+    """Find one candidate table.
+
+    Parameters
+    ----------
+    word : str or Path
+        `latest`, a run folder, the name of a run in `runs`, or a candidate file.
+
+    Returns
+    -------
+    FoundTable
+        The table.
+
+    Raises
+    ------
+    InputError
+        Nothing is found, the run is not complete, or there are several tables.
+    """
+    tables = find_tables([word])
+    if len(tables) > 1:
+        names = ", ".join(table.run for table in tables[:3])
+        raise InputError(f"{word}: expected one run, got {len(tables)} ({names}{', ...' if len(tables) > 3 else ''})")
+    return tables[0]
 
 
 def _resolve(word: str) -> list[FoundTable]:

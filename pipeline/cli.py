@@ -35,6 +35,7 @@ from .commands import (
     serve,
     sweep,
     train,
+    why,
 )
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -52,7 +53,11 @@ COMMANDS = (
     decode.decode,
     evaluate.evaluate,
     query.query,
+<<<<<<< HEAD
     pick.pick,
+=======
+    why.why,
+>>>>>>> f9e9dbb (Add molvae why: explain the score of a candidate)
     columns.columns,
 )
 """In the order of `molvae --help`."""

@@ -24,6 +24,11 @@ assert len(molvae.read_candidates(Path())) == 30
 report = molvae.Report("amides", candidates, funnel_steps(candidates, result.funnel), result.history)
 molvae.write_report(Path("report.html"), report)
 
+explanation = molvae.explain(Path(), candidates["candidate_id"][0])
+assert explanation.rank_passed == 1
+assert candidates["smiles"][0] in str(explanation)
+assert "<svg" in explanation._repr_html_()
+
 table = molvae.check_molecules(["O=C(C)Nc1ccccc1", "C1CC"], reference=reference)
 assert table["smiles"].tolist() == ["CC(=O)Nc1ccccc1", None]
 assert not table["passed"].any()

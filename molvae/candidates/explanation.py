@@ -280,7 +280,7 @@ class Explanation:
                 lines.append(f"{'':>5}  ... {len(self.lineage) - _N_FIRST - _N_LAST} more steps")
                 continue
             text = step.description if not step.origin else f"{step.origin}: {step.smiles}"
-            text += f"; with {step.mate_id}" if step.mate_id else ""
+            text += f"; second parent {step.mate_id}" if step.mate_id else ""
             first, *rest = textwrap.wrap(text, WIDTH - 38, max_lines=2, placeholder=" ...") or [""]
             number = "" if step.round is None else str(step.round)
             lead = (
@@ -354,7 +354,7 @@ def explain(candidates: Path | str | pd.DataFrame, molecule: str = "best") -> Ex
     >>> explain(candidates, "1").rank_passed
     1
     """
-    return explain_candidate(candidates if isinstance(candidates, RunData) else read_run(candidates), molecule)
+    return explain_candidate(read_run(candidates), molecule)
 
 
 def explain_candidate(run: RunData, molecule: str) -> Explanation:
@@ -444,7 +444,7 @@ def _terms(run: RunData, row: int, parent: int | None, other: int | None) -> tup
     table = run.table
     names = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
     settings: Mapping[str, Any] = run.objective.get("terms", {})
-    desirabilities = np.array([table[f"score_{name}"].to_numpy(float) for name in names]).reshape(len(names), -1)
+    desirabilities = np.array([table[f"score_{name}"].to_numpy(float) for name in names]).reshape(-1, len(table))
     combine = _combination(run.objective, names)
     is_known = combine is not None and _gives(combine(desirabilities), table["score"].to_numpy(float))
     found = []

@@ -3,21 +3,22 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from molvae.candidates.explanation import Explanation
 from molvae.chem.changes import Change
 from molvae.chem.drawing import draw_svg
 
+if TYPE_CHECKING:
+    from molvae.candidates.explanation import Explanation
 
 STYLE = Path(__file__).parent / "fragment.css"
 """The stylesheet of the fragments."""
 
 
-def explanation_html(explanation: Explanation) -> str:
+def explanation_html(explanation: "Explanation") -> str:
     """An explanation as HTML, with the complete lineage and structures.
 
     Parameters

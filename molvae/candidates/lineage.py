@@ -90,7 +90,7 @@ def trace_lineage(table: pd.DataFrame, candidate_id: str, seconds: float = 20.0)
     steps: list[Step] = []
     seen: set[str] = set()
     current: str | None = candidate_id
-    while current in rows and current not in seen:
+    while current is not None and current in rows and current not in seen:
         seen.add(current)
         row = rows[current]
         parent, mate = _text(row.get("parent_id")), _text(row.get("mate_id"))

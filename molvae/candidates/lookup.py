@@ -119,8 +119,8 @@ def _by_structure(table: pd.DataFrame, word: str) -> int | None:
 
 
 def _first(values: pd.Series, wanted: str | None) -> int | None:
-    rows = np.flatnonzero(values == wanted) if wanted else []
-    return int(rows[0]) if len(rows) else None
+    rows = np.flatnonzero(values == wanted)
+    return int(rows[0]) if wanted and len(rows) else None
 
 
 def _explain_unknown(table: pd.DataFrame, word: str) -> str:

@@ -105,7 +105,7 @@ def _read_latent(path: Path, table: pd.DataFrame) -> tuple[np.ndarray | None, st
         return None, f"{path.name} is missing: without neighbors by latent distance"
     except (OSError, ValueError) as error:
         return None, f"{path.name} is not readable ({first_line(error)}): without neighbors by latent distance"
-    if latent.ndim != 2 or len(table) and not table["latent_row"].between(0, len(latent) - 1).all():
+    if latent.ndim != 2 or (len(table) and not table["latent_row"].between(0, len(latent) - 1).all()):
         return None, f"{path.name} does not belong to this table: without neighbors by latent distance"
     return latent, ""
 

@@ -102,8 +102,9 @@ def compare_structures(before: str, after: str, seconds: int = 2) -> Change:
     """Find what changed from one molecule to another.
 
     The kept atoms are the maximum common edge substructure of RASCAL [1]_, which may have several parts, such as both
-    sides of a linker that was replaced, or its largest connected part, whichever explains more atoms. Parts that are attached to other atoms in the second molecule count as changed, and so do rings of which several atoms differ.
-    A small change of a functional group is described with the whole group: `OH -> OCH3`, not `H -> CH3`.
+    sides of a linker that was replaced, or its largest connected part, whichever explains more atoms. Parts that are
+    attached to other atoms in the second molecule count as changed, and so do rings of which several atoms differ. A
+    small change of a functional group is described with the whole group: `OH -> OCH3`, not `H -> CH3`.
 
     Parameters
     ----------
@@ -138,7 +139,9 @@ def compare_structures(before: str, after: str, seconds: int = 2) -> Change:
     pairs = [_Pair(*mols, core) for core in _common_parts(*mols, seconds)]
     if not pairs:
         return Change(before, after, kind="large", scaffolds=scaffolds)
-    pair = min(pairs, key=lambda pair: (pair.n_changed, pair.n_places))  # the first if equal
+    pair = min(pairs, key=_Pair.size)  # the first if equal
+    if pair.n_places > 1:  # where the shared part is symmetric, changes may belong to the same atom
+        pair = min((pair, *pair.mirrored()), key=_Pair.size)
     common, n_inverted = tuple(sorted(pair.core.items())), pair.n_inverted
     pair.widen()
     replacements = tuple(pair.replacements())
@@ -208,6 +211,23 @@ class _Pair:
             if sorted(order) == sorted(other) and order.count(-1) < 2:
                 n += (tags[0] == tags[1]) == _is_odd([order.index(k) for k in other])
         return n
+
+    def size(self) -> tuple[int, int]:
+        """How much differs: the number of heavy atoms, and the number of places."""
+        return self.n_changed, self.n_places
+
+    def mirrored(self) -> Iterator["_Pair"]:
+        """The same molecules, with the shared atoms matched in the other ways that their symmetry allows."""
+        shared = sorted(self.core.values())
+        part = Chem.RWMol(self.b)
+        for j in range(self.b.GetNumAtoms() - 1, -1, -1):
+            if j not in self.core.values():
+                part.RemoveAtom(j)
+        part.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(part)
+        for match in part.GetSubstructMatches(part, uniquify=False, maxMatches=_MAX_MATCHES):
+            other = {shared[n]: shared[m] for n, m in enumerate(match)}
+            yield _Pair(self.a, self.b, {i: other[j] for i, j in self.core.items()})
 
     def _partial_rings(self) -> set[int]:
         """Shared atoms of rings of which two or more other atoms are not shared."""

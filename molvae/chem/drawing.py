@@ -60,7 +60,7 @@ def draw_svg(
 
     The page sets colors and line widths by CSS: each path and letter has a class for its element (`eC` carbon and
     bonds, `eN`, `eO`, `eS`, `eP`, `eX` halogens, `eZ` all others); wedges also have the class `w`, and the marks of
-    highlighted atoms and bonds the class `hl`.
+    highlighted atoms and bonds the class `mark`.
 
     Parameters
     ----------
@@ -131,12 +131,12 @@ def _turn(mol: Chem.Mol, reference: Chem.Mol, shared: Sequence[tuple[int, int]])
 def _marks(mol: Chem.Mol, canvas: rdMolDraw2D.MolDraw2DSVG, atoms: Collection[int]) -> str:
     """The marks of highlighted atoms and of the bonds between them; to be drawn before the atoms."""
     position = {atom: canvas.GetDrawCoords(atom) for atom in atoms if atom < mol.GetNumAtoms()}
-    marks = [f'<circle class="hl" cx="{at.x:.1f}" cy="{at.y:.1f}" r="9"/>' for at in position.values()]
+    marks = [f'<circle class="mark" cx="{at.x:.1f}" cy="{at.y:.1f}" r="9"/>' for at in position.values()]
     for bond in mol.GetBonds():
         begin, end = position.get(bond.GetBeginAtomIdx()), position.get(bond.GetEndAtomIdx())
         if begin and end:
-            marks.append(f'<path class="hl" d="M{begin.x:.1f} {begin.y:.1f}L{end.x:.1f} {end.y:.1f}"/>')
-    return f'<g class="hls">{"".join(marks)}</g>' if marks else ""
+            marks.append(f'<path class="mark line" d="M{begin.x:.1f} {begin.y:.1f}L{end.x:.1f} {end.y:.1f}"/>')
+    return f"<g>{''.join(marks)}</g>" if marks else ""
 
 
 def _compact(svg: str) -> str:

@@ -12,7 +12,9 @@ from .declaration import command
 @command
 def why(
     *,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: latest, its folder, its name, or a candidate file.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run: latest, its folder, its name, or a candidate file.")
+    ],
     molecule: Annotated[
         str, typer.Argument(metavar="MOLECULE", help="best, a rank such as 1, a candidate_id, a SMILES or an InChIKey.")
     ] = "best",

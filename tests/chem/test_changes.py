@@ -40,6 +40,14 @@ def test_two_changes_are_listed_and_unchanged_groups_are_not() -> None:
     assert set(change.replacements) == {Replacement("CF3", "OCH3", "aromatic C"), Replacement("H", "Cl", "aromatic C")}
 
 
+def test_changes_at_equivalent_atoms_are_one_change() -> None:
+    """The two ortho positions of the phenyl ring are equivalent."""
+    change = compare_structures("CN1CCN(c2ccccc2F)CC1CC(N)=O", "COc1ccccc1N1CCN(C)C(CC(N)=O)C1")
+    assert str(change) == "F -> OCH3 on aromatic C"
+    change = compare_structures("COc1ccc(CN2CCN(c3ccccc3F)CC2)cc1Br", "COc1ccccc1N1CCN(Cc2c[nH]c3ccccc23)CC1")
+    assert Replacement("F", "OCH3", "aromatic C") in change.replacements
+
+
 def test_the_changed_atoms_are_positions_in_the_smiles() -> None:
     before, after = "COc1ccccc1", "CC(=O)Nc1ccccc1"
     change = compare_structures(before, after)

@@ -66,9 +66,9 @@ def test_a_record_keeps_stereo(smiles: str) -> None:
 def test_highlighted_atoms_and_the_bonds_between_them_are_marked() -> None:
     svg = draw_svg("COc1ccccc1", highlighted=(0, 1))
     assert ElementTree.fromstring(svg).tag == "svg"
-    assert svg.count('<circle class="hl"') == 2
-    assert svg.count('<path class="hl"') == 1
-    assert 'class="hl"' not in draw_svg("COc1ccccc1")
+    assert svg.count('<circle class="mark"') == 2
+    assert svg.count('<path class="mark line"') == 1
+    assert 'class="mark' not in draw_svg("COc1ccccc1")
 
 
 def test_a_drawing_is_turned_to_that_of_a_similar_molecule() -> None:
@@ -82,6 +82,6 @@ def test_a_drawing_is_turned_to_that_of_a_similar_molecule() -> None:
     ]
     directions = []
     for svg in drawings:
-        x1, y1, x2, y2 = map(float, re.findall(r"[\d.]+", re.findall(r'class="hl" d="([^"]+)"', svg)[0]))
+        x1, y1, x2, y2 = map(float, re.findall(r"[\d.]+", re.findall(r'class="mark line" d="([^"]+)"', svg)[0]))
         directions.append(complex(x2 - x1, y2 - y1) / abs(complex(x2 - x1, y2 - y1)))
     assert min(abs(directions[0] - directions[1]), abs(directions[0] + directions[1])) < 0.05
