@@ -53,11 +53,8 @@ COMMANDS = (
     decode.decode,
     evaluate.evaluate,
     query.query,
-<<<<<<< HEAD
     pick.pick,
-=======
     why.why,
->>>>>>> f9e9dbb (Add molvae why: explain the score of a candidate)
     columns.columns,
 )
 """In the order of `molvae --help`."""
