@@ -39,6 +39,7 @@ LAYERS = {
     "molvae.feature_spec": 1,
     "molvae.files": 1,
     "molvae.devices": 2,
+    "molvae.figures": 2,
     "molvae.bundled": 1,
 }
 """Package or single module -> layer; those of one layer do not import each other."""
