@@ -57,6 +57,7 @@ PIPELINE = {
     "validate": 5,
     "runs": 4,
     "summary": 4,
+    "query_sources": 4,
     "assays": 3,
     "catalogue": 3,
     "manifest": 3,
