@@ -97,7 +97,7 @@ def read_assays(campaign: Campaign, mapper: Mapper | None = None) -> Assays:
         term = campaign.assays[name]
         held_out = hold_out_series(
             found[name],
-            lambda values: _goodness(term, values),
+            lambda values: goodness(term, values),
             n_series=section.n_series,
             min_molecules=section.min_molecules,
             similarity=section.similarity,
@@ -180,8 +180,21 @@ def _find_term(campaign: Campaign, name: str | None, section: str) -> str:
     raise InputError(f"[{section}] term: expected a term with an assay table ({', '.join(known)}), got {got}")
 
 
-def _goodness(term: AssayTableTerm, values: np.ndarray) -> np.ndarray:
-    """Numbers of which higher is better: the values, their negatives, or for a window their desirabilities."""
+def goodness(term: AssayTableTerm, values: np.ndarray) -> np.ndarray:
+    """Numbers of which higher is better: the values, their negatives, or for a window their desirabilities.
+
+    Parameters
+    ----------
+    term : AssayTableTerm
+        The term.
+    values : ndarray
+        Measured values.
+
+    Returns
+    -------
+    ndarray
+        One per value.
+    """
     return {"higher": values, "lower": -values}.get(term.shape, term.score(values))
 
 

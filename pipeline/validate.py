@@ -1,17 +1,22 @@
 """Stage 4: check all scored molecules, compare them with the library, and write candidates and report."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.benchmark.controls import Hidden, compare_methods
 from molvae.candidates.build import build_candidates
+from molvae.candidates.columns import DESCRIPTORS
 from molvae.candidates.files import write_candidates
 from molvae.checks.check import PASS
+from molvae.chem.properties import compute
 from molvae.codec import Codec, load_codec
 from molvae.qsar.model import TRAINING_FILE, load_model
+from molvae.report.explore import N_KNOWN, map_search
 from molvae.report.pareto import goals_of
 from molvae.report.report import HeldOutSeries, Report, funnel_steps, write_report
 from molvae.scoring.objective import Objective
@@ -19,13 +24,16 @@ from molvae.scoring.poses import write_poses
 from molvae.workers import LocalProcesses
 
 from . import terminal
-from .assays import model_files, read_held_out
-from .campaign import Campaign
+from .assays import goodness, model_files, read_held_out
+from .campaign import Campaign, molecules_path
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
 from .run_dir import POSES, PUBLISHED, REPORT, RunDir
 
-VERSION = 3
+VERSION = 4
+
+N_REFERENCE = 300
+"""Number of reference molecules whose properties the report shows."""
 
 
 def validate(run: RunDir) -> Manifest:
@@ -129,6 +137,8 @@ def _report(
     terminal.show("  writing the report")
     search = json.loads(run.history.read_text(encoding="utf-8"))
     training = "trained in this run" if campaign.train else f"sha256 {codec.sha256[:12]}"
+    library = pq.read_table(run.molecules, columns=["smiles"])["smiles"].to_pylist()
+    scored = datetime.fromtimestamp(run.proposals.stat().st_mtime, UTC)
     report = Report(
         title=campaign.name,
         candidates=candidates,
@@ -140,10 +150,42 @@ def _report(
         comparison=comparison,
         held_out=_describe_held_out(run, campaign),
         controls={name: pd.DataFrame(rows) for name, rows in search["controls"].items()},
-        facts={"molvae": installed("molvae"), "seed": str(campaign.seed), "codec": f"{codec.name} ({training})"}
+        facts={
+            "scored": f"{scored:%Y-%m-%d %H:%M} UTC",
+            "campaign": campaign.name,
+            "library": f"{molecules_path(campaign.molecules).name} ({len(library):,} molecules)",
+            "codec": f"{codec.name} ({training})",
+            "seed": str(campaign.seed),
+            "versions": f"molvae {installed('molvae')}, RDKit {installed('rdkit')}",
+        }
         | facts,
+        lead=campaign.lead.smiles if campaign.lead else None,
+        reference=compute(_sample(library, N_REFERENCE), DESCRIPTORS),
+        search_map=map_search(np.load(run.latent), _known(run, campaign), codec),
     )
     write_report(path, report)
+
+
+def _sample(smiles: list[str], n: int) -> list[str]:
+    """At most n molecules, evenly spaced."""
+    return [smiles[row] for row in np.unique(np.linspace(0, len(smiles) - 1, min(n, len(smiles))).astype(int))]
+
+
+def _known(run: RunDir, campaign: Campaign) -> pd.DataFrame | None:
+    """The best molecules of the assay, and those of the held-out series, for the map."""
+    tables = []
+    for name, term in campaign.assays.items():
+        measured = pd.read_csv(run.models / name / TRAINING_FILE)
+        best = measured.iloc[np.argsort(-goodness(term, measured["value"].to_numpy(float)), kind="stable")[:N_KNOWN]]
+        tables.append(best.assign(kind="best of the assay", label=[f"{name} {value:.4g}" for value in best["value"]]))
+        break
+    held_out = read_held_out(run, campaign)
+    if held_out is not None:
+        series = held_out.series.iloc[:N_KNOWN]
+        tables.append(
+            series.assign(kind="held-out series", label=[f"measured {value:.4g}" for value in series["value"]])
+        )
+    return pd.concat(tables)[["kind", "smiles", "label"]] if tables else None
 
 
 def _describe_held_out(run: RunDir, campaign: Campaign) -> list[HeldOutSeries]:

@@ -1,11 +1,11 @@
 """Structural alerts: named substructure rules for groups that react, interfere with assays, or are toxic."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from rdkit import Chem
-from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
+from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogEntry, FilterCatalogParams
 
 from molvae.errors import InputError
 
@@ -56,9 +56,48 @@ def alerts(mol: Chem.Mol, catalogs: Sequence[str] = ("PAINS", "BRENK")) -> list[
     return sorted(found)
 
 
+def alert_atoms(mol: Chem.Mol, names: Collection[str]) -> list[int]:
+    """Find the atoms that match structural alerts.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule.
+    names : collection of str
+        Names as `alerts` returns them; a name that is not one of a rule is ignored.
+
+    Returns
+    -------
+    list of int
+        Positions of the atoms in the molecule, ascending, without duplicates.
+
+    Examples
+    --------
+    >>> alert_atoms(Chem.MolFromSmiles("CCC=O"), ["BRENK: aldehyde"])
+    [2, 3]
+    """
+    found: set[int] = set()
+    for name in names:
+        for entry in _entries(name.partition(": ")[0]).get(name, ()):
+            found.update(pair.target for match in entry.GetFilterMatches(mol) for pair in match.atomPairs)
+    return sorted(found)
+
+
 def _rule_name(description: str) -> str:
     """The readable name of a rule; the number of library hits at the end of PAINS names is dropped."""
     return _HIT_COUNT.sub("", description).replace("_", " ").strip()
+
+
+@cache
+def _entries(catalog: str) -> dict[str, list[FilterCatalogEntry]]:
+    """The rules of a catalog by their names; empty if there is no such catalog."""
+    found: dict[str, list[FilterCatalogEntry]] = {}
+    if catalog in SOURCES:
+        rules = _catalog(catalog)
+        for number in range(rules.GetNumEntries()):
+            entry = rules.GetEntryWithIdx(number)
+            found.setdefault(f"{catalog}: {_rule_name(entry.GetDescription())}", []).append(entry)
+    return found
 
 
 @cache

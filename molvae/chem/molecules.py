@@ -8,7 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -195,13 +195,13 @@ def read_mol_block(block: str) -> Standardized:
             return Standardized(None, f"invalid mol block: {first_line(error)}")
 
 
-def parse(smiles: str | Chem.Mol) -> Chem.Mol:
+def parse(smiles: str) -> Chem.Mol:
     """Parse a SMILES that is known to be canonical.
 
     Parameters
     ----------
-    smiles : str or rdkit.Chem.Mol
-        Canonical SMILES. Of an RDKit molecule, the SMILES is written and parsed: explicit hydrogens are removed.
+    smiles : str
+        Canonical SMILES.
 
     Returns
     -------
@@ -212,7 +212,6 @@ def parse(smiles: str | Chem.Mol) -> Chem.Mol:
     InputError
         The SMILES is invalid.
     """
-    smiles = to_smiles(smiles)
     reason = guard(smiles)
     with rdBase.BlockLogs():
         mol, problem = (None, reason) if reason else _read(smiles)
@@ -221,13 +220,13 @@ def parse(smiles: str | Chem.Mol) -> Chem.Mol:
     return mol
 
 
-def parse_shared(smiles: str | Chem.Mol) -> Chem.Mol:
+def parse_shared(smiles: str) -> Chem.Mol:
     """Parse a canonical SMILES of a decoded molecule; the molecules that were parsed last are kept for reuse.
 
     Parameters
     ----------
-    smiles : str or rdkit.Chem.Mol
-        Canonical SMILES, or an RDKit molecule, as for `parse`.
+    smiles : str
+        Canonical SMILES.
 
     Returns
     -------
@@ -239,7 +238,6 @@ def parse_shared(smiles: str | Chem.Mol) -> Chem.Mol:
     InputError
         The SMILES is invalid.
     """
-    smiles = to_smiles(smiles)
     with rdBase.BlockLogs():
         mol, problem = _read_shared(smiles)
     if mol is None:
@@ -247,8 +245,8 @@ def parse_shared(smiles: str | Chem.Mol) -> Chem.Mol:
     return mol
 
 
-def to_smiles(molecule: Any) -> Any:
-    """Write the SMILES of an RDKit molecule, without explicit hydrogens.
+def to_smiles(molecule: object) -> object:
+    """Write the SMILES of an RDKit molecule.
 
     Parameters
     ----------
@@ -257,7 +255,7 @@ def to_smiles(molecule: Any) -> Any:
 
     Returns
     -------
-    str or object
+    object
         The SMILES; any other value unchanged, for a check by `guard`.
 
     Examples
@@ -265,9 +263,7 @@ def to_smiles(molecule: Any) -> Any:
     >>> to_smiles(Chem.MolFromSmiles("OCC"))
     'CCO'
     """
-    if not isinstance(molecule, Chem.Mol):
-        return molecule
-    return Chem.MolToSmiles(Chem.RemoveHs(molecule, sanitize=False))
+    return Chem.MolToSmiles(molecule) if isinstance(molecule, Chem.Mol) else molecule
 
 
 def shuffle_atoms(smiles: str, seed: int) -> str:

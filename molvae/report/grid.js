@@ -131,7 +131,7 @@
         Object.assign(one, {width: 130, headerFilter: choiceEditor, headerFilterParams: {choices: column.choices.map(choice => [choice, choice])},
           headerFilterFunc: (wanted, value) => !empty(value) && value.split(", ").includes(wanted)});
       else
-        Object.assign(one, {width: column.smiles ? 210 : Math.min(230, Math.max(104, 8 * column.longest + 22)), headerFilter: textEditor, headerFilterPlaceholder: "contains",
+        Object.assign(one, {width: column.smiles ? 210 : Math.min(190, Math.max(104, 8 * column.longest + 22)), headerFilter: textEditor, headerFilterPlaceholder: "contains",
           headerFilterFunc: (wanted, value) => !empty(value) && value.toLowerCase().includes(wanted.toLowerCase())});
       return one;
     };

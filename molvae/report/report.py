@@ -1,7 +1,5 @@
-"""The report of a search: one self-contained HTML file with structures, funnel, scores and failed checks."""
+"""The report of a search: one offline HTML file with a grid of all candidates, structures, plots and failed checks."""
 
-import base64
-import hashlib
 import math
 import textwrap
 from collections import Counter
@@ -12,34 +10,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from molvae.benchmark.controls import verdict
 from molvae.candidates.build import is_eligible
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
-from molvae.candidates.files import arrange
+from molvae.candidates.files import arrange, known_columns
 from molvae.checks.check import PASS
+from molvae.chem.changes import compare_structures
 from molvae.chem.drawing import draw_svg
-from molvae.chem.properties import list_properties
 from molvae.chem.scaffolds import first_per_scaffold
-from molvae.errors import InputError
-from molvae.files import write_text
+from molvae.report.explore import (
+    N_SCAFFOLDS,
+    SearchMap,
+    explore_data,
+    marked_atoms,
+    scaffold_table,
+    scaffolds_of,
+)
+from molvae.report.grid import GRID_SCRIPTS, GRID_STYLES, grid_data
+from molvae.report.labels import label, unit
+from molvae.report.page import render_page, write_page
 from molvae.report.pareto import KINDS, Goal, plot_goals
 
-N_CARDS, N_NEAR_MISSES, MAX_DRAWN, MAX_LISTED, MAX_DOTS = 12, 6, 200, 1_000, 4_000
+N_CARDS, N_NEAR_MISSES, N_PRINTED, MAX_DOTS = 12, 6, 25, 4_000
 
-_TEMPLATE = "report.html.j2"
 _LINES = (("best", "best so far"), ("top10", "mean of the ten best"), ("median", "median of the round"))
-_NAMES = {
-    "qed": "QED",
-    "logp": "logP",
-    "tpsa": "TPSA",
-    "sa_score": "SA score",
-    "np_score": "NP score",
-    "hbd": "H-bond donors",
-    "hba": "H-bond acceptors",
-}
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,12 @@ class Report:
         The series that were held out of the run.
     controls : mapping of str to DataFrame, optional
         Name of a control -> its history, for the chart of the scores.
+    lead : str, optional
+        SMILES of the lead; structures are aligned with it.
+    reference : DataFrame, optional
+        Properties of a sample of the reference library, one column per column of the candidates, for the histograms.
+    search_map : SearchMap, optional
+        Map of the latent vectors of the search; see `molvae.report.explore.map_search`.
     """
 
     title: str
@@ -103,6 +105,9 @@ class Report:
     comparison: pd.DataFrame | None = None
     held_out: Sequence[HeldOutSeries] = ()
     controls: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    lead: str | None = None
+    reference: pd.DataFrame | None = None
+    search_map: SearchMap | None = None
 
 
 def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -140,8 +145,8 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
 def write_report(path: Path, report: Report) -> None:
     """Write a report as HTML; the file is written completely or not at all.
 
-    The same report gives the same bytes. The file loads nothing from the network and runs only its inline script. Text
-    from the input is escaped.
+    The same report gives the same bytes. The file loads nothing from the network and runs only its own scripts. Text
+    from the input is escaped. All candidates are in its table; the browser draws their structures.
 
     Parameters
     ----------
@@ -165,12 +170,7 @@ def write_report(path: Path, report: Report) -> None:
     >>> report = Report("short amides", candidates, funnel, result.history, notes=result.notes)
     >>> write_report(Path("report.html"), report)  # doctest: +SKIP
     """
-    text = render(report).encode("utf-8", "replace").decode()  # file names need not be Unicode
-    try:
-        write_text(path, text)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None
+    write_page(path, render(report))
 
 
 def render(report: Report) -> str:
@@ -193,41 +193,78 @@ def render(report: Report) -> str:
     """
     table = arrange(check_table(report.candidates, CANDIDATE_COLUMNS, "report"))
     table = table.assign(rank=np.arange(len(table)))
-    order = table.sort_values(["passed", "score", "rank"], ascending=[False, False, True], na_position="last")
+    order = table.sort_values(
+        ["passed", "score", "rank"], ascending=[False, False, True], na_position="last", ignore_index=True
+    )
     ranked = [{str(name): value for name, value in row.items()} for row in order.to_dict("records")]
     terms = _terms(table)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": _count, "number": _number, "value": _value, "sha256": _sha256}
+    marks = marked_atoms(order)
+    drawer = _Drawer(terms, report.lead, {row["smiles"]: marks[i] for i, row in enumerate(ranked) if i in marks})
     best = [row for row, ok in zip(ranked, is_eligible(order), strict=True) if ok]
     failed = [row for row in ranked if not row["passed"]]
     compromise = next((row for row in ranked if row.get("best_compromise")), None)
-    return environment.get_template(_TEMPLATE).render(
+    scaffolds = scaffold_table(order)
+    return render_page(
+        "report.html.j2",
+        styles=(*GRID_STYLES, "report.css"),
+        scripts=("vendor/chart.umd.min.js", *GRID_SCRIPTS, "report.js"),
+        data=_data(order.drop(columns="rank"), report, marks),
+        has_structures=True,
         report=report,
         terms=terms,
         n_candidates=len(ranked),
         n_passed=len(ranked) - len(failed),
+        ids=[row["candidate_id"] for row in ranked],
         best=best[0] if best else None,
-        best_cards=[_card(best[i], terms) for i in first_per_scaffold((row["smiles"] for row in best), N_CARDS)],
-        near_misses=[_card(row, terms) for row in failed[:N_NEAR_MISSES]],
-        rows=[_listed(row, terms, is_drawn=i < MAX_DRAWN) for i, row in enumerate(ranked[:MAX_LISTED])],
-        n_drawn=min(MAX_DRAWN, len(ranked)),
+        best_cards=[drawer.card(best[i]) for i in first_per_scaffold((row["smiles"] for row in best), N_CARDS)],
+        near_misses=[drawer.card(row, is_alert=True) for row in failed[:N_NEAR_MISSES]],
+        has_marks=any(row["smiles"] in drawer.marks for row in failed[:N_NEAR_MISSES]),
+        lead=_Lead(report.lead, Markup(draw_svg(report.lead))) if report.lead else None,
+        printed=[drawer.listed(row) for row in ranked[:N_PRINTED]],
         funnel=_funnel(report.funnel),
         chart=_chart(table, report.history, report.controls),
+        has_surrogate="predicted_score" in table and bool(table["predicted_score"].notna().sum() >= 20),
+        search_map=report.search_map,
+        has_reference=report.reference is not None,
+        n_reference=0 if report.reference is None else len(report.reference),
+        scaffolds=[
+            (row, Markup(draw_svg(row["scaffold"], 160, 110))) for row in scaffolds.head(N_SCAFFOLDS).to_dict("records")
+        ],
+        n_scaffolds=len(scaffolds),
         compared=_compared(report),
         series=[(one, Markup(draw_svg(one.scaffold, 160, 110))) for one in report.held_out],
         failures=_failures(table),
         columns=CANDIDATE_COLUMNS,
-        goal_plot=plot_goals(ranked, report.goals, {goal.name: _label(goal.name) for goal in report.goals}),
+        goal_plot=plot_goals(ranked, report.goals, {goal.name: label(goal.name) for goal in report.goals}),
         goal_kinds=KINDS,
-        has_fronts="front" in table,
-        compromise=_card(compromise, terms) if compromise else None,
-    ) + "\n"  # fmt: skip
+        compromise=drawer.card(compromise) if compromise else None,
+    )
+
+
+def _data(order: pd.DataFrame, report: Report, marks: Mapping[int, list[int]]) -> dict[str, Any]:
+    """What the scripts read: the table of the grid, and the data of the plots."""
+    checks = [name for name in map(str, order) if name.startswith("check_")]
+    table = order.drop(columns=checks).assign(scaffold=scaffolds_of(order))
+    if "failed_checks" not in table:
+        failed = [
+            ", ".join(name.removeprefix("check_") for name in checks if row[name] != PASS)
+            for row in order.to_dict("records")
+        ]
+        table.insert(0, "failed_checks", failed)
+    given = known_columns(table)
+    data = grid_data(table[list(given)], name="candidates")
+    data["columns"] = [
+        column | ({"visible": False} if column["name"] in _MORE_HIDDEN else {}) for column in data["columns"]
+    ]
+    return data | {
+        "marks": {str(row): atoms for row, atoms in marks.items()},
+        "lead": report.lead,
+        "explore": explore_data(order, report.reference, report.search_map),
+        "goals": [goal.name for goal in report.goals],
+    }
+
+
+_MORE_HIDDEN = ("scaffold", "is_start", "is_known", "predicted_score", "parent_id", "open_stereo_centers")
 
 
 @dataclass(frozen=True)
@@ -238,27 +275,24 @@ class _Term:
     label: str
     unit: str
     has_value: bool
+    has_score: bool
 
 
 def _terms(table: pd.DataFrame) -> list[_Term]:
     columns = [str(name) for name in table]
-    properties = list_properties()
     names = [
         name.removeprefix(family) for family in ("score_", "value_") for name in columns if name.startswith(family)
     ]
     return [
         _Term(
             name,
-            _label(name),
-            properties[name].unit if name in properties else "",
+            label(name),
+            unit(name),
             f"value_{name}" in table,
+            f"value_{name}" in table and f"score_{name}" in table,
         )
         for name in dict.fromkeys(names)
     ]
-
-
-def _label(name: str) -> str:
-    return _NAMES.get(name, name.replace("_", " "))
 
 
 Row = dict[str, Any]
@@ -276,16 +310,25 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Card:
-    """A candidate with its drawing and a bar per term."""
+    """A candidate with its drawing, a bar per term, and what differs from the lead."""
 
     row: Row
     drawing: Markup
     bars: list[_Bar]
+    change: str
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """The lead and its drawing."""
+
+    smiles: str
+    drawing: Markup
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """A row of the table of candidates."""
+    """A row of the printed table of candidates."""
 
     row: Row
     drawing: Markup
@@ -306,20 +349,38 @@ class _Step:
 class _Failure:
     """A check that molecules failed: how many, their share of all molecules, and the most frequent reasons."""
 
+    key: str
     name: str
     n: int
     share: float
     reasons: list[str]
 
 
-def _card(row: Row, terms: Sequence[_Term]) -> _Card:
-    bars = [_Bar(term, row.get(f"value_{term.name}"), _unit_interval(row.get(f"score_{term.name}"))) for term in terms]
-    return _Card(row, Markup(draw_svg(row["smiles"])), bars)
+@dataclass(frozen=True)
+class _Drawer:
+    """Draws candidates: aligned with the lead if there is one, and with the atoms of structural alerts marked."""
 
+    terms: Sequence[_Term]
+    lead: str | None
+    marks: Mapping[str, list[int]]  # by SMILES
 
-def _listed(row: Row, terms: Sequence[_Term], is_drawn: bool) -> _Listed:
-    drawing = Markup(draw_svg(row["smiles"], 160, 110)) if is_drawn else Markup("")
-    return _Listed(row, drawing, [row.get(f"value_{term.name}") for term in terms if term.has_value])
+    def card(self, row: Row, is_alert: bool = False) -> _Card:
+        bars = [
+            _Bar(term, row.get(f"value_{term.name}"), _unit_interval(row.get(f"score_{term.name}")))
+            for term in self.terms
+        ]
+        smiles = row["smiles"]
+        marked = self.marks.get(smiles, []) if is_alert else []
+        if self.lead is None or self.lead == smiles:
+            return _Card(row, Markup(draw_svg(smiles, highlighted=marked)), bars, "")
+        change = compare_structures(self.lead, smiles)
+        marked = marked or [after for _, after in change.common]
+        drawing = draw_svg(smiles, highlighted=marked, like=(self.lead, change.common))
+        return _Card(row, Markup(drawing), bars, "; ".join(map(str, change.replacements)))
+
+    def listed(self, row: Row) -> _Listed:
+        values = [row.get(f"value_{term.name}") for term in self.terms if term.has_score]
+        return _Listed(row, Markup(draw_svg(row["smiles"], 160, 110)), values)
 
 
 def _unit_interval(value: float | None) -> float | None:
@@ -370,14 +431,14 @@ def _chart(table: pd.DataFrame, history: pd.DataFrame, controls: Mapping[str, pd
         for is_passed, part in scored.iloc[::step].groupby("passed")
     }
     lines = []
-    curves = [(name, label, history, name) for name, label in _LINES]
+    curves = [(name, text, history, name) for name, text in _LINES]
     for i, (name, rows) in enumerate(controls.items()):
         curves.append((f"control c{i % 3}", f"{name.replace('_', ' ')}: mean of the ten best", rows, "top10"))
-    for css, label, rows, name in curves:
+    for css, text, rows, name in curves:
         known = rows.dropna(subset=name) if name in rows and "calls" in rows else rows.iloc[:0]
         vertices = [position(min(call, last), score) for call, score in known.get(["calls", name], known).to_numpy()]
         if vertices:
-            lines.append((css, label, "M" + "L".join(vertices)))
+            lines.append((css, text, "M" + "L".join(vertices)))
     return _Chart(
         passed=dots.get(True, ""),
         failed=dots.get(False, ""),
@@ -427,23 +488,6 @@ def _failures(table: pd.DataFrame) -> list[_Failure]:
             frequent = [f"{part} ({n:,})" for part, n in top[:5] if n > 1]
             rest = [f"and {len(top) - len(frequent):,} more"] if len(top) > len(frequent) else []
             shown = [*frequent, *rest] if frequent else [f"e.g. {top[0][0]}"]
-            found.append(_Failure(_label(name.removeprefix("check_")), len(reasons), len(reasons) / len(table), shown))
+            key = name.removeprefix("check_")
+            found.append(_Failure(key, label(key), len(reasons), len(reasons) / len(table), shown))
     return sorted(found, key=lambda failure: -failure.n)
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _value(value: float | None) -> str:
-    """A property with two decimals, or none for a whole number; a dash if it is missing."""
-    return f"{value:,.0f}" if value is not None and value.is_integer() else _number(value, 2)
-
-
-def _sha256(text: str) -> str:
-    """The digest of an inline script or style, for the security policy of the page."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from molvae.report.explore import SearchMap
 from molvae.report.grid import write_grid
+from molvae.report.report import Report, write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -163,6 +166,125 @@ def test_a_phone_in_dark_mode_does_not_scroll_sideways(browser: Any, grid: Watch
     assert phone.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 27)"
     phone.context.close()
     assert phone.problems == []
+
+
+@pytest.fixture(scope="module")
+def report(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    table = molecules()
+    n = len(table)
+    rows = np.arange(n)
+    table = table.assign(
+        raw_smiles=table["smiles"],
+        round=rows // 10,
+        move=["start" if row < 10 else "swap" for row in rows],
+        is_start=rows < 10,
+        parent_id=[None if row < 10 else f"C{row - 10:06d}" for row in rows],
+        parent_smiles=[None if row < 10 else table["smiles"][row - 10] for row in rows],
+        latent_row=rows,
+        predicted_score=table["score"] * 0.9,
+        value_logp=np.linspace(-1, 5, n),
+        score_logp=np.linspace(0, 1, n),
+        check_alerts=["pass" if one else "BRENK: nitro group" for one in table["passed"]],
+        nearest_reference="R1",
+        nearest_reference_smiles="COc1ccccc1",
+        nearest_reference_similarity=0.5,
+        inchikey="A",
+        open_stereo_centers=0,
+    )
+    known = pd.DataFrame({"kind": ["best of the assay"], "smiles": ["CCO"], "label": ["pki 9"], "x": [0.5], "y": [0.5]})
+    write_report(
+        path,
+        Report(
+            EVIL,
+            table,
+            funnel=[("latent vectors decoded", 100), (EVIL, 60)],
+            notes=[EVIL],
+            facts={"library": EVIL},
+            campaign_toml=EVIL,
+            lead="COc1ccccc1",
+            reference=pd.DataFrame({"logp": np.linspace(0, 4, 50)}),
+            search_map=SearchMap(np.stack([rows / n, rows % 7], 1), known, 0.8),
+        ),
+    )
+    watched = Watched(browser, path)
+    yield watched
+    watched.context.close()
+    assert watched.problems == []
+
+
+def center_of_point(report: Watched, canvas: str, row: str) -> tuple[float, float]:
+    """The position in the window of the point of a molecule."""
+    report.page.locator(f"#{canvas}").scroll_into_view_if_needed()
+    x, y = report.page.evaluate(
+        """([canvas, id]) => {
+            const chart = Chart.getChart(canvas), frame = chart.canvas.getBoundingClientRect();
+            for (const [number, set] of chart.data.datasets.entries()) {
+                const index = set.data.findIndex(point => point.row && point.row.c0 === id);
+                if (index < 0) continue;
+                const {x, y} = chart.getDatasetMeta(number).data[index];
+                return [frame.left + x, frame.top + y];
+            }
+        }""",
+        [canvas, row],
+    )
+    return x, y
+
+
+def test_the_report_shows_a_structure_next_to_a_point_and_opens_it(report: Watched) -> None:
+    page = report.page
+    page.mouse.move(*center_of_point(report, "map", "C000031"))
+    sync_api.expect(page.locator(".tip svg")).to_be_visible()
+    name = page.locator(".tip strong").inner_text()
+    page.mouse.down()
+    page.mouse.up()
+    details = page.get_by_role("dialog")
+    assert details.locator("h2").inner_text() == name
+    sync_api.expect(details).to_contain_text("move swap")
+    sync_api.expect(details.locator(".lineage svg")).not_to_have_count(0)  # the parent and the nearest reference
+    details.get_by_role("button", name=re.compile("^parent C")).click()
+    assert details.locator("h2").inner_text() == f"C{int(name[1:]) - 10:06d}"
+    page.keyboard.press("Escape")
+
+
+def test_a_box_in_a_plot_selects_rows(report: Watched) -> None:
+    page = report.page
+    page.locator("#scatter").scroll_into_view_if_needed()
+    frame = page.locator("#scatter").bounding_box()
+    page.mouse.move(frame["x"] + 60, frame["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] - 4, frame["y"] + frame["height"] - 60, steps=4)
+    page.mouse.up()
+    sync_api.expect(report.page.locator(".status output")).to_have_text(re.compile("selected"))
+    page.evaluate("document.querySelector('.tabulator-header input[type=checkbox]').click()")
+    page.evaluate(
+        "document.querySelectorAll('.tabulator-header input[type=checkbox]:checked').forEach(one => one.click())"
+    )
+
+
+def test_checks_and_scaffolds_filter_the_table_and_the_plots(report: Watched) -> None:
+    page = report.page
+    page.locator("[data-failed=alerts]").click()
+    sync_api.expect(page.locator(".status output")).to_have_text(re.compile("^10 of 60 rows shown"))
+    shown = "() => Chart.getChart('scatter').data.datasets.slice(0, 2).flatMap(set => set.data).length === 10"
+    page.wait_for_function(shown)
+    page.get_by_role("button", name="Clear filters").click()
+    page.locator("[data-scaffold]").first.click()
+    sync_api.expect(page.locator(".status output")).to_have_text(re.compile("^60 of 60 rows shown"))
+    page.get_by_role("button", name="Clear filters").click()
+
+
+def test_the_report_fits_a_phone(browser: Any, report: Watched) -> None:
+    phone = Watched(browser, Path(report.requests[0].removeprefix("file://")), viewport=PHONE, color_scheme="dark")
+    assert not phone.is_too_wide()
+    phone.page.locator("[data-open]").first.click()
+    assert phone.page.get_by_role("dialog").bounding_box()["width"] <= PHONE["width"]
+    phone.context.close()
+    assert phone.problems == []
+
+
+def test_the_report_has_at_most_twelve_printed_pages(report: Watched) -> None:
+    assert 3 <= n_pages(report.page.pdf(format="A4")) <= 12
 
 
 def n_pages(pdf: bytes) -> int:

@@ -18,6 +18,11 @@ TPSA = Goal("tpsa", "Å²", "window", 40, 60)
 LABELS = {"similarity": "similarity", "logp": "logP", "tpsa": "TPSA"}
 
 
+def markup(text: str) -> str:
+    """The page without its data and scripts."""
+    return text[: text.index('<script type="application/gzip"')]
+
+
 @pytest.fixture
 def table(candidates: pd.DataFrame) -> pd.DataFrame:
     """Four candidates with three goals: two on the front, one of which failed a check; one without a score."""
@@ -111,27 +116,25 @@ def test_goals_are_those_of_the_objective() -> None:
 
 @pytest.mark.parametrize("goals", [(SIMILARITY, LOGP), (SIMILARITY, LOGP, TPSA)])
 def test_the_report_shows_the_plot_and_the_best_compromise(table: pd.DataFrame, goals: tuple[Goal, ...]) -> None:
-    page = render(Report("goals", table, goals=goals))
+    page = markup(render(Report("goals", table, goals=goals)))
     assert page.count('data-row="') == 3  # one without a score is not shown
-    assert page.count('<a href="#row') == 2  # the front
-    for row in re.findall(r'href="#(row\d+)"', page):
-        assert page.count(f'id="{row}"') == 1
-    assert page.count('<span class="badge">best compromise</span>') == 1
-    assert re.search(r"C000001 <span class=.badge", page)
+    linked = re.findall(r'<a href="#list" data-open="(\w+)"><path', page)
+    assert len(linked) == 2  # the front
+    assert set(linked) <= set(table["candidate_id"])
+    assert len(re.findall(r'C000001</button><span class="badge">best compromise</span>', page)) == 1
     assert "2 molecules are on the Pareto front" in " ".join(page.split())
     assert "1 of them passed every check" in " ".join(page.split())
-    assert "nan" not in page.replace("nance", "")
+    assert "nan" not in page
 
 
 def test_names_in_the_plot_are_escaped(table: pd.DataFrame) -> None:
     evil = "<script>alert(1)</script>"
     table = table.assign(candidate_id=[evil, "C2", "C3", "C4"]).rename(columns={"value_logp": f"value_{evil}"})
     page = render(Report("goals", table, goals=(SIMILARITY, Goal(evil, evil))))
-    assert page.count("<script>") == 1
+    assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;, front 1" in page
 
 
 def test_a_report_without_goals_has_no_plot(candidates: pd.DataFrame) -> None:
     page = render(Report("one goal", candidates))
     assert 'class="plot goals"' not in page
-    assert "Front</button>" not in page
