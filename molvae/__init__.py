@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from molvae.candidates.selection import Selection, pick_candidates
     from molvae.checks.run import check_molecules
     from molvae.checks.settings import ChecksSettings
+    from molvae.chem.molecule_table import MoleculeTable
     from molvae.codec import Codec, load_codec
     from molvae.estimators import AutoencoderTransformer, CodecTransformer, FingerprintTransformer
     from molvae.report.report import Report, write_report
@@ -31,6 +32,7 @@ _HOME = {
     "CodecTransformer": "molvae.estimators",
     "Explanation": "molvae.candidates.explanation",
     "FingerprintTransformer": "molvae.estimators",
+    "MoleculeTable": "molvae.chem.molecule_table",
     "Report": "molvae.report.report",
     "Search": "molvae.search.search",
     "SearchResult": "molvae.search.result",
@@ -61,6 +63,7 @@ __all__ = [
     "CodecTransformer",
     "Explanation",
     "FingerprintTransformer",
+    "MoleculeTable",
     "Report",
     "Search",
     "SearchResult",

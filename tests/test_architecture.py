@@ -39,6 +39,7 @@ LAYERS = {
     "molvae.feature_spec": 1,
     "molvae.files": 1,
     "molvae.devices": 2,
+    "molvae.figures": 2,
     "molvae.bundled": 1,
 }
 """Package or single module -> layer; those of one layer do not import each other."""
@@ -56,6 +57,7 @@ PIPELINE = {
     "validate": 5,
     "runs": 4,
     "summary": 4,
+    "query_sources": 4,
     "assays": 3,
     "catalogue": 3,
     "manifest": 3,

@@ -11,7 +11,8 @@ from molvae.checks.known import find_known
 from molvae.checks.run import run_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.fingerprints import nearest_references
-from molvae.chem.molecules import inchikey, parse
+from molvae.chem.molecule_table import MoleculeTable, with_structures
+from molvae.chem.molecules import inchikey, parse, to_smiles
 from molvae.chem.properties import compute, count_open_stereo_centers
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
@@ -26,15 +27,16 @@ def build_candidates(
     codec: TrainedCodec | None = None,
     conditions: Mapping[str, str] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> pd.DataFrame:
+) -> MoleculeTable:
     """The candidate table of the molecules that a search scored.
 
     Parameters
     ----------
     proposals : DataFrame
         One row per scored molecule: the `table` of the result of `molvae.optimize`.
-    reference : mapping or iterable of str
-        Reference library: canonical SMILES, or a mapping of canonical SMILES to ids (None if a molecule has none).
+    reference : mapping or iterable of str or rdkit.Chem.Mol
+        Reference library: canonical SMILES or RDKit molecules, or a mapping of canonical SMILES to ids (None if a
+        molecule has none).
     settings : ChecksSettings, optional
         Limits of the checks; by default those of an oral drug.
     codec : Codec, optional
@@ -47,7 +49,7 @@ def build_candidates(
 
     Returns
     -------
-    DataFrame
+    MoleculeTable
         One row per molecule with the columns of `CANDIDATE_COLUMNS`. Molecules that passed every check come first; both
         groups are sorted by descending score. With a column `front` in `proposals`, `best_compromise` marks one row.
         ``attrs["skipped"]`` maps the names of skipped checks to the reasons.
@@ -68,7 +70,7 @@ def build_candidates(
     """
     check_table(proposals, PROPOSAL_COLUMNS, "proposals")
     given = read_library(reference)
-    library = given if isinstance(given, Mapping) else dict.fromkeys(given)
+    library = given if isinstance(given, Mapping) else dict.fromkeys(map(to_smiles, given))
     if not library:
         raise InputError("reference: expected at least one molecule, got none")
     smiles = proposals["smiles"].tolist()
@@ -97,7 +99,7 @@ def build_candidates(
         eligible = np.flatnonzero(is_eligible(candidates) & (candidates["front"] > 0))
         candidates["best_compromise"] = np.isin(np.arange(len(candidates)), eligible[:1])
     candidates.attrs = {"skipped": checked.attrs["skipped"]}
-    return check_table(candidates, CANDIDATE_COLUMNS, "candidates")
+    return with_structures(check_table(candidates, CANDIDATE_COLUMNS, "candidates"))
 
 
 def is_eligible(candidates: pd.DataFrame) -> pd.Series:

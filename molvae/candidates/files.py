@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table, describe_column
 from molvae.chem.drawing import mol_block
+from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.errors import InputError, first_line
 from molvae.files import replacing
 from molvae.tables import csv_line, unescape_formula, unmark
@@ -75,7 +76,7 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
     return paths
 
 
-def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
+def read_candidates(path: Path, may_hold_more: bool = False) -> MoleculeTable:
     """Read a candidate table.
 
     Parameters
@@ -88,7 +89,7 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    MoleculeTable
         One row per candidate. Missing text is None, a missing number NaN.
 
     Raises
@@ -100,7 +101,8 @@ def read_candidates(path: Path, may_hold_more: bool = False) -> pd.DataFrame:
     table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
     known = arrange(check_table(table, CANDIDATE_COLUMNS, str(path), may_hold_more))
     others = table.drop(columns=list(known))
-    return pd.concat([known, others.apply(to_numbers) if path.suffix.lower() == ".csv" else others], axis=1)
+    rest = others.apply(to_numbers) if path.suffix.lower() == ".csv" else others
+    return with_structures(pd.concat([known, rest], axis=1))
 
 
 def column_names(path: Path) -> list[str]:

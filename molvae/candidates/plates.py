@@ -99,7 +99,7 @@ def assign_wells(table: pd.DataFrame, size: int) -> pd.DataFrame:
     return placed
 
 
-def write_picks(path: Path, table: pd.DataFrame) -> None:
+def write_picks(path: Path, table: pd.DataFrame, excel: bool = False) -> None:
     """Write picked candidates as .csv or .sdf; the file is written completely or not at all.
 
     Numbers have six significant digits, as in candidates.csv. The columns `check_*` are left out.
@@ -110,6 +110,8 @@ def write_picks(path: Path, table: pd.DataFrame) -> None:
         File to write.
     table : DataFrame
         The table of a selection, with or without wells.
+    excel : bool, default=False
+        Whether a .csv file begins with the mark by which Excel recognizes UTF-8.
 
     Raises
     ------
@@ -118,8 +120,10 @@ def write_picks(path: Path, table: pd.DataFrame) -> None:
     """
     short = table[[name for name in table if not str(name).startswith("check_")]]
     try:
-        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            (_write_sdf if path.suffix.lower() == ".sdf" else _write_csv)(file, short)
+        is_sdf = path.suffix.lower() == ".sdf"
+        encoding = "utf-8-sig" if excel and not is_sdf else "utf-8"
+        with replacing(path) as part, part.open("w", encoding=encoding, newline="") as file:
+            (_write_sdf if is_sdf else _write_csv)(file, short)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None

@@ -7,6 +7,7 @@ import pandas as pd
 from molvae.checks.check import PASS, Check, CheckContext, Library, MissingData, Molecule, TrainedCodec
 from molvae.checks.checks import list_checks
 from molvae.checks.settings import ChecksSettings
+from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.chem.molecules import canonicalize, parse
 from molvae.errors import InputError
 from molvae.inputs import read_library, read_molecules
@@ -15,17 +16,17 @@ NOT_CHECKED = "not checked: invalid SMILES"
 
 
 def check_molecules(
-    smiles: Iterable[str],
+    smiles: Iterable[object],
     settings: ChecksSettings | None = None,
     *,
     reference: Library | None = None,
     codec: TrainedCodec | None = None,
-) -> pd.DataFrame:
-    """The results of all checks, for molecules given as SMILES, canonical or not.
+) -> MoleculeTable:
+    """The results of all checks, for SMILES, canonical or not, or RDKit molecules.
 
     Parameters
     ----------
-    smiles : iterable of str
+    smiles : iterable of str or rdkit.Chem.Mol
         Molecules to check.
     settings : ChecksSettings, optional
         Limits; by default those of an oral drug.
@@ -37,7 +38,7 @@ def check_molecules(
 
     Returns
     -------
-    DataFrame
+    MoleculeTable
         One row per molecule, in order and with the row labels of a Series, with the columns `smiles` (canonical, None
         if invalid) and those of `run_checks`.
 
@@ -61,7 +62,7 @@ def check_molecules(
         [one or raw for one, raw in zip(canonical, raw_smiles, strict=True)], settings, CheckContext(library, codec)
     )
     table.insert(0, "smiles", pd.Series(canonical, dtype=object))
-    return table if index is None else table.set_axis(index)
+    return with_structures(table if index is None else table.set_axis(index))
 
 
 def run_checks(

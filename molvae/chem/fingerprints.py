@@ -24,13 +24,13 @@ _REFERENCE_BLOCK = 1024
 _REFERENCE_CHUNK = 50_000
 
 
-def morgan_bits(smiles: Sequence[str], radius: int = 2, n_bits: int = 2048) -> np.ndarray:
+def morgan_bits(smiles: Sequence[str | Chem.Mol], radius: int = 2, n_bits: int = 2048) -> np.ndarray:
     """Compute Morgan fingerprints as bits.
 
     Parameters
     ----------
-    smiles : sequence of str
-        Canonical SMILES.
+    smiles : sequence of str or rdkit.Chem.Mol
+        Canonical SMILES, or RDKit molecules.
     radius : int, default=2
         Radius in bonds; 2 gives ECFP4.
     n_bits : int, default=2048
@@ -62,13 +62,13 @@ def morgan_bits(smiles: Sequence[str], radius: int = 2, n_bits: int = 2048) -> n
     return bits
 
 
-def morgan_counts(smiles: Sequence[str], radius: int = 2, n_bits: int = 2048) -> np.ndarray:
+def morgan_counts(smiles: Sequence[str | Chem.Mol], radius: int = 2, n_bits: int = 2048) -> np.ndarray:
     """Compute Morgan fingerprints as counts: how often each circular substructure occurs.
 
     Parameters
     ----------
-    smiles : sequence of str
-        Canonical SMILES.
+    smiles : sequence of str or rdkit.Chem.Mol
+        Canonical SMILES, or RDKit molecules.
     radius : int, default=2
         Radius in bonds.
     n_bits : int, default=2048
@@ -96,15 +96,15 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, n_bits: int = 2048) ->
     return counts
 
 
-def tanimoto(a: str, b: Sequence[str]) -> np.ndarray:
+def tanimoto(a: str | Chem.Mol, b: Sequence[str | Chem.Mol]) -> np.ndarray:
     """Compute the Tanimoto similarity of one molecule to others; Morgan fingerprints, radius 2, 2,048 bits.
 
     Parameters
     ----------
-    a : str
-        Canonical SMILES.
-    b : sequence of str
-        Canonical SMILES of the others.
+    a : str or rdkit.Chem.Mol
+        Canonical SMILES, or an RDKit molecule.
+    b : sequence of str or rdkit.Chem.Mol
+        The others.
 
     Returns
     -------
@@ -305,8 +305,8 @@ class ReferenceSet:
 
     Parameters
     ----------
-    smiles : sequence of str
-        Canonical SMILES. Aromaticity is taken as written, without a check.
+    smiles : sequence of str or rdkit.Chem.Mol
+        Canonical SMILES, or RDKit molecules. Aromaticity is taken as written, without a check.
     mapper : Mapper or None, default=None
         Computes the fingerprints of a large set; None takes LocalProcesses().
 
@@ -323,7 +323,8 @@ class ReferenceSet:
     """
 
     def __init__(self, smiles: Sequence[str], mapper: Mapper | None = None) -> None:
-        self.smiles = read_molecules(smiles, "reference").items  # by position: a Series is indexed by its labels
+        # by position: a Series is indexed by its labels
+        self.smiles = [molecules.to_smiles(one) for one in read_molecules(smiles, "reference").items]
         fingerprints = Fingerprints(_N_BITS)
         for one in _read_on_bits(self.smiles, mapper):
             fingerprints.append(one)
@@ -337,8 +338,8 @@ class ReferenceSet:
 
         Parameters
         ----------
-        smiles : sequence of str
-            Canonical SMILES.
+        smiles : sequence of str or rdkit.Chem.Mol
+            Canonical SMILES, or RDKit molecules.
 
         Returns
         -------
@@ -369,10 +370,10 @@ def nearest_references(
 
     Parameters
     ----------
-    smiles : sequence of str
-        Canonical SMILES.
-    references : sequence of str
-        Canonical SMILES of the reference set. Aromaticity is taken as written, without a check.
+    smiles : sequence of str or rdkit.Chem.Mol
+        Canonical SMILES, or RDKit molecules.
+    references : sequence of str or rdkit.Chem.Mol
+        Canonical SMILES, or RDKit molecules, of the reference set. Aromaticity is taken as written, without a check.
     mapper : Mapper or None, default=None
         Computes the fingerprints of a large reference set; None takes LocalProcesses().
     progress : callable, optional
@@ -396,7 +397,7 @@ def nearest_references(
     >>> index.tolist(), similarity.tolist()
     ([1], [1.0])
     """
-    references = read_molecules(references, "references").items
+    references = [molecules.to_smiles(one) for one in read_molecules(references, "references").items]
     best = _Best(Fingerprints.of(smiles, _N_BITS))
     chunk, begin = Fingerprints(_N_BITS), 0
     for row, one in enumerate(_read_on_bits(references, mapper), start=1):

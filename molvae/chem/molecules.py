@@ -8,7 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -195,13 +195,13 @@ def read_mol_block(block: str) -> Standardized:
             return Standardized(None, f"invalid mol block: {first_line(error)}")
 
 
-def parse(smiles: str) -> Chem.Mol:
+def parse(smiles: str | Chem.Mol) -> Chem.Mol:
     """Parse a SMILES that is known to be canonical.
 
     Parameters
     ----------
-    smiles : str
-        Canonical SMILES.
+    smiles : str or rdkit.Chem.Mol
+        Canonical SMILES. Of an RDKit molecule, the SMILES is written and parsed: explicit hydrogens are removed.
 
     Returns
     -------
@@ -212,6 +212,7 @@ def parse(smiles: str) -> Chem.Mol:
     InputError
         The SMILES is invalid.
     """
+    smiles = to_smiles(smiles)
     reason = guard(smiles)
     with rdBase.BlockLogs():
         mol, problem = (None, reason) if reason else _read(smiles)
@@ -220,13 +221,13 @@ def parse(smiles: str) -> Chem.Mol:
     return mol
 
 
-def parse_shared(smiles: str) -> Chem.Mol:
+def parse_shared(smiles: str | Chem.Mol) -> Chem.Mol:
     """Parse a canonical SMILES of a decoded molecule; the molecules that were parsed last are kept for reuse.
 
     Parameters
     ----------
-    smiles : str
-        Canonical SMILES.
+    smiles : str or rdkit.Chem.Mol
+        Canonical SMILES, or an RDKit molecule, as for `parse`.
 
     Returns
     -------
@@ -238,6 +239,7 @@ def parse_shared(smiles: str) -> Chem.Mol:
     InputError
         The SMILES is invalid.
     """
+    smiles = to_smiles(smiles)
     with rdBase.BlockLogs():
         mol, problem = _read_shared(smiles)
     if mol is None:
@@ -245,8 +247,8 @@ def parse_shared(smiles: str) -> Chem.Mol:
     return mol
 
 
-def to_smiles(molecule: object) -> object:
-    """Write the SMILES of an RDKit molecule.
+def to_smiles(molecule: Any) -> Any:
+    """Write the SMILES of an RDKit molecule, without explicit hydrogens.
 
     Parameters
     ----------
@@ -255,7 +257,7 @@ def to_smiles(molecule: object) -> object:
 
     Returns
     -------
-    object
+    str or object
         The SMILES; any other value unchanged, for a check by `guard`.
 
     Examples
@@ -263,7 +265,9 @@ def to_smiles(molecule: object) -> object:
     >>> to_smiles(Chem.MolFromSmiles("OCC"))
     'CCO'
     """
-    return Chem.MolToSmiles(molecule) if isinstance(molecule, Chem.Mol) else molecule
+    if not isinstance(molecule, Chem.Mol):
+        return molecule
+    return Chem.MolToSmiles(Chem.RemoveHs(molecule, sanitize=False))
 
 
 def shuffle_atoms(smiles: str, seed: int) -> str:

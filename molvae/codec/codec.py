@@ -13,6 +13,7 @@ import torch
 
 from molvae.autoencoder import Autoencoder, ModelSettings
 from molvae.bundled import bundled
+from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.codec import domain, infill, moves, similarity
 from molvae.codec import units as latent_units
 from molvae.codec.decoding import decode_beams, decode_latent, one_per_row
@@ -21,7 +22,7 @@ from molvae.codec.domain import DomainCalibration
 from molvae.codec.encoding import encode_molecules
 from molvae.codec.moves import AttributeDirection, DirectionMeasurement, PropertyFunction
 from molvae.codec.properties import PropertyWindows, predict, to_guidance_windows
-from molvae.codec.results import Decoded, Encoding
+from molvae.codec.results import Decoded, DecodedList, Encoding
 from molvae.codec.similarity import LatentMetric, MoleculeMap
 from molvae.codec.storage import StoredCodec, read_codec, write_codec
 from molvae.errors import CodecError, InputError
@@ -154,7 +155,7 @@ class Codec:
         temperature: float | np.ndarray = 0.0,
         seed: int = 0,
         beam_size: int = 1,
-    ) -> list[Decoded]:
+    ) -> DecodedList:
         """Decode latent vectors to molecules.
 
         By default decoding is greedy, and a molecule's own latent vector decodes to the same molecule in most cases. A
@@ -178,7 +179,7 @@ class Codec:
 
         Returns
         -------
-        list of Decoded
+        DecodedList of Decoded
             One per row of `z`, in order.
 
         Raises
@@ -211,9 +212,11 @@ class Codec:
             self.model, writer, z, noise=noise, temperature=temperature, seed=torch_seed, mapper=self.mapper
         )
         if beam_size == 1:
-            return decoded
+            return DecodedList(decoded)
         reader = self.view or self.featurizer
-        return decode_beams(self.model, writer, reader, z, decoded, beam_size=beam_size, mapper=self.mapper)
+        return DecodedList(
+            decode_beams(self.model, writer, reader, z, decoded, beam_size=beam_size, mapper=self.mapper)
+        )
 
     def decode_features(self, z: np.ndarray) -> np.ndarray:
         """Decode latent vectors to features, greedily: tokens, bits or expected counts.
@@ -310,7 +313,7 @@ class Codec:
         noise: float | None = None,
         temperature: float | None = None,
         spread: float | None = None,
-    ) -> list[Decoded]:
+    ) -> DecodedList:
         """Sample molecules: draw latent vectors from the prior, and decode them.
 
         Parameters
@@ -334,7 +337,7 @@ class Codec:
 
         Returns
         -------
-        list of Decoded
+        DecodedList of Decoded
             n molecules; those still invalid after all tries have a reason.
 
         Raises
@@ -362,7 +365,7 @@ class Codec:
             for row, molecule in zip(left, again, strict=True):
                 decoded[row] = molecule
             left = [row for row in left if decoded[row].smiles is None]
-        return decoded
+        return DecodedList(decoded)
 
     def properties(self, z: np.ndarray) -> pd.DataFrame:
         """Predict properties from latent vectors, with the linear property head; nothing is decoded.
@@ -390,7 +393,7 @@ class Codec:
 
     def interpolate(
         self, a: object, b: object, *, n: int = 10, path: LatentPath = "linear", seed: int = 0
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Find molecules between two molecules.
 
         Latent vectors on the path are decoded greedily: first n, then more where neighbors decode differently. If they
@@ -410,7 +413,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per unique molecule, in order of `fraction` of the path in [0, 1] at which it is decoded first:
             `smiles`, `noise` of the decoder, `similarity_to_a` and `similarity_to_b` (Tanimoto, Morgan radius 2).
             `attrs["counts"]` holds the numbers of `unique` molecules found and of `invalid` decodes. Fewer than n rows
@@ -428,7 +431,7 @@ class Codec:
         >>> table["smiles"].iloc[0], len(table)
         ('CC(=O)Nc1ccc(O)cc1', 6)
         """
-        return moves.interpolate(self, self.prior, a, b, n=n, path=path, seed=seed)
+        return with_structures(moves.interpolate(self, self.prior, a, b, n=n, path=path, seed=seed))
 
     def neighborhood(
         self,
@@ -439,7 +442,7 @@ class Codec:
         seed: int = 0,
         noise: float = 0.2,
         temperature: float = 0.3,
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Find molecules around a molecule in latent space.
 
         Random latent vectors at a distance `radius` are decoded, greedily and with noise. The radius, the noise and the
@@ -461,7 +464,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per unique molecule other than the start (`molecule`), the most similar first: `smiles`, `distance`
             (Euclidean, from its latent vector to that of the start; NaN if it cannot be encoded), `similarity`
             (Tanimoto to the start) and `radius`, at which it was first decoded. `attrs["counts"]` holds the numbers of
@@ -479,20 +482,21 @@ class Codec:
         >>> len(codec.neighborhood("CC(=O)Nc1ccc(O)cc1", n=5))
         5
         """
-        return moves.neighborhood(
+        table = moves.neighborhood(
             self, self.prior, molecule, n=n, radius=radius, seed=seed, noise=noise, temperature=temperature
         )
+        return with_structures(table)
 
     def infill(
         self,
-        fragment: str,
+        fragment: object,
         *,
         n: int = 10,
         seed: int = 0,
         temperature: float = 1.0,
         atoms: tuple[int, int] = (0, 12),
         tries: int = 1000,
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Fill the gaps or the attachment points of a fragment.
 
         All atoms, bonds, rings and branches of the fragment are kept. There are three kinds of fragments:
@@ -514,8 +518,8 @@ class Codec:
 
         Parameters
         ----------
-        fragment : str
-            SMILES with one to five gaps or attachment points.
+        fragment : str or rdkit.Chem.Mol
+            SMILES with one to five gaps or attachment points; or a molecule with attachment points.
         n : int, default=10
             Maximum number of molecules to return.
         seed : int, default=0
@@ -531,7 +535,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per unique molecule, the most probable first: canonical `smiles`; `filled`, the fillings joined by
             "_", in the order of the SMILES; `log_probability` of the completed SMILES in nats (without the end token
             for a `masked` codec, which does not learn it; minus infinity if the SMILES is too long for the codec);
@@ -551,10 +555,12 @@ class Codec:
         >>> table.columns.tolist()
         ['smiles', 'filled', 'log_probability', 'n_drawn']
         """
-        return infill.infill(
+        from molvae.chem.molecules import to_smiles
+
+        table = infill.infill(
             self.model,
             self._fillable(),
-            fragment,
+            to_smiles(fragment),
             has_view=self.view is not None,
             n=n,
             seed=seed,
@@ -562,17 +568,18 @@ class Codec:
             atoms=atoms,
             tries=tries,
         )
+        return with_structures(table)
 
     def decode_with(
         self,
-        part: str,
+        part: object,
         z: np.ndarray,
         *,
         parents: Sequence[str | None] | None = None,
         noise: float | np.ndarray = 0.0,
         temperature: float | np.ndarray = 0.0,
         seed: int = 0,
-    ) -> list[Decoded]:
+    ) -> DecodedList:
         """Decode latent vectors to molecules that contain a part.
 
         As in `infill`, the decoder chooses only tokens that keep the part. The order of the atoms is that of a parent
@@ -581,10 +588,10 @@ class Codec:
 
         Parameters
         ----------
-        part : str
-            SMILES with attachment points, as for `infill`, or SMARTS. With SMARTS, the atoms that match in a parent
-            are kept; without a parent, the SMARTS also has to be the SMILES of a molecule, and one to three random
-            atoms of it are substituted.
+        part : str or rdkit.Chem.Mol
+            SMILES or a molecule with attachment points, as for `infill`, or SMARTS. With SMARTS, the atoms that match
+            in a parent are kept; without a parent, the SMARTS also has to be the SMILES of a molecule, and one to
+            three random atoms of it are substituted.
         z : ndarray of shape (n, D)
             Latent vectors.
         parents : sequence of str or None, optional
@@ -598,7 +605,7 @@ class Codec:
 
         Returns
         -------
-        list of Decoded
+        DecodedList of Decoded
             One per row of `z`, in order. A molecule without the part is a row with a reason.
 
         Raises
@@ -614,18 +621,20 @@ class Codec:
         3
         """
         from molvae.chem.fixed_parts import read_kept
+        from molvae.chem.molecules import to_smiles
 
         z = self._as_latent(z)
-        return infill.decode_with(
+        decoded = infill.decode_with(
             self.model,
             self._fillable(),
-            read_kept(part),
+            read_kept(to_smiles(part)),
             z,
             parents=[None] * len(z) if parents is None else list(parents),
             noise=one_per_row("noise", noise, len(z), at_most=1.0),
             temperature=one_per_row("temperature", temperature, len(z), at_most=10.0),
             seed=seed,
         )
+        return DecodedList(decoded)
 
     @property
     def fills_gaps(self) -> bool:
@@ -690,7 +699,7 @@ class Codec:
         n: int = 3,
         distances: Iterable[float] | None = None,
         seed: int = 0,
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Move a molecule along a direction.
 
         Without `distances`, 24 distances on each side are decoded, greedily and, if they give fewer than n molecules,
@@ -714,7 +723,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per distance, in order: `distance`, `smiles`, `reason`, `noise` of the decoder (0 for given
             `distances`) and `similarity_to_start` (Tanimoto). Fewer than n molecules on one side come with a warning.
 
@@ -731,7 +740,7 @@ class Codec:
         >>> codec.move("CC(=O)Nc1ccc(O)cc1", polar)["smiles"].nunique()
         7
         """
-        return moves.move(self, self.prior, molecule, direction, n=n, distances=distances, seed=seed)
+        return with_structures(moves.move(self, self.prior, molecule, direction, n=n, distances=distances, seed=seed))
 
     def measure_direction(
         self,
@@ -797,7 +806,7 @@ class Codec:
         *,
         k: int = 10,
         metric: LatentMetric = "cosine",
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Find the nearest molecules of a library in latent space, by exact search.
 
         Parameters
@@ -812,7 +821,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             k rows per query, the nearest first: `query` (its position, or its row label in a Series or a table),
             `query_smiles`, `rank` from 1, `row` of the library (likewise), `smiles`, `distance`, `tanimoto` (Morgan
             radius 2) and `reason`. A query that cannot be encoded is one row with a reason. `attrs["unreadable"]`
@@ -830,7 +839,7 @@ class Codec:
         >>> table["smiles"].tolist()[0]
         'CCC(=O)Nc1ccc(O)cc1'
         """
-        return similarity.neighbors(self._encoded(query), self._encoded(library), k=k, metric=metric)
+        return with_structures(similarity.neighbors(self._encoded(query), self._encoded(library), k=k, metric=metric))
 
     def project(self, molecules: Iterable[object] | Encoding, *, method: Method = "pca", seed: int = 0) -> MoleculeMap:
         """Project molecules to two dimensions, by latent vectors and by fingerprints.
@@ -870,7 +879,7 @@ class Codec:
         top: int = 5,
         units: Sequence[int] | None = None,
         properties: Sequence[str] = latent_units.UNIT_PROPERTIES,
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Show which molecules activate each latent dimension (unit), and which properties it correlates with.
 
         A unit is active where its value is not zero (recipes `sparse` and `sparse_topk`), above 0.5 (`sparse_rate`), or
@@ -890,7 +899,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per unit and molecule: `unit`; `activity`, the share of molecules that activate it (NaN for a single
             molecule where activity depends on the range); `standard_deviation` of its values; `correlation_<property>`,
             Spearman's, NaN for fewer than three molecules or constant values; `rank` from 1, the strongest activation
@@ -909,9 +918,10 @@ class Codec:
         >>> table["unit"].tolist()
         [0]
         """
-        return latent_units.explain_units(
+        table = latent_units.explain_units(
             self, self.model.bottleneck, molecules, top=top, units=units, properties=properties
         )
+        return with_structures(table)
 
     def applicability_domain(
         self,
@@ -920,7 +930,7 @@ class Codec:
         percentile: float = 99.0,
         reference: "Iterable[str] | ReferenceSet | None" = None,
         remove_stereo: bool = False,
-    ) -> pd.DataFrame:
+    ) -> MoleculeTable:
         """Assess whether molecules resemble the training data of the codec.
 
         Three measures are computed, and the worst of them decides: the reconstruction error, the negative
@@ -942,7 +952,7 @@ class Codec:
 
         Returns
         -------
-        DataFrame
+        MoleculeTable
             One row per molecule, in order, with the row labels of a Series: `smiles`, standardized;
             `reconstruction_nats`, `nll_nats`, `log_density`
             (nats); `reconstruction_percentile`, `nll_percentile` and `density_percentile` among the calibration
@@ -973,7 +983,7 @@ class Codec:
                 "dataclasses.replace(codec, calibration=molvae.codec.fit_domain(codec, smiles)).save(folder)"
             )
         encoding = self.encode(molecules, remove_stereo=remove_stereo)
-        return domain.applicability_domain(
+        table = domain.applicability_domain(
             encoding,
             self.featurizer.encode([smiles or "" for smiles in encoding.smiles]),
             self.model,
@@ -982,6 +992,7 @@ class Codec:
             percentile=percentile,
             reference=reference,
         )
+        return with_structures(table)
 
     # Training data and files
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from molvae.chem.molecule_table import with_structures
 from molvae.codec.results import Decoded
 from molvae.codec.space import MoleculeSpace
 from molvae.errors import InputError
@@ -30,7 +31,7 @@ _GROWTH, _MAX_LEVELS, _MIN_DRAWN = 1.25, 12, 16  # radius and noise of `neighbor
 _MAX_NOISE, _MAX_TEMPERATURE = 0.6, 0.9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttributeDirection:
     """The direction in latent space in which a value increases, by a linear fit to molecules.
 
@@ -61,8 +62,14 @@ class AttributeDirection:
     n_unreadable: int
     n_without_value: int
 
+    def __repr__(self) -> str:
+        return (
+            f"AttributeDirection({len(self.vector)} dimensions, {self.n_used} molecules, held-out R² {self.r2:.2f}, "
+            f"slope {self.slope:.3g} per unit of distance)"
+        )
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class DirectionMeasurement:
     """How a property changed when molecules were moved along a direction and along random ones.
 
@@ -83,6 +90,18 @@ class DirectionMeasurement:
     slopes: pd.DataFrame
     steps: pd.DataFrame
     n_unreadable: int
+
+    def __repr__(self) -> str:
+        both = self.slopes[self.slopes["way"] == "both"]
+        slopes = ", ".join(
+            f"{name} {slope:.3g} ± {error:.2g}"
+            for name, slope, error in zip(both["direction"], both["slope"], both["standard_error"], strict=True)
+        )
+        return f"DirectionMeasurement(slopes: {slopes})"
+
+    def _repr_html_(self) -> str:
+        """The slopes as a table, for notebooks."""
+        return str(self.slopes.to_html(index=False, float_format="{:.3g}".format))
 
 
 def interpolate(
@@ -391,7 +410,7 @@ def measure_direction(
     steps = steps.sort_values(["row", "direction", "distance"], ignore_index=True)
     slopes = _slopes(steps, list(vectors))
     steps["row"] = encoding.labels[steps["row"]]
-    return DirectionMeasurement(slopes, steps, int((~encoding.ok).sum()))
+    return DirectionMeasurement(slopes, with_structures(steps), int((~encoding.ok).sum()))
 
 
 def compute_values(values: str | PropertyFunction, smiles: Sequence[str]) -> np.ndarray:

@@ -1,9 +1,12 @@
 """The results of encoding and decoding: one row or record per input, in order."""
 
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
+
+from molvae.chem.molecule_table import MoleculeTable, structure_html
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +44,12 @@ class Encoding:
     def __repr__(self) -> str:
         return f"Encoding({int(self.ok.sum())} of {len(self.ok)} molecules, {self.z.shape[1]} dimensions)"
 
+    def _repr_html_(self) -> str:
+        """The molecules as encoded, with the reasons and notes, for notebooks."""
+        columns = {"smiles": self.smiles, "ok": self.ok, "reason": self.reason, "note": self.note}
+        table = MoleculeTable(columns, index=self.labels)
+        return f"<p>{escape(repr(self))}</p>{table._repr_html_()}"
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -59,3 +68,45 @@ class Decoded:
     raw_smiles: str
     smiles: str | None
     reason: str | None
+
+    def _repr_html_(self) -> str:
+        """The structure, or the reason why there is none, for notebooks."""
+        if self.smiles is None:
+            return f"<p>{escape(f'{self.raw_smiles}: {self.reason}')}</p>"
+        return structure_html(self.smiles)
+
+
+class DecodedList(list[Decoded]):
+    """Decoded latent vectors in order: a list that a notebook shows with structures.
+
+    Parameters
+    ----------
+    iterable : iterable of Decoded
+        The elements.
+
+    Examples
+    --------
+    >>> DecodedList([Decoded("OCC", "CCO", None), Decoded("C(", None, "invalid SMILES")])
+    DecodedList(1 of 2 valid: CCO)
+    """
+
+    def __repr__(self) -> str:
+        valid = [one.smiles for one in self if one.smiles is not None]
+        first = f": {', '.join(valid[:3])}{', ...' if len(valid) > 3 else ''}" if valid else ""
+        return f"DecodedList({len(valid)} of {len(self)} valid{first})"
+
+    def _repr_html_(self) -> str:
+        """The structures, and the reasons where there is none, for notebooks."""
+        n_valid = sum(one.smiles is not None for one in self)
+        return f"<p>{n_valid} of {len(self)} valid</p>{self.table().drop(columns='raw_smiles')._repr_html_()}"
+
+    def table(self) -> MoleculeTable:
+        """The list as a table.
+
+        Returns
+        -------
+        MoleculeTable
+            One row per latent vector, in order: `smiles`, `raw_smiles` and `reason`, as in `Decoded`.
+        """
+        names = ("smiles", "raw_smiles", "reason")
+        return MoleculeTable({name: pd.Series([getattr(one, name) for one in self], dtype=object) for name in names})

@@ -1,16 +1,18 @@
 """Similarity in latent space: nearest neighbors in a library, and two-dimensional maps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from molvae.chem.molecule_table import with_structures
+from molvae.codec.interactive_map import InteractiveMap, Panel, make_map
 from molvae.codec.results import Encoding
 from molvae.errors import InputError
 from molvae.inputs import align
-from molvae.latent.maps import Method, map_quality, project
+from molvae.latent.maps import Map, Method, map_quality, project
 from molvae.latent.neighbors import nearest
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ LatentMetric = Literal["cosine", "euclidean"]
 _FOUND = ["rank", "row", "smiles", "distance", "tanimoto"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MoleculeMap:
     """Two maps of the same molecules: one of their latent vectors, one of their fingerprints (Morgan, radius 2).
 
@@ -40,20 +42,26 @@ class MoleculeMap:
         Coordinates on the map of fingerprints, float32; NaN where a molecule cannot be encoded.
     method : {"pca", "tsne"}
         The projection of both maps.
+    axis_labels : mapping of str to pair of str
+        The labels of the x and y axes of the maps "latent" and "fingerprints".
     """
 
     table: pd.DataFrame
     quality: pd.DataFrame
     fingerprint_xy: np.ndarray
     method: Method
+    axis_labels: Mapping[str, tuple[str, str]]
 
     def plot(self, values: Iterable[float] | None = None, *, label: str = "") -> "Figure":
         """Draw both maps side by side, with their trustworthiness and neighborhood preservation.
 
+        The figure is open in pyplot: `savefig`, `matplotlib.pyplot.show` and the end of a notebook cell show it.
+
         Parameters
         ----------
         values : iterable of float, optional
-            One number per row of the table, shown as color. A Series is matched by its row labels.
+            One number per row of the table, shown as color; molecules with NaN are gray. A Series is matched by its
+            row labels.
         label : str, default=""
             Label of the color bar.
 
@@ -67,34 +75,92 @@ class MoleculeMap:
         InputError
             The number of values differs from the number of rows, or a value is not a number.
         """
-        colors = None
-        if values is not None:
-            values = align(values, self.table.index, len(self.table), "values")
-            try:
-                colors = np.asarray(list(values), np.float64)
-            except (TypeError, ValueError):
-                raise InputError("values: expected one number per row of the map") from None
-            if colors.shape != (len(self.table),):
-                raise InputError(
-                    f"values: expected {len(self.table)} numbers, one per row of the map, got {colors.shape}"
-                )
-        import matplotlib.pyplot as plt
+        colors = None if values is None else self._numbers(values)
+        from molvae.figures import new_figure, scatter_values
 
-        figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
-        own = self.quality[self.quality["map"] == self.quality["neighbors_by"]].set_index("map")
-        coordinates = {"latent": self.table[["x", "y"]].to_numpy(), "fingerprints": self.fingerprint_xy}
-        titles = {"latent": "latent vectors", "fingerprints": "fingerprints"}
-        size = float(np.clip(4000 / len(self.table), 4, 40))
-        for axis, (name, xy) in zip(axes, coordinates.items(), strict=True):
-            drawn = axis.scatter(*xy.T, s=size, c=colors, linewidths=0, alpha=0.8, plotnonfinite=colors is not None)
-            trust, kept = own.loc[name, ["trustworthiness", "preservation"]]
-            axis.set_title(f"{titles[name]}: trustworthiness {trust:.2f}, neighbors kept {kept:.0%}", fontsize=10)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        if colors is not None:
+        figure, axes = new_figure(2, 9.6, 4.6)
+        size, drawn = float(np.clip(4000 / len(self.table), 4, 40)), None
+        for axis, (name, xy) in zip(axes, self._coordinates().items(), strict=True):
+            drawn = scatter_values(axis, xy, colors, size)
+            axis.set_title(self._title(name), fontsize=10)
+            axis.set(xticks=[], yticks=[], xlabel=self.axis_labels[name][0], ylabel=self.axis_labels[name][1])
+        if drawn is not None:
             figure.colorbar(drawn, ax=axes, label=label)
-        plt.close(figure)  # a notebook shows the returned figure and every open figure; without this it appears twice
         return figure
+
+    def interactive(
+        self,
+        values: Iterable[float] | None = None,
+        *,
+        label: str = "",
+        names: Iterable[object] | None = None,
+        n_structures: int = 2000,
+    ) -> "InteractiveMap":
+        """Both maps with structures: a page that works in notebooks, and offline as a file.
+
+        Pointing at a molecule shows its structure, and highlights it on both maps; a click keeps the structure below
+        the maps. The wheel zooms, and dragging moves a map.
+
+        Parameters
+        ----------
+        values : iterable of float, optional
+            One number per row of the table, shown as color. A Series is matched by its row labels.
+        label : str, default=""
+            Name of the values.
+        names : iterable, optional
+            Name of each molecule; by default its row label. A Series is matched by its row labels.
+        n_structures : int, default=2000
+            Molecules that are drawn, the first of the table, at about 0.3 kB and 2 milliseconds each; for the others,
+            the SMILES is shown.
+
+        Returns
+        -------
+        InteractiveMap
+            A notebook shows it; its `save` writes it as an HTML file.
+
+        Raises
+        ------
+        InputError
+            The number of values or names differs from the number of rows, or a value is not a number.
+        """
+        n = len(self.table)
+        colors = None if values is None else self._numbers(values)
+        shown = self.table["row"].tolist()
+        if names is not None:
+            shown = list(align(names, self.table.index, n, "names"))
+            if len(shown) != n:
+                raise InputError(f"names: expected {n}, one per row of the map, got {len(shown)}")
+        panels = [Panel(self._title(name), *self.axis_labels[name], xy) for name, xy in self._coordinates().items()]
+        return make_map(
+            panels, self.table["smiles"].tolist(), list(map(str, shown)), colors, label, n_structures=n_structures
+        )
+
+    def __repr__(self) -> str:
+        n = int(self.table["x"].notna().sum())
+        return f"MoleculeMap({self.method}, {n:,} of {len(self.table):,} molecules; {self._title('latent')})"
+
+    def _repr_html_(self) -> str:
+        """The interactive maps, for notebooks."""
+        return self.interactive()._repr_html_()
+
+    def _coordinates(self) -> dict[str, np.ndarray]:
+        return {"latent": self.table[["x", "y"]].to_numpy(), "fingerprints": self.fingerprint_xy}
+
+    def _title(self, name: str) -> str:
+        own = self.quality[(self.quality["map"] == name) & (self.quality["neighbors_by"] == name)].iloc[0]
+        title = {"latent": "latent vectors", "fingerprints": "fingerprints"}[name]
+        return f"{title}: trustworthiness {own['trustworthiness']:.2f}, neighbors kept {own['preservation']:.0%}"
+
+    def _numbers(self, values: Iterable[float]) -> np.ndarray:
+        """One number per row (n,), float64; NaN where there is none."""
+        n = len(self.table)
+        try:
+            numbers = np.asarray(list(align(values, self.table.index, n, "values")), np.float64)
+        except (TypeError, ValueError):
+            raise InputError("values: expected one number per row of the map") from None
+        if numbers.shape != (n,):
+            raise InputError(f"values: expected {n} numbers, one per row of the map, got {numbers.shape}")
+        return numbers
 
 
 def neighbors(query: Encoding, library: Encoding, *, k: int, metric: LatentMetric) -> pd.DataFrame:
@@ -195,7 +261,16 @@ def map_molecules(encoding: Encoding, *, method: Method, seed: int) -> MoleculeM
         },
         index=encoding.index,
     )
-    return MoleculeMap(table, pd.DataFrame(lines, columns=names), fingerprint_xy, method)
+    labels = {"latent": _axis_labels(latent), "fingerprints": _axis_labels(fingerprints)}
+    quality = pd.DataFrame(lines, columns=names)
+    return MoleculeMap(with_structures(table), quality, fingerprint_xy, method, labels)
+
+
+def _axis_labels(projected: Map) -> tuple[str, str]:
+    if projected.explained is None:
+        return "t-SNE 1 (no unit)", "t-SNE 2 (no unit)"
+    first, second = projected.explained
+    return f"component 1 ({first:.0%} of the variance)", f"component 2 ({second:.0%})"
 
 
 def _nullable(labels: pd.Index) -> str:

@@ -7,16 +7,9 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from molvae.chem.molecule_table import drawn_columns, table_html
+
 _N_SHOWN = 10
-_STYLE = (
-    ".molvae .mol{width:150px;height:112px}"
-    ".molvae .mol path{fill:none;stroke:currentColor;stroke-width:1.5}"
-    ".molvae .mol path.w{fill:currentColor;stroke-width:.5}"
-    ".molvae .mol text{fill:currentColor;font-family:Arial,Helvetica,sans-serif}"
-    ".molvae .eN{color:#3b6fd4}.molvae .eO{color:#d0342c}.molvae .eS{color:#a88400}"
-    ".molvae .eP{color:#c26a00}.molvae .eX{color:#2a8a3c}.molvae .eZ{color:#2a8a8a}"
-    ".molvae td,.molvae th{text-align:left;vertical-align:middle}"
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,22 +51,9 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """The best molecules with their structures, for notebooks."""
-        from molvae.chem.drawing import draw_svg  # imports RDKit's drawing code
-
-        best = self.table.head(_N_SHOWN)
-        columns = ["candidate_id", "smiles", "score", *(name for name in best if str(name).startswith("value_"))]
-        head = "".join(f"<th>{escape(str(name))}</th>" for name in ("structure", *columns))
-        rows = "".join(
-            f"<tr><td>{draw_svg(row['smiles'])}</td>"
-            + "".join(f"<td>{_format(row[name])}</td>" for name in columns)
-            + "</tr>"
-            for row in best.to_dict("records")
-        )
-        more = f"<p>The best {len(best)} are shown.</p>" if len(self.table) > len(best) else ""
-        return (
-            f'<div class="molvae"><style>{_STYLE}</style><p>{escape(self._summary())}</p>'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}</div>"
-        )
+        names = ["candidate_id", "smiles", "score", *(name for name in self.table if str(name).startswith("value_"))]
+        best = self.table[names]
+        return f"<p>{escape(self._summary())}</p>{table_html(best, drawn_columns(best), _N_SHOWN)}"
 
     def _summary(self) -> str:
         n = len(self.table)
@@ -83,7 +63,3 @@ class SearchResult:
         if "front" in self.table:
             text += f"; {int((self.table['front'] == 1).sum()):,} on the Pareto front"
         return f"{text}; stopped: {self.stop_reason}"
-
-
-def _format(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

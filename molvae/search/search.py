@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.chem.fixed_parts import read_kept
+from molvae.chem.molecule_table import with_structures
 from molvae.errors import InputError
 from molvae.inputs import read_molecules
 from molvae.search.breeding import Breeder
@@ -249,7 +250,7 @@ class Search:
         numbers = dict.fromkeys(("new_share", "best", "top10", "median"), float)
         history = pd.DataFrame(self.history, columns=list(RoundSummary.__annotations__)).astype(numbers)
         reason = self.stop_reason or "not yet"
-        return SearchResult(table, self._ledger.latent(), funnel, history, tuple(self.notes), reason)
+        return SearchResult(with_structures(table), self._ledger.latent(), funnel, history, tuple(self.notes), reason)
 
     def _next_starts(self, n: int) -> list[Candidate]:
         """The next n start molecules, as round 0."""

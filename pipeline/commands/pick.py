@@ -64,6 +64,7 @@ def pick(
         int | None,
         typer.Option("--plate", metavar="WELLS", help="24, 48, 96 or 384. Default: the smallest that is enough."),
     ] = None,
+    excel: Annotated[bool, typer.Option("--excel", help="Write a .csv that Excel reads as UTF-8.")] = False,
     out: Annotated[
         list[Path] | None,
         typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
@@ -91,6 +92,8 @@ def pick(
     files = out or []
     for path in files:
         check_ending(path, _ENDINGS)
+    if excel and not any(path.suffix.lower() == ".csv" for path in files):
+        raise InputError("--excel: expected an output file that ends in .csv, such as -o picks.csv")
     if plate is not None:
         list_wells(plate)  # refuses other sizes
     if exclude_similarity is not None and exclude is None:
@@ -121,7 +124,7 @@ def pick(
             title = f"{len(selection.picks):,} picks of {', '.join(_names(found))}"
             write_plates(path, placed, size=size, title=title, summary=selection.describe(), notes=selection.notes)
         else:
-            write_picks(path, placed)
+            write_picks(path, placed, excel=excel)
         terminal.report(f"{path}: {len(selection.picks):,} picks, {len(selection.alternates):,} alternates")
 
 
@@ -134,19 +137,13 @@ def _read(
     from molvae.candidates.build import is_eligible
     from molvae.candidates.files import read_candidates
     from molvae.candidates.merging import merge_candidates
-    from molvae.query import query
 
-    tables, eligible, names = {}, {}, _names(found)
-    for name, one in zip(names, found, strict=True):
-        table = read_candidates(one.path, may_hold_more=True)
-        if where is None:
-            flags = is_eligible(table).to_numpy()
-        else:
-            selected = query(one.path, where)
-            if "candidate_id" not in selected:
-                raise InputError("--where: expected a condition, or a SELECT with the column candidate_id")
-            flags = table["candidate_id"].isin(selected["candidate_id"]).to_numpy()
-        tables[name], eligible[name] = table, flags
+    names = _names(found)
+    tables = {name: read_candidates(one.path, may_hold_more=True) for name, one in zip(names, found, strict=True)}
+    if where is None:
+        eligible = {name: is_eligible(table).to_numpy() for name, table in tables.items()}
+    else:
+        eligible = _select(dict(zip(names, found, strict=True)), tables, where)
     latent = _read_latent(dict(zip(names, found, strict=True)))
     if len(found) == 1:
         return tables[names[0]], eligible[names[0]], None if latent is None else latent[names[0]]
@@ -156,6 +153,31 @@ def _read(
     if len({tuple(name for name in map(str, table) if name.startswith("score_")) for table in tables.values()}) > 1:
         terminal.report("note: the runs have different objectives; their scores are compared as they are")
     return merged, flags, latent
+
+
+def _select(found: "dict[str, FoundTable]", tables: "dict[str, pd.DataFrame]", where: str) -> "dict[str, np.ndarray]":
+    """The rows of each table that a condition selects."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from molvae.query import query
+
+    from ..query_sources import query_sources
+
+    sources = query_sources([replace(one, run=name) for name, one in found.items()], where)
+    selected = query(sources, where)
+    for note in selected.attrs["notes"]:
+        terminal.report(f"note: {note}")
+    needed = ["candidate_id", *(["run"] if len(found) > 1 else [])]
+    if any(name not in selected for name in needed):
+        raise InputError(f"--where: expected a condition, or a SELECT of the columns {' and '.join(needed)}")
+    runs = selected["run"] if len(found) > 1 else [next(iter(found))] * len(selected)
+    keys = set(zip(runs, selected["candidate_id"], strict=True))
+    return {
+        name: np.array([(name, one) in keys for one in table["candidate_id"]], dtype=bool)
+        for name, table in tables.items()
+    }
 
 
 def _names(found: "list[FoundTable]") -> list[str]:

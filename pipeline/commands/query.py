@@ -1,9 +1,7 @@
 """`molvae query`: SQL queries of the candidate tables of one or many runs."""
 
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +15,7 @@ from .declaration import command
 if TYPE_CHECKING:
     import pandas as pd
 
-    from molvae.query.request import Answer, Source
+    from molvae.query.request import Answer
 
 _EXAMPLE = 'molvae query latest "passed order by score desc limit 10"'
 
@@ -69,6 +67,8 @@ def query(
         return
     from molvae.query.process import ask
 
+    from ..catalogue import find_tables
+    from ..query_sources import query_sources
     from ..result_files import RESULT_ENDINGS, write_result
     from ..tables import check_ending
 
@@ -77,7 +77,7 @@ def query(
         check_ending(out, RESULT_ENDINGS)
     if excel and (out is None or out.suffix.lower() != ".csv"):
         raise InputError("--excel: expected an output file that ends in .csv, such as -o result.csv")
-    answer = ask(_sources(runs, sql), sql, seconds, gigabytes=memory, codec=codec)
+    answer = ask(query_sources(find_tables(runs), sql), sql, seconds, gigabytes=memory, codec=codec)
     table = answer.table
     assert table is not None  # ask() raises an error instead
     for note in answer.notes:
@@ -100,29 +100,6 @@ def _split(words: Sequence[str]) -> tuple[list[str], str]:
     if " " not in sql.strip() and (Path(sql).exists() or (Path("runs") / sql).exists()):
         raise InputError(f"expected the query as the last argument, got the path {sql}; e.g. {_EXAMPLE}")
     return runs, sql
-
-
-def _sources(runs: Sequence[str], sql: str) -> "list[Source]":
-    """The candidate tables, with latent vectors and codec if the query may need them."""
-    from molvae.query.request import Source
-
-    from ..catalogue import find_tables
-
-    needs_codec = re.search(r"latent_distance|domain", sql, re.IGNORECASE) is not None
-    found = [Source(one.path, one.run, one.campaign, one.date) for one in find_tables(runs)]
-    return [_with_codec(one) for one in found] if needs_codec else found
-
-
-def _with_codec(source: "Source") -> "Source":
-    from ..campaign import Campaign
-    from ..run_dir import RunDir
-
-    run = RunDir(source.path if source.path.is_dir() else source.path.parent)
-    if not run.campaign.is_file():
-        return source
-    campaign = Campaign.load(run.campaign)
-    codec = str(run.codec) if campaign.train else campaign.finished_codec
-    return replace(source, latent=run.latent if run.latent.is_file() else None, codec=codec)
 
 
 def _print(table: "pd.DataFrame", answer: "Answer") -> None:

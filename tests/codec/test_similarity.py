@@ -1,4 +1,9 @@
+import base64
 import io
+import json
+import re
+import zlib
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -6,6 +11,7 @@ import pytest
 
 import molvae
 from molvae.bundled import bundled
+from molvae.chem.drawing import draw_colored_svg
 from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
 
@@ -157,13 +163,61 @@ def test_both_maps_are_plotted_side_by_side(codec, library):
         figure.axes[0].collections[0].get_offsets()[:20], found.table[["x", "y"]][:20], rtol=1e-6
     )
     assert figure.axes[2].get_ylabel() == "logP"
+    assert figure.axes[0].get_xlabel().startswith("component 1 (")
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     assert len(picture.getvalue()) > 5000
     import matplotlib.pyplot as plt
 
-    assert not plt.get_fignums()
+    assert plt.figure(figure.number) is figure  # open, so that plt.show() shows it
+    plt.close(figure)
+    assert len(repr(found)) < 200
     with pytest.raises(InputError, match=r"values: .* 21"):
         found.plot([1.0, 2.0])
     with pytest.raises(InputError, match="values"):
         found.plot(["a"] * 21)
+
+
+def content_of(page):
+    content = json.loads(re.search(r'id="content">(.*?)</script>', page, re.DOTALL)[1])
+    packed = re.search(r'id="drawings">(.*?)</script>', page, re.DOTALL)[1]
+    return content, json.loads(zlib.decompress(base64.b64decode(packed), wbits=-15))
+
+
+def test_an_interactive_map_holds_each_molecule_with_its_structure_value_and_name(codec, library):
+    names = [f"m{i}" for i in range(22)]
+    smiles = pd.Series([*library.smiles[:20], "no molecule", DRUGS[0]], index=names)
+    values = pd.Series(np.arange(22.0), index=names)
+    values["m3"] = np.nan
+    found = codec.project(smiles)
+    page = found.interactive(values[::-1], label="pKi").page
+    content, drawings = content_of(page)
+    assert content["names"] == [name for name in names if name != "m20"]
+    assert content["smiles"] == found.table["smiles"].dropna().tolist()
+    assert content["values"] == [0, 1, 2, None, *range(4, 20), 21]
+    assert content["label"] == "pKi"
+    assert content["colors"][0] == "#440154"
+    assert content["colors"][20] == "#fde725"
+    assert [panel["title"].split(":")[0] for panel in content["panels"]] == ["latent vectors", "fingerprints"]
+    np.testing.assert_allclose(content["panels"][1]["xy"], found.fingerprint_xy[found.table["x"].notna()], rtol=1e-3)
+    assert drawings == [draw_colored_svg(one, 180, 120) for one in content["smiles"]]
+    assert not re.search(r"(src|href)=|url\(|https?://", page)
+
+
+def test_an_interactive_map_is_saved_and_shown_in_a_frame(codec, tmp_path):
+    found = codec.project(DRUGS).interactive(names=["</script>", "b", "c"], n_structures=2)
+    assert repr(found).startswith("InteractiveMap(3 molecules, 2 structures")
+    assert found.save(tmp_path / "map.html").read_text(encoding="utf-8") == found.page
+    assert content_of(found.page)[0]["names"][0] == "</script>"
+    assert len(content_of(found.page)[1]) == 2
+    frame = ElementTree.fromstring(found._repr_html_())
+    assert frame.attrib["srcdoc"] == found.page.replace("\n", " ")  # how XML reads line ends in attributes
+    with pytest.raises(InputError, match=r"names: .*3"):
+        codec.project(DRUGS).interactive(names=["a"])
+
+
+def test_a_map_of_500_drugs_is_below_6_megabytes(codec):
+    drawn = codec.project(pd.read_csv(bundled("d4_ki.csv"), nrows=60)["smiles"]).interactive()
+    empty = codec.project(DRUGS).interactive(n_structures=0)
+    assert drawn.n_drawn == drawn.n_molecules > 40
+    assert (len(drawn.page) - len(empty.page)) / drawn.n_drawn * 500 < 1e6

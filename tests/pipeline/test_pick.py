@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from molvae.pipeline import cli
 
-from molvae.candidates.files import write_candidates
+from molvae.candidates.files import read_candidates, write_candidates
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,24 @@ def test_molecules_of_several_runs_are_merged(monday: Path, candidates: pd.DataF
     assert run(str(monday), str(tuesday), "--diversity", "0", "-o", "picks.csv") == cli.DONE
     found = [(row["candidate_id"], row["run"], row["also_in"]) for row in rows()]
     assert found == [("C000002", "tuesday", "monday"), ("C000001", "monday", ""), ("C000004", "tuesday", "monday")]
+
+
+def test_a_condition_holds_for_all_runs_together(monday: Path, candidates: pd.DataFrame) -> None:
+    tuesday = Path("tuesday")
+    tuesday.mkdir()
+    other = candidates.iloc[:1].assign(smiles="CCO", score=0.8)
+    write_candidates(tuesday, other)
+    limit = "passed order by score desc limit 2"
+    assert run("monday", "tuesday", "--where", limit, "--diversity", "0", "-o", "picks.csv") == cli.DONE
+    found = [(row["run"], row["candidate_id"]) for row in rows()]
+    assert found == [("monday", "C000001"), ("tuesday", "C000001")]
+
+
+def test_excel_gets_its_mark_and_molvae_reads_the_file(monday: Path) -> None:
+    assert run("monday", "--excel", "-o", "picks.csv") == cli.DONE
+    assert Path("picks.csv").read_bytes().startswith(b"\xef\xbb\xbfposition,")
+    assert len(read_candidates(Path("picks.csv"), may_hold_more=True)) == 2
+    assert run("monday", "--excel", "-o", "picks.sdf") == cli.REFUSED
 
 
 def test_the_latent_vectors_of_a_run_are_used(monday: Path, candidates: pd.DataFrame) -> None:

@@ -25,9 +25,9 @@ def test_the_repr_is_one_line_with_the_best_molecule(result):
 def test_the_html_shows_the_best_ten_with_structures(result):
     html = result._repr_html_()
     assert html.count("<svg") == html.count("</svg>") == 10
-    shown = re.findall(r"<td>(C\d{6})</td>", html)
+    shown = re.findall(r">(C\d{6})</td>", html)
     assert shown == result.table["candidate_id"].tolist()[:10]
-    assert "<th>value_&lt;size&gt;</th>" in html
+    assert ">value_&lt;size&gt;</th>" in html
     assert "http" not in html
 
 
