@@ -34,6 +34,7 @@ VERSION = 4
 
 N_REFERENCE = 300
 """Number of reference molecules whose properties the report shows."""
+_NOTED = 0.1  # share of the molecules
 
 
 def validate(run: RunDir) -> Manifest:
@@ -81,6 +82,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
             settings=campaign.checks,
             codec=codec,
             conditions=campaign.objective.conditions,
+            domains=campaign.objective.domains,
             progress=bar.advance,
         )
     for name, reason in candidates.attrs["skipped"].items():
@@ -145,7 +147,7 @@ def _report(
         funnel=funnel_steps(candidates, search["funnel"]),
         history=pd.DataFrame(search["history"]),
         campaign_toml=run.campaign.read_text(encoding="utf-8"),
-        notes=search["notes"],
+        notes=[*search["notes"], *_domain_notes(candidates)],
         goals=goals_of(campaign.objective),
         comparison=comparison,
         held_out=_describe_held_out(run, campaign),
@@ -186,6 +188,19 @@ def _known(run: RunDir, campaign: Campaign) -> pd.DataFrame | None:
             series.assign(kind="held-out series", label=[f"measured {value:.4g}" for value in series["value"]])
         )
     return pd.concat(tables)[["kind", "smiles", "label"]] if tables else None
+
+
+def _domain_notes(candidates: pd.DataFrame) -> list[str]:
+    """A sentence if a considerable share of the molecules is outside the domain of the codec or of a model."""
+    notes = []
+    for column, domain in (("check_in_domain", "codec"), ("check_in_model_domain", "models of the objective")):
+        n = int((candidates[column] != PASS).sum()) if column in candidates else 0
+        if n > _NOTED * len(candidates):
+            notes.append(
+                f"{n:,} of {len(candidates):,} scored molecules are outside the applicability domain of the {domain}; "
+                "their scores are unreliable, and they fail a check"
+            )
+    return notes
 
 
 def _describe_held_out(run: RunDir, campaign: Campaign) -> list[HeldOutSeries]:

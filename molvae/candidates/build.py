@@ -26,6 +26,7 @@ def build_candidates(
     settings: ChecksSettings | None = None,
     codec: TrainedCodec | None = None,
     conditions: Mapping[str, str] | None = None,
+    domains: Mapping[str, float] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> MoleculeTable:
     """The candidate table of the molecules that a search scored.
@@ -44,6 +45,10 @@ def build_candidates(
     conditions : mapping of str to str, optional
         Terms of the objective that every candidate must meet, each with the reason why a molecule fails; see
         `ObjectiveSettings.conditions`. A molecule whose `score_<term>` is 0 fails the check `conditions`.
+    domains : mapping of str to float, optional
+        Terms that a model predicts, each with the lowest similarity to a training molecule in its applicability domain;
+        see `ObjectiveSettings.domains`. A molecule whose `value_<term>_similarity` is lower fails the check
+        `in_model_domain`.
     progress : callable, optional
         Called after each chunk of reference molecules that was compared, with their number.
 
@@ -74,7 +79,8 @@ def build_candidates(
     if not library:
         raise InputError("reference: expected at least one molecule, got none")
     smiles = proposals["smiles"].tolist()
-    checked = run_checks(smiles, settings, CheckContext(library, codec, _unmet(proposals, conditions or {})))
+    context = CheckContext(library, codec, _unmet(proposals, conditions or {}), _outside(proposals, domains or {}))
+    checked = run_checks(smiles, settings, context)
     described = pd.DataFrame(
         {
             "scaffold": pd.Series([murcko(one) or None for one in smiles], dtype=object),
@@ -144,6 +150,20 @@ def _unmet(proposals: pd.DataFrame, conditions: Mapping[str, str]) -> dict[str, 
             raise InputError(f"proposals: expected a column {column}, since {name} is a condition of the objective")
         for smiles in proposals["smiles"][proposals[column] == 0]:
             found.setdefault(smiles, []).append(f"{name}: {reason}")
+    return {smiles: "; ".join(reasons) for smiles, reasons in found.items()}
+
+
+def _outside(proposals: pd.DataFrame, domains: Mapping[str, float]) -> dict[str, str]:
+    """The molecules outside the domain of a model, and the reasons."""
+    found: dict[str, list[str]] = {}
+    for name, lowest in domains.items():
+        column = f"value_{name}_similarity"
+        if column not in proposals:  # no molecule has a prediction
+            continue
+        for smiles, similarity in zip(proposals["smiles"], proposals[column], strict=True):
+            if similarity < lowest:
+                reason = f"{name}: similarity to the training molecules {similarity:.3f} < {lowest:g}"
+                found.setdefault(smiles, []).append(reason)
     return {smiles: "; ".join(reasons) for smiles, reasons in found.items()}
 
 

@@ -71,11 +71,14 @@ class CheckContext:
         Codec that proposed the molecules.
     unmet : mapping of str to str, default={}
         Molecules that violate a condition of the objective: canonical SMILES to the reason.
+    outside : mapping of str to str, default={}
+        Molecules outside the applicability domain of a model of the objective: canonical SMILES to the reason.
     """
 
     reference: Library | None = None
     codec: TrainedCodec | None = None
     unmet: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Check(Protocol):

@@ -21,7 +21,6 @@ from molvae.chem.molecules import is_substructure, parse_smarts
 from molvae.chem.properties import PROPERTIES, look_up
 from molvae.chem.ring_systems import bundled_ring_systems, distinct_ring_systems
 from molvae.chem.stability import unstable_groups
-from molvae.errors import InputError
 from molvae.plugins import load_plugins
 
 
@@ -157,12 +156,12 @@ class HasSubstructures:
 
 @dataclass(frozen=True)
 class MeetsConditions:
-    """Whether a molecule meets the conditions of the objective: `core: lacks c1ccncc1`.
+    """Whether a molecule is not among those that violate a condition of the objective: `core: lacks c1ccncc1`.
 
     Parameters
     ----------
     unmet : mapping of str to str
-        Molecules that violate a condition: canonical SMILES to the reason.
+        Molecules that violate a condition, or are outside the domain of a model: canonical SMILES to the reason.
     """
 
     unmet: Mapping[str, str]
@@ -323,7 +322,7 @@ def _not_in_training(_: bool, context: CheckContext) -> Check:
 
 def _in_domain(percentile: float, context: CheckContext) -> Check:
     if context.codec is None:
-        raise InputError("checks in_domain: expected a codec, got none; give one, or set in_domain to false")
+        raise MissingData("no codec is given")
     if context.codec.calibration is None:
         raise MissingData(f"the applicability domain of codec {context.codec.name} was not measured")
     return InDomain(context.codec, percentile)
@@ -340,8 +339,7 @@ def _format_value(value: float, limit: float) -> str:
 _ELEMENTS = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I")
 
 # Default limits: oral drugs after Lipinski 1997 (doi:10.1016/S0169-409X(96)00423-1) and Veber 2002
-# (doi:10.1021/jm020017n), synthetic accessibility after Ertl 2009 (doi:10.1186/1758-2946-1-8). in_domain is off: scores
-# are computed from the structure, so they are valid outside the domain too, and the check would fail novel molecules.
+# (doi:10.1021/jm020017n), synthetic accessibility after Ertl 2009 (doi:10.1186/1758-2946-1-8).
 CHECKS: dict[str, CheckEntry[Any]] = {
     "conditions": CheckEntry(
         lambda _, context: MeetsConditions(context.unmet), True, read_flag, "meets every condition of the objective"
@@ -354,9 +352,15 @@ CHECKS: dict[str, CheckEntry[Any]] = {
     ),
     "in_domain": CheckEntry(
         _in_domain,
-        False,
+        99.0,
         read_percentile,
-        "in the codec's applicability domain: at most at this percentile of its training data, such as 99",
+        "in the codec's applicability domain: at most at this percentile of its training or held-out data",
+    ),
+    "in_model_domain": CheckEntry(
+        lambda _, context: MeetsConditions(context.outside),
+        True,
+        read_flag,
+        "in the applicability domain of every model of the objective: `min_similarity` to a training molecule",
     ),
     "fragments": CheckEntry(lambda *_: check_fragments, True, read_flag, "a single fragment"),
     "radicals": CheckEntry(lambda *_: check_radicals, True, read_flag, "no unpaired electrons"),

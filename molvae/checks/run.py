@@ -45,7 +45,7 @@ def check_molecules(
     Raises
     ------
     InputError
-        A molecule of the reference is invalid, or `in_domain` is on and there is no codec.
+        A molecule of the reference is invalid.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def run_checks(
     Raises
     ------
     InputError
-        `in_domain` is on and there is no codec, or a check of a plug-in returns the wrong number of results.
+        A check of a plug-in returns the wrong number of results.
     """
     invalid: dict[int, str] = {}
     molecules: dict[int, Molecule] = {}

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from molvae.inputs import read_molecules
 from molvae.scoring.evaluation import Evaluation
 from molvae.scoring.scorer import PoseScorer
+from molvae.scoring.scorers.assay import PredictedTerm
 from molvae.scoring.scorers.registry import find_scorer, read_term
 from molvae.scoring.term import Term
 from molvae.settings import Settings
@@ -55,6 +56,11 @@ class ObjectiveSettings(Settings):
     def conditions(self) -> dict[str, str]:
         """Names of the terms that are conditions, each with the reason why a molecule fails it."""
         return {name: term.unmet() for name, term in self.terms.items() if term.is_condition}
+
+    @property
+    def domains(self) -> dict[str, float]:
+        """Names of the terms that a model predicts, each with the lowest similarity in the domain of the model."""
+        return {name: term.min_similarity for name, term in self.terms.items() if isinstance(term, PredictedTerm)}
 
     def score_settings(self) -> dict[str, Any]:
         """The settings that the scores depend on: objectives with equal ones give equal scores.
@@ -207,7 +213,7 @@ class Objective:
             values = self._evaluations[name](smiles, self._mapper)
             table[f"value_{name}"] = values.value
             table |= {f"value_{name}_{column}": extra for column, extra in values.extra.items()}
-            table[f"score_{name}"] = term.score(values.value)
+            table[f"score_{name}"] = term.score(values.value) * term.trust(values.extra)
             if term.is_condition or term.weight:
                 for row, reason in enumerate(values.reasons):
                     reasons[row] = reasons[row] or (f"{name}: {reason}" if reason else None)

@@ -83,6 +83,21 @@ class Term(Settings):
         """
         ...
 
+    def trust(self, extra: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        """How much of the score counts, by the further columns of the scorer; 1 unless overridden.
+
+        Parameters
+        ----------
+        extra : mapping of str to ndarray of shape (n,)
+            The further columns, such as `similarity`.
+
+        Returns
+        -------
+        ndarray of shape (n,) or float
+            Factors in [0, 1].
+        """
+        return 1.0
+
 
 class ShapedTerm(Term):
     """A term whose raw value is converted to a desirability; see `desirability`.

@@ -51,6 +51,18 @@ def test_a_molecule_that_violates_a_condition_fails_with_its_reason(proposals: p
     assert candidates.loc["C1", "check_conditions"] == "pass"
 
 
+def test_a_molecule_outside_the_domain_of_a_model_fails_with_its_similarity(proposals: pd.DataFrame) -> None:
+    table = proposals.assign(value_pki_similarity=[0.5, 0.299, float("nan"), 0.3])
+    candidates = build_candidates(table, ["NCC"], settings=SETTINGS, domains={"pki": 0.3}).set_index("candidate_id")
+    assert candidates["check_in_model_domain"].to_dict() == {
+        "C1": "pass",
+        "C2": "pki: similarity to the training molecules 0.299 < 0.3",
+        "C3": "pass",
+        "C4": "pass",
+    }
+    assert not candidates.loc["C2", "passed"]
+
+
 def test_a_condition_without_a_column_is_refused(proposals: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="score_phenol"):
         build_candidates(proposals, ["NCC"], settings=SETTINGS, conditions={"phenol": "lacks [OX2H]c"})
@@ -96,7 +108,7 @@ def test_the_first_of_equally_similar_references_is_taken(
 
 def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
     candidates = build_candidates(proposals, ["CCO"])
-    assert list(candidates.attrs["skipped"]) == ["in_training"]
+    assert list(candidates.attrs["skipped"]) == ["in_training", "in_domain"]
     assert "check_in_training" not in candidates
 
 

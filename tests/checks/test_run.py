@@ -51,20 +51,20 @@ def test_no_molecules_give_no_rows_and_all_columns(fake_codec: type) -> None:
 def test_a_check_without_its_data_is_skipped(only: Only, fake_codec: type) -> None:
     table = run_checks([LIDOCAINE])
     assert {"check_in_reference", "check_in_training"}.isdisjoint(table)
-    assert table.attrs["skipped"].keys() == {"in_reference", "in_training"}
+    assert table.attrs["skipped"].keys() == {"in_reference", "in_training", "in_domain"}
     table = run_checks([LIDOCAINE], only("in_domain"), CheckContext([], fake_codec(calibration=None)))
     assert "fake" in table.attrs["skipped"]["in_domain"]
     assert "fake" in run_checks([LIDOCAINE], context=CheckContext([], fake_codec())).attrs["skipped"]["in_training"]
 
 
-def test_the_domain_is_checked_only_if_it_is_on_and_at_its_percentile(only: Only, fake_codec: type) -> None:
+def test_the_domain_is_checked_at_its_percentile(only: Only, fake_codec: type) -> None:
     context = CheckContext([], fake_codec([]))
-    assert "check_in_domain" not in run_checks([LIDOCAINE], context=context)
+    assert run_checks([LIDOCAINE], context=context)["check_in_domain"].tolist() == [PASS]
+    assert "check_in_domain" not in run_checks([LIDOCAINE], ChecksSettings(in_domain=False), context)
     table = run_checks(["C[NH3+]", "c1ccc", LIDOCAINE], only(in_domain=97.5), context)
     assert table["check_in_domain"].tolist() == ["above 97.5", NOT_CHECKED, PASS]
     assert table["passed"].tolist() == [False, False, True]
-    with pytest.raises(InputError, match="in_domain"):
-        run_checks([LIDOCAINE], only("in_domain"))
+    assert "codec" in run_checks([LIDOCAINE], only("in_domain")).attrs["skipped"]["in_domain"]
 
 
 def test_check_molecules_canonicalizes_molecules_and_reference(fake_codec: type) -> None:

@@ -16,7 +16,7 @@ def test_limits_are_those_of_the_checks_that_are_on() -> None:
     limits = ChecksSettings(mol_weight=False, logp=[0, 1]).limits()
     assert limits["logp"] == (0.0, 1.0)
     assert limits["fragments"] is True
-    assert {"mol_weight", "in_domain"}.isdisjoint(limits)
+    assert {"mol_weight", "require"}.isdisjoint(limits)
 
 
 def test_settings_are_frozen() -> None:

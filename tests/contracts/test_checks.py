@@ -30,7 +30,6 @@ SMILES = [
     "CN1Cc2ccccc21",
 ]
 LIMITS = {name: entry.default for name, entry in CHECKS.items()} | {
-    "in_domain": 99.0,
     "require": ("[#6]", "[CX4]"),
     "forbid": ("[Se]", "C=O"),
 }
@@ -46,7 +45,10 @@ class SmallTraining(Codec):
 @pytest.fixture(scope="module")
 def context() -> CheckContext:
     return CheckContext(
-        {"C": "CHEMBL17564", "C[Se]C": None}, SmallTraining.load(find_codec("moses")), {"C": "core: lacks c1ccncc1"}
+        {"C": "CHEMBL17564", "C[Se]C": None},
+        SmallTraining.load(find_codec("moses")),
+        {"C": "core: lacks c1ccncc1"},
+        {"C": "potency: similarity to the training molecules 0.1 < 0.3"},
     )
 
 

@@ -577,6 +577,16 @@ def test_a_model_is_pessimistic(model, shape, sign):
     assert table["value_it_similarity"][3] < table["value_it_similarity"][0]
 
 
+def test_a_molecule_outside_the_domain_of_a_model_has_a_lower_score(model):
+    smiles = ["Cc1ccccc1", "FC(F)(F)C(F)(F)C(F)(F)F"]
+    term = {"model": str(model), "shape": "higher", "low": 0, "high": 8}
+    inside, outside = objective(it=term | {"min_similarity": 0.0})(smiles)["score_it"]
+    similarity = objective(it=term)(smiles)["value_it_similarity"]
+    assert similarity[0] > 0.3 > similarity[1]
+    assert objective(it=term)(smiles)["score_it"].tolist() == pytest.approx([inside, outside * similarity[1] / 0.3])
+    assert ObjectiveSettings.from_dict({"terms": {"it": term}}, "my.toml").domains == {"it": 0.3}
+
+
 def test_the_identity_of_a_model_is_its_digest(model):
     scorer = objective(it=SHAPE | {"model": str(model)})
     assert list(scorer.identity()) == [str(model)]

@@ -25,14 +25,37 @@ class PredictedTerm(CostlyTerm):
     ----------
     pessimism : float, default=1.0
         Number of standard deviations by which a prediction is made worse.
+    min_similarity : float, default=0.3
+        Tanimoto similarity to the nearest training molecule below which a molecule is outside the applicability domain
+        of the model. Its desirability is multiplied by similarity / min_similarity, and it fails the check
+        `in_model_domain`. 0 switches this off.
     cache : bool, default=False
         Whether predictions are stored in the cache of the objective; they take about as long as reading it.
     """
 
     pessimism: float = Field(1.0, ge=0, description="standard deviations by which the prediction is made worse")
+    min_similarity: float = Field(0.3, ge=0, le=1, description="lowest similarity in the domain of the model")
     cache: bool = Field(False, description="whether values are stored in the cache of the objective")
 
-    not_in_values: ClassVar[frozenset[str]] = CostlyTerm.not_in_values - {"shape"}  # it sets the sign of pessimism
+    # the shape sets the sign of pessimism
+    not_in_values: ClassVar[frozenset[str]] = (CostlyTerm.not_in_values - {"shape"}) | {"min_similarity"}
+
+    def trust(self, extra: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        """The factor for molecules outside the domain of the model; see `Term.trust`.
+
+        Parameters
+        ----------
+        extra : mapping of str to ndarray of shape (n,)
+            With `similarity` to the training molecules.
+
+        Returns
+        -------
+        ndarray of shape (n,) or float
+            1 inside the domain, less outside; 1 for a molecule without a prediction, whose score is NaN anyway.
+        """
+        if not self.min_similarity or "similarity" not in extra:
+            return 1.0
+        return np.where(np.isnan(extra["similarity"]), 1.0, np.minimum(extra["similarity"] / self.min_similarity, 1.0))
 
 
 class AssayTerm(PredictedTerm):
@@ -49,6 +72,8 @@ class AssayTerm(PredictedTerm):
         Folder of the model. A relative path starts at the campaign file.
     pessimism : float, default=1.0
         Number of standard deviations.
+    min_similarity : float, default=0.3
+        Lowest similarity to a training molecule in the applicability domain.
     cache : bool, default=False
         Whether predictions are stored in the cache of the objective; they take about as long as reading it.
     """

@@ -19,7 +19,19 @@ from molvae.workers import Mapper
 if TYPE_CHECKING:
     from molvae.qsar.model import AssayModel
 
-_SHARED = ("weight", "shape", "low", "high", "soft", "power", "scale", "pessimism", "cache", "max_failed")
+_SHARED = (
+    "weight",
+    "shape",
+    "low",
+    "high",
+    "soft",
+    "power",
+    "scale",
+    "pessimism",
+    "min_similarity",
+    "cache",
+    "max_failed",
+)
 
 
 class AssayTableTerm(PredictedTerm):
@@ -41,6 +53,8 @@ class AssayTableTerm(PredictedTerm):
         Name of the model, a key of `molvae.qsar.MODELS`.
     pessimism : float, default=1.0
         Number of standard deviations.
+    min_similarity : float, default=0.3
+        Lowest similarity to a training molecule in the applicability domain.
     """
 
     assay: Path = Field(description="table of measured molecules")
