@@ -92,8 +92,8 @@ def assign_wells(table: pd.DataFrame, size: int) -> pd.DataFrame:
     places = np.cumsum(is_pick) - 1
     plates = np.where(is_pick, places // size + 1, 0)
     names = [wells[place % size] if pick else None for place, pick in zip(places, is_pick, strict=True)]
-    after = list(table).index("role") + 1
-    placed = table.copy()
+    placed = table.drop(columns=[name for name in ("plate", "well") if name in table])
+    after = list(placed).index("role") + 1
     placed.insert(after, "plate", plates)
     placed.insert(after + 1, "well", pd.Series(names, index=table.index, dtype=object))
     return placed

@@ -1,10 +1,12 @@
 """Which candidates to order or to make: a diverse selection with high scores, and alternates for each pick."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from html import escape
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,10 +16,12 @@ from molvae.candidates.build import is_eligible
 from molvae.checks.known import find_known
 from molvae.chem.clusters import butina_clusters, sphere_leaders
 from molvae.chem.fingerprints import Fingerprints, nearest_references, on_bits
+from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.chem.molecules import standardize
 from molvae.chem.scaffolds import murcko
 from molvae.errors import InputError
 from molvae.inputs import align
+from molvae.workers import LocalProcesses, WorkerFailure
 
 Method = Literal["maxmin", "butina", "sphere"]
 
@@ -32,6 +36,7 @@ PICK_COLUMNS = ("position", "role", "pick_reason", "scaffold_number", "nearest_p
 
 _NEEDED = ("candidate_id", "smiles", "score")
 _SHOWN = 3
+_MIN_FOR_PROCESSES, _CHUNK_ROWS = 5_000, 500
 _DIGITS = 6  # similarities that differ by less are ties, on every machine
 
 
@@ -41,7 +46,7 @@ class Selection:
 
     Parameters
     ----------
-    table : DataFrame
+    table : MoleculeTable
         The picks in the order in which they were picked, each followed by its alternates. Columns: those of the
         candidate table (`candidate_id` and `smiles` first), and
 
@@ -59,19 +64,19 @@ class Selection:
         What was left out and why, one sentence each.
     """
 
-    table: pd.DataFrame
+    table: MoleculeTable
     comparison: pd.DataFrame
     notes: list[str]
 
     @property
-    def picks(self) -> pd.DataFrame:
+    def picks(self) -> MoleculeTable:
         """The picks, without the alternates."""
-        return self.table[self.table["role"] == PICK].reset_index(drop=True)
+        return with_structures(self.table[self.table["role"] == PICK].reset_index(drop=True))
 
     @property
-    def alternates(self) -> pd.DataFrame:
+    def alternates(self) -> MoleculeTable:
         """The alternates."""
-        return self.table[self.table["role"] == ALTERNATE].reset_index(drop=True)
+        return with_structures(self.table[self.table["role"] == ALTERNATE].reset_index(drop=True))
 
     def describe(self) -> list[str]:
         """How diverse the picks are compared with the best molecules by score, and what that costs.
@@ -94,8 +99,9 @@ class Selection:
         return lines
 
     def _repr_html_(self) -> str:
-        """The table, for a notebook."""
-        return str(self.table.to_html(index=False, max_rows=60))
+        """For a notebook: the picks with structures, the comparison and the notes."""
+        lines = "".join(f"<li>{escape(line)}</li>" for line in [*self.describe(), *self.notes])
+        return f"{self.picks._repr_html_()}<ul>{lines}</ul>"
 
 
 def pick_candidates(
@@ -202,7 +208,7 @@ def pick_candidates(
     notes: list[str] = []
     given, unwanted = _find(table, include), _find(table, exclude)
     included = _included(table, given, is_allowed, n, notes)
-    is_excluded = _excluded(table, unwanted, exclude_similarity, notes)
+    is_excluded = _excluded(table, unwanted, is_allowed, exclude_similarity, notes)
     both = [row for row in included if row in unwanted.item_of]
     if both or given.molecules & unwanted.molecules:
         name = table["smiles"][both[0]] if both else min(given.molecules & unwanted.molecules)
@@ -227,7 +233,11 @@ def pick_candidates(
     items = [pick.item for pick in picks]
     replacements = _find_alternates(pool, items, alternates, per_scaffold, notes)
     best = [item for item in pool.by_score if is_free[pool.rows[item]]][: len(picks)]
-    return Selection(_list(pool, picks, replacements), _compare(pool, items, best), notes)
+    if "is_start" in table:
+        starts = [pool.name(item) for item in items if pool.table["is_start"][item] in (True, np.True_)]
+        notes += [f"picks that are start molecules of the search: {_some(starts)}"] if starts else []
+    chosen = pool.part(items)
+    return Selection(_list(pool, picks, chosen, replacements), _compare(chosen, pool.part(best)), notes)
 
 
 def _check_counts(**counts: tuple[int | None, int]) -> None:
@@ -258,6 +268,12 @@ def _plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first names."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _by_score(table: pd.DataFrame, is_free: np.ndarray) -> list[int]:
     """The rows that may be picked, by descending score."""
     scores = table["score"][is_free].sort_values(ascending=False, kind="stable", na_position="last")
@@ -279,11 +295,10 @@ class _Found:
 
     def explain(self) -> str:
         """What was not found."""
-        missing = [
-            item for item, rows in zip(self.items, self.rows, strict=True) if not rows and item not in self.invalid
-        ]
+        unread = set(self.invalid)
+        missing = [item for item, rows in zip(self.items, self.rows, strict=True) if not rows and item not in unread]
         parts = [
-            f"; {len(names):,} {problem}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+            f"; {len(names):,} {problem}: {_some(names)}"
             for names, problem in (
                 (missing, "not in the candidate table"),
                 (self.invalid, "neither an id nor a SMILES"),
@@ -301,32 +316,35 @@ def _find(table: pd.DataFrame, items: Iterable[str]) -> _Found:
     ids: dict[str, list[int]] = {}
     for row, name in enumerate(table["candidate_id"]):
         ids.setdefault(name, []).append(row)
-    rows: list[list[int]] = [[] for _ in given]
-    library: dict[str, int] = {}
-    invalid: list[str] = []
-    molecules: set[str] = set()
-    for number, item in enumerate(given):
-        if item in ids:
-            if len(ids[item]) > 1:
-                raise InputError(
-                    f"pick: {item} is the id of molecules of {len(ids[item])} runs; give its SMILES instead"
-                )
-            rows[number] = ids[item]
-            molecules.add(table["smiles"][ids[item][0]])
-            continue
-        smiles = standardize(item).smiles
-        if smiles is None:
-            invalid.append(item)
-        else:
-            molecules.add(smiles)
-            library.setdefault(smiles, number)
+    for item in given:
+        if len(ids.get(item, ())) > 1:
+            raise InputError(f"pick: {item} is the id of molecules of {len(ids[item])} runs; give its SMILES instead")
+    rows = [ids.get(item, []) for item in given]
+    others = [number for number, item in enumerate(given) if item not in ids]
+    smiles = dict(zip(others, _standardize([given[number] for number in others]), strict=True))
+    library = {one: number for number, one in reversed(smiles.items()) if one is not None}
     matches = _match(table["smiles"].tolist(), library) if library else {}
-    for number in library.values():
-        exact = [row for row, (other, is_exact) in matches.items() if other == number and is_exact]
-        rows[number] = exact or [row for row, (other, _) in matches.items() if other == number]
+    exact, near = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for row, (number, is_exact) in matches.items():
+        (exact if is_exact else near)[number].append(row)
+    for number, one in smiles.items():
+        if one is not None:
+            first = library[one]  # the item may repeat an earlier molecule
+            rows[number] = exact[first] or near[first]
     item_of = {row: number for row, (number, _) in matches.items()}
     item_of |= {row: number for number, found in enumerate(rows) for row in found}
-    return _Found(given, rows, item_of, molecules, invalid)
+    molecules = {one for one in smiles.values() if one is not None}
+    molecules |= {table["smiles"][ids[item][0]] for item in given if item in ids}
+    return _Found(given, rows, item_of, molecules, [given[number] for number, one in smiles.items() if one is None])
+
+
+def _standardize(raw: Sequence[str]) -> list[str | None]:
+    """The standardized SMILES; None for what is no SMILES. Long lists are read by several processes."""
+    if len(raw) <= _MIN_FOR_PROCESSES:
+        return [standardize(one).smiles for one in raw]
+    chunks = (raw[begin : begin + _CHUNK_ROWS] for begin in range(0, len(raw), _CHUNK_ROWS))
+    answers = chain.from_iterable(LocalProcesses()(standardize, chunks))
+    return [None if isinstance(answer, WorkerFailure) else answer.smiles for answer in answers]
 
 
 def _match(smiles: Sequence[str], library: Mapping[str, int]) -> dict[int, tuple[int, bool]]:
@@ -361,13 +379,16 @@ def _included(table: pd.DataFrame, found: _Found, is_allowed: np.ndarray, n: int
     return rows
 
 
-def _excluded(table: pd.DataFrame, found: _Found, similarity: float | None, notes: list[str]) -> np.ndarray:
+def _excluded(
+    table: pd.DataFrame, found: _Found, is_allowed: np.ndarray, similarity: float | None, notes: list[str]
+) -> np.ndarray:
     """Whether each candidate is one of the molecules of a list, or similar to one."""
     is_listed = np.isin(np.arange(len(table)), list(found.item_of))
     is_near = np.zeros(len(table), dtype=bool)
     if similarity is not None and found.molecules:
-        _, nearest = nearest_references(table["smiles"].tolist(), sorted(found.molecules))
-        is_near = (nearest >= np.float32(similarity)) & ~is_listed
+        rows = np.flatnonzero(is_allowed & ~is_listed)
+        _, nearest = nearest_references(table["smiles"].iloc[rows].tolist(), sorted(found.molecules))
+        is_near[rows] = nearest >= np.float32(similarity)
     if found.items:
         near = "" if similarity is None else f", {is_near.sum():,} more with a similarity of {similarity:g} or above"
         notes.append(f"excluded: {_plural(int(is_listed.sum()), 'candidate')} of the list{near}{found.explain()}")
@@ -442,9 +463,27 @@ class _Pool:
             similarity = (1 - self._weight) * similarity + self._weight * cosine
         return np.round(similarity.astype(float), _DIGITS)
 
-    def matrix(self, items: Sequence[int]) -> np.ndarray:
+    def part(self, items: Sequence[int]) -> "_Pool":
+        """A pool of some items."""
+        rows = list(items)
+        return _Pool(self.table.iloc[rows], 0, None if self._z is None else self._z[rows], self._weight)
+
+    def matrix(self) -> np.ndarray:
         """The similarities of all pairs, (n, n)."""
-        return np.array([self.similarities(item)[list(items)] for item in items]).reshape(len(items), len(items))
+        return np.array([self.similarities(item) for item in range(len(self))])
+
+    @cached_property
+    def nearest(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """The nearest other item of each and its similarity, and the mean similarity of all pairs; n is at least 2."""
+        n = len(self)
+        item, similarity, total = np.empty(n, dtype=int), np.empty(n), 0.0
+        for one in range(n):
+            row = self.similarities(one)
+            total += float(np.delete(row, one).sum())
+            row[one] = -1.0
+            item[one] = row.argmax()
+            similarity[one] = row[item[one]]
+        return item, similarity, total / (n * (n - 1))
 
 
 def _unit_vectors(
@@ -521,7 +560,7 @@ class _Picked:
 
 def _groups(pool: _Pool, n: int, method: str, cutoff: float) -> _Groups | None:
     if method == "butina":
-        return _Groups(butina_clusters(pool.matrix(range(len(pool))), cutoff), "cluster")
+        return _Groups(butina_clusters(pool.matrix(), cutoff), "cluster")
     if method == "sphere":
         leaders = sphere_leaders(pool.similarities, len(pool), cutoff, n, range(pool.n_first))
         labels = np.arange(len(pool)) + len(leaders)  # molecules in no sphere are alone
@@ -624,19 +663,16 @@ def _find_alternates(
 # the result
 
 
-def _list(pool: _Pool, picks: Sequence[_Picked], alternates: Sequence[Sequence[int]]) -> pd.DataFrame:
+def _list(pool: _Pool, picks: Sequence[_Picked], chosen: _Pool, alternates: Sequence[Sequence[int]]) -> MoleculeTable:
     """The table of a selection."""
     items = [pick.item for pick in picks]
-    similarity = pool.matrix(items)
-    np.fill_diagonal(similarity, -1.0)
+    nearest = chosen.nearest[:2] if len(items) > 1 else None
     order: list[int] = []
     rows: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
     for place, (pick, others) in enumerate(zip(picks, alternates, strict=True)):
-        nearest = int(similarity[place].argmax())
-        is_alone = len(items) == 1
-        name = None if is_alone else pool.name(items[nearest])
-        value = math.nan if is_alone else float(similarity[place, nearest])
+        name = None if nearest is None else pool.name(items[nearest[0][place]])
+        value = math.nan if nearest is None else float(nearest[1][place])
         order.append(pick.item)
         rows.append(_row(place, PICK, pick.reason, name, value))
         values = pool.similarities(pick.item)
@@ -654,8 +690,8 @@ def _list(pool: _Pool, picks: Sequence[_Picked], alternates: Sequence[Sequence[i
     of_table = pool.table.iloc[order].reset_index(drop=True)
     own = of_table.drop(columns=[name for name in PICK_COLUMNS if name in of_table])
     first = [name for name in _NEEDED if name in own]
-    return pd.concat([added[["position", "role"]], own[first], added.drop(columns=["position", "role"]),
-                      own.drop(columns=first)], axis=1)  # fmt: skip
+    parts = [added[["position", "role"]], own[first], added.drop(columns=["position", "role"]), own.drop(columns=first)]
+    return with_structures(pd.concat(parts, axis=1))
 
 
 def _row(place: int, role: str, reason: str, nearest: str | None, similarity: float) -> dict[str, Any]:
@@ -668,18 +704,16 @@ def _row(place: int, role: str, reason: str, nearest: str | None, similarity: fl
     }
 
 
-def _compare(pool: _Pool, picks: Sequence[int], best: Sequence[int]) -> pd.DataFrame:
+def _compare(picks: _Pool, best: _Pool) -> pd.DataFrame:
     """The picks next to as many molecules by score alone."""
     rows = {}
-    for name, items in (("picks", list(picks)), ("best", list(best))):
-        similarity = pool.matrix(items)
-        pairs = similarity[np.triu_indices(len(items), 1)]
-        np.fill_diagonal(similarity, -1.0)
+    for name, pool in (("picks", picks), ("best", best)):
+        nearest, mean = pool.nearest[1:] if len(pool) > 1 else (np.array([math.nan]), math.nan)
         rows[name] = {
-            "n": len(items),
-            "mean_score": float(pool.table["score"].iloc[items].mean()),
-            "mean_nearest_similarity": float(similarity.max(axis=1).mean()) if len(pairs) else math.nan,
-            "mean_similarity": float(pairs.mean()) if len(pairs) else math.nan,
-            "n_scaffolds": len({pool.key(item) for item in items}),
+            "n": len(pool),
+            "mean_score": float(pool.table["score"].mean()),
+            "mean_nearest_similarity": float(nearest.mean()),
+            "mean_similarity": mean,
+            "n_scaffolds": len({pool.key(item) for item in range(len(pool))}),
         }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,5 +1,6 @@
 """`molvae pick`: which candidates to order or to make."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from molvae.candidates.selection import Selection
+    from molvae.datasets import MoleculeFile
 
     from ..catalogue import FoundTable
 
@@ -139,7 +141,8 @@ def _read(
     from molvae.candidates.merging import merge_candidates
 
     names = _names(found)
-    tables = {name: read_candidates(one.path, may_hold_more=True) for name, one in zip(names, found, strict=True)}
+    tables: dict[str, pd.DataFrame] = {}
+    tables |= {name: read_candidates(one.path, may_hold_more=True) for name, one in zip(names, found, strict=True)}
     if where is None:
         eligible = {name: is_eligible(table).to_numpy() for name, table in tables.items()}
     else:
@@ -193,7 +196,8 @@ def _read_latent(found: "dict[str, FoundTable]") -> "dict[str, np.ndarray] | Non
     from ..manifest import Manifest
     from ..run_dir import RunDir
 
-    latent, codecs = {}, set()
+    latent: dict[str, np.ndarray] = {}
+    codecs = set()
     for name, one in found.items():
         run = RunDir(one.path if one.path.is_dir() else one.path.parent)
         manifest = Manifest.read(run.search)
@@ -214,14 +218,12 @@ def _read_list(path: Path) -> list[str]:
     try:
         file = open_molecules(path)
     except InputError as error:
-        for name in _ID_COLUMNS:  # a table with ids and without SMILES
-            try:
-                file = open_molecules(path, smiles_column=name)
-                break
-            except InputError:
-                continue
-        else:
-            raise error from None
+        by_id = _open_ids(path)
+        if by_id is None:
+            reason, option, _ = str(error).partition("; give its name with --smiles-column")
+            hint = f"; name the column smiles or, if it holds ids, {_ID_COLUMNS[0]}" if option else ""
+            raise InputError(reason + hint) from None
+        file = by_id
     items: list[str] = []
     n_malformed = 0
     for chunk in file:
@@ -229,7 +231,24 @@ def _read_list(path: Path) -> list[str]:
         items += [raw.strip() for raw in chunk["raw"] if isinstance(raw, str)]
     if n_malformed:
         terminal.report(f"note: {path}: {n_malformed:,} rows without a molecule are skipped")
+    if items and items[0].lower() in _ID_COLUMNS:  # the header of a list of ids
+        del items[0]
+    for note in file.notes_without_options:
+        if not note.startswith("ids are read"):  # ids of the list are not used
+            terminal.report(f"note: {path}: {note}")
+    if not items:
+        raise InputError(f"{path}: expected molecules or ids of candidates; no row has one")
     return items
+
+
+def _open_ids(path: Path) -> "MoleculeFile | None":
+    """A table with ids of candidates and without SMILES, opened as if the ids were SMILES; None if it is none."""
+    from molvae.datasets import open_molecules
+
+    for name in _ID_COLUMNS:
+        with contextlib.suppress(InputError):
+            return open_molecules(path, smiles_column=name)
+    return None
 
 
 def _print(selection: "Selection") -> None:

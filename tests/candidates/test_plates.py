@@ -73,3 +73,11 @@ def test_candidate_files_of_a_run_are_not_changed(candidates: pd.DataFrame, tmp_
     before = table.copy()
     pick_candidates(table, 2, latent_weight=0)
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_a_plate_table_can_be_picked_from_again(picked: pd.DataFrame, tmp_path: Path) -> None:
+    write_picks(tmp_path / "picks.csv", picked)
+    table = read_candidates(tmp_path / "picks.csv", may_hold_more=True)
+    again = assign_wells(pick_candidates(table, 1, latent_weight=0).table, 48)
+    assert again[["position", "role", "well", "candidate_id"]].to_numpy().tolist() == [[1, "pick", "A1", "C000001"]]
+    assert again.columns.is_unique

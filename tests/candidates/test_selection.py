@@ -153,6 +153,28 @@ def test_molecules_are_matched_as_standardized_smiles_and_without_stereo_where_o
     assert pick_candidates(table, 1, latent_weight=0, include=[salt]).picks["candidate_id"].tolist() == ["C000002"]
 
 
+def test_a_molecule_that_is_listed_twice_counts_once() -> None:
+    table = make(["CCO", "CCN", "CCF"], [0.9, 0.8, 0.7])
+    selection = pick_candidates(table, 3, latent_weight=0, include=["OCC", "C000001", "C(C)O", "CCF"], diversity=0)
+    assert selection.picks["smiles"].tolist() == ["CCO", "CCF", "CCN"]
+    assert selection.notes == []
+
+
+def test_a_long_list_is_read_by_several_processes(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [*table["smiles"].iloc[1:30], "C1CC", "CCO"]
+    alone = pick_candidates(table, 24, latent_weight=0, exclude=listed)
+    monkeypatch.setattr(module, "_MIN_FOR_PROCESSES", 5)
+    together = pick_candidates(table, 24, latent_weight=0, exclude=listed)
+    pd.testing.assert_frame_equal(alone.table, together.table)
+    assert alone.notes == together.notes
+
+
+def test_start_molecules_among_the_picks_are_noted() -> None:
+    table = make(["CCO", "CCN"], [0.9, 0.8]).assign(is_start=[True, False])
+    notes = pick_candidates(table, 1, latent_weight=0).notes
+    assert notes == ["picks that are start molecules of the search: C000001"]
+
+
 def test_molecules_that_are_not_in_the_table_are_counted(table: pd.DataFrame) -> None:
     selection = pick_candidates(table, 5, latent_weight=0, include=["CCO", "C000002", "no SMILES"], exclude=["CCN"])
     included, excluded = selection.notes
@@ -288,3 +310,11 @@ def test_tables_without_rows_or_columns_or_eligible_rows_are_refused(table: pd.D
 
 def test_the_public_name_is_the_function() -> None:
     assert molvae.pick_candidates is pick_candidates
+
+
+def test_a_notebook_shows_the_picks_with_structures_and_escaped_notes(table: pd.DataFrame) -> None:
+    selection = pick_candidates(table, 3, latent_weight=0, alternates=1, exclude=["<b>"])
+    html = selection._repr_html_()
+    assert html.count("<svg") == 3
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html

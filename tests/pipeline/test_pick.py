@@ -64,6 +64,7 @@ def test_the_condition_replaces_the_default(monday: Path, capsys: pytest.Capture
     ("name", "content"),
     [
         ("list.smi", "C000003\nCC(=O)Nc1ccc(O)cc1.Cl paracetamol\n"),
+        ("list.txt", "id\nC000003\nC000001\n"),
         ("list.csv", "candidate_id,note\nC000003,a\nC000001,b\n"),
         ("list.csv", "SMILES;id\nO=Cc1ccncc1;x\nOc1ccc(NC(C)=O)cc1;y\n"),
     ],
@@ -144,6 +145,8 @@ def test_the_latent_vectors_of_a_run_are_used(monday: Path, candidates: pd.DataF
         (["--where", "select score from candidates"], "candidate_id"),
         (["--where", "score > 2"], "4 not eligible"),
         (["--include", "missing.smi"], "missing.smi"),
+        (["--include", "names.csv"], "candidate_id"),
+        (["--include", "junk.sdf"], "junk.sdf"),
         (["--include", "all.smi", "-n", "1"], "more than the number of picks"),
         (["--include", "all.smi", "--exclude", "all.smi"], "both"),
         (["--exclude-similarity", "0.9"], "--exclude"),
@@ -155,10 +158,13 @@ def test_bad_input_is_one_sentence(
     monday: Path, arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("all.smi").write_text("CC(=O)Nc1ccc(O)cc1\nO=Cc1ccncc1\n")
+    Path("names.csv").write_text("name,comment\nparacetamol,yes\n")
+    Path("junk.sdf").write_text("no molecule\n")
     assert run(str(monday), *arguments) == cli.REFUSED
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith("molvae: ")
     assert named in message
+    assert "--smiles-column" not in message
 
 
 def test_an_unknown_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
