@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from molvae.benchmark.evaluate import evaluate
     from molvae.benchmark.files import evaluate_file
     from molvae.candidates.build import build_candidates
+    from molvae.candidates.comparison import Comparison, compare_candidates
     from molvae.candidates.explanation import Explanation, explain
     from molvae.candidates.files import read_candidates, write_candidates
     from molvae.candidates.selection import Selection, pick_candidates
@@ -30,6 +31,7 @@ _HOME = {
     "ChecksSettings": "molvae.checks.settings",
     "Codec": "molvae.codec",
     "CodecTransformer": "molvae.estimators",
+    "Comparison": "molvae.candidates.comparison",
     "Explanation": "molvae.candidates.explanation",
     "FingerprintTransformer": "molvae.estimators",
     "MoleculeTable": "molvae.chem.molecule_table",
@@ -40,6 +42,7 @@ _HOME = {
     "Selection": "molvae.candidates.selection",
     "build_candidates": "molvae.candidates.build",
     "check_molecules": "molvae.checks.run",
+    "compare_candidates": "molvae.candidates.comparison",
     "evaluate": "molvae.benchmark.evaluate",
     "evaluate_file": "molvae.benchmark.files",
     "evaluate_smiles": "molvae.benchmark.comparison",
@@ -61,6 +64,7 @@ __all__ = [
     "ChecksSettings",
     "Codec",
     "CodecTransformer",
+    "Comparison",
     "Explanation",
     "FingerprintTransformer",
     "MoleculeTable",
@@ -71,6 +75,7 @@ __all__ = [
     "Selection",
     "build_candidates",
     "check_molecules",
+    "compare_candidates",
     "evaluate",
     "evaluate_file",
     "evaluate_smiles",

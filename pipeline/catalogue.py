@@ -1,5 +1,6 @@
 """Which candidate tables and runs a user means: `latest`, a run, its name, a folder of runs, a pattern or a file."""
 
+import contextlib
 import difflib
 import glob
 import tomllib
@@ -115,6 +116,42 @@ def find_table(word: str | Path) -> FoundTable:
         names = ", ".join(table.run for table in tables[:3])
         raise InputError(f"{word}: expected one run, got {len(tables)} ({names}{', ...' if len(tables) > 3 else ''})")
     return tables[0]
+
+
+def find_previous(table: FoundTable) -> FoundTable:
+    """Find the complete run of the same campaign that was completed last before another one.
+
+    Parameters
+    ----------
+    table : FoundTable
+        The later run.
+
+    Returns
+    -------
+    FoundTable
+        A run in the same folder.
+
+    Raises
+    ------
+    InputError
+        The table is not from a run folder, or there is no earlier run of its campaign.
+    """
+    if not table.campaign:
+        raise InputError(f"{table.path}: not in a run folder, so that it has no earlier run; give two runs to compare")
+    run = (table.path if table.path.is_dir() else table.path.parent).resolve()
+    earlier = []
+    for path in sorted(run.parent.iterdir()):
+        if path.is_symlink() or not _is_run(path) or path == run:
+            continue
+        with contextlib.suppress(InputError):  # not complete
+            found = _of_folder(path)
+            if found and found.campaign == table.campaign and (found.date, found.run) < (table.date, table.run):
+                earlier.append(found)
+    if not earlier:
+        raise InputError(
+            f"{run.name}: no earlier complete run of the campaign {table.campaign} in {run.parent}; give two runs"
+        )
+    return max(earlier, key=lambda found: (found.date, found.run))
 
 
 def _resolve(word: str) -> list[FoundTable]:

@@ -23,6 +23,7 @@ from .commands import (
     columns,
     decode,
     design,
+    diff,
     domain,
     encode,
     evaluate,
@@ -55,6 +56,7 @@ COMMANDS = (
     query.query,
     pick.pick,
     why.why,
+    diff.diff,
     columns.columns,
 )
 """In the order of `molvae --help`."""

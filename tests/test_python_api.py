@@ -29,6 +29,11 @@ assert explanation.rank_passed == 1
 assert candidates["smiles"][0] in str(explanation)
 assert "<svg" in explanation._repr_html_()
 
+other = molvae.build_candidates(result.table.iloc[5:], reference, settings=settings)
+comparison = molvae.compare_candidates(other, candidates)
+assert comparison.counts()["new"][0] == 5
+assert "<svg" in comparison._repr_html_()
+
 table = molvae.check_molecules(["O=C(C)Nc1ccccc1", "C1CC"], reference=reference)
 assert table["smiles"].tolist() == ["CC(=O)Nc1ccccc1", None]
 assert not table["passed"].any()
