@@ -689,7 +689,7 @@ def _list(pool: _Pool, picks: Sequence[_Picked], chosen: _Pool, alternates: Sequ
     added.insert(3, "scaffold_number", [numbers.get(pool.scaffold(item), 0) for item in order])
     of_table = pool.table.iloc[order].reset_index(drop=True)
     own = of_table.drop(columns=[name for name in PICK_COLUMNS if name in of_table])
-    first = [name for name in _NEEDED if name in own]
+    first = [name for name in (*_NEEDED, "run", "also_in") if name in own]
     parts = [added[["position", "role"]], own[first], added.drop(columns=["position", "role"]), own.drop(columns=first)]
     return with_structures(pd.concat(parts, axis=1))
 

@@ -258,31 +258,27 @@ def _print(selection: "Selection") -> None:
 
     table = selection.table
     is_pick = table["role"] == "pick"
-    cells = [
-        [str(position) if pick else "", *row]
-        for position, pick, *row in zip(
-            table["position"],
-            is_pick,
-            table["candidate_id"],
-            ["-" if score != score else f"{score:.3f}" for score in table["score"]],
-            [f"S{number}" if number else "-" for number in table["scaffold_number"]],
-            table["smiles"],
-            table["pick_reason"],
-            strict=True,
-        )
-    ]
-    head = ["", "id", "score", "scaffold", "SMILES", "why"]
+    columns = {
+        "": [str(position) if pick else "" for position, pick in zip(table["position"], is_pick, strict=True)],
+        "id": table["candidate_id"].tolist(),
+        **({"run": table["run"].tolist()} if "run" in table else {}),
+        "score": ["-" if score != score else f"{score:.3f}" for score in table["score"]],
+        "scaffold": [f"S{number}" if number else "-" for number in table["scaffold_number"]],
+        "SMILES": table["smiles"].tolist(),
+        "why": table["pick_reason"].tolist(),
+    }
+    head, cells = list(columns), [list(map(str, row)) for row in zip(*columns.values(), strict=True)]
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
     is_wide = not sys.stdout.isatty() or sum(widths) + 2 * len(widths) <= shutil.get_terminal_size().columns
     for row in [head, *cells]:
         texts = [f"{row[0]:>{widths[0]}}"]
-        texts += [f"{text:<{width}}" for text, width in zip(row[1:5], widths[1:5], strict=True)]
+        texts += [f"{text:<{width}}" for text, width in zip(row[1:-1], widths[1:-1], strict=True)]
         if is_wide:
-            print("  ".join([*texts, row[5]]).rstrip())
+            print("  ".join([*texts, row[-1]]).rstrip())
         else:
             print("  ".join(texts).rstrip())
             if row is not head:
-                print(" " * (widths[0] + 2) + row[5])
+                print(" " * (widths[0] + 4) + row[-1])
     for line in selection.describe():
         terminal.report(line)
     for note in selection.notes:

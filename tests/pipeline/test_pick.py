@@ -84,13 +84,20 @@ def test_an_earlier_plate_can_be_excluded(monday: Path) -> None:
         assert {row["smiles"] for row in rows()}.isdisjoint(row["smiles"] for row in rows("first.csv"))
 
 
-def test_molecules_of_several_runs_are_merged(monday: Path, candidates: pd.DataFrame) -> None:
+def test_molecules_of_several_runs_are_merged(
+    monday: Path, candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
     tuesday = Path("tuesday")
     tuesday.mkdir()
     write_candidates(tuesday, candidates.iloc[[1, 3]].assign(passed=True, score=[0.9, 0.2]))
     assert run(str(monday), str(tuesday), "--diversity", "0", "-o", "picks.csv") == cli.DONE
     found = [(row["candidate_id"], row["run"], row["also_in"]) for row in rows()]
     assert found == [("C000002", "tuesday", "monday"), ("C000001", "monday", ""), ("C000004", "tuesday", "monday")]
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["1", "C000002", "tuesday"],
+        ["2", "C000001", "monday"],
+        ["3", "C000004", "tuesday"],
+    ]
 
 
 def test_a_condition_holds_for_all_runs_together(monday: Path, candidates: pd.DataFrame) -> None:
