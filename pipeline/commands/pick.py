@@ -28,7 +28,7 @@ _ID_COLUMNS = ("candidate_id", "id")
 def pick(
     *,
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs, such as latest, folders of runs, or candidate files.")
+        list[str], typer.Argument(metavar="RUN", help="Runs, such as latest, folders of runs, or candidate files.")
     ],
     n: Annotated[int, typer.Option("-n", metavar="N", help="Number of molecules to pick.")] = 24,
     diversity: Annotated[
@@ -72,7 +72,7 @@ def pick(
         typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
     ] = None,
 ) -> None:
-    """Pick molecules to order or to make: high scores, but different from each other.
+    """Pick diverse molecules with high scores, to order or to make.
 
     --where takes a condition as in `molvae query`. Files with molecules may have any format that molvae reads, or
     hold ids of candidates. An alternate is the most similar molecule with the same scaffold. Alternates have no well.
@@ -80,9 +80,9 @@ def pick(
     \b
     Examples:
       molvae pick latest
-      molvae pick latest -n 24 --per-scaffold 2 --alternates 1 -o picks.csv -o plate.html
-      molvae pick latest --where "passed and logp < 3 and not has('[N+](=O)[O-]')"
-      molvae pick latest --exclude ordered.csv --exclude-similarity 0.9 -o picks.sdf
+      molvae pick latest -n 48 --alternates 1 -o picks.csv -o plate.html
+      molvae pick latest --where "passed and logp < 3 and not has('[N+]')"
+      molvae pick latest --per-scaffold 2 --exclude ordered.csv -o picks.sdf
     """
     from molvae.candidates.plates import assign_wells, list_wells, smallest_plate, write_picks
     from molvae.candidates.selection import pick_candidates
