@@ -230,13 +230,24 @@ class _Pair:
             yield _Pair(self.a, self.b, {i: other[j] for i, j in self.core.items()})
 
     def _partial_rings(self) -> set[int]:
-        """Shared atoms of rings of which two or more other atoms are not shared."""
+        """Shared atoms of rings that differ in two or more atoms, or in a bond."""
         back = {j: i for i, j in self.core.items()}
         found: set[int] = set()
+        broken = self._broken_rings()
         for mol, kept in ((self.a, {i: i for i in self.core}), (self.b, back)):
             for ring in mol.GetRingInfo().AtomRings():
-                if len(ring) - len(kept.keys() & set(ring)) > 1:
+                if len(ring) - len(kept.keys() & set(ring)) > 1 or broken & {kept.get(i) for i in ring}:
                     found |= {kept[i] for i in ring if i in kept}
+        return found
+
+    def _broken_rings(self) -> set[int]:
+        """Shared atoms at which a ring is opened or closed, except where an atom of the ring is inserted or removed."""
+        explained = [replaced.sites for replaced in self._changes()]
+        found: set[int] = set()
+        for i, j in self._changed_bonds():
+            bonds = self.a.GetBondBetweenAtoms(i, j), self.b.GetBondBetweenAtoms(self.core[i], self.core[j])
+            if None in bonds and not any({i, j} <= sites for sites in explained):
+                found |= {i, j} if any(bond is not None and bond.IsInRing() for bond in bonds) else set()
         return found
 
     def _consistent(self, matched: dict[int, int]) -> dict[int, int]:
@@ -625,6 +636,19 @@ _GROUPS = {
         "*N1CCNCC1": "piperazin-1-yl",
         "*N1CCN(C)CC1": "4-methylpiperazin-1-yl",
         "*N1CCOCC1": "morpholin-4-yl",
+        "*c1cccc2ccccc12": "1-naphthyl",
+        "*c1ccc2ccccc2c1": "2-naphthyl",
+        "*c1c[nH]c2ccccc12": "indol-3-yl",
+        "*c1cc2ccccc2[nH]1": "indol-2-yl",
+        "*c1nc2ccccc2[nH]1": "benzimidazol-2-yl",
+        "*c1nc2ccccc2s1": "benzothiazol-2-yl",
+        "*c1nc2ccccc2o1": "benzoxazol-2-yl",
+        "*c1cnc2ccccc2c1": "quinolin-3-yl",
+        "*c1ccc2c(c1)OCO2": "1,3-benzodioxol-5-yl",
+        "*CCc1ccccc1": "phenethyl",
+        "*Oc1ccccc1": "phenoxy",
+        "*Nc1ccccc1": "anilino",
+        "*C(=O)c1ccccc1": "benzoyl",
         "*c1ccc(F)cc1": "4-fluorophenyl",
         "*c1ccc(Cl)cc1": "4-chlorophenyl",
         "*c1ccc(OC)cc1": "4-methoxyphenyl",

@@ -23,6 +23,7 @@ CHANGES = {
     ("O=C(c1ccccc1)N1CCCCC1", "O=C(c1ccccc1)N1CCOCC1"): "CH2 -> O",
     ("O=C(NCC(=O)Nc1ccccc1)c1cccnc1", "O=C(NCC(=O)Nc1ccccc1)c1ccco1"): "3-pyridyl -> 2-furyl on C=O",
     ("O=C(NCC(=O)Nc1ccccc1)c1ccsc1", "O=C(NCC(=O)Nc1ccccc1)c1cccs1"): "3-thienyl -> 2-thienyl on C=O",
+    ("Cc1ccc(CN2CCC(O)CC2)c2ccccc12", "Cc1ccc2cc(CN3CCC(O)CC3)ccc2c1"): "*c1ccc(C)c2ccccc12 -> *c1ccc2cc(C)ccc2c1 on C",
     ("C1=CCCCC1c1ccccc1", "C1CCCCC1c1ccccc1"): "bond C=C -> bond C-C",
 }
 
