@@ -54,8 +54,9 @@ class TermScore:
         The score, if the desirability of this term were 1; NaN if it is not known.
     extra : dict of str to float
         Further values of the scorer, such as the standard deviation of a prediction.
-    parent, other : (float, float)
-        Value and desirability of the parent, and of the candidate to compare with; NaN if there is none.
+    parent, mate, other : (float, float)
+        Value and desirability of the parent, of the second parent, and of the candidate to compare with; NaN if there
+        is none.
     """
 
     name: str
@@ -68,6 +69,7 @@ class TermScore:
     at_ideal: float
     extra: Mapping[str, float]
     parent: tuple[float, float]
+    mate: tuple[float, float]
     other: tuple[float, float]
 
 
@@ -194,6 +196,8 @@ class Explanation:
             among += f"; it fails {', '.join(name for name, _ in self.failed_checks)}"
         else:
             among += "; it fails a check"
+        front = self.candidate.get("front")
+        among += f"; on Pareto front {front:,}" if _is_number(front) and front else ""
         return f"Score {score:.3f}: {among}."
 
     def _comparison(self) -> list[str]:
@@ -386,8 +390,8 @@ def explain_candidate(run: RunData, molecule: str) -> Explanation:
     other = int(order[0] if place else order[1]) if len(order) > 1 else None
     candidate = _record(table, row)
     lineage = trace_lineage(table, candidate["candidate_id"])
-    parent = np.flatnonzero(table["candidate_id"] == candidate.get("parent_id"))
-    terms, combination = _terms(run, row, int(parent[0]) if len(parent) else None, other)
+    others = _row_of(table, candidate.get("parent_id")), _row_of(table, candidate.get("mate_id")), other
+    terms, combination = _terms(run, row, *others)
     by_latent, by_fingerprint = _neighbors(run, row)
     reference = candidate.get("nearest_reference_smiles")
     checks, note = _checks(candidate)
@@ -439,7 +443,14 @@ def _record(table: pd.DataFrame, row: int) -> dict[str, Any]:
     return {str(name): table[name].iloc[row] for name in table}
 
 
-def _terms(run: RunData, row: int, parent: int | None, other: int | None) -> tuple[list[TermScore], str]:
+def _row_of(table: pd.DataFrame, candidate_id: object) -> int | None:
+    rows = np.flatnonzero(table["candidate_id"] == candidate_id)
+    return int(rows[0]) if len(rows) else None
+
+
+def _terms(
+    run: RunData, row: int, parent: int | None, mate: int | None, other: int | None
+) -> tuple[list[TermScore], str]:
     """The terms of a candidate, and how they combine; "" if the settings do not give the scores of the table."""
     table = run.table
     names = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
@@ -465,6 +476,7 @@ def _terms(run: RunData, row: int, parent: int | None, other: int | None) -> tup
                 at_ideal=float(combine(ideal)[0]) if is_known and combine is not None else float("nan"),
                 extra=_extra(table, name, names, row),
                 parent=_value_and_desirability(table, name, parent),
+                mate=_value_and_desirability(table, name, mate),
                 other=_value_and_desirability(table, name, other),
             )
         )

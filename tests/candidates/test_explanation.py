@@ -177,6 +177,7 @@ def test_terms_have_units_parents_and_further_values(run: Path) -> None:
     potency, tpsa, _ = explain(run, "C3").terms
     assert (potency.unit, tpsa.unit) == ("-log10(mol/L)", "Å²")
     assert potency.parent == (5.44, 0.36)
+    assert potency.mate == (5.0, 0.25)
     assert potency.other == (5.0, 0.25)
     assert potency.extra == {"std": 0.2}
 
