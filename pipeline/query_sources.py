@@ -1,45 +1,41 @@
-"""Candidate tables as the sources of a query."""
+"""Candidate tables as the sources of a query, with the latent vectors and codecs of their runs."""
 
-import re
+import tomllib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .catalogue import FoundTable
+from .run_dir import RunDir
 
 if TYPE_CHECKING:
-    from molvae.query.request import Source
+    from molvae.query import Source
 
 
-def query_sources(tables: Sequence[FoundTable], sql: str) -> "list[Source]":
-    """The sources of a query, with latent vectors and codec if the query may need them.
+def query_sources(tables: Sequence[FoundTable]) -> "list[Source]":
+    """The sources of a query.
 
     Parameters
     ----------
     tables : sequence of FoundTable
         The tables, from `find_tables`.
-    sql : str
-        The query.
 
     Returns
     -------
     list of Source
-        One per table, in order.
+        One per table, in order, for `molvae.query.query`.
     """
+    return [_describe(one) for one in tables]
+
+
+def _describe(table: FoundTable) -> "Source":
+    """With the latent vectors and the codec of the run, by its settings, which may be those of an earlier version."""
     from molvae.query.request import Source
 
-    needs_codec = re.search(r"latent_distance|domain", sql, re.IGNORECASE) is not None
-    sources = [Source(one.path, one.run, one.campaign, one.date) for one in tables]
-    return [_with_codec(one) for one in sources] if needs_codec else sources
-
-
-def _with_codec(source: "Source") -> "Source":
-    from .campaign import Campaign
-    from .run_dir import RunDir
-
-    run = RunDir(source.path if source.path.is_dir() else source.path.parent)
+    run = RunDir(table.path if table.path.is_dir() else table.path.parent)
     if not run.campaign.is_file():
-        return source
-    campaign = Campaign.load(run.campaign)
-    codec = str(run.codec) if campaign.train else campaign.finished_codec
-    return replace(source, latent=run.latent if run.latent.is_file() else None, codec=codec)
+        return Source(table.path, table.run, table.campaign, table.date)
+    settings = tomllib.loads(run.campaign.read_text(encoding="utf-8"))
+    section = settings.get("codec") or {}
+    codec = run.codec if settings.get("train") else section.get("folder") or section.get("name")
+    latent = run.latent if run.latent.is_file() else None
+    return Source(table.path, table.run, table.campaign, table.date, latent, codec)

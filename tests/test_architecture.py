@@ -55,6 +55,7 @@ PIPELINE = {
     "train": 5,
     "search": 5,
     "validate": 5,
+    "query_sources": 4,
     "runs": 4,
     "summary": 4,
     "query_sources": 4,

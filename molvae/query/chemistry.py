@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from molvae.chem.fingerprints import on_bits
+from molvae.chem.molecules import canonicalize
 from molvae.chem.properties import compute_row
 from molvae.chem.scaffolds import generic_murcko, murcko
 from molvae.chem.substructures import has_match, match_count
@@ -84,7 +85,9 @@ class Chemistry:
         self.failed: dict[str, dict[str, str]] = {}
         """Function -> SMILES -> why there is no value, although the SMILES may be valid."""
 
-    def values(self, function: Function, pattern: str | None, smiles: Sequence[str | None]) -> list[Value]:
+    def values(
+        self, function: Function, pattern: str | None, smiles: Sequence[str | None], is_canonical: bool = True
+    ) -> list[Value]:
         """The values of one function.
 
         Parameters
@@ -95,6 +98,8 @@ class Chemistry:
             SMILES or SMARTS that it compares with.
         smiles : sequence of str or None
             The molecules.
+        is_canonical : bool, default=True
+            Whether RDKit wrote the SMILES, so that their aromaticity can be taken as written, which is faster.
 
         Returns
         -------
@@ -107,8 +112,10 @@ class Chemistry:
             The time limit is exceeded.
         """
         with self._lock:
-            key = function.name, pattern
-            known = self._known.setdefault(key, {})
+            if not is_canonical and not function.needs_codec:
+                written = {one: canonicalize(one).smiles for one in dict.fromkeys(smiles) if one is not None}
+                smiles = [None if one is None else written[one] for one in smiles]
+            known = self._known.setdefault((function.name, pattern), {})
             missing = list(dict.fromkeys(one for one in smiles if one is not None and one not in known))
             while missing:
                 self._check_time()

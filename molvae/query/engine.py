@@ -32,7 +32,7 @@ from molvae.query.functions import Function, Kind
 from molvae.query.latent import LatentVectors
 from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, TABLE, Answer, Request, Source
 from molvae.query.sources import Tables, content_key, find_sources, read_sources
-from molvae.query.statement import OF_ROW, Statement, check_text, explain_error, read_statement
+from molvae.query.statement import OF_ANY, OF_ROW, Statement, check_text, explain_error, read_statement
 
 _BATCH_ROWS = 10_000
 _WATCH_SECONDS = 1.0
@@ -53,8 +53,6 @@ class Engine:
         self._key: object = None
         self._tables: Tables | None = None
         self._parser = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
-        self.is_spent = False
-        """Whether the memory limit was reached, so that the process should end."""
 
     def answer(self, request: Request, on_loaded: Callable[[], None] = lambda: None) -> Answer:
         """Run a query.
@@ -78,8 +76,7 @@ class Engine:
         except RecursionError:
             return Answer(None, "query: nested too deeply")
         except (MemoryError, pa.ArrowMemoryError):
-            self.is_spent = True
-            return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes))
+            return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes), is_last=True)
         except Exception:
             return Answer(None, traceback.format_exc(), is_program_error=True)
 
@@ -109,7 +106,8 @@ class Engine:
             if name in table:
                 table[name] = decimal.restore(table[name])
         used = [name for name in statement.used if name in {column.lower() for column in tables.columns}]
-        return Answer(table, "", False, list(_notes(tables, used, chemistry)), used, statement.is_condition)
+        notes = list(_notes(tables, used, chemistry))
+        return Answer(table, notes=notes, used=used, is_condition=statement.is_condition)
 
     def _read(self, key: object, sources: Sequence[Source]) -> Tables:
         if self._tables is None or self._key != key:
@@ -136,10 +134,7 @@ def serve(connection_fd: int) -> NoReturn:
             request: Request = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
-        answer = engine.answer(request, lambda: connection.send(LOADED))
-        connection.send(answer)
-        if engine.is_spent:
-            os._exit(0)
+        connection.send(engine.answer(request, lambda: connection.send(LOADED)))
 
 
 def _end_with(parent: int) -> None:
@@ -190,8 +185,12 @@ def _add_function(
     def of_molecules(smiles: pa.ChunkedArray) -> pa.Array:
         return pa.array(chemistry.values(function, None, smiles.to_pylist()), arrow)
 
-    def of_molecules_and_pattern(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
+    # a pattern is a literal, so that it is the same in every row
+    def of_canonical(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
         return pa.array(chemistry.values(function, patterns[0].as_py(), smiles.to_pylist()), arrow)
+
+    def of_any(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
+        return pa.array(chemistry.values(function, patterns[0].as_py(), smiles.to_pylist(), False), arrow)
 
     def of_rows(
         runs: pa.ChunkedArray, rows: pa.ChunkedArray, smiles: pa.ChunkedArray, patterns: pa.ChunkedArray
@@ -199,9 +198,9 @@ def _add_function(
         found = latent.of_rows(patterns[0].as_py(), runs.to_pylist(), rows.to_pylist(), smiles.to_pylist())
         return pa.array(found, arrow)
 
-    # the pattern is a literal, so that it is the same in every row
     if function.pattern:
-        add(function.name, of_molecules_and_pattern, "VARCHAR", "VARCHAR")
+        add(function.name, of_canonical, "VARCHAR", "VARCHAR")
+        add(OF_ANY + function.name, of_any, "VARCHAR", "VARCHAR")
     else:
         add(function.name, of_molecules, "VARCHAR")
     if function.name == "latent_distance":
@@ -266,7 +265,8 @@ def _notes(tables: Tables, used: Sequence[str], chemistry: Chemistry) -> Iterato
     for note in tables.notes:
         if note.split(" ")[1].lower() in used:
             yield note
-    for name in used:
+    written = {name.lower(): name for name in tables.columns}
+    for name in map(written.__getitem__, used):
         runs = tables.missing.get(name)
         if runs:
             shown = ", ".join(runs[:3]) + (f" and {len(runs) - 3} more runs" if len(runs) > 3 else "")

@@ -53,7 +53,12 @@ _STRUCTURE = (
     Function(
         "count_of", "SMARTS", "integer", "number of matches of the substructure that differ in their atoms, up to 1,000"
     ),
-    Function("scaffold", "", "text", "Bemis-Murcko scaffold as SMILES; '' for a molecule without rings"),
+    Function(
+        "scaffold",
+        "",
+        "text",
+        "Bemis-Murcko scaffold (ring systems and linkers) as SMILES; '' for a molecule without rings",
+    ),
     Function("generic_scaffold", "", "text", "scaffold with carbon atoms and single bonds only"),
     Function(
         "latent_distance",
@@ -71,9 +76,28 @@ _STRUCTURE = (
     ),
 )
 
+_PROPERTIES = {
+    "qed": "drug-likeness (QED), 0 to 1",
+    "sa_score": "synthetic accessibility, 1 (easy to make) to 10",
+    "np_score": "likeness to natural products, about -5 to 5",
+    "logp": "calculated octanol-water partition coefficient (Crippen)",
+    "tpsa": "topological polar surface area in Å²",
+    "mol_weight": "molecular weight in Da",
+    "hbd": "hydrogen bond donors",
+    "hba": "hydrogen bond acceptors",
+    "rings": "rings",
+    "aromatic_rings": "aromatic rings",
+    "rotatable_bonds": "rotatable bonds",
+    "fraction_csp3": "share of carbon atoms that are sp3, 0 to 1",
+    "heavy_atoms": "atoms other than hydrogen",
+    "formal_charge": "sum of the formal charges",
+    "stereo_centers": "stereocenters, defined or not",
+    "alerts": "structural alerts: PAINS and BRENK rules that match",
+}
+"""Meaning of the properties, for a reader who does not look up their sources."""
+
 FUNCTIONS: dict[str, Function] = {one.name: one for one in _STRUCTURE} | {
-    name: Function(name, "", "number", f"property: {entry.source}{f' [{entry.unit}]' if entry.unit else ''}")
-    for name, entry in PROPERTIES.items()
+    name: Function(name, "", "number", _PROPERTIES.get(name, entry.source)) for name, entry in PROPERTIES.items()
 }
 """Name -> function; the properties of molvae.chem.properties.PROPERTIES have their names there."""
 
@@ -94,6 +118,5 @@ def list_functions() -> dict[str, Function]:
     """
     others: dict[str, Property] = {name: one for name, one in list_properties().items() if name not in FUNCTIONS}
     return FUNCTIONS | {
-        name: Function(name, "", "number", f"property: {entry.source}", is_plugin=True)
-        for name, entry in others.items()
+        name: Function(name, "", "number", entry.source, is_plugin=True) for name, entry in others.items()
     }

@@ -54,7 +54,8 @@ def query(
     ----------
     sources : Path, str, Source, or a sequence of them
         Each is a candidates.csv or candidates.parquet, or the folder of a run. A `Source` also gives campaign, date,
-        latent vectors and codec; `molvae.pipeline.catalogue.find_tables` finds runs by name or pattern.
+        latent vectors and codec; `molvae.pipeline.query_sources.query_sources` makes it from a run that `find_tables`
+        finds by name or pattern.
     text : str
         The query.
     seconds : float, default=60.0
@@ -140,12 +141,14 @@ def _ask(request: Request) -> Answer:
         if _process is None or not _process.is_usable():
             close_process(_process)
             _process = _Process()
+        is_done = False
         try:
-            return _process.ask(request)
-        except BaseException:
-            close_process(_process)
-            _process = None
-            raise
+            answer = _process.ask(request)
+            is_done = not answer.is_last
+            return answer
+        finally:
+            if not is_done:
+                close_process(_process)
 
 
 def close_process(process: "_Process | None" = None) -> None:
@@ -197,13 +200,12 @@ class _Process:
             message = self._connection.recv()
             if message == LOADED:
                 if not self._connection.poll(request.seconds + _GRACE_SECONDS):
-                    self.close()
-                    return Answer(None, OUT_OF_TIME.format(seconds=request.seconds))
+                    return Answer(None, OUT_OF_TIME.format(seconds=request.seconds), is_last=True)
                 message = self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait()
             if status in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
-                return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes))
+                return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes), is_last=True)
             raise MolvaeError(f"the process of the query ended with status {status}: {self._end_of_stderr()}") from None
         return message
 

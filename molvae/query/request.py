@@ -93,6 +93,8 @@ class Answer:
         Why there is no result.
     is_program_error : bool
         Whether `problem` is the traceback of an unexpected error.
+    is_last : bool
+        Whether the process has used too much memory to be used again.
     notes : list of str
         What the reader should know.
     used : list of str
@@ -104,6 +106,7 @@ class Answer:
     table: pd.DataFrame | None
     problem: str = ""
     is_program_error: bool = False
+    is_last: bool = False
     notes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
     is_condition: bool = False

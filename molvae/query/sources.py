@@ -94,16 +94,15 @@ def find_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
     """
     if not sources:
         raise InputError("query: expected at least one candidate table or run, got none")
-    found = []
+    found: list[Source] = []
     for source in sources:
         path = find_candidates(source.path)
         name = source.run or (path.resolve().parent.name if path.stem == "candidates" else path.stem)
         found.append(replace(source, path=path, run=name))
-    count = Counter(source.run for source in found)
-    return tuple(
-        replace(one, run=f"{one.path.resolve().parent.parent.name}/{one.run}") if count[one.run] > 1 else one
-        for one in found
-    )
+    for longer in (lambda one: f"{one.path.resolve().parent.parent.name}/{one.run}", lambda one: str(one.path)):
+        count = Counter(one.run for one in found)
+        found = [replace(one, run=longer(one)) if count[one.run] > 1 else one for one in found]
+    return tuple(found)
 
 
 def content_key(sources: Sequence[Source]) -> tuple[object, ...]:
@@ -174,7 +173,7 @@ def read_sources(sources: Sequence[Source]) -> Tables:
             ]
     order = [*added, *columns] if len(parts) > 1 else [*columns, *added]
     missing = {
-        name.lower(): [part.source.run for part in parts if name not in part.table]
+        name: [part.source.run for part in parts if name not in part.table]
         for name in columns
         if any(name not in part.table for part in parts)
     }

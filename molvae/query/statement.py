@@ -21,7 +21,10 @@ MAX_TABLES = 16
 """Limit of occurrences of tables: planning a join of hundreds cannot be interrupted."""
 OF_ROW = "_latent_distance_of_row"
 """The function that `latent_distance('SMILES')` without a column calls: it knows the latent vector of each row."""
+OF_ANY = "_any_"
+"""Prefix of functions that read SMILES which RDKit may not have written, as in a column of the user."""
 
+_CANONICAL = {"smiles", "parent_smiles", "mate_smiles", "nearest_reference_smiles", "scaffold"}
 _TABLES_ALLOWED = {"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 _FUNCTIONS_REFUSED = re.compile(
     r"current_setting|getvariable|getenv|write_log|sleep_ms|nextval|currval|setval|pg_.*|inet_.*|duckdb_.*|pragma_.*"
@@ -224,26 +227,39 @@ def _complete_call(node: dict[str, Any], by_row: bool) -> tuple[Function, str | 
     n_patterns = 1 if function.pattern else 0
     if len(node["qualified_name"]["path"]) != 1 or len(values) not in (n_patterns, n_patterns + 1):
         raise InputError(f"query: {_expected(function)}")
-    if not function.pattern:
-        if values and (values[0].get("literal") or {}).get("kind") == "STRING":
-            values[0]["literal"]["text"] = _canonical(function, values[0]["literal"]["text"])
-        if not values:
-            node["arguments"].append(_column("smiles"))
-        return function, None
-    literal = values[-1].get("literal") or {}
-    if literal.get("kind") != "STRING":
+    pattern = _read_pattern(function, values[-1]) if function.pattern else None
+    if len(values) == n_patterns:
+        is_of_row = function.name == "latent_distance" and by_row
+        names = ["run", "latent_row", "smiles"] if is_of_row else ["smiles"]
+        node["arguments"] = [*map(_column, names), *node["arguments"]]
+        if is_of_row:
+            _rename(node, OF_ROW)
+    elif pattern is not None and str((values[0].get("column_names") or [""])[-1]).lower() not in _CANONICAL:
+        _rename(node, OF_ANY + function.name)
+    elif pattern is None and _is_text(values[0]):  # a molecule that the user gives
+        values[0]["literal"]["text"] = _canonical(function, values[0]["literal"]["text"])
+    return function, pattern
+
+
+def _read_pattern(function: Function, value: dict[str, Any]) -> str:
+    """The SMARTS or the canonical SMILES of a literal."""
+    if not _is_text(value):
         raise InputError(f"query: {_expected(function)}")
+    literal = value["literal"]
     if function.pattern == "SMARTS":
         parse_smarts(literal["text"])
     else:
         literal["text"] = _canonical(function, literal["text"])
-    if len(values) == 1:
-        names = ["run", "latent_row", "smiles"] if function.name == "latent_distance" and by_row else ["smiles"]
-        node["arguments"] = [*map(_column, names), *node["arguments"]]
-        if len(names) > 1:
-            node["function_name"] = OF_ROW
-            node["qualified_name"]["path"] = [OF_ROW]
-    return function, literal["text"]
+    return literal["text"]
+
+
+def _is_text(value: dict[str, Any]) -> bool:
+    return (value.get("literal") or {}).get("kind") == "STRING"
+
+
+def _rename(node: dict[str, Any], name: str) -> None:
+    node["function_name"] = name
+    node["qualified_name"]["path"] = [name]
 
 
 def _column(name: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def _select(found: "dict[str, FoundTable]", tables: "dict[str, pd.DataFrame]", w
 
     from ..query_sources import query_sources
 
-    sources = query_sources([replace(one, run=name) for name, one in found.items()], where)
+    sources = query_sources([replace(one, run=name) for name, one in found.items()])
     selected = query(sources, where)
     for note in selected.attrs["notes"]:
         terminal.report(f"note: {note}")

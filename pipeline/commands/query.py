@@ -77,7 +77,7 @@ def query(
         check_ending(out, RESULT_ENDINGS)
     if excel and (out is None or out.suffix.lower() != ".csv"):
         raise InputError("--excel: expected an output file that ends in .csv, such as -o result.csv")
-    answer = ask(query_sources(find_tables(runs), sql), sql, seconds, gigabytes=memory, codec=codec)
+    answer = ask(query_sources(find_tables(runs)), sql, seconds, gigabytes=memory, codec=codec)
     table = answer.table
     assert table is not None  # ask() raises an error instead
     for note in answer.notes:

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from molvae.pipeline import cli
+
+from molvae.candidates.files import read_candidates, write_candidates
+from molvae.chem.molecules import canonicalize
+from molvae.datasets import open_molecules
+
+
+@pytest.fixture(autouse=True)
+def folder(candidates: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two candidate tables of the same molecules in the working folder: a and b."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        write_candidates(Path(name), candidates.assign(reason=["µ-opioid", None, "it's", None]))
+
+
+def run(*arguments: str) -> int:
+    return cli._run(["query", *arguments])
+
+
+def read_smiles(path: Path) -> list[str | None]:
+    return [canonicalize(one).smiles for chunk in open_molecules(path) for one in chunk["raw"]]
+
+
+def test_formats_hold_the_same_molecules(candidates: pd.DataFrame) -> None:
+    for ending in ("csv", "parquet", "smi", "sdf", "html"):
+        assert run("a", "score > 0.5 order by score desc", "-o", f"out.{ending}") == 0
+    expected = candidates["smiles"].tolist()[:2]
+    for ending in ("csv", "parquet", "smi", "sdf"):
+        assert read_smiles(Path(f"out.{ending}")) == expected, ending
+    text = Path("out.sdf").read_text(encoding="utf-8")
+    assert text.startswith("C000001\n")
+    assert text.count("$$$$\n") == 2
+    assert ">  <score>\n0.812345678901\n" in text
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert expected[1] in page
+    assert expected[0] in page
+    assert "S(N)(=O)=O" not in page
+    pd.testing.assert_frame_equal(read_candidates(Path("out.parquet")), read_candidates(Path("a")).head(2))
+
+
+def test_excel_recognizes_the_characters_of_a_csv_file() -> None:
+    assert run("a", "score > 0.8", "-o", "plain.csv") == 0
+    assert run("a", "score > 0.8", "-o", "marked.csv", "--excel") == 0
+    marked = Path("marked.csv").read_bytes()
+    assert marked == b"\xef\xbb\xbf" + Path("plain.csv").read_bytes()
+    assert "µ-opioid" in marked.decode("utf-8-sig")
+    assert len(read_candidates(Path("marked.csv"))) == 1
+
+
+def test_ids_of_several_runs_are_unique(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("a", "b", "score > 0.8", "-o", "out.smi") == 0
+    assert Path("out.smi").read_text() == "CC(=O)Nc1ccc(O)cc1 a:C000001\nCC(=O)Nc1ccc(O)cc1 b:C000001\n"
+    assert "run:candidate_id" in capsys.readouterr().err
+
+
+def test_a_row_without_a_molecule_stays_in_the_sdf(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("a", "select 'C1' as smiles, 'x' as id, 'two\nlines' as n", "-o", "out.sdf") == 0
+    assert "1 rows without a valid SMILES" in capsys.readouterr().err
+    assert Path("out.sdf").read_text().startswith("x\n")
+    assert ">  <n>\ntwo lines\n" in Path("out.sdf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (["a", "score > 0", "-o", "out.xlsx"], ".html"),
+        (["a", "score > 0", "--excel"], "-o result.csv"),
+        (["a", "score > 0", "-o", "out.sdf", "--excel"], ".csv"),
+        (["a", "select score from candidates", "-o", "out.sdf"], "smiles"),
+        (["a", "score > 0", "-o", "missing/out.csv"], "missing"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused(
+    arguments: list[str], fact: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert fact in error.splitlines()[-1]
+    assert not list(Path().glob("out.*"))
