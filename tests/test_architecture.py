@@ -58,7 +58,6 @@ PIPELINE = {
     "query_sources": 4,
     "runs": 4,
     "summary": 4,
-    "query_sources": 4,
     "assays": 3,
     "catalogue": 3,
     "manifest": 3,
