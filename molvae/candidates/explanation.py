@@ -15,9 +15,9 @@ from molvae.candidates.lookup import find_candidate, rank_candidates
 from molvae.candidates.run_data import RunData, read_run, require_rows
 from molvae.checks.check import PASS
 from molvae.chem.changes import Change, compare_structures
-from molvae.chem.fingerprints import tanimoto
+from molvae.chem.fingerprints import on_bits
 
-N_NEIGHBORS = 5
+N_NEIGHBORS, N_BITS = 5, 2048
 WIDTH = 80
 
 _N_FIRST, _N_LAST = 2, 5
@@ -580,7 +580,7 @@ def _neighbors(run: RunData, row: int) -> tuple[list[Neighbor], list[Neighbor]]:
     """The nearest candidates by latent distance and by fingerprint."""
     table = run.table
     smiles = table["smiles"].tolist()
-    similarity = tanimoto(smiles[row], smiles)
+    similarity = _similarity(smiles[row], smiles)
     distance = np.full(len(table), np.nan)
     if run.latent is not None:
         z = np.asarray(run.latent[table["latent_row"].to_numpy()], dtype=np.float64)
@@ -598,6 +598,18 @@ def _neighbors(run: RunData, row: int) -> tuple[list[Neighbor], list[Neighbor]]:
         ]  # fmt: skip
 
     return pick(distance), pick(-similarity)
+
+
+def _similarity(one: str, others: Sequence[str]) -> np.ndarray:
+    """Tanimoto similarities (n,), as `molvae.chem.fingerprints.tanimoto`, without a full parse where possible."""
+    is_on = np.zeros(N_BITS, dtype=bool)
+    is_on[on_bits(one)] = True
+    found = []
+    for other in others:
+        bits = np.frombuffer(on_bits(other, is_from_rdkit=True), dtype=np.uint16)
+        n_common = int(is_on[bits].sum())
+        found.append(n_common / max(int(is_on.sum()) + len(bits) - n_common, 1))
+    return np.array(found)
 
 
 def _is_number(value: object) -> bool:

@@ -12,6 +12,7 @@ from molvae.candidates.explanation import explain, shorten
 from molvae.candidates.lineage import Step, trace_lineage
 from molvae.candidates.lookup import find_candidate
 from molvae.candidates.run_data import LATENT, MODELS, read_run
+from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
 
 PHENOL, ANISOLE, FLUORO, BENZENE = "Oc1ccccc1", "COc1ccccc1", "COc1ccccc1F", "c1ccccc1"
@@ -279,6 +280,13 @@ def test_a_long_lineage_is_shortened() -> None:
         *(f"C{i}" for i in range(45, 50)),
     ]
     assert shorten(steps[:8], 2, 5) == steps[:8]
+
+
+def test_the_similarity_is_that_of_the_fingerprints(run: Path) -> None:
+    """Neighbors are computed by a faster parser."""
+    why = explain(run, "C2")
+    expected = dict(zip([PHENOL, FLUORO, BENZENE], tanimoto(ANISOLE, [PHENOL, FLUORO, BENZENE]), strict=True))
+    assert {one.smiles: one.similarity for one in why.by_fingerprint} == pytest.approx(expected)
 
 
 def test_an_empty_table_is_refused(table: pd.DataFrame) -> None:

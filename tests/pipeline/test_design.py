@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from molvae.pipeline import cli
 
+from molvae.candidates.comparison import compare_candidates
+from molvae.candidates.explanation import explain_candidate
+from molvae.candidates.run_data import read_run
 from molvae.devices import CODEC_DEVICE, choose_precision
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +128,24 @@ def test_a_complete_run_leaves_only_its_files(stopped: list[tuple[int, str, str]
 def test_latest_links_to_the_run(stopped: list[tuple[int, str, str]], folder: Path) -> None:
     assert (folder / "runs" / "latest").resolve() == folder / "mine"
     assert [path.name for path in (folder / "runs").iterdir()] == ["latest"]
+
+
+def test_candidates_of_the_run_are_explained_with_its_files(stopped: list[tuple[int, str, str]], folder: Path) -> None:
+    run = read_run(folder / "mine")
+    assert "codec" in run.inputs
+    for molecule in ("best", str(len(run.table))):
+        why = explain_candidate(run, molecule)
+        assert why.notes == ()
+        assert why.combination.startswith("geometric mean of the desirabilities (equal weights)")
+        assert why.lineage[0].origin == "draw from the prior"
+        assert all(step.change is not None for step in why.lineage[1:])
+        assert why.by_latent[0].distance <= why.by_latent[-1].distance
+        assert len(why.by_latent) == len(why.by_fingerprint) == 5
+        assert {term.unit for term in why.terms} == {""}
+    assert explain_candidate(run, "best").rank_passed == 1
+    same = compare_candidates(folder / "mine", folder / "mine")
+    assert same.settings == ()
+    assert same.is_comparable
 
 
 def test_the_log_contains_all_three_starts(stopped: list[tuple[int, str, str]], folder: Path) -> None:
