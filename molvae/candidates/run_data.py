@@ -79,22 +79,33 @@ def read_run(source: Path | str | pd.DataFrame) -> RunData:
         The table does not exist, or is not a candidate table.
     """
     if isinstance(source, pd.DataFrame):
-        others = source.drop(columns=[name for name in source if str(name) in arrange(source)])
         table = arrange(check_table(source, CANDIDATE_COLUMNS, "candidates", may_hold_more=True))
-        return RunData("table", pd.concat([table, others.reset_index(drop=True)], axis=1))
+        others = source.drop(columns=list(table)).reset_index(drop=True)
+        return RunData("table", pd.concat([table, others], axis=1))
     path = Path(source)
     table = read_candidates(path, may_hold_more=True)
     folder = find_candidates(path).resolve().parent
     name = folder.name if path.is_dir() or (folder / CAMPAIGN).is_file() else path.name
     if not (folder / CAMPAIGN).is_file():
         return RunData(name, table, notes=("not in a run folder: without settings and latent vectors",))
-    campaign = tomllib.loads((folder / CAMPAIGN).read_text(encoding="utf-8"))
-    latent, note = _read_latent(folder / LATENT, table)
+    campaign, problem = _read_campaign(folder / CAMPAIGN)
+    latent, missing = _read_latent(folder / LATENT, table)
     terms = campaign.get("objective", {}).get("terms", {})
     units = {term: _unit(settings, folder / MODELS / term / MODEL) for term, settings in terms.items()}
-    return RunData(
-        name, table, latent, campaign, _read_inputs(folder / SEARCH_MANIFEST), units, (note,) if note else ()
-    )
+    notes = tuple(note for note in (problem, missing) if note)
+    return RunData(name, table, latent, campaign, _read_inputs(folder / SEARCH_MANIFEST), units, notes)
+
+
+def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
+    """The settings of the campaign, or why they cannot be used."""
+    try:
+        campaign = tomllib.loads(path.read_text(encoding="utf-8"))
+        terms = campaign.get("objective", {}).get("terms", {})
+        if not all(isinstance(term, dict) for term in terms.values()):
+            raise ValueError("[objective.terms] holds values in place of tables")
+    except (OSError, ValueError, AttributeError) as error:
+        return {}, f"{path.name} is not readable ({first_line(error)}): without the settings of the run"
+    return campaign, ""
 
 
 def _read_latent(path: Path, table: pd.DataFrame) -> tuple[np.ndarray | None, str]:

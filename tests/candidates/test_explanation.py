@@ -254,6 +254,20 @@ def test_another_campaign_is_not_taken_for_the_objective(run: Path) -> None:
     assert why.notes
 
 
+@pytest.mark.parametrize("text", ["name = ", "[objective]\nterms = 3", "[objective.terms]\nqed = 1", "objective = 1"])
+def test_damaged_settings_are_a_note(run: Path, text: str) -> None:
+    (run / "campaign.toml").write_text(text, encoding="utf-8")
+    why = explain(run, "best")
+    assert any("campaign.toml" in note for note in why.notes)
+    assert why.by_latent
+
+
+def test_columns_of_the_user_are_kept(table: pd.DataFrame) -> None:
+    mine = table.assign(ordered=[True, False, False, True]).set_axis([7, 8, 9, 10])
+    assert explain(mine, "C1").candidate["ordered"]
+    assert not explain(mine, "C3").candidate["ordered"]
+
+
 def test_latent_vectors_of_another_table_are_not_used(run: Path) -> None:
     np.save(run / LATENT, np.zeros((2, 2), dtype=np.float32))
     assert read_run(run).latent is None

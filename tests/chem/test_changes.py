@@ -100,3 +100,33 @@ def test_unusual_molecules_are_compared(after: str) -> None:
 
 def test_an_invalid_molecule_is_not_compared() -> None:
     assert compare_structures("C1CC", "CCO") == Change("C1CC", "CCO", kind="unknown")
+
+
+DRUGS = [
+    "CC(=O)Nc1ccc(O)cc1",
+    "CC(C)Cc1ccc(C(C)C(=O)O)cc1",
+    "COc1ccccc1N1CCN(Cc2c[nH]c3ccccc23)CC1",
+    "COc1ccc(CN2CCN(c3ccccc3F)CC2)cc1Br",
+    "O=C(NC1CCN(Cc2ccccc2)CC1)c1cc2ccccc2[nH]1",
+    "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21",
+    "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+]
+
+
+@pytest.mark.parametrize("before", DRUGS)
+def test_shared_atoms_have_the_same_element_and_bonds_and_all_others_are_marked(before: str) -> None:
+    a = Chem.MolFromSmiles(before)
+    for after in DRUGS:
+        b, change = Chem.MolFromSmiles(after), compare_structures(before, after)
+        shared = dict(change.common)
+        assert len(set(shared.values())) == len(shared)
+        for i, j in shared.items():
+            assert a.GetAtomWithIdx(i).GetSymbol() == b.GetAtomWithIdx(j).GetSymbol()
+        assert set(range(a.GetNumAtoms())) - set(shared) <= set(change.before_atoms)
+        assert set(range(b.GetNumAtoms())) - set(shared.values()) <= set(change.after_atoms)
+        kept = {i: j for i, j in shared.items() if i not in change.before_atoms and j not in change.after_atoms}
+        for bond in a.GetBonds():
+            ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            if set(ends) <= set(kept):
+                other = b.GetBondBetweenAtoms(*(kept[i] for i in ends))
+                assert other is None or other.GetBondType() == bond.GetBondType()
