@@ -2,14 +2,20 @@
 
 OMP_NUM_THREADS=1 python benchmarks/scoring.py overhead    # functions and commands of the user, and the cache
 OMP_NUM_THREADS=1 python benchmarks/scoring.py pareto      # several goals, compared with scalar scores and NSGA-II
+OMP_NUM_THREADS=1 python benchmarks/scoring.py qsar DIR    # models of assays, on sets of MoleculeACE in the folder DIR
+OMP_NUM_THREADS=1 python benchmarks/scoring.py infill      # fillings of fixed parts with attachment points
+OMP_NUM_THREADS=1 python benchmarks/scoring.py docking     # CPU seconds per docked molecule
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+import scoring_docking
+import scoring_infill
 import scoring_overhead
 import scoring_pareto
+import scoring_qsar
 
 PARTS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None], str]] = {
     "overhead": (
@@ -22,6 +28,9 @@ PARTS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argp
         scoring_pareto.run,
         "the Pareto front of two goals, compared with scalar scores and NSGA-II",
     ),
+    "qsar": (scoring_qsar.add_options, scoring_qsar.run, "models of assays, on sets of MoleculeACE"),
+    "infill": (scoring_infill.add_options, scoring_infill.run, "fillings of fixed parts with attachment points"),
+    "docking": (scoring_docking.add_options, scoring_docking.run, "CPU seconds per docked molecule"),
 }
 """Options, function and one line of help of each subcommand."""
 

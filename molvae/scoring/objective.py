@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from molvae.errors import InputError
 from molvae.inputs import read_molecules
 from molvae.scoring.evaluation import Evaluation
 from molvae.scoring.scorer import PoseScorer
@@ -205,14 +206,21 @@ class Objective:
         ------
         MolvaeError
             A scorer cannot be used at all, or too many molecules have no value.
+        InputError
+            Two terms have a column of the same name, such as the mean of `a` and the value of a term `a_mean`.
         """
         smiles, index = read_molecules(smiles, "smiles")
         table: dict[str, np.ndarray] = {}
         reasons: list[str | None] = [None] * len(smiles)
         for name, term in self.settings.terms.items():
             values = self._evaluations[name](smiles, self._mapper)
-            table[f"value_{name}"] = values.value
-            table |= {f"value_{name}_{column}": extra for column, extra in values.extra.items()}
+            columns = {f"value_{name}": values.value}
+            columns |= {f"value_{name}_{column}": extra for column, extra in values.extra.items()}
+            if taken := table.keys() & columns.keys():
+                raise InputError(
+                    f"[objective.terms] {name}: another term has the column {min(taken)}, too; rename one of the terms"
+                )
+            table |= columns
             table[f"score_{name}"] = term.score(values.value) * term.trust(values.extra)
             if term.is_condition or term.weight:
                 for row, reason in enumerate(values.reasons):

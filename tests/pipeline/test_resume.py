@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -298,3 +299,35 @@ def test_a_killed_run_with_costly_scorers_gives_the_same_results(started_costly:
     lines = without.campaign.read_text().splitlines(keepends=True)
     without.campaign.write_text("".join(line for line in lines if not line.startswith('cache = "')))
     assert results(run_stages(without)) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (find_spec("vina") and find_spec("dockstring")), reason="needs the extra docking")
+def test_a_killed_run_that_docks_gives_the_same_results(tmp_path: Path) -> None:
+    (tmp_path / "library.smi").write_text("CCO a\nc1ccccc1O b\nCC(=O)Nc1ccc(O)cc1 c\nO=C(O)c1ccccc1 d\n")
+    (tmp_path / "my.toml").write_text(
+        """
+[molecules]
+path = "library.smi"
+[search]
+budget = 8
+proposals = 20
+batch_size = 4
+library_starts = 2
+[search.constraints.properties]
+mol_weight = [0, 250]
+[objective.terms.dock]
+target = "DRD2"
+exhaustiveness = 1
+n_saved = 2
+low = -12.0
+high = -3.0
+"""
+    )
+    started = runs.start(Campaign.load(tmp_path / "my.toml"), tmp_path / "started")
+    whole = run_stages(copy(started, "whole"))
+    run = copy(started, "killed")
+    assert kill_at(run, "3-search/checkpoint-*/rounds.bin", 1_000), "the run ended before it was killed"
+    assert results(run_stages(run)) == results(whole)
+    assert (run.path / "poses.sdf").read_bytes() == (whole.path / "poses.sdf").read_bytes()
+    assert (run.path / "poses.sdf").read_text().count("$$$$") > 0

@@ -14,6 +14,8 @@ from molvae.pipeline.campaign import Campaign
 from molvae.pipeline.featurize import featurize
 from molvae.pipeline.search import search
 
+from molvae.codec import ToyCodec
+
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = """
 [molecules]
@@ -136,3 +138,34 @@ def test_a_scorer_that_does_not_work_ends_the_run_with_one_sentence(
     assert last.startswith("molvae: ")
     assert fact in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.slow
+def test_a_run_scores_with_a_model_of_classes(tmp_path: Path) -> None:
+    """Molecules with a pyridine are active: the search has to find more of them than its first molecules have."""
+    molecules = ToyCodec().molecules
+    rows = [f"{smiles},{'active' if 'n1' in smiles or 'cn' in smiles else 'inactive'}" for smiles in molecules[:400]]
+    (tmp_path / "assay.csv").write_text("smiles,activity\n" + "\n".join(rows) + "\n")
+    (tmp_path / "my.toml").write_text(
+        """
+[molecules]
+path = "assay.csv"
+[search]
+budget = 120
+proposals = 60
+[objective.terms.active]
+assay = "assay.csv"
+column = "activity"
+pessimism = 0
+shape = "higher"
+low = 0.2
+high = 0.8
+"""
+    )
+    done = design(tmp_path, "my.toml", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_parquet(tmp_path / "run" / "candidates.parquet")
+    assert table["value_active"].between(0, 1).all()
+    first, best = table[table["round"] == 0], table.nlargest(20, "score")
+    is_aromatic_n = best["smiles"].str.contains("n1|cn|nc")
+    assert is_aromatic_n.mean() > 0.8 > first["smiles"].str.contains("n1|cn|nc").mean()

@@ -577,6 +577,13 @@ def test_a_model_is_pessimistic(model, shape, sign):
     assert table["value_it_similarity"][3] < table["value_it_similarity"][0]
 
 
+def test_terms_with_the_same_column_are_refused(model):
+    term = {"model": str(model), "shape": "higher", "low": 0, "high": 8}
+    both = objective(it=term, it_mean={"property": "qed", "shape": "higher", "low": 0, "high": 1})
+    with pytest.raises(InputError, match=r"it_mean: .*value_it_mean.*rename"):
+        both(["CCO"])
+
+
 def test_a_molecule_outside_the_domain_of_a_model_has_a_lower_score(model):
     smiles = ["Cc1ccccc1", "FC(F)(F)C(F)(F)C(F)(F)F"]
     term = {"model": str(model), "shape": "higher", "low": 0, "high": 8}

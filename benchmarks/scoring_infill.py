@@ -1,4 +1,4 @@
-"""Infilling of fixed parts with several attachment points: how many fillings are molecules that contain the part.
+"""The subcommand `infill` of scoring.py: how many fillings of fixed parts are molecules that contain the part.
 
 The parts are cut from molecules of the MOSES test set at BRICS bonds (Degen et al. 2008, doi:10.1002/cmdc.200800178):
 20 scaffolds with two attachment points, 10 with three, and 10 pairs of fragments to link.
@@ -87,13 +87,16 @@ def measure(codec: Codec, kind: str, part: str, tries: int, seed: int) -> dict[s
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
     parser.add_argument("--codecs", nargs="+", default=["moses", "druglike"])
     parser.add_argument("--tries", type=int, default=20, help="fillings per part")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS, help="CSV with one row per codec and part")
-    given = parser.parse_args()
+
+
+def run(given: argparse.Namespace) -> None:
+    """Fill all parts with each codec, print and write the tables."""
     parts = choose_parts(given.seed)
     rows = []
     for name in given.codecs:
@@ -114,7 +117,3 @@ def main() -> None:
         }
     )
     print(shares.round(3).to_string())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,4 @@
-"""The models of molvae.qsar on sets of MoleculeACE: errors on the test molecules, and times; prints a table.
-
-    OMP_NUM_THREADS=1 python benchmarks/qsar.py DIR                                # gaussian_process and ridge
-    OMP_NUM_THREADS=1 python benchmarks/qsar.py DIR --model forest --out forest.csv
-    OMP_NUM_THREADS=1 python benchmarks/qsar.py DIR --model latent_svr latent_linear --out latent.csv
+"""The subcommand `qsar` of scoring.py: the models of molvae.qsar on sets of MoleculeACE; errors and times.
 
 DIR holds tables of MoleculeACE (*.csv with smiles, `y [pEC50/pKi]`, cliff_mol and split). Each model learns from the
 training molecules of a set; the errors are those on its test molecules: all, and those at activity cliffs
@@ -22,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scoring_pareto import BenchmarkError
 from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
@@ -47,7 +44,7 @@ def read_set(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path)
     missing = {"smiles", VALUE, "cliff_mol", "split"} - set(table)
     if missing:
-        raise SystemExit(f"{path}: expected a table of MoleculeACE; missing columns: {', '.join(sorted(missing))}")
+        raise BenchmarkError(f"{path}: expected a table of MoleculeACE; missing columns: {', '.join(sorted(missing))}")
     table["smiles"] = [standardize(raw).smiles for raw in table["smiles"]]
     return table.dropna(subset=["smiles"]).reset_index(drop=True)
 
@@ -102,15 +99,18 @@ def print_table(table: pd.DataFrame) -> None:
         print(f"| {' | '.join(f'{cell:.3f}' if isinstance(cell, float) else str(cell) for cell in row)} |")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
     parser.add_argument("data", type=Path, metavar="DIR", help="folder with tables of MoleculeACE")
     parser.add_argument("--model", nargs="+", choices=[*MODELS, *PIPELINES], default=["gaussian_process", "ridge"])
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="table of all results")
-    given = parser.parse_args()
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measure each model on each set, print and write the tables."""
     paths = sorted(given.data.glob("*.csv"))
     if not paths:
-        raise SystemExit(f"{given.data}: expected tables of MoleculeACE (*.csv)")
+        raise BenchmarkError(f"{given.data}: expected tables of MoleculeACE (*.csv)")
     moses = pd.read_csv(bundled("moses_test.csv.gz"), nrows=10_000)
     others = [standardize(raw).smiles or "C" for raw in moses.iloc[:, 0]]
     rows = []
@@ -126,7 +126,3 @@ def main() -> None:
     print_table(results)
     print()
     print_table(results.drop(columns=["set", "train"]).groupby("model", sort=False).mean().reset_index())
-
-
-if __name__ == "__main__":
-    main()
