@@ -375,9 +375,9 @@
     const scoreText = row => empty(cell(row, "score")) ? "" : `score ${molvae.format(cell(row, "score"), {kind: "number", digits: 3})}`;
     const open = row => {
       opened = row;
-      const is_selected = () => table.getSelectedData().includes(row);
-      const selector = make("button", {type: "button", class: "button"}, is_selected() ? "Deselect" : "Select");
-      selector.addEventListener("click", () => { table.getRow(row.row).toggleSelect(); selector.textContent = is_selected() ? "Deselect" : "Select"; });
+      const isSelected = () => table.getSelectedData().includes(row);
+      const selector = make("button", {type: "button", class: "button"}, isSelected() ? "Deselect" : "Select");
+      selector.addEventListener("click", () => { table.getRow(row.row).toggleSelect(); selector.textContent = isSelected() ? "Deselect" : "Select"; });
       const body = make("div", {class: "body"});
       const smiles = smilesOf(row);
       if (!empty(smiles)) body.append(

@@ -85,7 +85,11 @@
         options: {
           animation: false, maintainAspectRatio: false, interaction: {mode: "nearest", intersect: true},
           plugins: {
-            legend: {position: "bottom", labels: {usePointStyle: true, boxHeight: 7, color: color("--soft")}},
+            legend: {position: "bottom", labels: {usePointStyle: true, boxHeight: 7, color: color("--soft"), generateLabels: own =>
+              Chart.defaults.plugins.legend.labels.generateLabels(own).map(item => {
+                const fixed = own.data.datasets[item.datasetIndex].legendColor;
+                return fixed ? {...item, fillStyle: fixed, strokeStyle: fixed} : item;
+              })}},
             tooltip: {enabled: false, external: ({chart: own, tooltip}) => {
               const found = tooltip.opacity && tooltip.dataPoints?.[0]?.raw;
               if (!found || (!found.row && !found.known)) return hide();
@@ -102,7 +106,7 @@
         chart.options.scales = {x: axis(x), y: axis(y)};
         chart.options.plugins.legend.labels.color = color("--soft");
         fit(chart, 330, 260);
-        chart.update("none");
+        chart.update();
       };
       charts.push(update);
 
@@ -168,14 +172,14 @@
       scale.replaceChildren(`${titleOf(name)}: ${short(known.length ? low : null)}`, make("i"), short(known.length ? high : null));
       return row => value(row, name) === null ? color("--line") : tint(high > low ? (value(row, name) - low) / (high - low) : 1);
     };
-    const groups = (rows, place, tint, more) => {
+    const groups = (rows, place, tint, more, isTinted) => {
       const made = [];
       for (const [title, list, pointStyle] of [["failed a check", rows.filter(row => !passed(row)), "circle"], ["passed every check", rows.filter(passed), "circle"]]) {
         const points = list.map(row => ({row, ...place(row), ...(more ? {lines: more(row)} : {})})).filter(point => Number.isFinite(point.x) && Number.isFinite(point.y));
-        const is_failed = title.startsWith("failed");
+        const isFailed = title.startsWith("failed");
         const colors = points.map(point => tint(point.row));
-        made.push({label: `${title} (${points.length.toLocaleString("en")})`, data: points, pointStyle, radius: is_failed ? 2.6 : 3.6, hoverRadius: 7, hitRadius: 3,
-          backgroundColor: colors.length ? colors : color(is_failed ? "--dot" : "--accent"), borderColor: color("--card"), borderWidth: is_failed ? 0 : 0.6, order: is_failed ? 5 : 4});
+        made.push({label: `${title} (${points.length.toLocaleString("en")})`, data: points, pointStyle, radius: isFailed ? 2.6 : 3.6, hoverRadius: 7, hitRadius: 3,
+          legendColor: isTinted ? color("--soft") : color(isFailed ? "--dot" : "--accent"), backgroundColor: colors.length ? colors : color("--dot"), borderColor: color("--card"), borderWidth: isFailed ? 0 : 0.6, order: isFailed ? 5 : 4});
       }
       return made;
     };
@@ -206,7 +210,7 @@
     const scatter = plotPoints(byId("scatter"), () => {
       const rows = grid.current(), a = x.value, b = y.value;
       const lines = row => [a, b].map(name => `${titleOf(name)} ${molvae.format(value(row, name), columns[at[name]])}`);
-      const sets = groups(rows, row => ({x: value(row, a) ?? NaN, y: value(row, b) ?? NaN}), paint(rows, hue.value, byId("scatter-scale")), lines);
+      const sets = groups(rows, row => ({x: value(row, a) ?? NaN, y: value(row, b) ?? NaN}), paint(rows, hue.value, byId("scatter-scale")), lines, Boolean(hue.value));
       const best = front(sets[1].data);
       sets.push({label: `Pareto front of the molecules that passed (${best.length})`, data: best, showLine: true, stepped: false, borderColor: color("--accent2"), borderWidth: 1.6,
         pointStyle: "rectRot", radius: 5.5, hoverRadius: 8, backgroundColor: color("--accent2"), order: 1});
@@ -227,14 +231,14 @@
       const drawn = plotPoints(byId("map"), () => {
         const rows = grid.current(), shown = new Set(rows);
         const place = row => ({x: map.x[row.row] ?? NaN, y: map.y[row.row] ?? NaN});
-        const sets = groups(rows, place, paint(rows, mapHue.value, byId("map-scale")), row => [`score ${short(cell(row, "score"))}`]);
+        const sets = groups(rows, place, paint(rows, mapHue.value, byId("map-scale")), row => [`score ${short(cell(row, "score"))}`], Boolean(mapHue.value));
         const starts = rows.filter(row => cell(row, "is_start")).map(row => ({row, ...place(row), lines: ["start molecule", `score ${short(cell(row, "score"))}`]}));
         if (starts.length) sets.push({label: `start molecules (${starts.length})`, data: starts, pointStyle: "rectRounded", radius: 4.5, hoverRadius: 7, backgroundColor: "transparent",
           borderColor: color("--ink"), borderWidth: 1.4, order: 3});
         kinds.forEach((kind, i) => {
           const points = map.known.filter(one => one.kind === kind).map(known => ({known, x: known.x, y: known.y}));
           const [pointStyle, name] = styles[i % styles.length];
-          sets.push({label: `${kind} (${points.length})`, data: points, pointStyle, radius: 4, hoverRadius: 7, backgroundColor: "transparent", borderColor: color(name), borderWidth: 1.2, order: 6});
+          sets.push({label: `${kind} (${points.length})`, data: points, pointStyle, radius: 4, hoverRadius: 7, backgroundColor: "transparent", borderColor: color(name), borderWidth: 1.4, order: 2});
         });
         const path = map.path.map(row => grid.rows[row]).filter(row => shown.has(row)).map(row => ({row, ...place(row), lines: [`score ${short(cell(row, "score"))}`]}))
           .filter(point => Number.isFinite(point.x));
@@ -287,7 +291,7 @@
         note.textContent = `median ${short(median(list))}` + (reference.length ? `, library ${short(median(reference))}` : "");
         canvas.setAttribute("aria-label", `Histogram of ${titleOf(name)}: ${note.textContent}`);
         fit(chart, 124, 70);
-        chart.update("none");
+        chart.update();
       });
     }
 
@@ -304,7 +308,7 @@
         chart.data.datasets[0].borderColor = chart.data.datasets[0].backgroundColor = color("--accent");
         chart.options.scales = {x: axis("molecules scored", {type: "linear", min: 0}), y: axis("Spearman", {suggestedMin: 0, max: 1})};
         fit(chart, 330, 170);
-        chart.update("none");
+        chart.update();
       });
     }
 

@@ -51,14 +51,14 @@ const molvae = {};
       const color = /(?:stroke|fill)[:=]'?(#[0-9A-F]{6})/g;
       const found = [...attributes.matchAll(color)].map(match => match[1]);
       const name = found.map(one => NAMES[one]).find(Boolean) ?? (found.length ? "mark" : "C");
-      const is_line = /fill:none/.test(attributes);
+      const isLine = /fill:none/.test(attributes);
       const part = document.createElementNS(frame.namespaceURI, tag);
-      part.setAttribute("class", name === "mark" ? "mark" : `e${name}${is_line ? "" : " w"}`);
+      part.setAttribute("class", name === "mark" ? "mark" : `e${name}${isLine ? "" : " w"}`);
       for (const key of ["d", "cx", "cy", "rx", "ry"]) {
         const value = attributes.match(new RegExp(`\\b${key}='([MLQCZAHVmlqczahv\\d.,\\se-]+)'`));
         if (value) part.setAttribute(key, value[1]);
       }
-      if (name === "mark" && is_line) part.setAttribute("class", "mark line");
+      if (name === "mark" && isLine) part.setAttribute("class", "mark line");
       frame.append(part);
     }
     return frame;
@@ -138,7 +138,7 @@ const molvae = {};
 
   /* Draws into elements one after another, so that the page stays responsive; elements that left the page are skipped. */
   const waiting = [];
-  let is_running = false;
+  let isRunning = false;
   const work = () => {
     const end = performance.now() + 12;
     while (waiting.length && performance.now() < end) {
@@ -149,13 +149,13 @@ const molvae = {};
       if (!drawing) element.textContent = "no structure";
       element.classList.remove("pending");
     }
-    if (waiting.length) requestAnimationFrame(work); else is_running = false;
+    if (waiting.length) requestAnimationFrame(work); else isRunning = false;
   };
   molvae.drawInto = (element, smiles, width, height, options) => {
     element.classList.add("structure", "pending");
     molvae.rdkit.then(() => {
       waiting.push({element, arguments: [smiles, width, height, options]});
-      if (!is_running) { is_running = true; requestAnimationFrame(work); }
+      if (!isRunning) { isRunning = true; requestAnimationFrame(work); }
     }, () => { element.textContent = smiles; element.classList.remove("pending"); });
     return element;
   };
