@@ -310,7 +310,7 @@
     let isBuilt = false;
     const tell = () => {
       const selected = isBuilt ? table.getSelectedRows().length : 0;
-      output.textContent = `${count(active.length)} of ${count(n)} rows shown` + (selected ? `, ${count(selected)} selected` : "");
+      output.textContent = `${count(active.length)} of ${count(n)} rows shown` + (handle.extra ? `, ${handle.extraLabel}` : "") + (selected ? `, ${count(selected)} selected` : "");
       const what = selected ? `${count(selected)} selected` : active.length === n ? "all" : `${count(active.length)} shown`;
       exports[0].textContent = `Export ${what} as CSV`;
       exports[1].textContent = "as SDF";

@@ -53,7 +53,7 @@
       const {open, failed, scaffold} = link.dataset;
       if (open !== undefined) { const row = grid.byId.get(open); if (row) grid.open(row); return; }
       if (failed !== undefined) grid.setFailed(failed);
-      else { grid.extra = row => cell(row, "scaffold") === scaffold; grid.refilter(); }
+      else { grid.extra = row => cell(row, "scaffold") === scaffold; grid.extraLabel = `only the scaffold ${scaffold}`; grid.refilter(); }
       toGrid();
     });
 

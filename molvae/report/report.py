@@ -204,6 +204,7 @@ def render(report: Report) -> str:
     failed = [row for row in ranked if not row["passed"]]
     compromise = next((row for row in ranked if row.get("best_compromise")), None)
     scaffolds = scaffold_table(order)
+    n_cards = N_CARDS - (report.lead is not None)  # the lead has a card of its own
     return render_page(
         "report.html.j2",
         styles=(*GRID_STYLES, "report.css"),
@@ -216,7 +217,7 @@ def render(report: Report) -> str:
         n_passed=len(ranked) - len(failed),
         ids=[row["candidate_id"] for row in ranked],
         best=best[0] if best else None,
-        best_cards=[drawer.card(best[i]) for i in first_per_scaffold((row["smiles"] for row in best), N_CARDS)],
+        best_cards=[drawer.card(best[i]) for i in first_per_scaffold((row["smiles"] for row in best), n_cards)],
         near_misses=[drawer.card(row, is_alert=True) for row in failed[:N_NEAR_MISSES]],
         has_marks=any(row["smiles"] in drawer.marks for row in failed[:N_NEAR_MISSES]),
         lead=_Lead(report.lead, Markup(draw_svg(report.lead))) if report.lead else None,

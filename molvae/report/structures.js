@@ -120,6 +120,7 @@ const molvae = {};
       const smarts = shared(options.lead, smiles);
       if (smarts) withMol(options.lead, lead => {
         lead.set_new_coords();
+        lead.normalize_depiction(1);
         mol.generate_aligned_coords(lead, JSON.stringify({referenceSmarts: smarts, acceptFailure: true}));
         if (!marks.atoms.length && !options.query)
           withMol(smarts, query => {

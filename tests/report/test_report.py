@@ -175,7 +175,7 @@ def test_structures_are_aligned_with_the_lead_and_compared_with_it(report: Repor
     page = Page(markup(text))
     assert data_of(text)["lead"] == "CC(=O)Nc1ccccc1"
     assert "from the lead: H -> OH on aromatic C" in " ".join(page.text.split())
-    marks = [svg for name, svg in page.elements if name == "circle" and svg.get("class") == "hl"]
+    marks = [svg for name, svg in page.elements if name == "circle" and svg.get("class") == "mark"]
     assert len(marks) >= 10  # the shared atoms of paracetamol
 
 
