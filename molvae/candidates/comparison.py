@@ -62,8 +62,9 @@ class Comparison:
         Names of the runs.
     molecules : DataFrame
         One row per molecule of either run: `smiles`, `status` (`new`: only in the later run, `lost`: only in the
-        earlier one, `both`), `score_earlier`, `score_later`, `passed_earlier`, `passed_later`, `candidate_id_earlier`,
-        `candidate_id_later`, `scaffold`, `scaffold_status`. The best of the later run first; then those of the earlier.
+        earlier one, `both`), `score_earlier`, `score_later`, `rank_earlier`, `rank_later` (by score among the scored
+        molecules of the run), `passed_earlier`, `passed_later`, `candidate_id_earlier`, `candidate_id_later`,
+        `scaffold`, `scaffold_status`. The best of the later run first; then those of the earlier.
     scaffolds : DataFrame
         One row per Bemis-Murcko scaffold: `scaffold`, `status`, `n_earlier`, `n_later` (molecules that passed every
         check), `best_earlier`, `best_later` (their highest scores), `best_smiles_earlier`, `best_smiles_later`,
@@ -91,11 +92,11 @@ class Comparison:
 
     @property
     def rescored(self) -> pd.DataFrame:
-        """The molecules of both runs with another score, by descending difference."""
+        """The molecules of both runs with another score, with the `difference`; the best of the later run first."""
         shared = self.molecules[self.molecules["status"] == "both"]
         difference = shared["score_later"] - shared["score_earlier"]
         found = shared.assign(difference=difference)[difference.abs() > _TOLERANCE]
-        return found.sort_values("difference", ascending=False, kind="stable", ignore_index=True)
+        return found.sort_values("score_later", ascending=False, kind="stable", ignore_index=True)
 
     @property
     def is_comparable(self) -> bool:
@@ -145,7 +146,8 @@ class Comparison:
         new = self.molecules[self.molecules["status"] == "new"]
         passed = new[_passed(new, "later")]
         n_scaffolds = len(self.new_scaffolds)
-        found = f"{self.later} found {_plural(len(new), 'molecule')} that {self.earlier} did not"
+        found = f"{self.later} found {_plural(len(new), 'molecule') if len(new) else 'no molecule'} that "
+        found += f"{self.earlier} did not"
         if len(passed):
             found += f"; {len(passed):,} of them passed every check, on {_plural(n_scaffolds, 'new scaffold')}"
             found += " and on known ones" if (passed["scaffold_status"] != "new").any() else ""
@@ -236,11 +238,12 @@ class Comparison:
     def _changes_text(self, n: int = 4) -> list[str]:
         """Better molecules of known scaffolds; if scores are not comparable, molecules with another score."""
         if not self.is_comparable:
-            lines = ["Molecules with another score", f"  {'molecule':<10}{'earlier':>8}{'later':>8}  SMILES"]
             found = self.rescored
-            shown = pd.concat([found.head(n - n // 2), found.tail(n // 2)]).drop_duplicates("smiles")
-            for row in shown.to_dict("records"):
-                scores = f"{_fraction(row['score_earlier']):>8}{_fraction(row['score_later']):>8}"
+            lines = [f"Molecules with another score: {len(found):,}; the best of the later run"]
+            lines.append(f"  {'molecule':<10}{'earlier':>8}{'rank':>7}{'later':>8}{'rank':>7}  SMILES")
+            for row in found.head(n).to_dict("records"):
+                scores = f"{_fraction(row['score_earlier']):>8}{row['rank_earlier']:>7,}"
+                scores += f"{_fraction(row['score_later']):>8}{row['rank_later']:>7,}"
                 lead = f"  {row['candidate_id_later']:<10}{scores}  "
                 lines.append(lead + _cut(row["smiles"], WIDTH - len(lead)))
             return lines if len(found) else []
@@ -339,8 +342,9 @@ def _renamed(run: RunData, label: str) -> RunData:
 
 def _molecules(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     """One row per molecule of either run."""
-    names = ["smiles", "candidate_id", "score", "passed"]
-    parts = [table.iloc[rank_candidates(table)][names] for table in (later, earlier)]
+    names = ["smiles", "candidate_id", "score", "rank", "passed"]
+    ranked = [table.assign(rank=table["score"].rank(method="min", ascending=False)) for table in (later, earlier)]
+    parts = [table.iloc[rank_candidates(table)][names] for table in ranked]
     merged = parts[0].merge(parts[1], on="smiles", how="outer", suffixes=("_later", "_earlier"), sort=False)
     order = {smiles: n for n, smiles in enumerate(dict.fromkeys([*parts[0]["smiles"], *parts[1]["smiles"]]))}
     merged = merged.sort_values("smiles", key=lambda column: column.map(order), kind="stable", ignore_index=True)
@@ -356,6 +360,8 @@ def _molecules(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
             "status": np.select([~in_earlier, ~in_later], ["new", "lost"], "both"),
             "score_earlier": merged["score_earlier"].astype(float),
             "score_later": merged["score_later"].astype(float),
+            "rank_earlier": merged["rank_earlier"].astype("Int64"),
+            "rank_later": merged["rank_later"].astype("Int64"),
             "passed_earlier": merged["passed_earlier"].astype("boolean"),
             "passed_later": merged["passed_later"].astype("boolean"),
             "candidate_id_earlier": merged["candidate_id_earlier"],

@@ -144,6 +144,7 @@ def test_scores_under_other_objectives_are_not_compared(make_run: Callable[..., 
     assert not comparison.is_comparable
     assert comparison.improved.empty
     assert comparison.rescored[["smiles", "score_earlier", "score_later"]].iloc[0].tolist() == [TOLUENE, 0.5, 0.9]
+    assert comparison.rescored[["rank_earlier", "rank_later"]].iloc[0].tolist() == [1, 1]
     assert "not comparable" in str(comparison)
     assert any("checks differ" in note for note in comparison.notes)
 
