@@ -97,7 +97,9 @@
     const cell = (row, title) => title in at ? row[field(at[title])] : null;
     const smilesOf = row => data.smiles === null ? null : row[field(data.smiles)];
     const titleOf = row => String(data.id === null ? `row ${row.row + 1}` : row[field(data.id)] ?? `row ${row.row + 1}`);
-    const byId = new Map(data.id === null ? [] : rows.map(row => [row[field(data.id)], row]));
+    const keyOf = (row, id) => "run" in at ? `${cell(row, "run")}\n${id}` : id;  // ids are unique within a run
+    const byId = new Map(data.id === null ? [] : rows.map(row => [keyOf(row, row[field(data.id)]), row]));
+    const relative = (row, id) => empty(id) ? undefined : byId.get(keyOf(row, id));
     const lead = data.lead ?? null;
     let pattern = null, patternText = "", likeness = null;
     const styleOf = row => ({query: pattern, atoms: data.marks?.[row.row] ?? [], lead});
@@ -128,7 +130,7 @@
         Object.assign(one, {width: 104, headerFilter: choiceEditor, headerFilterParams: {choices: [["true", "yes"], ["false", "no"]]},
           headerFilterFunc: (wanted, value) => String(value) === wanted});
       else if (column.choices)
-        Object.assign(one, {width: 130, headerFilter: choiceEditor, headerFilterParams: {choices: column.choices.map(choice => [choice, choice])},
+        Object.assign(one, {width: Math.min(190, Math.max(110, 8 * column.longest + 22)), headerFilter: choiceEditor, headerFilterParams: {choices: column.choices.map(choice => [choice, choice])},
           headerFilterFunc: (wanted, value) => !empty(value) && value.split(", ").includes(wanted)});
       else
         Object.assign(one, {width: column.smiles ? 210 : Math.min(190, Math.max(104, 8 * column.longest + 22)), headerFilter: textEditor, headerFilterPlaceholder: "contains",
@@ -173,11 +175,11 @@
     const copy = make("button", {type: "button", class: "button"}, "Copy SMILES");
     if (!withRDKit) { exports[1].hidden = true; copy.hidden = true; }
     element.append(make("div", {class: "status"}, output, ...exports, copy));
-    const holder = make("div", {class: "holder"});
+    const holder = make("div", {class: data.smiles === null ? "holder flat" : "holder"});
     element.append(holder);
 
     const table = new Tabulator(holder, {
-      data: rows, index: "row", nestedFieldSeparator: false, height: Math.min(Math.max(n, 1) * 103 + 92, Math.round(window.innerHeight * 0.82)) + "px",
+      data: rows, index: "row", nestedFieldSeparator: false, height: Math.min(Math.max(n, 1) * (data.smiles === null ? 35 : 104) + 110, Math.round(window.innerHeight * 0.82)) + "px",
       rowHeight: data.smiles === null ? 34 : 103, layout: "fitData", movableColumns: isWide, selectableRows: "highlight", selectableRowsRangeMode: "click",
       placeholder: n ? "No row matches the filters." : "The table has no rows.",
       rowHeader: {headerSort: false, resizable: false, frozen: isWide, width: 40, hozAlign: "center", formatter: "rowSelection", titleFormatter: "rowSelection",
@@ -364,9 +366,7 @@
     const link = (row, label) => make("button", {type: "button", class: "link", onclick: () => open(row)}, label);
     const ancestors = row => {
       const found = [], seen = new Set([row]);
-      for (let id = cell(row, "parent_id"); !empty(id) && byId.has(id) && found.length < 12; id = cell(byId.get(id), "parent_id")) {
-        const parent = byId.get(id);
-        if (seen.has(parent)) break;
+      for (let parent = relative(row, cell(row, "parent_id")); parent && !seen.has(parent) && found.length < 12; parent = relative(parent, cell(parent, "parent_id"))) {
         seen.add(parent);
         found.push(parent);
       }
@@ -412,7 +412,7 @@
       }
       const line = ancestors(row);
       const parents = [["parent", "parent"], ["mate", "second parent"]].map(([key, label]) => {
-        const id = cell(row, `${key}_id`), known = byId.get(id);
+        const id = cell(row, `${key}_id`), known = relative(row, id);
         const drawn = cell(row, `${key}_smiles`) ?? (known ? smilesOf(known) : null);
         if (empty(id) && empty(drawn)) return null;
         if (empty(drawn)) return make("figure", {}, make("figcaption", {}, `${label} ${id}`));

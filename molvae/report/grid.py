@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS
 from molvae.chem.drawing import draw_svg
+from molvae.chem.molecules import parse
 from molvae.report.labels import label, unit
 from molvae.report.page import render_page, write_page
 
@@ -32,7 +33,6 @@ _HIDDEN = (
 )
 """Columns of molvae that are hidden at first; the reader shows them by the menu of the columns."""
 _MAX_CHOICES, _MAX_PRINTED, _MAX_PRINTED_COLUMNS = 12, 40, 8
-_WHOLE_SCALE = ("score", "qed", "similarity", "fraction", "predicted")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def write_grid(path: Path, table: pd.DataFrame, *, title: str, notes: Sequence[s
     """Write a table as one offline HTML page, with structures if it has a column of SMILES.
 
     The page sorts, filters by number, text, substructure and similarity, selects rows, and exports them as CSV and SDF.
-    Structures are those of the column `smiles`, else of the first column whose name ends in `smiles`. The same table
-    gives the same bytes. Text from the table is escaped.
+    Structures are those of the column `smiles`, else of the first column of SMILES whose name contains `smiles` or
+    `scaffold`. The same table gives the same bytes. Text from the table is escaped.
 
     Parameters
     ----------
@@ -176,18 +176,36 @@ def grid_data(table: pd.DataFrame, *, name: str, hidden: Sequence[str] = ()) -> 
         "name": name,
         "columns": [asdict(column) for column in columns],
         "values": values,
-        "smiles": _find(names, texts, ("smiles",), "smiles"),
+        "smiles": _find(names, texts, ("smiles",), values),
         "id": _find(names, texts, ("candidate_id", "id", "name")),
     }
 
 
-def _find(names: list[str], texts: list[bool], wanted: Sequence[str], ending: str | None = None) -> int | None:
-    """The position of the first text column with one of these names, or with this ending."""
+def _find(
+    names: list[str], texts: list[bool], wanted: Sequence[str], values: list[list[Any]] | None = None
+) -> int | None:
+    """The position of the first text column with one of these names; with `values`, else of one that holds SMILES."""
     lower = [name.lower() if is_text else "" for name, is_text in zip(names, texts, strict=True)]
     for one in wanted:
         if one in lower:
             return lower.index(one)
-    return next((number for number, name in enumerate(lower) if ending and name.endswith(ending)), None)
+    return next(
+        (
+            number
+            for number, name in enumerate(lower)
+            if values is not None and ("smiles" in name or "scaffold" in name) and _are_smiles(values[number])
+        ),
+        None,
+    )
+
+
+def _are_smiles(cells: list[Any]) -> bool:
+    """Whether the first texts of a column are SMILES."""
+    known = [cell for cell in cells if cell][:5]
+    try:
+        return bool([parse(cell) for cell in known])
+    except ValueError:
+        return False
 
 
 def _cells(series: pd.Series) -> tuple[str, list[Any]]:
@@ -221,7 +239,7 @@ def _column(name: str, kind: str, cells: list[Any], names: list[str], hidden: Se
         or name.startswith(("score_", "check_"))
         or f"value_{name}" in names  # the same number as a term
     )
-    is_smiles = kind == "text" and name.lower().endswith(("smiles", "scaffold"))
+    is_smiles = kind == "text" and ("smiles" in name.lower() or name.lower() == "scaffold")
     measure = unit(name)
     title = label(name)
     title = title if title == "logP" else title[:1].upper() + title[1:]
@@ -235,7 +253,7 @@ def _column(name: str, kind: str, cells: list[Any], names: list[str], hidden: Se
         f"{title}, {measure}" if measure else title,
         kind,
         not is_hidden,
-        _digits(name, cells) if kind == "number" else None,
+        _digits(cells) if kind == "number" else None,
         _MEANINGS.get(name, ""),
         measure,
         choices,
@@ -244,7 +262,7 @@ def _column(name: str, kind: str, cells: list[Any], names: list[str], hidden: Se
     )
 
 
-def _digits(name: str, cells: list[Any]) -> int | None:
+def _digits(cells: list[Any]) -> int | None:
     """Decimals that suit the size of the numbers."""
     known = [abs(cell) for cell in cells if cell is not None]
     if not known:
@@ -252,9 +270,9 @@ def _digits(name: str, cells: list[Any]) -> int | None:
     largest = max(known)
     if all(cell == int(cell) for cell in known):
         return 0
-    if largest <= 1 and any(word in name for word in _WHOLE_SCALE):
-        return 3
-    return 1 if largest >= 100 else 2 if largest >= 1 else None
+    if largest <= 1:
+        return 3 if largest >= 0.01 else None
+    return 1 if largest >= 100 else 2
 
 
 def _text(value: Any, column: GridColumn) -> str:

@@ -75,6 +75,12 @@ def test_a_table_without_smiles_has_no_structures(tmp_path: Path) -> None:
     assert _data(text)["smiles"] is None
 
 
+def test_other_columns_of_smiles_are_drawn() -> None:
+    scaffolds = pd.DataFrame({"n": [1, 2], "scaffold(smiles)": ["c1ccccc1", None]})
+    assert grid_data(scaffolds, name="table")["smiles"] == 1
+    assert grid_data(pd.DataFrame({"scaffold": ["class I", "c1ccccc1"]}), name="table")["smiles"] is None
+
+
 def test_an_empty_table_gives_a_page(tmp_path: Path) -> None:
     write_grid(tmp_path / "grid.html", pd.DataFrame({"smiles": pd.Series([], dtype=object)}), title="none")
     assert _data((tmp_path / "grid.html").read_text())["values"] == [[]]
