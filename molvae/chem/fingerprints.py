@@ -186,6 +186,61 @@ def on_bits(smiles: str, n_bits: int = 2048, is_from_rdkit: bool = False) -> arr
     return mol_on_bits(parse_quickly(smiles, is_from_rdkit), n_bits)
 
 
+def packed_bits(smiles: str) -> bytes:
+    """Morgan fingerprint of radius 2 with 2,048 bits in compact form, without a full parse where possible.
+
+    Parameters
+    ----------
+    smiles : str
+        Canonical SMILES; aromaticity is taken as written, without a check.
+
+    Returns
+    -------
+    bytes
+        256 bytes.
+
+    Raises
+    ------
+    InputError
+        The SMILES is invalid.
+
+    Examples
+    --------
+    >>> len(packed_bits("CCO"))
+    256
+    """
+    fingerprint = _generator(_RADIUS, _N_BITS).GetFingerprint(parse_quickly(smiles))
+    return DataStructs.BitVectToBinaryText(fingerprint)
+
+
+def packed_similarities(query: bytes, fingerprints: np.ndarray) -> np.ndarray:
+    """Compute the Tanimoto similarity of one fingerprint to others.
+
+    Parameters
+    ----------
+    query : bytes
+        A fingerprint of `packed_bits`.
+    fingerprints : ndarray of shape (n, 256)
+        Fingerprints of `packed_bits`, uint8.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        float32 in [0, 1].
+
+    Examples
+    --------
+    >>> others = np.frombuffer(packed_bits("CCO") + packed_bits("c1ccccc1"), np.uint8).reshape(2, -1)
+    >>> packed_similarities(packed_bits("CCO"), others).tolist()
+    [1.0, 0.0]
+    """
+    words = np.ascontiguousarray(fingerprints).view(np.uint64)
+    one = np.frombuffer(query, np.uint64)
+    common = np.bitwise_count(words & one).sum(axis=1, dtype=np.int64)
+    either = np.bitwise_count(words | one).sum(axis=1, dtype=np.int64)
+    return (common / np.maximum(either, 1)).astype(np.float32)
+
+
 def mol_on_bits(mol: Chem.Mol, n_bits: int = 2048, radius: int = 2) -> array:
     """List the bits that are on in the Morgan fingerprint.
 
@@ -547,7 +602,9 @@ def parse_quickly(smiles: str, is_from_rdkit: bool = False) -> Chem.Mol:
                 except ValueError:
                     return molecules.parse(smiles)
                 Chem.FastFindRings(mol)
-                if is_from_rdkit or not mol.HasSubstructMatch(_RING_DOUBLE_BOND):
+                # a double bond to an oxygen atom without a charge is not in a ring
+                may_be_kekule = not is_from_rdkit and "=" in smiles.replace("=O", "").replace("O=", "")
+                if not may_be_kekule or not mol.HasSubstructMatch(_RING_DOUBLE_BOND):
                     return mol
     return molecules.parse(smiles)
 

@@ -10,20 +10,20 @@ from molvae.chem.fingerprints import parse_quickly
 from molvae.chem.molecules import count_matches, is_substructure, parse, parse_smarts
 
 _ELEMENT = re.compile(r"Br|Cr|Sr|Zr|Ar|Kr|Fr|Lr|Er|Pr|Ir|Rb|Ru|Rh|Rn|Re|Ra|Rf|Rg|Xe")
-_NEEDS_FULL_PARSE = re.compile(r"[@/\\^rx]|R\d")
-"""Stereo or a ring bond, hybridization, ring size, ring bonds of an atom, number of rings."""
+_NEEDS_FULL_PARSE = re.compile(r"\[[^\]]*@|[/\\^rx]|R\d")
+"""Stereo, hybridization, ring size, ring bonds of an atom, or number of rings; not for a bond in a ring (`C@C`)."""
 
 
 class _Pattern(NamedTuple):
     mol: Chem.Mol
-    is_simple: bool
+    needs_full_parse: bool
 
 
 def has_match(smarts: str, smiles: str) -> bool:
     """Check whether a SMARTS pattern matches a molecule.
 
-    Patterns without stereo, ring sizes, ring counts and hybridization are matched three times faster than others,
-    because the molecule is not parsed in full; aromaticity is then taken as written.
+    For patterns without stereo, hybridization, ring sizes and ring counts the molecule is not parsed in full, which is
+    three times faster; aromaticity is then taken as written.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ def match_count(smarts: str, smiles: str) -> int:
 
 
 def _parse(smiles: str, pattern: _Pattern) -> Chem.Mol:
-    return parse_quickly(smiles) if pattern.is_simple else parse(smiles)
+    return parse(smiles) if pattern.needs_full_parse else parse_quickly(smiles)
 
 
 @lru_cache(maxsize=1_000)
 def _pattern(smarts: str) -> _Pattern:
-    return _Pattern(parse_smarts(smarts), not _NEEDS_FULL_PARSE.search(_ELEMENT.sub("", smarts)))
+    return _Pattern(parse_smarts(smarts), bool(_NEEDS_FULL_PARSE.search(_ELEMENT.sub("", smarts))))

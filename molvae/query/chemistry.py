@@ -7,7 +7,6 @@ processes, and the values are stored for later queries.
 import math
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from molvae.chem.fingerprints import on_bits
+from molvae.chem.fingerprints import packed_bits, packed_similarities
 from molvae.chem.molecules import canonicalize
 from molvae.chem.properties import compute_row
 from molvae.chem.scaffolds import generic_murcko, murcko
@@ -36,7 +35,7 @@ _SERIAL_ROWS = 256
 _CHUNK_ROWS = 500
 _CODEC_ROWS = 500
 _SECONDS_PER_ROW = 10.0
-_N_BITS = 2048
+_EMPTY_BITS = bytes(256)
 
 
 class _Form(NamedTuple):
@@ -244,25 +243,18 @@ def _property(name: str, smiles: str) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _bits(smiles: str) -> array | None:
+def _bits(smiles: str) -> bytes | None:
     try:
-        return on_bits(smiles)
+        return packed_bits(smiles)
     except InputError:
         return None
 
 
-def _similarities(smiles: str, bits: Sequence[array | np.ndarray | None]) -> list[Value]:
-    """Tanimoto similarities to one molecule; None without a fingerprint. Rounded to the precision of float32."""
-    query = np.zeros(_N_BITS, dtype=np.int64)
-    query[list(on_bits(smiles))] = 1
-    counts = np.array([-1 if one is None else len(one) for one in bits], dtype=np.int64)
-    flat = np.concatenate([np.empty(0, np.uint16), *(np.asarray(one, np.uint16) for one in bits if one is not None)])
-    ends = np.cumsum(np.maximum(counts, 0))
-    running = np.concatenate([[0], np.cumsum(query[flat])])
-    common = running[ends] - running[ends - np.maximum(counts, 0)]
-    either = np.maximum(counts + query.sum() - common, 1)
-    similarity = (common / either).astype(np.float32)
-    return [None if count < 0 else value for count, value in zip(counts.tolist(), similarity.tolist(), strict=True)]
+def _similarities(smiles: str, bits: Sequence[bytes | None]) -> list[Value]:
+    """Tanimoto similarities to one molecule; None without a fingerprint."""
+    packed = b"".join(_EMPTY_BITS if one is None else one for one in bits)
+    similarities = packed_similarities(packed_bits(smiles), np.frombuffer(packed, np.uint8).reshape(len(bits), -1))
+    return [None if one is None else value for one, value in zip(bits, similarities.tolist(), strict=True)]
 
 
 def _pack_numbers(values: Sequence[Value]) -> dict[str, np.ndarray]:
@@ -297,18 +289,18 @@ def _unpack_texts(arrays: dict[str, np.ndarray]) -> list[Value]:
 _TEXTS = _Form(_pack_texts, _unpack_texts)
 
 
-def _pack_bits(values: Sequence[array | None]) -> dict[str, np.ndarray]:
-    counts = np.array([-1 if one is None else len(one) for one in values], dtype=np.int32)
-    flat = array("H")
-    for one in values:
-        flat.extend(one or array("H"))
-    return {"counts": counts, "bits": np.frombuffer(flat, dtype=np.uint16) if flat else np.empty(0, np.uint16)}
+def _pack_bits(values: Sequence[bytes | None]) -> dict[str, np.ndarray]:
+    packed = b"".join(_EMPTY_BITS if one is None else one for one in values)
+    return {
+        "is_valid": np.array([one is not None for one in values]),
+        "bits": np.frombuffer(packed, np.uint8).reshape(len(values), len(_EMPTY_BITS)),
+    }
 
 
-def _unpack_bits(arrays: dict[str, np.ndarray]) -> list[np.ndarray | None]:
-    counts = arrays["counts"]
-    ends = np.cumsum(np.maximum(counts, 0)).tolist()
-    bits = arrays["bits"]
-    if ends and ends[-1] != len(bits):
-        raise ValueError("the fingerprints are not complete")
-    return [None if count < 0 else bits[end - count : end] for count, end in zip(counts.tolist(), ends, strict=True)]
+def _unpack_bits(arrays: dict[str, np.ndarray]) -> list[bytes | None]:
+    bits = arrays["bits"].tobytes()
+    size = len(_EMPTY_BITS)
+    return [
+        bits[row * size : (row + 1) * size] if is_valid else None
+        for row, is_valid in enumerate(arrays["is_valid"].tolist())
+    ]

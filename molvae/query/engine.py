@@ -22,27 +22,19 @@ from typing import NoReturn
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from molvae.candidates.files import to_pandas
 from molvae.errors import InputError, MissingPackageError
 from molvae.query.cache import ValueCache
 from molvae.query.chemistry import Chemistry, OutOfTime
-from molvae.query.functions import Function, Kind
+from molvae.query.database import Database
 from molvae.query.latent import LatentVectors
-from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, TABLE, Answer, Request, Source
+from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, Answer, Request, Source
 from molvae.query.sources import Tables, content_key, find_sources, read_sources
-from molvae.query.statement import OF_ANY, OF_ROW, Statement, check_text, explain_error, read_statement
+from molvae.query.statement import Statement, check_text, explain_error, read_statement
 
 _BATCH_ROWS = 10_000
 _WATCH_SECONDS = 1.0
-_DUCKDB = {"number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN", "text": "VARCHAR"}
-_ARROW: dict[Kind, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "flag": pa.bool_(),
-    "text": pa.string(),
-}
 _SMILES_COLUMN = re.compile(r"smiles|.*_smiles|scaffold", re.IGNORECASE)
 
 
@@ -52,7 +44,7 @@ class Engine:
     def __init__(self) -> None:
         self._key: object = None
         self._tables: Tables | None = None
-        self._parser = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+        self._database: Database | None = None
 
     def answer(self, request: Request, on_loaded: Callable[[], None] = lambda: None) -> Answer:
         """Run a query.
@@ -88,7 +80,8 @@ class Engine:
         tables = self._read(content_key(sources), sources)
         latent = LatentVectors(tables.sources, request.codec)
         hidden = tables.added if len(sources) == 1 else ()
-        statement = read_statement(self._parser, text, hidden, latent.by_row)
+        database = self._open(tables, request.gigabytes)
+        statement = read_statement(database.connection, text, hidden, latent.by_row)
         for function, pattern in statement.calls:
             if function.needs_codec:
                 latent.prepare(function, pattern)
@@ -100,8 +93,9 @@ class Engine:
             latent,
             time.monotonic() + request.seconds,
         )
-        with _database(tables, request, statement, chemistry, latent) as connection:
-            table = _run(connection, statement, tables, request)
+        database.use(chemistry, latent, [function for function, _ in statement.calls])
+        with database.reading():
+            table = _run(database.connection, statement, tables, request)
         for name, decimal in tables.decimals.items():
             if name in table:
                 table[name] = decimal.restore(table[name])
@@ -111,10 +105,22 @@ class Engine:
 
     def _read(self, key: object, sources: Sequence[Source]) -> Tables:
         if self._tables is None or self._key != key:
-            self._tables = None
+            self._close()
             self._tables = read_sources(sources)
             self._key = key
         return self._tables
+
+    def _open(self, tables: Tables, gigabytes: float) -> Database:
+        if self._database is None or self._database.gigabytes != gigabytes:
+            if self._database is not None:
+                self._database.close()
+            self._database = Database(tables.table, gigabytes)
+        return self._database
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        self._tables = self._database = None
 
 
 def serve(connection_fd: int) -> NoReturn:
@@ -142,69 +148,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(1)
-
-
-@contextmanager
-def _database(
-    tables: Tables, request: Request, statement: Statement, chemistry: Chemistry, latent: LatentVectors
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory database with the candidates and the functions, without access to anything else."""
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "threads": 2,
-        "memory_limit": f"{int(request.gigabytes * 1000 + tables.table.nbytes / 1e6 * 2)}MB",
-        "temp_directory": "",
-        "allow_community_extensions": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-    }
-    connection = duckdb.connect(":memory:", config=settings)
-    try:
-        connection.register("incoming", tables.table)
-        connection.execute(f"create table {TABLE} as select * from incoming")
-        connection.unregister("incoming")
-        for function in dict.fromkeys(function for function, _ in statement.calls):
-            _add_function(connection, function, chemistry, latent)
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        yield connection
-    finally:
-        connection.close()
-
-
-def _add_function(
-    connection: duckdb.DuckDBPyConnection, function: Function, chemistry: Chemistry, latent: LatentVectors
-) -> None:
-    kind, arrow = _DUCKDB[function.kind], _ARROW[function.kind]
-
-    def add(name: str, of: Callable[..., pa.Array], *types: str) -> None:
-        connection.create_function(
-            name, of, [*types], kind, type=PythonUDFType.ARROW, null_handling=FunctionNullHandling.SPECIAL
-        )
-
-    def of_molecules(smiles: pa.ChunkedArray) -> pa.Array:
-        return pa.array(chemistry.values(function, None, smiles.to_pylist()), arrow)
-
-    # a pattern is a literal, so that it is the same in every row
-    def of_canonical(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
-        return pa.array(chemistry.values(function, patterns[0].as_py(), smiles.to_pylist()), arrow)
-
-    def of_any(smiles: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
-        return pa.array(chemistry.values(function, patterns[0].as_py(), smiles.to_pylist(), False), arrow)
-
-    def of_rows(
-        runs: pa.ChunkedArray, rows: pa.ChunkedArray, smiles: pa.ChunkedArray, patterns: pa.ChunkedArray
-    ) -> pa.Array:
-        found = latent.of_rows(patterns[0].as_py(), runs.to_pylist(), rows.to_pylist(), smiles.to_pylist())
-        return pa.array(found, arrow)
-
-    if function.pattern:
-        add(function.name, of_canonical, "VARCHAR", "VARCHAR")
-        add(OF_ANY + function.name, of_any, "VARCHAR", "VARCHAR")
-    else:
-        add(function.name, of_molecules, "VARCHAR")
-    if function.name == "latent_distance":
-        add(OF_ROW, of_rows, "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR")
 
 
 def _run(connection: duckdb.DuckDBPyConnection, statement: Statement, tables: Tables, request: Request) -> pd.DataFrame:

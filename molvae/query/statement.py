@@ -25,6 +25,8 @@ OF_ANY = "_any_"
 """Prefix of functions that read SMILES which RDKit may not have written, as in a column of the user."""
 
 _CANONICAL = {"smiles", "parent_smiles", "mate_smiles", "nearest_reference_smiles", "scaffold"}
+_NODES_ALLOWED = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
+"""Statements inside a statement; with RETURNING, an INSERT, DELETE or UPDATE could be one, too."""
 _TABLES_ALLOWED = {"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 _FUNCTIONS_REFUSED = re.compile(
     r"current_setting|getvariable|getenv|write_log|sleep_ms|nextval|currval|setval|pg_.*|inet_.*|duckdb_.*|pragma_.*"
@@ -201,6 +203,8 @@ def _subquery_names(nodes: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _check_node(node: dict[str, Any], names: set[str]) -> None:
     """Raise InputError for access to anything but the candidates."""
     kind = node.get("type")
+    if ("cte_map" in node or str(kind).endswith("_NODE")) and kind not in _NODES_ALLOWED:
+        raise InputError(f"query: only SELECT is allowed: a query reads {TABLE} and changes nothing; e.g. {EXAMPLE}")
     if "sample" in node and "alias" in node and kind not in _TABLES_ALLOWED:
         name = node.get("function", {}).get("function_name") if kind == "TABLE_FUNCTION" else None
         raise InputError(f"query: {name or str(kind).lower()} is not allowed: a query only reads the table {TABLE}")

@@ -17,7 +17,9 @@ SMILES = [
     "[H]C",
 ]
 SMARTS = [
-    "c1ccccc1", "[#6]C(=O)[N;H1]", "[R]", "[!R]", "[R2]", "[r5]", "[x3]", "[^3]", "*@*", "*!@*", "[C@H](N)C", "C/C=C/C",
+    "c1ccccc1", "[#6]C(=O)[N;H1]", "[R]", "[!R]",
+    "[R2]", "[R3]", "[r3]", "[r5]", "[r6]", "[r]", "[x2]", "[x3]", "[r5]@[r6]",
+    "[^3]", "*@*", "*!@*", "[C@H](N)C", "C/C=C/C",
     "[OX2H]", "[NX3;H2,H1;!$(NC=O)]", "[D3]", "[v4]", "[h2]", "[+]", "[Br]", "a-a", "[#6]=[#6]", "[H]", "C#N",
 ]  # fmt: skip
 
@@ -31,8 +33,11 @@ def test_matches_are_those_of_molecules_that_are_parsed_in_full(smarts: str) -> 
 
 
 def test_only_patterns_that_need_it_are_matched_in_full() -> None:
-    assert all(_pattern(one).is_simple for one in ("c1ccncc1", "[Br]", "[R]", "[!R]", "[NX3;H2]", "[Zr]"))
-    assert not any(_pattern(one).is_simple for one in ("[R2]", "[r5]", "[x2]", "C@C", "C/C=C/C", "[^2]", "[C@](F)Cl"))
+    assert not any(
+        _pattern(one).needs_full_parse for one in ("c1ccncc1", "*!@*", "[R]@[R]", "[NX3;H2]", "[Br]", "[Zr]")
+    )
+    full = ("C/C=C/C", "[^2]", "[C@](F)Cl", "[$([C@H](N)C)]", "[R2]", "[r5]", "[x2]", "[Br]C[r]")
+    assert all(_pattern(one).needs_full_parse for one in full)
 
 
 @pytest.mark.parametrize(("smarts", "smiles"), [("c1cc", "CCO"), ("C", "c1ccc"), ("[r5]", "not a molecule"), ("C", "")])

@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from molvae.pipeline import cli
 
@@ -15,6 +17,7 @@ from molvae.chem.fingerprints import tanimoto
 from molvae.errors import InputError
 from molvae.query import process as module
 from molvae.query import query
+from molvae.query.database import Database
 from molvae.tables import cell_text
 
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
@@ -50,6 +53,16 @@ def ids(run: Path, text: str) -> list[str]:
         ("score > 0.5 -- a comment", ["1", "2"]),
         ("\n  score > 0.5 /* ; drop table candidates */\n", ["1", "2"]),
         ("reason = 'a;b' or score > 0.7", ["1", "2"]),
+        ("with c as (select * from candidates where passed) select * from c order by score", ["2", "1"]),
+        ("with candidates as (select * from candidates where passed) select * from candidates limit 1", ["1"]),
+        ("candidate_id in (with c as (from candidates where round = 1) select candidate_id from c)", ["3", "4"]),
+        ("with a as (select 0.5 as low), b as (select * from candidates, a where score > low) from b", ["1", "2"]),
+        (
+            "with recursive up as (select candidate_id, parent_id from candidates where candidate_id = 'C000004' "
+            "union all select c.candidate_id, c.parent_id from candidates c join up "
+            "on c.candidate_id = up.parent_id) from up",
+            ["4", "2"],
+        ),
     ],
 )
 def test_conditions_and_selects_return_their_rows_in_order(run: Path, text: str, expected: list[str]) -> None:
@@ -219,6 +232,22 @@ def test_a_syntax_error_shows_its_position(run: Path, text: str, character: int 
         "call pragma_version()",
         "explain select 1",
         "prepare x as select 1",
+        "with c as (select * from read_csv('{secret}')) select * from c",
+        "with c as materialized (select * from '{secret}') select * from c",
+        'with "{secret}" as (select 1) select * from "{secret}"',
+        "with duckdb_settings as (select 1) select * from (select 1), duckdb_settings",
+        "with sqlite_master as (select 1) select * from sqlite_master",
+        "with c as (select 1) select * from main.c",
+        "with c as (select 1) select * from duckdb_settings",
+        "with candidates as (select * from glob('/*')) select * from candidates",
+        "with c as (select 1) insert into candidates select * from c",
+        "with c as (insert into candidates select * from candidates returning *) select * from c",
+        "with c as (delete from candidates returning *) from c",
+        "with c as (update candidates set score = 1 returning *) from c",
+        "score > (with c as (delete from candidates returning 1) select count(*) from c)",
+        "select * from (with hidden as (select 1) select * from candidates), hidden",
+        "select * from (with c as (select * from read_text('{secret}')) select * from candidates)",
+        "score > (with recursive r as (select 1 union select * from query('select 1')) select count(*) from r)",
         "select getenv('HOME')",
         "select current_setting('home_directory')",
         "select getvariable('x')",
@@ -268,6 +297,19 @@ def test_attacks_are_refused_without_side_effects(
     assert time.monotonic() - started < 5
     assert not target.exists()
     assert sorted(os.listdir(run)) == before
+
+
+def test_a_transaction_cannot_change_the_table(run: Path) -> None:
+    """In addition to the check of the statement."""
+    database = Database(pa.table({"a": [1, 2]}), 1.0)
+    with database.reading(), pytest.raises(duckdb.Error, match="read-only"):
+        database.connection.execute("with c as (delete from candidates returning *) from c")
+    assert database.connection.execute("select count(*) from candidates").fetchall() == [(2,)]
+    with pytest.raises(duckdb.Error, match="file system operations are disabled"):
+        database.connection.execute("select * from read_text('/etc/hosts')")
+    with pytest.raises(duckdb.Error, match="locked"):
+        database.connection.execute("set memory_limit = '100GB'")
+    database.close()
 
 
 @pytest.mark.parametrize(
