@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from molvae.candidates.files import read_candidates
 from molvae.report.explore import SearchMap
 from molvae.report.grid import write_grid
 from molvae.report.report import Report, write_report
@@ -272,6 +273,17 @@ def test_checks_and_scaffolds_filter_the_table_and_the_plots(report: Watched) ->
     page.locator("[data-scaffold]").first.click()
     sync_api.expect(page.locator(".status output")).to_have_text(re.compile("^60 of 60 rows shown"))
     page.get_by_role("button", name="Clear filters").click()
+
+
+def test_the_exported_table_is_a_candidate_table(report: Watched, tmp_path: Path) -> None:
+    with report.page.expect_download() as waiting:
+        report.page.locator("[data-export=csv]").click()
+    waiting.value.save_as(tmp_path / "candidates.csv")
+    table = read_candidates(tmp_path / "candidates.csv")
+    assert len(table) == 60
+    assert set(table["candidate_id"]) == set(molecules()["candidate_id"])
+    assert table["passed"].tolist() == sorted(molecules()["passed"], reverse=True)
+    assert table["reason"].dropna().str.startswith("=SUM ").all()
 
 
 def test_the_report_fits_a_phone(browser: Any, report: Watched) -> None:
