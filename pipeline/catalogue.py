@@ -29,7 +29,7 @@ class FoundTable:
     run : str
         Name of the run folder; of a file outside a run, its name without the extension.
     campaign : str
-        Name of the campaign; "" if the table is not from a run folder.
+        Name of the campaign; "" if the table is not from a run folder, or if its settings cannot be read.
     date : str
         Time of completion, as ISO 8601 in UTC (`2026-11-24T10:15:00Z`).
     """
@@ -211,8 +211,11 @@ def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
 
 def _describe(path: Path, run: Path) -> FoundTable:
     folder = RunDir(run)
-    settings = tomllib.loads(folder.campaign.read_text(encoding="utf-8"))
-    return FoundTable(path, run.name, str(settings.get("name", "")), _iso(folder.completed_at()))
+    try:
+        name = str(tomllib.loads(folder.campaign.read_text(encoding="utf-8")).get("name", ""))
+    except (OSError, ValueError):  # damaged; the table may still be whole
+        name = ""
+    return FoundTable(path, run.name, name, _iso(folder.completed_at()))
 
 
 def _is_run(path: Path) -> bool:

@@ -61,6 +61,9 @@ def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
     has_poses = (run.validate / POSES).exists()
     lines += ["", f"Files in {name}"]
     lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items() if file != POSES or has_poses]
+    if is_eligible(candidates).any():
+        lines += ["", f"  {'why the best is the best':<26}molvae why {name} best"]
+        lines += [f"  {'which 24 to order':<26}molvae pick {name} -n 24"]
     return "\n".join(lines)
 
 

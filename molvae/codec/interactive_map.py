@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from molvae.errors import InputError
-from molvae.figures import MISSING_COLOR
 from molvae.files import write_text
 
 _WIDTH, _HEIGHT = 180, 120  # of a structure, in pixels
@@ -165,6 +164,8 @@ def _colors(values: np.ndarray | None, n: int) -> tuple[list[str], dict[str, obj
     """The color of each molecule, and the color bar: its colors from low to high, and its ends."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
+
+    from molvae.figures import MISSING_COLOR  # imports matplotlib
 
     palette = colormaps["viridis"]
     if values is None or not np.isfinite(values).any():

@@ -57,6 +57,12 @@ def test_a_file_outside_a_run_has_no_campaign(runs: Path, tmp_path: Path) -> Non
     assert (table.run, table.campaign) == ("mine", "")
 
 
+def test_a_run_with_damaged_settings_is_found_without_a_campaign(runs: Path) -> None:
+    (runs / "lead-1" / "campaign.toml").write_bytes(b"\xff name = ")
+    (table,) = find_tables(["lead-1"])
+    assert (table.run, table.campaign) == ("lead-1", "")
+
+
 def test_find_run_gives_the_folder(runs: Path) -> None:
     for word in ("latest", "runs/lead-1/candidates.csv"):
         assert find_run(word).path == (runs / "lead-1").resolve()

@@ -88,6 +88,13 @@ def test_a_mistake_in_a_campaign_is_found_without_torch_and_prefect() -> None:
     assert not {"torch", "prefect", "sklearn", "scipy.stats"} & set(done.stdout.split())
 
 
+def test_a_codec_is_loaded_without_plots() -> None:
+    code = "import sys, molvae; molvae.load_codec; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"matplotlib", "sklearn", "scipy.stats", "prefect"} & set(loaded)
+
+
 def test_version_lists_packages_codecs_and_precision(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -33,7 +33,8 @@ def test_summary_has_the_funnel_the_best_candidates_and_the_files(run: RunDir, c
     assert "latent vectors decoded                12,000" in text
     assert "C000001           0.812  CC(=O)Nc1ccc(O)cc1" in text
     assert "C000003" not in text, "it failed a check"
-    assert "runs/mine" in text.splitlines()[-5]
+    assert text.splitlines()[-8] == "Files in runs/mine"
+    assert text.splitlines()[-1].endswith("molvae pick runs/mine -n 24")
     assert "rounds" not in text
 
 
@@ -48,6 +49,7 @@ def test_summary_does_not_call_a_score_of_0_the_best(run: RunDir, candidates: pd
     text = write(run, candidates.assign(score=[0.0, 0.0, 0.5, 0.5]))
     assert "best scaffolds" not in text
     assert "score above 0" in text
+    assert "molvae why" not in text
 
 
 def test_summary_without_passed_candidates_has_the_stop_reason(run: RunDir, candidates: pd.DataFrame) -> None:
