@@ -13,10 +13,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NoReturn
 
 import duckdb
@@ -29,6 +27,7 @@ from molvae.query.cache import ValueCache
 from molvae.query.chemistry import Chemistry, OutOfTime
 from molvae.query.database import Database
 from molvae.query.latent import LatentVectors
+from molvae.query.memory import limited_memory
 from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, Answer, Request, Source
 from molvae.query.sources import Tables, content_key, find_sources, read_sources
 from molvae.query.statement import Statement, check_text, explain_error, read_statement
@@ -156,7 +155,7 @@ def _run(connection: duckdb.DuckDBPyConnection, statement: Statement, tables: Ta
     timer.start()
     try:
         sql = connection.execute("select json_deserialize_sql(?::json)", [json.dumps(statement.tree)]).fetchall()[0][0]
-        with _memory_limit(request.gigabytes), warnings.catch_warnings():
+        with limited_memory(request.gigabytes), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about a copy, which is small
             reader: pa.RecordBatchReader = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
             batches, n_cells = [], 0
@@ -221,23 +220,3 @@ def _notes(tables: Tables, used: Sequence[str], chemistry: Chemistry) -> Iterato
     for name, rows in chemistry.failed.items():
         smiles, reason = next(iter(rows.items()))
         yield f"{name}: no value for {len(rows):,} molecules ({smiles}: {reason})"
-
-
-@contextmanager
-def _memory_limit(gigabytes: float) -> Iterator[None]:
-    """Limit the address space to this much more than is in use now; no effect on macOS, where this does not work."""
-    import resource
-
-    try:
-        in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except OSError:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = in_use + int(gigabytes * 1e9)
-    limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

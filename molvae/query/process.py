@@ -17,6 +17,7 @@ import pandas as pd
 
 from molvae.errors import InputError, MolvaeError
 from molvae.query.cache import cache_folder
+from molvae.query.memory import EXIT_CODE
 from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, Answer, Request, Source
 
 MAX_CELLS = 20_000_000
@@ -61,8 +62,8 @@ def query(
     seconds : float, default=60.0
         Time limit, without the time to read the tables.
     gigabytes : float, default=2.0
-        Limit of memory, in addition to that of the tables. On macOS only DuckDB's own limit holds, which some functions
-        exceed.
+        Limit of memory, in addition to that of the tables. On macOS, the process is ended within a tenth of a second
+        after it exceeds the limit.
     codec : str, Path or None, default=None
         Name or folder of the codec for `latent_distance` and `domain`; None takes that of the runs.
 
@@ -204,7 +205,7 @@ class _Process:
                 message = self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait()
-            if status in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
+            if status in (EXIT_CODE, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
                 return Answer(None, OUT_OF_MEMORY.format(gigabytes=request.gigabytes), is_last=True)
             raise MolvaeError(f"the process of the query ended with status {status}: {self._end_of_stderr()}") from None
         return message

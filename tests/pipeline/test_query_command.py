@@ -17,19 +17,23 @@ EXAMPLES = [
 ]
 
 
+_written: list[Path] = []
+
+
 @pytest.fixture(autouse=True)
-def runs(candidates: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs in the folder runs, and the link latest."""
-    monkeypatch.chdir(tmp_path)
-    table = candidates.assign(value_potency=[8.1, 6.0, 7.9, 9.0], value_potency_std=[0.3, 0.7, 0.9, 0.4])
-    for number, name in enumerate(("lead-1", "lead-2"), start=1):
-        folder = Path("runs") / name
-        folder.mkdir(parents=True)
-        (folder / "campaign.toml").write_text('name = "lead"\n')
-        (folder / "4-validate").mkdir()
-        (folder / "4-validate" / "manifest.json").write_text("{}")
-        write_candidates(folder, table.assign(score=[0.9 / number, 0.7, float("nan"), 0.1]))
-    Path("runs/latest").symlink_to("lead-2")
+def runs(candidates: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs in the folder runs, and the link latest; the same for all tests."""
+    if not _written:
+        _written.append(tmp_path_factory.mktemp("work"))
+        table = candidates.assign(value_potency=[8.1, 6.0, 7.9, 9.0], value_potency_std=[0.3, 0.7, 0.9, 0.4])
+        for number, name in enumerate(("lead-1", "lead-2"), start=1):
+            folder = _written[0] / "runs" / name
+            (folder / "4-validate").mkdir(parents=True)
+            (folder / "campaign.toml").write_text('name = "lead"\n')
+            (folder / "4-validate" / "manifest.json").write_text("{}")
+            write_candidates(folder, table.assign(score=[0.9 / number, 0.7, float("nan"), 0.1]))
+        (_written[0] / "runs" / "latest").symlink_to("lead-2")
+    monkeypatch.chdir(_written[0])
 
 
 def run(*arguments: str) -> int:

@@ -31,10 +31,16 @@ def rewrite(text: str) -> str:
     return f"{head}{begin}\n" + "\n".join(rows()) + f"\n\n{end}" + rest.split(end, 1)[1]
 
 
+_written: list[Path] = []
+
+
 @pytest.fixture
-def run(candidates: pd.DataFrame, tmp_path: Path) -> Path:
-    write_candidates(tmp_path, candidates)
-    return tmp_path
+def run(candidates: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for all tests, which do not change it."""
+    if not _written:
+        _written.append(tmp_path_factory.mktemp("run"))
+        write_candidates(_written[0], candidates)
+    return _written[0]
 
 
 def test_the_page_matches_the_code() -> None:
@@ -87,9 +93,10 @@ def test_an_acyclic_molecule_has_an_empty_scaffold_and_an_invalid_one_none(
         assert table[name].isna().tolist() == [False, True, True, False], name
 
 
-def test_smiles_of_another_program_are_read_in_full(run: Path) -> None:
+def test_smiles_of_another_program_are_read_in_full(candidates: pd.DataFrame, tmp_path: Path) -> None:
     """Its aromatic rings may be written with double bonds."""
-    path = run / "candidates.parquet"
+    write_candidates(tmp_path, candidates)
+    path = tmp_path / "candidates.parquet"
     theirs = ["C=C1C(=O)C2=CC=CC=C2N2N=NN=C12", "C1=CC=CC=C1O", "c1cccc1O", None]
     pd.read_parquet(path).assign(theirs=theirs).to_parquet(path)
     table = query(path, "select has(theirs, 'a1aaaaa1') as h, count_of(theirs, 'a') as n, "

@@ -30,6 +30,18 @@ def run(candidates: pd.DataFrame, tmp_path: Path) -> Path:
     return tmp_path
 
 
+_written: list[Path] = []
+
+
+@pytest.fixture
+def shared(candidates: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for all tests that do not change it: it is written and read once."""
+    if not _written:
+        _written.append(tmp_path_factory.mktemp("shared"))
+        write_candidates(_written[0], candidates)
+    return _written[0]
+
+
 def ids(run: Path, text: str) -> list[str]:
     return [name.removeprefix("C00000") for name in query(run, text)["candidate_id"]]
 
@@ -65,33 +77,35 @@ def ids(run: Path, text: str) -> list[str]:
         ),
     ],
 )
-def test_conditions_and_selects_return_their_rows_in_order(run: Path, text: str, expected: list[str]) -> None:
-    assert ids(run, text) == expected
+def test_conditions_and_selects_return_their_rows_in_order(shared: Path, text: str, expected: list[str]) -> None:
+    assert ids(shared, text) == expected
 
 
 @pytest.mark.parametrize("name", ["candidates.csv", "candidates.parquet", "."])
-def test_reads_csv_parquet_and_folder(run: Path, name: str) -> None:
-    assert ids(run / name, "score > 0.5") == ["1", "2"]
+def test_reads_csv_parquet_and_folder(shared: Path, name: str) -> None:
+    assert ids(shared / name, "score > 0.5") == ["1", "2"]
 
 
-def test_a_condition_returns_all_columns(run: Path, candidates: pd.DataFrame) -> None:
-    assert set(query(run, "has('c1ccccc1') and similar_to('CCO') > 0")) == set(candidates)
+def test_a_condition_returns_all_columns(shared: Path, candidates: pd.DataFrame) -> None:
+    assert set(query(shared, "has('c1ccccc1') and similar_to('CCO') > 0")) == set(candidates)
 
 
-def test_an_empty_result_has_all_columns(run: Path, candidates: pd.DataFrame) -> None:
-    table = query(run, "score > 2")
+def test_an_empty_result_has_all_columns(shared: Path, candidates: pd.DataFrame) -> None:
+    table = query(shared, "score > 2")
     assert len(table) == 0
     assert set(table) == set(candidates)
 
 
-def test_aggregates_are_computed(run: Path) -> None:
-    table = query(run, "select round, count(*) as n, max(score) as best from candidates group by round order by round")
+def test_aggregates_are_computed(shared: Path) -> None:
+    table = query(
+        shared, "select round, count(*) as n, max(score) as best from candidates group by round order by round"
+    )
     assert table["n"].tolist() == [2, 2]
     assert table["best"].tolist() == [pytest.approx(0.812345678901), 0.4]
 
 
-def test_similar_to_is_the_tanimoto_similarity_of_each_row(run: Path, candidates: pd.DataFrame) -> None:
-    table = query(run, f"select smiles, similar_to('{PARACETAMOL}') as s from candidates")
+def test_similar_to_is_the_tanimoto_similarity_of_each_row(shared: Path, candidates: pd.DataFrame) -> None:
+    table = query(shared, f"select smiles, similar_to('{PARACETAMOL}') as s from candidates")
     assert table["smiles"].tolist() == candidates["smiles"].tolist()
     assert table["s"].tolist() == pytest.approx(tanimoto(PARACETAMOL, candidates["smiles"].tolist()).tolist())
     assert table["s"][0] == 1
@@ -114,13 +128,13 @@ def test_similar_to_is_the_tanimoto_similarity_of_each_row(run: Path, candidates
         "has('c1ccccc1') and not has('S(=O)(=O)N')",
     ],
 )
-def test_chemical_functions_in_any_clause_and_spelling(run: Path, text: str) -> None:
-    assert ids(run, text) == ["1"]
+def test_chemical_functions_in_any_clause_and_spelling(shared: Path, text: str) -> None:
+    assert ids(shared, text) == ["1"]
 
 
-def test_chemical_functions_accept_another_column(run: Path) -> None:
-    assert ids(run, "similar_to(nearest_reference_smiles, 'CC(=O)Nc1ccccc1') = 1") == ["1", "3"]
-    assert ids(run, "has(nearest_reference_smiles, 'S(=O)(=O)N')") == ["4"]
+def test_chemical_functions_accept_another_column(shared: Path) -> None:
+    assert ids(shared, "similar_to(nearest_reference_smiles, 'CC(=O)Nc1ccccc1') = 1") == ["1", "3"]
+    assert ids(shared, "has(nearest_reference_smiles, 'S(=O)(=O)N')") == ["4"]
 
 
 def test_rows_without_a_valid_molecule_have_no_similarity(candidates: pd.DataFrame, tmp_path: Path) -> None:
@@ -151,11 +165,11 @@ def test_rows_without_a_valid_molecule_have_no_similarity(candidates: pd.DataFra
         ("has(3)", r"SMARTS.*has\('"),
     ],
 )
-def test_an_invalid_pattern_is_reported_even_if_no_row_is_tested(run: Path, text: str, fact: str) -> None:
+def test_an_invalid_pattern_is_reported_even_if_no_row_is_tested(shared: Path, text: str, fact: str) -> None:
     with pytest.raises(InputError, match=fact):
-        query(run, text)
+        query(shared, text)
     with pytest.raises(InputError, match=fact):
-        query(run, f"score > 99 and {text}")
+        query(shared, f"score > 99 and {text}")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +187,9 @@ def test_an_invalid_pattern_is_reported_even_if_no_row_is_tested(run: Path, text
         ("select smiles from reference", "table reference .*candidates"),
     ],
 )
-def test_mistakes_are_reported_with_a_hint(run: Path, text: str, fact: str) -> None:
+def test_mistakes_are_reported_with_a_hint(shared: Path, text: str, fact: str) -> None:
     with pytest.raises(InputError, match=fact):
-        query(run, text)
+        query(shared, text)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +204,9 @@ def test_mistakes_are_reported_with_a_hint(run: Path, text: str, fact: str) -> N
         ("score > 1)", 10, "  score > 1)\n           ^"),
     ],
 )
-def test_a_syntax_error_shows_its_position(run: Path, text: str, character: int | None, shown: str | None) -> None:
+def test_a_syntax_error_shows_its_position(shared: Path, text: str, character: int | None, shown: str | None) -> None:
     with pytest.raises(InputError) as caught:
-        query(run, text)
+        query(shared, text)
     if character is not None:
         assert f"at character {character}:\n{shown}" in str(caught.value)
 
@@ -283,20 +297,20 @@ def test_a_syntax_error_shows_its_position(run: Path, text: str, character: int 
     ],
 )
 def test_attacks_are_refused_without_side_effects(
-    run: Path, tmp_path_factory: pytest.TempPathFactory, text: str
+    shared: Path, tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     folder = tmp_path_factory.mktemp("attacked")
     secret, target = folder / "secret.csv", folder / "target"
     secret.write_text("word\nswordfish\n")
-    before = sorted(os.listdir(run))
+    before = sorted(os.listdir(shared))
     started = time.monotonic()
     with pytest.raises(InputError) as caught:
-        query(run, text.replace("{secret}", str(secret)).replace("{target}", str(target)), seconds=5)
+        query(shared, text.replace("{secret}", str(secret)).replace("{target}", str(target)), seconds=5)
     assert "swordfish" not in str(caught.value)
     assert str(caught.value).startswith("query: ")
     assert time.monotonic() - started < 5
     assert not target.exists()
-    assert sorted(os.listdir(run)) == before
+    assert sorted(os.listdir(shared)) == before
 
 
 def test_a_transaction_cannot_change_the_table(run: Path) -> None:
@@ -326,10 +340,10 @@ def test_a_transaction_cannot_change_the_table(run: Path) -> None:
     ],
     ids=lambda text: text[:16],
 )
-def test_long_and_deeply_nested_queries_are_refused_quickly(run: Path, text: str) -> None:
+def test_long_and_deeply_nested_queries_are_refused_quickly(shared: Path, text: str) -> None:
     started = time.monotonic()
     with pytest.raises(InputError, match="query: "):
-        query(run, text)
+        query(shared, text)
     assert time.monotonic() - started < 5
 
 
@@ -343,16 +357,16 @@ def test_a_query_stops_at_the_time_limit(candidates: pd.DataFrame, tmp_path: Pat
                         "candidates c, candidates d", seconds=0.5)  # fmt: skip
 
 
-def test_a_result_with_too_many_cells_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_with_too_many_cells_is_refused(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CELLS", 50)
-    assert len(query(run, "select a.smiles from candidates a, candidates b")) == 16
+    assert len(query(shared, "select a.smiles from candidates a, candidates b")) == 16
     with pytest.raises(InputError, match="more than 50 cells"):
-        query(run, "select a.smiles, b.smiles, a.score, b.score from candidates a, candidates b")
+        query(shared, "select a.smiles, b.smiles, a.score, b.score from candidates a, candidates b")
 
 
-def test_a_query_with_too_many_characters_is_refused(run: Path) -> None:
+def test_a_query_with_too_many_characters_is_refused(shared: Path) -> None:
     with pytest.raises(InputError, match=r"10,001.*10,000"):
-        query(run, "x" * 10_001)
+        query(shared, "x" * 10_001)
 
 
 def test_a_missing_file_is_reported_before_the_query(tmp_path: Path) -> None:
