@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from molvae.autoencoder.bottlenecks import GaussianBottleneck, RectifiedBottleneck, SigmoidBottleneck, TopKBottleneck
 from molvae.autoencoder.parts import Bottleneck
@@ -95,6 +94,8 @@ def _activity(bottleneck: Bottleneck, z: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _spearman(z: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Rank correlations (units, properties); NaN for fewer than three molecules, or where a column is constant."""
+    from scipy.stats import rankdata  # takes half a second
+
     complete = np.isfinite(values).all(1)
     if complete.sum() < 3:
         return np.full((z.shape[1], values.shape[1]), np.nan)
