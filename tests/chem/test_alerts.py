@@ -1,7 +1,7 @@
 import pytest
 from rdkit import Chem
 
-from molvae.chem.alerts import SOURCES, alerts
+from molvae.chem.alerts import SOURCES, alert_atoms, alerts
 from molvae.errors import InputError
 
 
@@ -34,3 +34,15 @@ def test_names_are_sorted_without_duplicates():
 def test_an_unknown_catalog_is_an_error():
     with pytest.raises(InputError, match=r"PAIN;.*PAINS"):
         alerts(mol("C"), ("PAIN",))
+
+
+@pytest.mark.parametrize("catalog", list(SOURCES))
+def test_each_alert_has_atoms(catalog):
+    molecule = mol("O=C1C=CC(=O)C(N=Nc2ccccc2)=C1C(=O)Cl")
+    for name in alerts(molecule, (catalog,)):
+        assert set(alert_atoms(molecule, [name])) <= set(range(molecule.GetNumAtoms()))
+        assert alert_atoms(molecule, [name])
+
+
+def test_atoms_of_unknown_alerts_are_none():
+    assert alert_atoms(mol("CCC=O"), ["BRENK: made up", "mine: x", "text"]) == []
