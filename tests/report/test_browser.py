@@ -49,12 +49,19 @@ class Watched:
     def shown(self) -> str:
         return self.page.locator(".status output").inner_text()
 
+    def go_down(self, row: int) -> None:
+        """Press the key for the next row, and wait until this row is the current one."""
+        self.page.keyboard.press("ArrowDown")
+        current = self.page.locator(".tabulator-row.current .tabulator-cell[tabulator-field=c0]")
+        sync_api.expect(current).to_have_text(self.ids()[row])
+
     def is_too_wide(self) -> bool:
         return self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    sync_api.expect.set_options(timeout=20_000)  # a loaded machine
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -126,9 +133,9 @@ def test_selected_rows_are_exported(grid: Watched, tmp_path: Path) -> None:
     sync_api.expect(page.locator(".status output")).to_have_text("20 of 60 rows shown")
     body = page.locator(".tabulator-tableholder")
     body.focus()
-    for key in ("ArrowDown", " ", "ArrowDown", " "):
-        page.keyboard.press(key)
-        page.wait_for_timeout(50)
+    for row in range(2):
+        grid.go_down(row)
+        page.keyboard.press(" ")
     sync_api.expect(page.locator(".status output")).to_have_text("20 of 60 rows shown, 2 selected")
     files = {}
     for kind in ("csv", "sdf"):
@@ -149,8 +156,10 @@ def test_selected_rows_are_exported(grid: Watched, tmp_path: Path) -> None:
 def test_the_details_of_a_row_open_and_close_by_keyboard(grid: Watched) -> None:
     page = grid.page
     page.locator(".tabulator-tableholder").focus()
+    current = page.locator(".tabulator-row.current .tabulator-cell[tabulator-field=c0]")
+    before = current.inner_text() if current.count() else "none"
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(50)
+    sync_api.expect(current).not_to_have_text(before)
     page.keyboard.press("Enter")
     details = page.get_by_role("dialog")
     first = details.locator("h2").inner_text()
