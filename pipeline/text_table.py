@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 50
 
 _GAP = 2
-_MIN_SMILES, _MAX_TEXT = 44, 32
+_MIN_SMILES, _WIDE_SMILES, _MAX_TEXT = 24, 64, 24
 _FIRST = ("run", "candidate_id", "smiles", "score")
 _NEXT = ("passed", "failed_checks", "value_*", "nearest_reference_similarity")
 _LAST = ("mol_weight", "logp", "tpsa", "qed", "sa_score", "predicted_score", "scaffold")
@@ -34,6 +34,7 @@ class _Column(NamedTuple):
     name: str
     cells: list[str]
     is_number: bool
+    is_structure: bool
     width: int
     min_width: int
 
@@ -56,41 +57,51 @@ def format_table(table: "pd.DataFrame", width: int, wanted: Sequence[str] | None
     TextTable
         At most MAX_ROWS rows. Long SMILES and texts are cut, and columns without room are left out.
     """
-    names = [str(name) for name in table] if wanted is None else _choose(table, wanted)
-    columns = [_column(table, name) for name in names]
-    shown: list[_Column] = []
-    for column in columns:
-        room = width - sum(one.min_width + _GAP for one in shown)
-        if column.min_width <= room or not shown:
-            shown.append(column)
-    spare = width - sum(one.min_width + _GAP for one in shown) + _GAP
-    widths = []
-    for column in shown:
-        more = min(column.width - column.min_width, max(spare, 0))
-        widths.append(column.min_width + more)
-        spare -= more
+    needed, others = ([str(name) for name in table], []) if wanted is None else _choose(table, wanted)
+    shown, room = _add([_column(table, name) for name in needed], [], width)
+    widths = {column.name: column.min_width for column in shown}
+    for column in shown:  # a whole structure says more than another column
+        if column.is_structure:
+            more = min(max(min(column.width, _WIDE_SMILES) - widths[column.name], 0), max(room, 0))
+            widths[column.name] += more
+            room -= more
+    more_shown, room = _add([_column(table, name) for name in others], shown, room)
+    for column in more_shown:
+        more = min(column.width - widths.setdefault(column.name, column.min_width), max(room, 0))
+        widths[column.name] += more
+        room -= more
     lines = [
         "".join(
-            _fit(cell, size, column.is_number) + " " * _GAP
-            for cell, size, column in zip(row, widths, shown, strict=True)
+            _fit(cell, widths[column.name], column.is_number) + " " * _GAP
+            for cell, column in zip(row, more_shown, strict=True)
         )
-        for row in zip(*([column.name, *column.cells] for column in shown), strict=True)
+        for row in zip(*([column.name, *column.cells] for column in more_shown), strict=True)
     ]
-    kept = {column.name for column in shown}
-    return TextTable([line.rstrip() for line in lines], [name for name in map(str, table) if name not in kept])
+    return TextTable([line.rstrip() for line in lines], [name for name in map(str, table) if name not in widths])
 
 
-def _choose(table: "pd.DataFrame", wanted: Sequence[str]) -> list[str]:
-    """The columns that a reader looks at first: ids and score, those of the query, then what is usual and not empty."""
+def _add(columns: Sequence[_Column], shown: Sequence[_Column], room: int) -> tuple[list[_Column], int]:
+    """The columns that are shown, with those that fit, and the room that is left."""
+    result = list(shown)
+    for column in columns:
+        needed = column.min_width + (_GAP if result else 0)
+        if needed <= room or not result:
+            result.append(column)
+            room -= needed
+    return result, room
+
+
+def _choose(table: "pd.DataFrame", wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that a reader looks at first, ids, score and those of the query, and what is usual and not empty."""
     is_full = table.notna().any().to_numpy()
     given = [name for name, full in zip(map(str, table), is_full, strict=True) if full or name.lower() in wanted]
-    chosen: dict[str, None] = {}
-    for name in (*_FIRST, *(one for one in given if one.lower() in wanted), *_NEXT, *_LAST):
-        if name.endswith("*"):
-            chosen |= dict.fromkeys(one for one in given if one.startswith(name[:-1]))
-        elif name in given:
-            chosen[name] = None
-    return list(chosen) or given
+    first = [*(name for name in _FIRST if name in given), *(name for name in given if name.lower() in wanted)]
+    if not first:
+        return given, []
+    others = []
+    for name in (*_NEXT, *_LAST):
+        others += [one for one in given if one == name or (name.endswith("*") and one.startswith(name[:-1]))]
+    return list(dict.fromkeys(first)), [name for name in dict.fromkeys(others) if name not in first]
 
 
 def _column(table: "pd.DataFrame", name: str) -> _Column:
@@ -101,8 +112,9 @@ def _column(table: "pd.DataFrame", name: str) -> _Column:
     is_number = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
     cells = _numbers(list(values)) if is_number else [_text(value) for value in values]
     width = max(map(cell_len, [name, *cells]))
-    smallest = _MIN_SMILES if "smiles" in name or "scaffold" in name else _MAX_TEXT
-    return _Column(name, cells, is_number, width, width if is_number else min(width, max(smallest, cell_len(name))))
+    is_structure = not is_number and ("smiles" in name or "scaffold" in name)
+    smallest = max(_MIN_SMILES if is_structure else _MAX_TEXT, cell_len(name))
+    return _Column(name, cells, is_number, is_structure, width, width if is_number else min(width, smallest))
 
 
 def _numbers(values: Sequence[object]) -> list[str]:

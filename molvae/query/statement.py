@@ -24,6 +24,7 @@ OF_ROW = "_latent_distance_of_row"
 OF_ANY = "_any_"
 """Prefix of functions that read SMILES which RDKit may not have written, as in a column of the user."""
 
+_MAX_NAMES = 30
 _CANONICAL = {"smiles", "parent_smiles", "mate_smiles", "nearest_reference_smiles", "scaffold"}
 _NODES_ALLOWED = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
 """Statements inside a statement; with RETURNING, an INSERT, DELETE or UPDATE could be one, too."""
@@ -308,7 +309,9 @@ def explain_error(error: duckdb.Error, columns: Sequence[str]) -> str:
         folded = {column.lower(): column for column in columns}
         near = [folded[name] for name in difflib.get_close_matches(missing[1].lower(), folded, n=3)]
         hint = f"did you mean {' or '.join(near)}? " if near else "strings need single quotes. "
-        return f"query: no column {missing[1]}; {hint}Columns: {', '.join(columns)}"
+        names = ", ".join(columns[:_MAX_NAMES])
+        more = f" and {len(columns) - _MAX_NAMES} others (molvae columns)" if len(columns) > _MAX_NAMES else ""
+        return f"query: no column {missing[1]}; {hint}Columns: {names}{more}"
     doubtful = re.search(r'Ambiguous reference to column name "(.*?)"', message)
     if doubtful:
         column = doubtful[1]

@@ -117,8 +117,8 @@ def _print(table: "pd.DataFrame", answer: "Answer") -> None:
     notes = [f"{len(table):,} rows, the first {MAX_ROWS} are shown"] if len(table) > MAX_ROWS else []
     if text.left_out:
         n = len(text.left_out)
-        named = "" if answer.is_condition else f" ({', '.join(text.left_out)})"
-        notes.append(f"{n} more column{'s' if n > 1 else ''}{named}")
+        named = [name for name in text.left_out if not answer.is_condition or name.lower() in answer.used]
+        notes.append(f"{n} more column{'s' if n > 1 else ''}{' (' + ', '.join(named) + ')' if named else ''}")
     if notes:
         terminal.report("; ".join([*notes, "-o FILE writes all"]))
 

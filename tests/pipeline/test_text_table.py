@@ -31,14 +31,31 @@ def test_a_smiles_is_cut_only_if_it_must_be_and_other_columns_go_first() -> None
     smiles = "CC(=O)Nc1ccc(O)cc1" * 4
     table = pd.DataFrame({"smiles": [smiles], "note": ["x" * 70], "score": [0.5]})
     assert smiles in format_table(table, 200).lines[1]
-    line = format_table(table, 95).lines[1]
-    assert line.startswith(smiles[:43])
+    line = format_table(table, 105).lines[1]
+    assert line.startswith(smiles[:63])
     assert "…" in line
     assert line.endswith("0.500")
-    lines, left_out = format_table(table, 60)
-    assert left_out == ["note"]
-    assert len(lines[1]) <= 60
+    lines, left_out = format_table(table, 50)
+    assert left_out == ["score"]
+    assert len(lines[1]) <= 50
     assert format_table(table, 10).left_out == ["note", "score"], "the first column is always shown"
+
+
+def test_at_80_columns_the_score_of_several_runs_is_shown() -> None:
+    table = pd.DataFrame(
+        {
+            "run": ["default-20261130-010000"],
+            "candidate_id": ["C000881"],
+            "smiles": ["COc1ccccc1N1CCN(Cc2c[nH]c3ccccc23)CC1" * 2],
+            "score": [0.99931],
+            "value_potency": [9.2],
+        }
+    )
+    lines, left_out = format_table(table, 80, [])
+    assert lines[1].endswith("0.999")
+    assert "COc1ccccc1N1CCN(Cc2c[nH]c3ccc" in lines[1]
+    assert len(lines[1]) <= 80
+    assert left_out == ["value_potency"]
 
 
 def test_of_a_candidate_table_the_reader_sees_ids_score_and_what_the_query_names(candidates: pd.DataFrame) -> None:
