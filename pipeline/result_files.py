@@ -1,4 +1,4 @@
-"""Result tables as files: .csv, .parquet, .smi, .sdf and .html."""
+"""Result tables as files: .csv, .xlsx, .parquet, .smi, .sdf and .html."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from molvae.tables import Kinds
 
-RESULT_ENDINGS = (".csv", ".parquet", ".smi", ".sdf", ".html")
+RESULT_ENDINGS = (".csv", ".xlsx", ".parquet", ".smi", ".sdf", ".html")
 
 
 def write_result(table: "pd.DataFrame", out: Path, *, title: str, excel: bool = False) -> None:
@@ -114,6 +114,13 @@ def _write_html(table: "pd.DataFrame", out: Path, title: str) -> None:
     write_grid(out, table, title=title)
 
 
+def _write_xlsx(table: "pd.DataFrame", out: Path, title: str) -> None:
+    from molvae.report.workbook import write_workbook
+
+    for note in write_workbook(out, table):
+        terminal.report(f"note: {out}: {note}")
+
+
 def _ids(table: "pd.DataFrame", out: Path) -> "list[str | None] | None":
     """Ids of the molecules, unique over runs; None if there is no column of ids."""
     from molvae.datasets.columns import find_id_column
@@ -152,4 +159,5 @@ _WRITERS: Mapping[str, Callable[["pd.DataFrame", Path, str], None]] = {
     ".smi": _write_smi,
     ".sdf": _write_sdf,
     ".html": _write_html,
+    ".xlsx": _write_xlsx,
 }

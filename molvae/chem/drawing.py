@@ -104,6 +104,37 @@ def draw_svg(
     return f"{frame}{_marks(drawn, canvas, set(highlighted))}{_compact(canvas.GetDrawingText())}</svg>"
 
 
+def draw_png(smiles: str | None, width: int = 240, height: int = 180) -> bytes:
+    """Draw a molecule as a PNG image with a white background.
+
+    Parameters
+    ----------
+    smiles : str or None
+        SMILES.
+    width, height : int, default=240, 180
+        Size, in pixels.
+
+    Returns
+    -------
+    bytes
+        The image; empty if the SMILES is invalid.
+
+    Examples
+    --------
+    >>> draw_png("CCO")[1:4], draw_png("C1CC")
+    (b'PNG', b'')
+    """
+    mol = _mol_2d(smiles)
+    if mol is None:
+        return b""
+    canvas = rdMolDraw2D.MolDraw2DCairo(width, height)
+    canvas.drawOptions().padding = 0.06
+    canvas.drawOptions().fixedBondLength = 26.0
+    canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False))
+    canvas.FinishDrawing()
+    return bytes(canvas.GetDrawingText())
+
+
 def draw_colored_svg(smiles: str | None, width: int = 200, height: int = 150) -> str:
     """Draw a molecule as an inline SVG element that needs no CSS: its colors are attributes.
 

@@ -10,7 +10,7 @@ from molvae.errors import InputError
 from .. import terminal
 from .declaration import command
 
-_ENDINGS = (".html", ".csv", ".parquet")
+_ENDINGS = (".html", ".csv", ".xlsx", ".parquet")
 
 
 @command
@@ -25,7 +25,9 @@ def diff(
     ] = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Page with structures: .html; molecules: .csv, .parquet."),
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="Page with structures: .html; molecules: .csv, .xlsx, .parquet."
+        ),
     ] = None,
 ) -> None:
     """Compare two runs: new, lost and better molecules and scaffolds.

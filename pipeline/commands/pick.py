@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..catalogue import FoundTable
 
-_ENDINGS = (".csv", ".sdf", ".html")
+_ENDINGS = (".csv", ".xlsx", ".sdf", ".html")
 _ID_COLUMNS = ("candidate_id", "id")
 
 
@@ -69,7 +69,9 @@ def pick(
     excel: Annotated[bool, typer.Option("--excel", help="Write a .csv that Excel reads as UTF-8.")] = False,
     out: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Plate table: .csv, .sdf or .html (to print); repeatable."),
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="Plate table: .csv, .xlsx, .sdf or .html (to print); repeatable."
+        ),
     ] = None,
 ) -> None:
     """Pick diverse molecules with high scores, to order or to make.
@@ -89,6 +91,7 @@ def pick(
     from molvae.report.plates import write_plates
 
     from ..catalogue import find_tables
+    from ..result_files import write_result
     from ..tables import check_ending
 
     files = out or []
@@ -125,6 +128,9 @@ def pick(
         if path.suffix.lower() == ".html":
             title = f"{len(selection.picks):,} picks of {', '.join(_names(found))}"
             write_plates(path, placed, size=size, title=title, summary=selection.describe(), notes=selection.notes)
+        elif path.suffix.lower() == ".xlsx":
+            short = [name for name in placed if not str(name).startswith("check_")]
+            write_result(placed[short], path, title="")
         else:
             write_picks(path, placed, excel=excel)
         terminal.report(f"{path}: {len(selection.picks):,} picks, {len(selection.alternates):,} alternates")

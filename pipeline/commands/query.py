@@ -32,7 +32,8 @@ def query(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Output: .csv, .parquet, .smi, .sdf or .html.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Output: .csv, .xlsx, .parquet, .smi, .sdf, .html."),
     ] = None,
     excel: Annotated[bool, typer.Option("--excel", help="Write a .csv that Excel reads as UTF-8.")] = False,
     codec: Annotated[
@@ -57,7 +58,7 @@ def query(
     Examples:
       molvae query latest "passed and value_logp < 2 limit 10"
       molvae query latest "has('c1ccncc1') order by score desc"
-      molvae query runs/lead-* "passed and score > 0.8" -o best.html
+      molvae query runs/lead-* "passed and score > 0.8" -o best.xlsx
       molvae query latest "select scaffold(), max(score) from candidates
         group by all order by 2 desc"
       molvae query --functions
