@@ -28,7 +28,8 @@ def query(
         typer.Argument(
             metavar="RUN... SQL",
             help="One or more runs, then the query. A run is latest, a run folder, its name in runs/, a folder of "
-            "runs, a pattern, or a candidates.csv or .parquet. The query is a condition, or a select.",
+            "runs, a pattern, or a candidates.csv or .parquet. The query is a condition, or a select; @FILE reads it "
+            "from a file.",
         ),
     ] = None,
     out: Annotated[
@@ -98,9 +99,21 @@ def _split(words: Sequence[str]) -> tuple[list[str], str]:
         given = f", got only {words[0]}" if words else ""
         raise InputError(f"Missing argument: expected RUN... SQL{given}; e.g. {_EXAMPLE}")
     *runs, sql = words
+    if sql.startswith("@"):
+        return runs, _read(Path(sql[1:]))
     if " " not in sql.strip() and (Path(sql).exists() or (Path("runs") / sql).exists()):
         raise InputError(f"expected the query as the last argument, got the path {sql}; e.g. {_EXAMPLE}")
     return runs, sql
+
+
+def _read(path: Path) -> str:
+    """The query in a file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"@{path}: expected a query as UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"@{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
 
 
 def _print(table: "pd.DataFrame", answer: "Answer") -> None:

@@ -70,6 +70,9 @@ def test_runs_are_named_as_in_other_commands(
         (["score > 0", "latest"], "last argument"),
         (["lead-3", "score > 0"], "lead-2"),
         (["runs/other-*", "score > 0"], "no file or folder matches"),
+        (["latest", "@missing.sql"], "@missing.sql"),
+        (["latest", "@runs"], "@runs"),
+        (["latest", "@runs/lead-1/candidates.parquet"], "UTF-8"),
         (["latest", "score > 0", "--seconds", "0"], "more than 0"),
         (["latest", "score > 0", "--memory", "-1"], "more than 0"),
     ],
@@ -81,6 +84,13 @@ def test_mistakes_are_explained_in_one_line(
     error = capsys.readouterr().err
     assert fact in error
     assert error.count("\n") == 1
+
+
+def test_a_query_is_read_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "amides.sql"
+    path.write_text("-- with characters that a shell interprets\nhas('[$(C=O)]N')\n  and has('[!#6]')\n", "utf-8-sig")
+    assert run("latest", f"@{path}") == 0
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["C000001", "C000002"]
 
 
 def test_functions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
