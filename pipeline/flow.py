@@ -13,7 +13,6 @@ from . import terminal
 from .assays import needs_assays
 from .campaign import Campaign
 from .featurize import featurize as run_featurize
-from .fit import fit as run_fit
 from .run_dir import RunDir
 from .search import search as run_search
 from .train import train as run_train
@@ -31,6 +30,8 @@ def fit(run: str) -> None:
     run : str
         The run folder.
     """
+    from .fit import fit as run_fit  # imports scikit-learn, which a campaign without an assay does not need
+
     run_fit(RunDir(Path(run)), LocalProcesses())
 
 

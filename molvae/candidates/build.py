@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, DESCRIPTORS, PROPOSAL_COLUMNS, START, check_table
-from molvae.checks.check import CheckContext, Library, TrainedCodec
+from molvae.checks.check import PASS, CheckContext, Library, TrainedCodec
 from molvae.checks.known import find_known
 from molvae.checks.run import run_checks
 from molvae.checks.settings import ChecksSettings
@@ -87,7 +87,7 @@ def build_candidates(
             "inchikey": [inchikey(one) for one in smiles],
             "open_stereo_centers": [count_open_stereo_centers(parse(one)) for one in smiles],
             "is_start": proposals["move"].to_numpy() == START if "move" in proposals else False,
-            "is_known": _are_known(smiles, library, codec),
+            "is_known": _are_known(smiles, checked, library, codec),
         }
     )
     parents = {
@@ -128,11 +128,21 @@ def is_eligible(candidates: pd.DataFrame) -> pd.Series:
     return candidates["passed"] & (score.notna() if (score < 0).any() else score > 0)
 
 
-def _are_known(smiles: Sequence[str], library: Mapping[str, str | None], codec: TrainedCodec | None) -> list[bool]:
+def _are_known(
+    smiles: Sequence[str], checked: pd.DataFrame, library: Mapping[str, str | None], codec: TrainedCodec | None
+) -> np.ndarray:
     """Whether each molecule is in the reference library or in the training set of the codec, if that is available."""
-    training = codec.training_smiles() if codec else None
-    found = {**find_known(smiles, library), **find_known(smiles, training or ())}
-    return [one in found for one in smiles]
+    known = np.zeros(len(smiles), dtype=bool)
+    for column, members in (
+        ("check_in_reference", lambda: library),
+        ("check_in_training", lambda: (codec.training_smiles() if codec else None) or ()),
+    ):
+        if column in checked:  # the check has looked already
+            known |= (checked[column] != PASS).to_numpy()
+        else:
+            found = find_known(smiles, members())
+            known |= np.array([one in found for one in smiles], dtype=bool)
+    return known
 
 
 def _smiles_of(ids: pd.Series, proposals: pd.DataFrame) -> pd.Series:

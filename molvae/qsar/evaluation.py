@@ -6,8 +6,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from molvae.datasets.folds import split
 from molvae.qsar.assay import Assay, Task, training_arrays
@@ -121,6 +119,8 @@ def regression_metrics(y: np.ndarray, mean: np.ndarray, std: np.ndarray, baselin
         deviations; 0.68 and 0.95 for a calibrated normal distribution), baseline_rmse and baseline_mae.
     """
     error = np.abs(y - mean)
+    from scipy.stats import spearmanr  # takes half a second
+
     if not len(y):
         return {"n": 0}
     variance = float(((y - y.mean()) ** 2).mean())
@@ -157,6 +157,8 @@ def classification_metrics(y: np.ndarray, mean: np.ndarray, std: np.ndarray, bas
         n, n_positive, roc_auc, pr_auc (average precision), brier, baseline_pr_auc (share of class 1) and
         baseline_brier.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # takes half a second
+
     if not len(y):
         return {"n": 0}
     has_both = bool(np.ptp(y))

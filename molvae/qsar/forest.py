@@ -6,7 +6,6 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 from scipy.optimize import minimize
-from sklearn.ensemble import RandomForestRegressor
 
 from molvae import settings as base
 from molvae.errors import InputError
@@ -90,6 +89,8 @@ class Forest:
         return (mean, std) if return_std else mean
 
     def _grow(self, features: np.ndarray, y: np.ndarray, seed: int) -> None:
+        from sklearn.ensemble import RandomForestRegressor  # takes half a second
+
         self._forest = RandomForestRegressor(
             self.settings.n_trees, max_features=self.settings.feature_share, random_state=seed, n_jobs=n_cores()
         ).fit(features, y)

@@ -5,8 +5,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
-from sklearn.linear_model import Ridge as LinearModel
-from sklearn.linear_model import RidgeCV
 
 from molvae import settings as base
 from molvae.errors import InputError
@@ -47,6 +45,8 @@ class Ridge:
 
     def fit(self, smiles: Sequence[str], y: np.ndarray) -> Self:
         """Learn the values of molecules; see `MoleculeRegressor.fit`."""
+        from sklearn.linear_model import RidgeCV  # takes half a second
+
         y = check_values(smiles, y)
         found = RidgeCV(self.settings.penalties, store_cv_results=True).fit(_features(smiles), y)
         errors = found.cv_results_.mean(axis=0)  # (n_penalties,)
@@ -56,6 +56,8 @@ class Ridge:
 
     def restore(self, smiles: Sequence[str], y: np.ndarray, hyperparameters: dict[str, float]) -> Self:
         """Learn the values with known hyperparameters; see `MoleculeRegressor.restore`."""
+        from sklearn.linear_model import Ridge as LinearModel  # takes half a second
+
         y = check_values(smiles, y)
         self.hyperparameters = dict(hyperparameters)
         self._linear = LinearModel(alpha=hyperparameters["penalty"], solver="cholesky").fit(_features(smiles), y)
