@@ -158,7 +158,7 @@ def test_the_latent_vectors_of_a_run_are_used(monday: Path, candidates: pd.DataF
         (["--include", "all.smi", "--exclude", "all.smi"], "both"),
         (["--exclude-similarity", "0.9"], "--exclude"),
         (["--per-scaffold", "1", "-n", "2", "--where", "scaffold = 'c1ccccc1'"], "scaffold"),
-        (["-o", "picks.xlsx"], ".csv"),
+        (["-o", "picks.doc"], ".csv"),
     ],
 )
 def test_bad_input_is_one_sentence(

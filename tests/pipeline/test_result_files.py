@@ -68,7 +68,7 @@ def test_a_row_without_a_molecule_stays_in_the_sdf(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (["a", "score > 0", "-o", "out.xlsx"], ".html"),
+        (["a", "score > 0", "-o", "out.doc"], ".html"),
         (["a", "score > 0", "--excel"], "-o result.csv"),
         (["a", "score > 0", "-o", "out.sdf", "--excel"], ".csv"),
         (["a", "select score from candidates", "-o", "out.sdf"], "smiles"),
