@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from molvae.errors import InputError
@@ -186,6 +187,9 @@ def check_table(
         if not _is_kind(table[name], column.kind):
             raise InputError(f"{where}: column {name}: expected {column.kind}, got {table[name].dtype}")
     for key in ("candidate_id", "smiles"):
+        empty = np.flatnonzero(~table[key].map(lambda value: isinstance(value, str) and bool(value)).to_numpy(bool))
+        if len(empty):
+            raise InputError(f"{where}: column {key}, row {empty[0] + 1}: is empty; every candidate needs a {key}")
         repeated = table[key][table[key].duplicated()]
         if len(repeated):
             raise InputError(f"{where}: {key} {repeated.iloc[0]} occurs twice; it must be unique")

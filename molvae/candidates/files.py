@@ -22,6 +22,8 @@ CANDIDATE_FILES = ("candidates.csv", "candidates.parquet", "candidates.sdf")
 _SEPARATORS = ",;\t|"
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_GROUPED = {mark: re.compile(rf"[+-]?[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+") for mark in ",."}
+"""Numbers whose only marks can be thousands separators: `1,234`."""
 _FLAGS = {
     True: ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sant", "sand", "sann", "tosi"),
     False: ("false", "falsch", "faux", "falso", "onwaar", "fałsz", "falskt", "falsk", "usann", "epätosi"),
@@ -331,17 +333,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     else:
         separator = _find_separator(text)
     header, *rows = list(_records(text, separator, path)) or [_Record([], "")]
-    names = header.cells
-    if not names:
-        raise InputError(f"{path}: the file is empty; expected a header and one row per candidate")
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if repeated:
-        raise InputError(f"{path}: column {repeated[0]} occurs twice in the header; names must be unique")
-    for number, row in enumerate(rows, start=1):
-        if len(row.cells) != len(names):
-            raise InputError(
-                f"{path}, row {number}: expected {len(names)} cells as in the header, got {len(row.cells)}"
-            )
+    names, rows = _check_shape(header.cells, rows, path)
     kinds = known_columns(names)
     is_marked = not header.line.startswith('"')  # only then did molvae quote the cells that it marked
     columns: dict[str, list[str]] = {name: [] for name in names}
@@ -351,8 +343,32 @@ def _read_csv(path: Path) -> pd.DataFrame:
             # molvae has written its own columns, even if a spreadsheet has removed the quotation marks since
             columns[name].append(unescape_formula(raw) if name in kinds else cell)
     return pd.DataFrame(
-        {name: _from_cells(columns[name], kinds.get(name, "text"), f"{path}: column {name}") for name in names}
+        {
+            name: _from_cells(columns[name], kinds.get(name, "text"), f"{path}: column {name}", separator)
+            for name in names
+        }
     )
+
+
+def _check_shape(names: list[str], rows: "list[_Record]", path: Path) -> "tuple[list[str], list[_Record]]":
+    """The names and the rows without empty columns at the end, which spreadsheets write."""
+    if not names:
+        raise InputError(f"{path}: the file is empty; expected a header and one row per candidate")
+    for number, row in enumerate(rows, start=1):
+        if len(row.cells) != len(names):
+            raise InputError(
+                f"{path}, row {number}: expected {len(names)} cells as in the header, got {len(row.cells)}"
+            )
+    n = len(names)
+    while n > 1 and not names[n - 1] and not any(row.cells[n - 1] for row in rows):
+        n -= 1
+    names, rows = names[:n], [row._replace(cells=row.cells[:n]) for row in rows]
+    if "" in names:
+        raise InputError(f"{path}: column {names.index('') + 1} has no name; name it, or delete the column")
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path}: column {repeated[0]} occurs twice in the header; names must be unique")
+    return names, rows
 
 
 class _Record(NamedTuple):
@@ -386,13 +402,15 @@ def _records(text: str, separator: str, path: Path) -> Iterator[_Record]:
             continue
         if end == separator:
             cells.append("")
-        if cells != [""]:  # an empty line
+        if any(cells):  # spreadsheets write empty lines with and without separators
             yield _Record(cells, text[begin:position])
         cells, begin = [], position
 
 
-def _from_cells(cells: Sequence[str], kind: str, where: str) -> pd.Series:
+def _from_cells(cells: Sequence[str], kind: str, where: str, separator: str) -> pd.Series:
     values = []
+    if kind == "number":
+        _refuse_groups(cells, where, separator)
     for row, cell in enumerate(cells, start=1):
         try:
             values.append(_READERS[kind](cell))
@@ -403,17 +421,37 @@ def _from_cells(cells: Sequence[str], kind: str, where: str) -> pd.Series:
     return pd.Series(values, dtype=_TYPES[kind])
 
 
+def _refuse_groups(cells: Sequence[str], where: str, separator: str) -> None:
+    """Refuse `1,234` and `1.234` where the mark can be a thousands separator, by the column and the separator."""
+    is_comma = any(_DECIMAL_COMMA.fullmatch(cell) and not _GROUPED[","].fullmatch(cell) for cell in cells)
+    grouped = _GROUPED["." if is_comma else ","]
+    if not is_comma and separator != ",":
+        return
+    for row, cell in enumerate(cells, start=1):
+        if grouped.fullmatch(cell):
+            raise InputError(
+                f"{where}, row {row}: {cell} can have a decimal or a thousands separator; save numbers without "
+                "thousands separators"
+            )
+
+
 def _read_number(cell: str) -> float:
     """A number; a spreadsheet in another language writes a decimal comma."""
-    if re.match(r"-?0\d", cell):
-        raise ValueError("a number has no leading zeros")
+    if re.match(r"-?0\d", cell) or "_" in cell:
+        raise ValueError("a number has no leading zeros and no underscores")
     return float(cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell or "nan")
+
+
+def _read_integer(cell: str) -> int:
+    if _WHOLE.fullmatch(cell) is None:  # at most 18 digits, as int64 holds them
+        raise ValueError("not an integer")
+    return int(cell)
 
 
 _FLAG_OF = {word: flag for flag, words in _FLAGS.items() for word in words}
 _READERS: dict[str, Callable[[str], object]] = {
     "text": lambda cell: cell or None,
     "number": _read_number,
-    "integer": int,
+    "integer": _read_integer,
     "flag": lambda cell: _FLAG_OF[cell.lower()],
 }

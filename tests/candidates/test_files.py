@@ -211,6 +211,50 @@ def test_a_file_saved_by_a_spreadsheet_is_read(candidates: pd.DataFrame, tmp_pat
     pd.testing.assert_frame_equal(read_candidates(path), without_checks(arrange(candidates)), rtol=1e-5)
 
 
+def test_empty_rows_and_columns_of_a_spreadsheet_are_no_candidates(candidates: pd.DataFrame, tmp_path: Path) -> None:
+    write_candidates(tmp_path, candidates)
+    path = tmp_path / "candidates.csv"
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    empty = "," * (header.count(",") + 2)
+    path.write_text("\n".join([f"{header},,", empty, *(f"{line},," for line in lines), empty, ""]), encoding="utf-8")
+    pd.testing.assert_frame_equal(read_candidates(path), without_checks(arrange(candidates)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "expected"),
+    [
+        (",", ["1,321", "0.5"], None),  # 1321 in English, 1.321 in German
+        (",", ["1,321", "0,25"], [1.321, 0.25]),
+        (";", ["1,321", "0,25"], [1.321, 0.25]),
+        (";", ["1.321", "0,25"], None),
+        (";", ["1.321", "0.25"], [1.321, 0.25]),
+    ],
+)
+def test_a_number_with_a_thousands_separator_is_not_misread(
+    candidates: pd.DataFrame, tmp_path: Path, separator: str, cells: list[str], expected: list[float] | None
+) -> None:
+    write_candidates(tmp_path, candidates)
+    path = tmp_path / "candidates.csv"
+    header, *rows = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    for row, cell in zip(rows, [*cells, "", ""], strict=True):
+        row[header.index("score")] = cell
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([header, *rows])
+    if expected is None:
+        with pytest.raises(InputError, match=r"column score, row 1: 1.321 .*thousands"):
+            read_candidates(path)
+    else:
+        assert read_candidates(path)["score"].dropna().tolist() == expected
+
+
+@pytest.mark.parametrize("column", ["smiles", "candidate_id"])
+def test_a_candidate_without_smiles_or_id_is_refused(candidates: pd.DataFrame, tmp_path: Path, column: str) -> None:
+    path = tmp_path / "a.parquet"
+    candidates.assign(**{column: [*candidates[column][:2], None, *candidates[column][3:]]}).to_parquet(path)
+    with pytest.raises(InputError, match=f"column {column}, row 3"):
+        read_candidates(path)
+
+
 def test_a_folder_without_candidates_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"candidates\.parquet"):
         read_candidates(tmp_path)
@@ -238,7 +282,14 @@ def test_a_file_that_is_not_a_candidate_table_is_refused(tmp_path: Path, name: s
 
 @pytest.mark.parametrize(
     ("column", "cell", "kind"),
-    [("score", "high", "number"), ("round", "1.5", "integer"), ("passed", "yes", "flag"), ("round", "", "integer")],
+    [
+        ("score", "high", "number"),
+        ("round", "1.5", "integer"),
+        ("passed", "yes", "flag"),
+        ("round", "", "integer"),
+        ("round", "9" * 20, "integer"),
+        ("score", "1_0", "number"),
+    ],
 )
 def test_a_cell_of_the_wrong_kind_is_located(
     candidates: pd.DataFrame, tmp_path: Path, column: str, cell: str, kind: str
