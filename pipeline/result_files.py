@@ -46,6 +46,53 @@ def write_result(table: "pd.DataFrame", out: Path, *, title: str, excel: bool = 
         _mark(out)
 
 
+def to_plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with columns of numbers, flags and text only; dates, lists and other values of SQL become text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of a query.
+
+    Returns
+    -------
+    DataFrame
+        The same rows and columns.
+    """
+    import decimal
+
+    import pandas as pd
+    from pandas.api import types
+
+    plain = {}
+    for name in table:
+        column = table[name]
+        if types.is_numeric_dtype(column) or types.is_bool_dtype(column) or isinstance(column.dtype, pd.StringDtype):
+            continue
+        values = [value for value in column if not (value is None or value is pd.NaT or value is pd.NA)]
+        if values and all(isinstance(value, decimal.Decimal) for value in values):
+            plain[str(name)] = column.astype(float)
+        elif column.dtype != object or not all(isinstance(value, str | bool | float | int) for value in values):
+            plain[str(name)] = pd.Series([_plain_text(value) for value in column], column.index, dtype=object)
+    return table.assign(**plain)
+
+
+def _plain_text(value: object) -> str | None:
+    import numpy as np
+    import pandas as pd
+
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, np.ndarray | list | tuple):
+        return f"[{', '.join(_plain_text(one) or 'NULL' for one in value)}]"
+    if isinstance(value, dict):
+        pairs = [f"{key}: {_plain_text(one) or 'NULL'}" for key, one in value.items()]
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
 def kinds_of(table: "pd.DataFrame") -> "Kinds":
     """The kinds of the columns, by their dtypes.
 

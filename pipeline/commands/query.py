@@ -71,7 +71,7 @@ def query(
 
     from ..catalogue import find_tables
     from ..query_sources import query_sources
-    from ..result_files import RESULT_ENDINGS, write_result
+    from ..result_files import RESULT_ENDINGS, to_plain, write_result
     from ..tables import check_ending
 
     runs, sql = _split(words or [])
@@ -80,8 +80,8 @@ def query(
     if excel and (out is None or out.suffix.lower() != ".csv"):
         raise InputError("--excel: expected an output file that ends in .csv, such as -o result.csv")
     answer = ask(query_sources(find_tables(runs)), sql, seconds, gigabytes=memory, codec=codec)
-    table = answer.table
-    assert table is not None  # ask() raises an error instead
+    assert answer.table is not None  # ask() raises an error instead
+    table = to_plain(answer.table)
     for note in answer.notes:
         terminal.report(f"note: {note}")
     if out is not None:

@@ -82,3 +82,28 @@ def test_a_file_that_cannot_be_written_is_refused(
     error = capsys.readouterr().err
     assert fact in error.splitlines()[-1]
     assert not list(Path().glob("out.*"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet", "html"])
+def test_values_of_any_type_can_be_written(ending: str) -> None:
+    text = (
+        "select [1, 2] as list, date '2026-11-30' as day, timestamp '2026-11-30 01:02:03' as time, {'a': 1} as struct, "
+        "1.25::decimal(10, 2) as price, 'x'::blob as blob, interval 3 day as span, null as no, map {'k': 1} as map, "
+        "5::hugeint as large, 'inf'::double as infinite, true as flag, [null] as empty, uuid() as id, time '01:02' as t"
+    )
+    assert run("a", text, "-o", f"out.{ending}") == 0
+    assert run("a", f"{text} from candidates limit 0", "-o", f"none.{ending}") == 0
+    if ending == "csv":
+        row = pd.read_csv("out.csv").iloc[0]
+        assert row[["list", "day", "time", "struct", "empty"]].tolist() == [
+            "[1, 2]", "2026-11-30", "2026-11-30T01:02:03", "{a: 1}", "[NULL]"
+        ]  # fmt: skip
+        assert row["price"] == 1.25
+    if ending == "parquet":
+        assert pd.read_parquet("out.parquet")["price"].tolist() == [1.25]
+
+
+def test_values_of_any_type_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("a", "select [1, 2] as list, date '2026-11-30' as day, null as n, {'a': [1.5]} as s") == 0
+    assert capsys.readouterr().out.splitlines()[1].split("  ") == ["[1, 2]", "2026-11-30", "", " {a: [1.5]}"]
