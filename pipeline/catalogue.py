@@ -137,7 +137,7 @@ def find_previous(table: FoundTable) -> FoundTable:
         The table is not from a run folder, or there is no earlier run of its campaign.
     """
     if not table.campaign:
-        raise InputError(f"{table.path}: not in a run folder, so that it has no earlier run; give two runs to compare")
+        raise InputError(f"{table.path}: not in a run folder, so there is no earlier run; give two runs to compare")
     run = (table.path if table.path.is_dir() else table.path.parent).resolve()
     earlier = []
     for path in sorted(run.parent.iterdir()):

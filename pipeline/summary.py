@@ -62,8 +62,8 @@ def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
     lines += ["", f"Files in {name}"]
     lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items() if file != POSES or has_poses]
     if is_eligible(candidates).any():
-        lines += ["", f"  {'why the best is the best':<26}molvae why {name} best"]
-        lines += [f"  {'which 24 to order':<26}molvae pick {name} -n 24"]
+        lines += ["", f"  {'why is the best the best?':<26}molvae why {name} best"]
+        lines += [f"  {'which 24 do I order?':<26}molvae pick {name} -n 24"]
     return "\n".join(lines)
 
 
@@ -85,7 +85,7 @@ def _compare(table: pd.DataFrame) -> list[str]:
 def _best(candidates: pd.DataFrame) -> list[str]:
     passed = candidates[is_eligible(candidates)]
     if passed.empty:
-        text = "No molecule passed all checks with a score above 0; see the columns `score_*` and"
+        text = "No molecule passed every check with a score above 0; see the columns `score_*` and"
         return [text, "`reason` of candidates.csv."]
     lines = [f"  {'best scaffolds':<16}{'score':>7}  SMILES"]
     room = _WIDTH - 27
@@ -99,7 +99,7 @@ def _best(candidates: pd.DataFrame) -> list[str]:
 def _front(candidates: pd.DataFrame, goals: Sequence[str]) -> list[str]:
     """The size of the Pareto front, and the best compromise with the values of its goals."""
     front = candidates[candidates["front"] == 1]
-    lines = [f"  Pareto front: {len(front):,} molecules, {int(front['passed'].sum()):,} of them passed all checks"]
+    lines = [f"  Pareto front: {len(front):,} molecules, {int(front['passed'].sum()):,} of them passed every check"]
     for row in candidates[candidates["best_compromise"]].to_dict("records"):
         lines.append(f"  best compromise: {row['candidate_id']}, front {row['front']}, score {row['score']:.3f}")
         values = ", ".join(f"{name} {row[f'value_{name}']:.4g}" for name in goals)

@@ -149,8 +149,8 @@ class Comparison:
         found = f"{self.later} found {_plural(len(new), 'molecule') if len(new) else 'no molecule'} that "
         found += f"{self.earlier} did not"
         if len(passed):
-            found += f"; {len(passed):,} of them passed every check, on {_plural(n_scaffolds, 'new scaffold')}"
-            found += " and on known ones" if (passed["scaffold_status"] != "new").any() else ""
+            scaffolds = _plural(n_scaffolds, "new scaffold") if n_scaffolds else "no new scaffold"
+            found += f"; {len(passed):,} of them passed every check, with {scaffolds}"
         elif len(new):
             found += "; none of them passed every check"
         sentences = [f"{found}."]
@@ -191,10 +191,10 @@ class Comparison:
 
     def _not_comparable(self) -> str:
         shared, changed = int((self.molecules["status"] == "both").sum()), len(self.rescored)
-        what = f"; {changed:,} of {shared:,} molecules of both runs have another score" if shared else ""
+        what = f"; {changed:,} of {shared:,} molecules of both runs have a different score" if shared else ""
         if self.has_other_objective:
             return f"The objectives differ, so scores of the two runs are not comparable{what}."
-        return f"Scores of the two runs are not comparable, though the objectives are equal{what}."
+        return f"Scores of the two runs are not comparable, although the objectives are equal{what}."
 
     def _settings_text(self, n: int = 6) -> list[str]:
         if not self.settings:
@@ -215,7 +215,7 @@ class Comparison:
     def _best_text(self, n: int = 5) -> list[str]:
         if self.best_new.empty:
             return ["No new molecule passed every check."]
-        lines = ["Best new molecules that passed every check (similarity: to the earlier run)"]
+        lines = ["Best new molecules that passed every check, compared with the earlier run"]
         lines.append(f"  {'molecule':<10}{'score':>6}{'similarity':>12}  {'scaffold':<8}  SMILES")
         for row in self.best_new.head(n).to_dict("records"):
             kind = "new" if row["scaffold_status"] == "new" else "known"
@@ -228,7 +228,7 @@ class Comparison:
         found = self.new_scaffolds
         if found.empty:
             return []
-        lines = [f"New scaffolds: {len(found):,}; their best members"]
+        lines = [f"New scaffolds of molecules that passed every check: {len(found):,}"]
         lines.append(f"  {'molecule':<10}{'score':>6}{'molecules':>12}  scaffold")
         for row in found.head(n).to_dict("records"):
             lead = f"  {row['best_id_later']:<10}{_fraction(row['best_later']):>6}{row['n_later']:>12,}  "
@@ -236,10 +236,10 @@ class Comparison:
         return lines
 
     def _changes_text(self, n: int = 4) -> list[str]:
-        """Better molecules of known scaffolds; if scores are not comparable, molecules with another score."""
+        """Better molecules of known scaffolds; if scores are not comparable, molecules with a different score."""
         if not self.is_comparable:
             found = self.rescored
-            lines = [f"Molecules with another score: {len(found):,}; the best of the later run"]
+            lines = [f"Molecules with a different score: {len(found):,}; the best of the later run"]
             lines.append(f"  {'molecule':<10}{'earlier':>8}{'rank':>7}{'later':>8}{'rank':>7}  SMILES")
             for row in found.head(n).to_dict("records"):
                 scores = f"{_fraction(row['score_earlier']):>8}{row['rank_earlier']:>7,}"
@@ -250,7 +250,7 @@ class Comparison:
         found = self.improved
         if found.empty:
             return []
-        lines = [f"Scaffolds of both runs with a better molecule: {len(found):,}"]
+        lines = [f"Scaffolds of both runs with a better molecule in the later run: {len(found):,}"]
         lines.append(f"  {'molecule':<10}{'earlier':>8}{'later':>8}  SMILES")
         for row in found.head(n).to_dict("records"):
             scores = f"{_fraction(row['best_earlier']):>8}{_fraction(row['best_later']):>8}"
@@ -325,7 +325,7 @@ def compare_runs(earlier: RunData, later: RunData) -> Comparison:
     notes = []
     for run in (earlier, later):
         if not run.campaign:
-            notes.append(f"the settings of {run.name} are not known, so that the objectives are not compared")
+            notes.append(f"the settings of {run.name} are not known, so the objectives are not compared")
     if any(setting.name.startswith(_CHECKS) for setting in settings):
         notes.append("the checks differ: a molecule can pass in one run and fail in the other")
     if earlier.name == later.name:

@@ -261,8 +261,8 @@ class Explanation:
             cells += [f"{_integer(term.percentile):>5}", f"{_fraction(term.at_ideal, 3):>6}"]
             lines.append("  ".join(cells))
         lines += _wrap(
-            f"desir.: desirability; perc.: % of scored molecules that are not better"
-            f"{'; at 1: score if this desirability were 1' if self.combination else ''}"
+            "desir.: desirability (also the second number of other molecules); perc.: % of scored molecules that are "
+            f"not better{'; at 1: score if this desirability were 1' if self.combination else ''}"
         )
         lines += _wrap(f"score: {self.combination}") if self.combination else []
         for term in self.terms:
@@ -307,7 +307,7 @@ class Explanation:
         row = self.candidate
         if isinstance(row.get("nearest_reference"), str):
             similarity = row["nearest_reference_similarity"]
-            lines += _wrap(f"Nearest known molecule: {row['nearest_reference']} (Tanimoto {similarity:.2f})")
+            lines += _wrap(f"Nearest reference molecule: {row['nearest_reference']} (Tanimoto {similarity:.2f})")
             if row.get("nearest_reference_smiles") != row["nearest_reference"]:
                 lines.append(f"  {_cut(str(row.get('nearest_reference_smiles')), WIDTH - 2)}")
             if self.nearest_change is not None:
@@ -397,7 +397,7 @@ def explain_candidate(run: RunData, molecule: str) -> Explanation:
     checks, note = _checks(candidate)
     notes = [*run.notes, *([note] if note else [])]
     if not combination and terms:
-        notes.append("how the terms combine into the score is not known, so no term is called limiting")
+        notes.append("it is not known how the terms are combined, so the term that limits the score is not given")
     return Explanation(
         run=run.name,
         candidate=candidate,

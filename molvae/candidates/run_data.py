@@ -1,4 +1,4 @@
-"""A candidate table with what the folder of its run holds besides: settings, latent vectors, units of the terms."""
+"""A candidate table with what the folder of its run also holds: settings, latent vectors, units of the terms."""
 
 import json
 import tomllib
@@ -24,7 +24,7 @@ MODEL = "model.json"
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """A candidate table, and what its run folder holds besides.
+    """A candidate table, and what its run folder also holds.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class RunData:
 
 
 def read_run(source: Path | str | pd.DataFrame) -> RunData:
-    """Read a candidate table, and what its run folder holds besides.
+    """Read a candidate table, and what its run folder also holds.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
         if not all(isinstance(term, dict) for term in terms.values()):
             raise ValueError("[objective.terms] holds values in place of tables")
     except (OSError, ValueError, AttributeError) as error:
-        return {}, f"{path.name} is not readable ({first_line(error)}): without the settings of the run"
+        return {}, f"{path.name} is not readable ({first_line(error)}), so the settings of the run are not known"
     return campaign, ""
 
 
@@ -113,11 +113,11 @@ def _read_latent(path: Path, table: pd.DataFrame) -> tuple[np.ndarray | None, st
     try:
         latent = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        return None, f"{path.name} is missing: without neighbors by latent distance"
+        return None, f"{path.name} is missing, so there are no neighbors by latent distance"
     except (OSError, ValueError) as error:
-        return None, f"{path.name} is not readable ({first_line(error)}): without neighbors by latent distance"
+        return None, f"{path.name} is not readable ({first_line(error)}), so there are no neighbors by latent distance"
     if latent.ndim != 2 or (len(table) and not table["latent_row"].between(0, len(latent) - 1).all()):
-        return None, f"{path.name} does not belong to this table: without neighbors by latent distance"
+        return None, f"{path.name} does not belong to this table, so there are no neighbors by latent distance"
     return latent, ""
 
 

@@ -122,8 +122,8 @@ def pick_candidates(
 ) -> Selection:
     """Pick n candidates with high scores that differ from each other.
 
-    The picks are made one after the other. Each has the highest (1 - diversity) * rank + diversity * novelty. The rank
-    by score is scaled: 1 is the best eligible molecule, 0 the last. The novelty depends on the method:
+    The picks are made one after the other. Each has the highest (1 - diversity) * rank + diversity * difference. The
+    rank by score is scaled: 1 is the best eligible molecule, 0 the last. The difference depends on the method:
 
     - `maxmin`: 1 - the similarity to the nearest pick so far [1]_
     - `butina`: 1 / (1 + picks so far of its cluster), with clusters by the algorithm of Butina
@@ -141,7 +141,7 @@ def pick_candidates(
     diversity : float, default=0.5
         0 picks the n best by score, 1 ignores the score (except of the first pick and in ties).
     method : {"maxmin", "butina", "sphere"}, default="maxmin"
-        Definition of the novelty.
+        Definition of the difference.
     latent : ndarray of shape (m, D) or mapping of str to ndarray, optional
         Latent vectors of the search; the column `latent_row` gives the row of each candidate. For a table of
         `merge_candidates`, a mapping of runs to the latent vectors of each. Without them, the similarity is that of the
@@ -212,7 +212,7 @@ def pick_candidates(
     both = [row for row in included if row in unwanted.item_of]
     if both or given.molecules & unwanted.molecules:
         name = table["smiles"][both[0]] if both else min(given.molecules & unwanted.molecules)
-        raise InputError(f"pick: {name} is both to be included and to be excluded; remove it from one of the two lists")
+        raise InputError(f"pick: {name} is in both lists, to include and to exclude; remove it from one of them")
     is_free = is_allowed & ~is_excluded
     ranked = [row for row in _by_score(table, is_free) if row not in set(included)]
     rest = f"of {_plural(len(table), 'candidate')}, {(~is_allowed).sum():,} not eligible"
@@ -221,7 +221,7 @@ def pick_candidates(
         raise InputError(f"pick: there is nothing to pick from: {rest}")
     most = MAX_CLUSTERED if method == "butina" else MAX_POOL
     if len(ranked) > most:
-        notes.append(f"picked from the {most:,} best by score of {len(ranked):,} eligible candidates")
+        notes.append(f"only the {most:,} best by score of {len(ranked):,} eligible candidates are compared")
     rows = [*included, *ranked[:most]]
     z = _unit_vectors(table.iloc[rows], latent, latent_weight, notes)
     pool = _Pool(table.iloc[rows], len(included), z, latent_weight)
@@ -244,7 +244,7 @@ def _check_counts(**counts: tuple[int | None, int]) -> None:
     """Raise InputError for a number that is not whole or is too small; each comes with the least one."""
     for name, (number, least) in counts.items():
         if number is not None and (isinstance(number, bool) or number != int(number) or number < least):
-            raise InputError(f"pick: {name}: expected a whole number from {least}, got {number}")
+            raise InputError(f"pick: {name}: expected a whole number of at least {least}, got {number}")
 
 
 def _check_shares(**shares: float | None) -> None:
@@ -365,13 +365,13 @@ def _included(table: pd.DataFrame, found: _Found, is_allowed: np.ndarray, n: int
     rows = [min(rows, key=lambda row: (order.get(row, len(table)), row)) for rows in found.rows if rows]
     rows = list(dict.fromkeys(rows))
     if found.items and (unknown := found.explain()):
-        notes.append(f"to be included: {len(rows):,} found{unknown}")
+        notes.append(f"list to include: {len(rows):,} found{unknown}")
     refused = [str(table["candidate_id"][row]) for row in rows if not is_allowed[row]]
     if refused:
         shown = (
             f"{', '.join(refused[:_SHOWN])}{f' and {len(refused) - _SHOWN:,} more' if len(refused) > _SHOWN else ''}"
         )
-        notes.append(f"included although not eligible: {shown}")
+        notes.append(f"included, although not eligible: {shown}")
     if len(rows) > n:
         raise InputError(
             f"pick: {len(rows):,} molecules are to be included, more than the number of picks, {n:,}; raise n"
@@ -391,7 +391,7 @@ def _excluded(
         is_near[rows] = nearest >= np.float32(similarity)
     if found.items:
         near = "" if similarity is None else f", {is_near.sum():,} more with a similarity of {similarity:g} or above"
-        notes.append(f"excluded: {_plural(int(is_listed.sum()), 'candidate')} of the list{near}{found.explain()}")
+        notes.append(f"list to exclude: {_plural(int(is_listed.sum()), 'candidate')}{near}{found.explain()}")
     return is_listed | is_near
 
 
@@ -583,10 +583,10 @@ def _pick(pool: _Pool, n: int, diversity: float, groups: _Groups | None, per_sca
     while len(picks) < min(n, n_pool):
         if len(picks) < pool.n_first:
             item = len(picks)
-            reason = "must include"
+            reason = "in the list to include"
         else:
-            novelty = 1 - nearest if groups is None else 1 / (1 + n_of_group[groups.labels])
-            gain = np.where(is_blocked, -np.inf, (1 - diversity) * quality + diversity * novelty)
+            difference = 1 - nearest if groups is None else 1 / (1 + n_of_group[groups.labels])
+            gain = np.where(is_blocked, -np.inf, (1 - diversity) * quality + diversity * difference)
             item = int(gain.argmax())
             if is_blocked[item]:
                 break
@@ -651,11 +651,11 @@ def _find_alternates(
         found.append(chosen)
     if n_other:
         notes.append(
-            f"{n_other:,} picks: not enough other molecules with the same scaffold, so alternates have another one"
+            f"{_plural(n_other, 'pick')}: too few molecules with the same scaffold, so alternates have another scaffold"
         )
     if n_short:
         notes.append(
-            f"{_plural(n_short, 'pick')}: fewer than {_plural(n_each, 'alternate')}, as no more molecules are eligible"
+            f"{_plural(n_short, 'pick')}: fewer than {_plural(n_each, 'alternate')}, no more molecules are eligible"
         )
     return found
 

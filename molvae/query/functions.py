@@ -49,9 +49,9 @@ _STRUCTURE = (
         "number",
         "Tanimoto similarity to a molecule in [0, 1]; Morgan fingerprints, radius 2, 2,048 bits",
     ),
-    Function("has", "SMARTS", "flag", "whether the substructure occurs"),
+    Function("has", "SMARTS", "flag", "whether the molecule contains the substructure"),
     Function(
-        "count_of", "SMARTS", "integer", "number of matches of the substructure that differ in their atoms, up to 1,000"
+        "count_of", "SMARTS", "integer", "number of matches of the substructure with different atoms, up to 1,000"
     ),
     Function(
         "scaffold",
@@ -59,7 +59,7 @@ _STRUCTURE = (
         "text",
         "Bemis-Murcko scaffold (ring systems and linkers) as SMILES; '' for a molecule without rings",
     ),
-    Function("generic_scaffold", "", "text", "scaffold with carbon atoms and single bonds only"),
+    Function("generic_scaffold", "", "text", "scaffold in which all atoms are carbon and all bonds are single"),
     Function(
         "latent_distance",
         "SMILES",
@@ -78,21 +78,21 @@ _STRUCTURE = (
 
 _PROPERTIES = {
     "qed": "drug-likeness (QED), 0 to 1",
-    "sa_score": "synthetic accessibility, 1 (easy to make) to 10",
-    "np_score": "likeness to natural products, about -5 to 5",
-    "logp": "calculated octanol-water partition coefficient (Crippen)",
+    "sa_score": "synthetic accessibility (SA score), 1 (easy) to 10 (hard to make)",
+    "np_score": "natural-product likeness (NP score), about -5 to 5",
+    "logp": "calculated logP (Crippen)",
     "tpsa": "topological polar surface area in Å²",
-    "mol_weight": "molecular weight in Da",
-    "hbd": "hydrogen bond donors",
-    "hba": "hydrogen bond acceptors",
-    "rings": "rings",
-    "aromatic_rings": "aromatic rings",
-    "rotatable_bonds": "rotatable bonds",
-    "fraction_csp3": "share of carbon atoms that are sp3, 0 to 1",
-    "heavy_atoms": "atoms other than hydrogen",
+    "mol_weight": "average molecular weight in Da",
+    "hbd": "number of H-bond donors",
+    "hba": "number of H-bond acceptors",
+    "rings": "number of rings",
+    "aromatic_rings": "number of aromatic rings",
+    "rotatable_bonds": "number of rotatable bonds",
+    "fraction_csp3": "fraction of the carbon atoms that are sp3 (Fsp3)",
+    "heavy_atoms": "number of atoms other than hydrogen",
     "formal_charge": "sum of the formal charges",
-    "stereo_centers": "stereocenters, defined or not",
-    "alerts": "structural alerts: PAINS and BRENK rules that match",
+    "stereo_centers": "number of stereocenters, defined or not",
+    "alerts": "number of structural alerts: PAINS and BRENK rules that match",
 }
 """Meaning of the properties, for a reader who does not look up their sources."""
 

@@ -111,7 +111,7 @@ class Report:
 
 
 def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The steps from decoded latent vectors to molecules that passed all checks.
+    """The steps from decoded latent vectors to molecules that passed every check.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def funnel_steps(candidates: pd.DataFrame, counts: Mapping[str, int]) -> list[tu
     if known:
         sets = " or ".join(name.removeprefix("check_in_") for name in known)
         steps.append((f"not in the {sets} set", int((candidates[known] == PASS).all(axis=1).sum())))
-    steps.append(("passed all checks", int(candidates["passed"].sum())))
+    steps.append(("passed every check", int(candidates["passed"].sum())))
     eligible = is_eligible(candidates)
     if (candidates["passed"] & ~eligible).any():
         steps.append(("of them with a score above 0", int(eligible.sum())))

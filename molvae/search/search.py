@@ -204,7 +204,7 @@ class Search:
         given, index = read_molecules(smiles, "tell: smiles")
         for one in given:
             if one not in self._pending or given.count(one) > 1:
-                why = "is given more than once" if one in self._pending else "was not asked for"
+                why = "is given more than once" if one in self._pending else "is not pending"
                 why = "has a score already" if one in self._ledger else why
                 raise InputError(f"tell: {one}: expected pending molecules, each once; this one {why}")
         answer = read_scores(scores, len(given), given, index)

@@ -17,7 +17,7 @@ def columns(
 ) -> None:
     """Print the columns of the candidate table, and their meaning.
 
-    With RUN, only the columns of its table, with the names of its terms and checks.
+    With RUN, prints only the columns of its table, with the names of its terms and checks.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def columns(
     width = max(len(name) for name, _ in described)
     room = max(shutil.get_terminal_size().columns - width - 10, 30)
     for name, column in described:
-        kind, meaning = (column.kind, column.meaning.replace("`", "")) if column else ("", "a column of yours")
+        kind, meaning = (column.kind, column.meaning.replace("`", "")) if column else ("", "a column of your own")
         first, *rest = textwrap.wrap(meaning, room)
         print(f"{name:<{width}} {kind:<8} {first}")
         for line in rest:

@@ -20,13 +20,16 @@ def diff(
         list[str] | None,
         typer.Argument(
             metavar="[EARLIER] LATER",
-            help="One or two runs: latest, a folder, a name or a candidate file. One: compared with the run before.",
+            help="One or two runs: latest, a folder, a name or a file. One run: compared with the run before it.",
         ),
     ] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
-            "-o", "--out", metavar="FILE", help="Page with structures: .html; molecules: .csv, .xlsx, .parquet."
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="Page with structures (.html) or table of molecules (.csv, .xlsx, .parquet).",
         ),
     ] = None,
 ) -> None:

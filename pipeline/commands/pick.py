@@ -35,11 +35,16 @@ def pick(
         float, typer.Option("--diversity", metavar="SHARE", help="0: the best by score; 1: as different as possible.")
     ] = 0.5,
     per_scaffold: Annotated[
-        int | None, typer.Option("--per-scaffold", metavar="N", help="Most picks with the same Bemis-Murcko scaffold.")
+        int | None,
+        typer.Option(
+            "--per-scaffold", metavar="N", help="Largest number of picks with the same Bemis-Murcko scaffold."
+        ),
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", metavar="SQL", help="Which molecules may be picked. Default: passed, score above 0."),
+        typer.Option(
+            "--where", metavar="SQL", help="Condition for molecules that may be picked. Default: passed, score above 0."
+        ),
     ] = None,
     include: Annotated[
         Path | None, typer.Option("--include", metavar="FILE", help="Molecules or ids that must be picked.")
@@ -52,15 +57,20 @@ def pick(
         typer.Option("--exclude-similarity", metavar="T", help="Also exclude molecules this similar (Tanimoto)."),
     ] = None,
     alternates: Annotated[
-        int, typer.Option("--alternates", metavar="N", help="Replacements for each pick, from its series if possible.")
+        int,
+        typer.Option(
+            "--alternates", metavar="N", help="Replacements for each pick, with the same scaffold if possible."
+        ),
     ] = 0,
     method: Annotated[str, typer.Option("--method", help="maxmin, butina or sphere.")] = "maxmin",
     cutoff: Annotated[
-        float, typer.Option("--cutoff", metavar="S", help="Similarity within a cluster of butina and sphere.")
+        float, typer.Option("--cutoff", metavar="S", help="Lowest similarity within a cluster (butina, sphere).")
     ] = 0.5,
     latent_weight: Annotated[
         float,
-        typer.Option("--latent-weight", metavar="SHARE", help="Share of the latent vectors in the similarity."),
+        typer.Option(
+            "--latent-weight", metavar="SHARE", help="Weight of the latent vectors in the similarity, 0 to 1."
+        ),
     ] = 0.5,
     plate: Annotated[
         int | None,
@@ -76,8 +86,9 @@ def pick(
 ) -> None:
     """Pick diverse molecules with high scores, to order or to make.
 
-    --where takes a condition as in `molvae query`. Files with molecules may have any format that molvae reads, or
-    hold ids of candidates. An alternate is the most similar molecule with the same scaffold. Alternates have no well.
+    The condition of --where is written as in `molvae query`. FILE contains molecules in any format that molvae reads,
+    or ids of candidates. An alternate is the most similar molecule, with the same scaffold if possible. Alternates
+    have no well.
 
     \b
     Examples:
@@ -160,7 +171,7 @@ def _read(
     n_repeated = int(np.sum([len(table) for table in tables.values()])) - len(merged)
     terminal.report(f"{len(found)} runs: {', '.join(names)}; {len(merged):,} molecules, {n_repeated:,} of several runs")
     if len({tuple(name for name in map(str, table) if name.startswith("score_")) for table in tables.values()}) > 1:
-        terminal.report("note: the runs have different objectives; their scores are compared as they are")
+        terminal.report("note: the runs have different objectives, but their scores are compared directly")
     return merged, flags, latent
 
 

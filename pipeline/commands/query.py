@@ -40,18 +40,18 @@ def query(
     codec: Annotated[
         str | None,
         typer.Option(
-            "--codec", metavar="CODEC", help="Codec of latent_distance and domain. Default: that of the runs."
+            "--codec", metavar="CODEC", help="Codec for latent_distance and domain. Default: the codec of the runs."
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="Time limit, without reading the tables.")] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Time limit; reading the tables does not count.")] = 60.0,
     memory: Annotated[
-        float, typer.Option("--memory", metavar="GB", help="Limit of memory, in addition to that of the tables.")
+        float, typer.Option("--memory", metavar="GB", help="Memory limit; the memory of the tables does not count.")
     ] = 2.0,
     functions: Annotated[bool, typer.Option("--functions", help="List the functions of molecules, and exit.")] = False,
 ) -> None:
     """Query the candidates of one or many runs with SQL.
 
-    The table is named candidates; run, campaign and date are columns of it. `molvae columns` lists the others.
+    The table is named candidates; `molvae columns` lists its columns; run, campaign and date are added.
     Functions such as similar_to('SMILES'), has('SMARTS') and scaffold() use the column smiles, or another column given
     first. Prints a table on a terminal and CSV in a pipe.
 

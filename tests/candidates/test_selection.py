@@ -125,7 +125,7 @@ def test_included_molecules_are_always_picked_and_excluded_ones_never(
         table, 24, method=method, latent=latent, include=worst, exclude=best["smiles"], alternates=1
     )
     assert selection.picks["candidate_id"].tolist()[:3] == worst
-    assert set(selection.picks["pick_reason"][:3]) == {"must include"}
+    assert set(selection.picks["pick_reason"][:3]) == {"in the list to include"}
     assert not set(selection.table["smiles"]) & set(best["smiles"])
     assert any("not eligible" in note for note in selection.notes)
 

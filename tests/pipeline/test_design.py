@@ -104,7 +104,7 @@ def test_the_run_ends_with_a_summary(stopped: list[tuple[int, str, str]], folder
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("mine: 150 molecules scored in ")
-    for label in ("latent vectors decoded", "valid SMILES", "unique molecules", "passed all checks"):
+    for label in ("latent vectors decoded", "valid SMILES", "unique molecules", "passed every check"):
         assert label in out
     assert "not in the reference set" in out
     assert max(map(len, lines)) <= 80

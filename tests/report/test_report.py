@@ -76,7 +76,7 @@ def report(candidates: pd.DataFrame) -> Report:
     return Report(
         title="paracetamol analogues",
         candidates=candidates,
-        funnel=[("latent vectors decoded", 1000), ("valid SMILES", 900), ("passed all checks", 2)],
+        funnel=[("latent vectors decoded", 1000), ("valid SMILES", 900), ("passed every check", 2)],
         history=history,
         campaign_toml='name = "analogues"\n[search]\nbudget = 4\n',
         notes=["one start could not be encoded"],

@@ -106,7 +106,7 @@ def test_a_search_closed_between_ask_and_tell_continues_with_the_same_molecules(
 @pytest.mark.parametrize(
     ("smiles", "scores", "fact"),
     [
-        (["CCO"], [1.0], "CCO.*not asked"),
+        (["CCO"], [1.0], "CCO.*not pending"),
         (None, [1.0], "expected 4 numbers.*1"),
         (None, ["a"] * 4, "'a'"),
     ],
