@@ -64,7 +64,12 @@ def find_tables(words: Sequence[str | Path]) -> list[FoundTable]:
     found: dict[Path, FoundTable] = {}
     for word in words:
         for table in _resolve(str(word)):
-            found.setdefault(table.path.resolve(), table)
+            found.setdefault(_file_of(table), table)
+    by_run: dict[Path, Path] = {}
+    for path in found:
+        first = by_run.setdefault(path.parent, path)
+        if first != path and _is_run(path.parent):
+            terminal.report(f"note: {first} and {path} are tables of the same run, whose molecules count twice")
     return list(found.values())
 
 
@@ -207,6 +212,12 @@ def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
     if not found:
         raise InputError(f"{where}: contains no complete run and no candidate table; {_HINT}")
     return sorted(found.values(), key=lambda table: (table.date, table.run))
+
+
+def _file_of(table: FoundTable) -> Path:
+    """The file that is read."""
+    files = (table.path / name for name in _TABLES)
+    return next((file for file in files if file.is_file()), table.path).resolve()
 
 
 def _describe(path: Path, run: Path) -> FoundTable:

@@ -4,6 +4,9 @@ import tomllib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from molvae.errors import first_line
+
+from . import terminal
 from .catalogue import FoundTable
 from .run_dir import RunDir
 
@@ -34,8 +37,15 @@ def _describe(table: FoundTable) -> "Source":
     run = RunDir(table.path if table.path.is_dir() else table.path.parent)
     if not run.campaign.is_file():
         return Source(table.path, table.run, table.campaign, table.date)
-    settings = tomllib.loads(run.campaign.read_text(encoding="utf-8"))
-    section = settings.get("codec") or {}
+    try:
+        settings = tomllib.loads(run.campaign.read_text(encoding="utf-8"))
+        section = dict(settings.get("codec") or {})
+    except (OSError, ValueError, TypeError) as error:
+        terminal.report(
+            f"note: {run.campaign}: not readable ({first_line(error)}), so that the codec is not known; "
+            "latent_distance and domain use the default one"
+        )
+        return Source(table.path, table.run, table.campaign, table.date)
     codec = run.codec if settings.get("train") else section.get("folder") or section.get("name")
     latent = run.latent if run.latent.is_file() else None
     return Source(table.path, table.run, table.campaign, table.date, latent, codec)

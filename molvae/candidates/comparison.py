@@ -168,7 +168,7 @@ class Comparison:
     def __str__(self) -> str:
         """The comparison as text of 80 columns."""
         parts = [
-            [f"{self.earlier} (earlier) and {self.later} (later)"],
+            [" and ".join(_labelled(one, label) for one, label in ((self.earlier, "earlier"), (self.later, "later")))],
             [line for sentence in self.answer for line in _wrap(sentence)],
             self._settings_text(),
             self._counts_text(),
@@ -337,7 +337,11 @@ def compare_runs(earlier: RunData, later: RunData) -> Comparison:
 
 
 def _renamed(run: RunData, label: str) -> RunData:
-    return RunData(f"{run.name} ({label})", run.table)
+    return RunData(_labelled(run.name, label), run.table)
+
+
+def _labelled(name: str, label: str) -> str:
+    return name if name.endswith(f" ({label})") else f"{name} ({label})"
 
 
 def _molecules(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:

@@ -103,6 +103,8 @@ def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
         terms = campaign.get("objective", {}).get("terms", {})
         if not all(isinstance(term, dict) for term in terms.values()):
             raise ValueError("[objective.terms] holds values in place of tables")
+        if any(not isinstance(term.get("weight", 1.0), int | float) for term in terms.values()):
+            raise ValueError("a weight in [objective.terms] is not a number")
     except (OSError, ValueError, AttributeError) as error:
         return {}, f"{path.name} is not readable ({first_line(error)}), so the settings of the run are not known"
     return campaign, ""
@@ -133,8 +135,8 @@ def _read_inputs(path: Path) -> dict[str, str]:
 def _unit(settings: Mapping[str, Any], model: Path) -> str:
     """The unit of a term: of its property, or of the model that the run has fitted for it."""
     known = list_properties()
-    if settings.get("property") in known:
-        return known[settings["property"]].unit
+    if str(settings.get("property")) in known:
+        return known[str(settings["property"])].unit
     folder = settings.get("model")
     for path in (model, Path(str(folder)) / MODEL) if folder else (model,):
         try:

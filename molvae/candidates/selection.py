@@ -502,6 +502,9 @@ def _unit_vectors(
         z = pd.concat(parts).loc[table.index].to_numpy()
     else:
         z = _take(latent, table["latent_row"]).to_numpy()
+    if not np.isfinite(z).all():
+        notes.append("some latent vectors are not finite: molecules are compared by their fingerprints only")
+        return None
     return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 

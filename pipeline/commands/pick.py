@@ -116,6 +116,11 @@ def pick(
         raise InputError("--exclude-similarity needs --exclude FILE, the molecules to compare with")
     found = find_tables(runs)
     table, eligible, latent = _read(found, where)
+    if where is None and len(table) and include is None and not eligible.any():
+        raise InputError(
+            f"expected candidates that passed every check with a score above 0, got none among {len(table):,}; choose "
+            "which may be picked with --where"
+        )
     lists = [[] if path is None else _read_list(path) for path in (include, exclude)]
     selection = pick_candidates(
         table,
@@ -207,8 +212,13 @@ def _names(found: "list[FoundTable]") -> list[str]:
 
 
 def _read_latent(found: "dict[str, FoundTable]") -> "dict[str, np.ndarray] | None":
-    """The latent vectors of each run; None if a table is not from a run, or if the runs have different codecs."""
+    """The latent vectors of each run.
+
+    None if a table is not from a run, or if the vectors are not readable or of different codecs.
+    """
     import numpy as np
+
+    from molvae.errors import first_line
 
     from ..manifest import Manifest
     from ..run_dir import RunDir
@@ -218,9 +228,13 @@ def _read_latent(found: "dict[str, FoundTable]") -> "dict[str, np.ndarray] | Non
     for name, one in found.items():
         run = RunDir(one.path if one.path.is_dir() else one.path.parent)
         manifest = Manifest.read(run.search)
-        if manifest is None or not run.latent.is_file():
+        if manifest is None or "codec" not in manifest.inputs or not run.latent.is_file():
             return None
-        latent[name] = np.load(run.latent, mmap_mode="r")
+        try:
+            latent[name] = np.load(run.latent, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            terminal.report(f"note: {run.latent}: not readable ({first_line(error)})")
+            return None
         codecs.add(manifest.inputs["codec"].sha256)
     if len(codecs) > 1:
         terminal.report("note: the runs have different codecs, whose latent vectors cannot be compared")

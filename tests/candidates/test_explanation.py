@@ -254,7 +254,16 @@ def test_another_campaign_is_not_taken_for_the_objective(run: Path) -> None:
     assert why.notes
 
 
-@pytest.mark.parametrize("text", ["name = ", "[objective]\nterms = 3", "[objective.terms]\nqed = 1", "objective = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name = ",
+        "[objective]\nterms = 3",
+        "[objective.terms]\nqed = 1",
+        "objective = 1",
+        "[objective.terms.qed]\nweight = 'heavy'\nshape = 'higher'",
+    ],
+)
 def test_damaged_settings_are_a_note(run: Path, text: str) -> None:
     (run / "campaign.toml").write_text(text, encoding="utf-8")
     why = explain(run, "best")

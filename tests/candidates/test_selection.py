@@ -253,6 +253,12 @@ def test_latent_vectors_change_the_similarity_and_their_lack_is_noted(table: pd.
     assert any("fingerprints only" in note for note in without.notes)
 
 
+def test_latent_vectors_that_are_not_finite_are_not_used(table: pd.DataFrame, latent: np.ndarray) -> None:
+    selection = pick_candidates(table, 5, latent=np.full_like(latent, np.nan))
+    assert selection.picks["candidate_id"].tolist() == pick_candidates(table, 5).picks["candidate_id"].tolist()
+    assert any("not finite" in note for note in selection.notes)
+
+
 def test_a_large_table_is_cut_by_score_with_a_note(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_POOL", 30)
     selection = pick_candidates(table, 10, diversity=1, latent_weight=0)

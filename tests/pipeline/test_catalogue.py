@@ -51,6 +51,14 @@ def test_each_table_occurs_once(runs: Path) -> None:
     assert [table.run for table in find_tables(["latest", "lead-1", "runs/lead-*"])] == ["lead-1"]
 
 
+def test_a_run_and_its_own_file_are_one_table(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(find_tables(["latest", "runs/lead-1/candidates.csv", "runs/lead-1"])) == 1
+    assert not capsys.readouterr().err
+    (runs / "lead-1" / "candidates.parquet").write_text("", encoding="utf-8")
+    assert len(find_tables(["latest", "runs/lead-1/candidates.csv"])) == 2
+    assert "twice" in capsys.readouterr().err
+
+
 def test_a_file_outside_a_run_has_no_campaign(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("", encoding="utf-8")
     (table,) = find_tables([tmp_path / "mine.csv"])

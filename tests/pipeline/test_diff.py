@@ -1,6 +1,7 @@
 """`molvae diff` at the command line."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,14 @@ def test_a_run_is_compared_with_the_last_one_of_its_campaign(
     assert text.startswith("lead-2 (earlier) and lead-3 (later)")
     assert "lead-3 found 1 molecule that lead-2 did not" in text
     assert "C000001" in text
+
+
+def test_runs_with_the_same_name_are_labelled_once(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(runs / "lead-2", runs.parent / "old" / "lead-3")
+    assert run_molvae("diff", "old/lead-3", "runs/lead-3") == 0
+    first, _, answer = capsys.readouterr().out.splitlines()[:3]
+    assert first == "lead-3 (earlier) and lead-3 (later)"
+    assert answer.startswith("lead-3 (later) found 1 molecule that lead-3 (earlier) did not")
 
 
 def test_the_table_and_the_page_are_written(tmp_path: Path, candidates: pd.DataFrame) -> None:

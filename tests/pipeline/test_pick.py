@@ -118,7 +118,9 @@ def test_excel_gets_its_mark_and_molvae_reads_the_file(monday: Path) -> None:
     assert run("monday", "--excel", "-o", "picks.sdf") == cli.REFUSED
 
 
-def test_the_latent_vectors_of_a_run_are_used(monday: Path, candidates: pd.DataFrame) -> None:
+def test_the_latent_vectors_of_a_run_are_used(
+    monday: Path, candidates: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
     """C000001 and C000002 have the same latent vector, so that a third molecule is farther."""
     write_candidates(monday, candidates.assign(passed=True, score=[0.9, 0.8, 0.7, 0.6]))
     (monday / "3-search").mkdir()
@@ -139,6 +141,11 @@ def test_the_latent_vectors_of_a_run_are_used(monday: Path, candidates: pd.DataF
     (monday / "3-search" / "manifest.json").write_text(json.dumps(manifest))
     assert run(str(monday), "-n", "2", "--diversity", "1", "--latent-weight", "1", "-o", "picks.csv") == cli.DONE
     assert [row["candidate_id"] for row in rows()] == ["C000001", "C000004"]
+    (monday / "3-search" / "latent.npy").write_bytes(b"nonsense")
+    assert run(str(monday), "-n", "2", "--diversity", "1") == cli.DONE
+    err = capsys.readouterr().err
+    assert "latent.npy: not readable" in err
+    assert "fingerprints only" in err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +39,15 @@ def runs(candidates: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, mon
 
 def run(*arguments: str) -> int:
     return cli._run(["query", *arguments])
+
+
+def test_damaged_settings_of_a_run_are_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree("runs/lead-1", tmp_path / "lead-1"))
+    (folder / "campaign.toml").write_text("name = ", encoding="utf-8")
+    assert run(str(folder), "select count(*) from candidates") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1] == "4"
+    assert "campaign.toml" in err
 
 
 @pytest.mark.parametrize(
