@@ -218,7 +218,7 @@ class Comparison:
         lines = ["Best new molecules that passed every check, compared with the earlier run"]
         lines.append(f"  {'molecule':<10}{'score':>6}{'similarity':>12}  {'scaffold':<8}  SMILES")
         for row in self.best_new.head(n).to_dict("records"):
-            kind = "new" if row["scaffold_status"] == "new" else "known"
+            kind = "new" if row["scaffold_status"] == "new" else "known" if row["scaffold"] else "none"
             numbers = f"{_fraction(row['score_later']):>6}{row['similarity']:>12.2f}"
             lead = f"  {row['candidate_id_later']:<10}{numbers}  {kind:<8}  "
             lines.append(lead + _cut(row["smiles"], WIDTH - len(lead)))
@@ -242,8 +242,8 @@ class Comparison:
             lines = [f"Molecules with a different score: {len(found):,}; the best of the later run"]
             lines.append(f"  {'molecule':<10}{'earlier':>8}{'rank':>7}{'later':>8}{'rank':>7}  SMILES")
             for row in found.head(n).to_dict("records"):
-                scores = f"{_fraction(row['score_earlier']):>8}{row['rank_earlier']:>7,}"
-                scores += f"{_fraction(row['score_later']):>8}{row['rank_later']:>7,}"
+                scores = f" {_fraction(row['score_earlier']):>7} {row['rank_earlier']:>6,}"
+                scores += f" {_fraction(row['score_later']):>7} {row['rank_later']:>6,}"
                 lead = f"  {row['candidate_id_later']:<10}{scores}  "
                 lines.append(lead + _cut(row["smiles"], WIDTH - len(lead)))
             return lines if len(found) else []
@@ -253,7 +253,7 @@ class Comparison:
         lines = [f"Scaffolds of both runs with a better molecule in the later run: {len(found):,}"]
         lines.append(f"  {'molecule':<10}{'earlier':>8}{'later':>8}  SMILES")
         for row in found.head(n).to_dict("records"):
-            scores = f"{_fraction(row['best_earlier']):>8}{_fraction(row['best_later']):>8}"
+            scores = f" {_fraction(row['best_earlier']):>7} {_fraction(row['best_later']):>7}"
             lead = f"  {row['best_id_later']:<10}{scores}  "
             lines.append(lead + _cut(row["best_smiles_later"], WIDTH - len(lead)))
         return lines
@@ -472,7 +472,9 @@ def _count(statuses: pd.Series) -> dict[str, int]:
 
 
 def _fraction(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3f}"
+    if np.isnan(value):
+        return "-"
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def _plural(n: int, noun: str) -> str:

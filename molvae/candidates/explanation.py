@@ -404,7 +404,7 @@ def explain_candidate(run: RunData, molecule: str) -> Explanation:
         rank=1 + int((score > score[row]).sum()) if is_scored else 0,
         n_scored=int((~np.isnan(score)).sum()),
         rank_passed=1 + int((score[passed] > score[row]).sum()) if is_scored and passed[row] else 0,
-        n_passed=int(passed.sum()),
+        n_passed=int((passed & ~np.isnan(score)).sum()),
         terms=tuple(terms),
         combination=combination,
         limiting=_limiting(terms, score[row]),
@@ -624,7 +624,9 @@ def _short(value: float) -> str:
 
 
 def _fraction(value: float, digits: int = 2) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def _integer(value: float) -> str:

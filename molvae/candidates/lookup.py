@@ -45,8 +45,9 @@ def find_candidate(table: pd.DataFrame, molecule: str) -> int:
     table : DataFrame
         Candidate table.
     molecule : str
-        `best`, a rank (`1` or `#1`: rows as in candidates.csv, best first), a candidate_id (`C000123`, `C123`), an
-        InChIKey, or a SMILES in any form. With several goals, `best` is the best compromise.
+        A candidate_id (`C000123`, `C123`), `best`, a rank (`1` or `#1`: rows as in candidates.csv, best first), an
+        InChIKey, or a SMILES in any form. With several goals, `best` is the best compromise. An id of the table comes
+        first, should it look like a rank.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def find_candidate(table: pd.DataFrame, molecule: str) -> int:
     [1, 0, 0, 1]
     """
     word = molecule.strip()
-    found = _by_rank(table, word)
+    exact = np.flatnonzero(table["candidate_id"].astype(str) == word)  # ids of yours may look like a rank
+    found = int(exact[0]) if len(exact) else _by_rank(table, word)
     if found is None:
         found = _by_id(table, word)
     if found is None:
@@ -96,10 +98,10 @@ def _by_rank(table: pd.DataFrame, word: str) -> int | None:
 
 def _by_id(table: pd.DataFrame, word: str) -> int | None:
     ids = table["candidate_id"].astype(str)
-    rows = np.flatnonzero(ids == word)
-    if not len(rows) and (number := _ID.fullmatch(word)):
-        numbers = ids.str.extract(r"^[Cc]0*(\d+)$")[0]
-        rows = np.flatnonzero(numbers == number[1])
+    number = _ID.fullmatch(word)
+    if number is None:
+        return None
+    rows = np.flatnonzero(ids.str.extract(r"^[Cc]0*(\d+)$")[0] == number[1])
     return int(rows[0]) if len(rows) else None
 
 

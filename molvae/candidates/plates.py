@@ -141,7 +141,8 @@ def _write_sdf(file: IO[str], table: pd.DataFrame) -> None:
     for row, smiles in enumerate(table["smiles"]):
         file.write(mol_block(smiles, title=_one_line(columns["candidate_id"][row])))
         for name, cells in columns.items():
-            file.write(f">  <{name}>\n{_one_line(cells[row])}\n\n")
+            field = _one_line(name.replace(">", "_").replace("<", "_"))
+            file.write(f">  <{field}>\n{_one_line(cells[row])}\n\n")
         file.write("$$$$\n")
 
 
@@ -150,9 +151,12 @@ def _cells(name: str, column: pd.Series) -> list[str]:
     if name == "plate":
         return [str(value) if value else "" for value in column]
     return [
-        "" if value is None or value != value else f"{value:.6g}" if isinstance(value, float) else str(value)
-        for value in column
+        "" if _is_missing(value) else f"{value:.6g}" if isinstance(value, float) else str(value) for value in column
     ]
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
 
 
 def _one_line(text: str) -> str:

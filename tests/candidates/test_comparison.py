@@ -98,6 +98,13 @@ def test_each_molecule_is_new_lost_or_in_both() -> None:
     assert pd.isna(found.set_index("smiles").loc[BUTANE, "score_later"])
 
 
+def test_large_scores_and_molecules_without_rings_are_readable() -> None:
+    later = [(PYRIDINE, -12_345.678, True), (BUTANE, 5e9, True), (TOLUENE, 0.5, True)]
+    text = str(compare_candidates(make_table([(PYRIDINE, 0.3, True)]), make_table(later)))
+    assert re.search(r" 0\.300 +1 -1\.23e\+04 +3 ", text)
+    assert re.search(r"5e\+09 +\S+ +none ", text)
+
+
 def test_counts() -> None:
     counts = compare_candidates(make_table(EARLIER), make_table(LATER)).counts().set_index("what")
     columns = ["earlier", "later", "new", "lost", "both"]

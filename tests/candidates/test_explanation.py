@@ -128,6 +128,16 @@ def test_an_unknown_candidate_gets_an_error_that_names_similar_ones(table: pd.Da
     assert "\n" not in str(caught.value)
 
 
+def test_an_id_that_looks_like_a_rank_is_an_id(table: pd.DataFrame) -> None:
+    mine = table.assign(candidate_id=["best", "1", "0003", "x"])
+    assert [find_candidate(mine, word) for word in ("best", "1", "0003", "#1", "3")] == [0, 1, 2, 2, 1]
+
+
+def test_a_molecule_that_passed_without_a_score_is_not_counted_as_ranked(table: pd.DataFrame) -> None:
+    why = explain(table.assign(passed=True), "1")
+    assert (why.rank_passed, why.n_passed, why.n_scored) == (1, 3, 3)
+
+
 def test_best_is_the_best_compromise_of_several_goals(table: pd.DataFrame) -> None:
     assert find_candidate(table.assign(best_compromise=[True, False, False, False]), "best") == 0
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 from molvae.candidates.files import read_candidates, write_candidates
 from molvae.candidates.plates import assign_wells, list_wells, smallest_plate, write_picks
@@ -54,6 +55,22 @@ def test_the_sdf_has_a_record_per_molecule_with_its_well(picked: pd.DataFrame, t
     assert [record.splitlines()[0] for record in records] == picked["candidate_id"].tolist()
     wells = [record.split(">  <well>\n")[1].splitlines()[0] or None for record in records]
     assert wells == picked["well"].tolist()
+
+
+@pytest.mark.parametrize("name", ["picks.csv", "picks.sdf"])
+def test_empty_cells_of_your_columns_stay_empty(candidates: pd.DataFrame, tmp_path: Path, name: str) -> None:
+    missing = pd.array([7, None, None, None], dtype="Int64")
+    mine = candidates.assign(stock=missing, spectra=[[1, 2], None, None, None], day=pd.NaT, **{"IC50 <nM>": 1.5})
+    table = pick_candidates(mine, 2, latent_weight=0, eligible=candidates.index < 2).table
+    write_picks(tmp_path / name, table)
+    if name.endswith(".csv"):
+        back = pd.read_csv(tmp_path / name, dtype=str, keep_default_na=False)
+        assert back[["stock", "spectra", "day", "IC50 <nM>"]].to_numpy().tolist() == [
+            ["7", "[1, 2]", "", "1.5"], ["", "", "", "1.5"],
+        ]  # fmt: skip
+    else:
+        molecule = next(iter(Chem.SDMolSupplier(str(tmp_path / name))))
+        assert molecule.GetPropsAsDict()["IC50 _nM_"] == 1.5
 
 
 def test_text_that_a_spreadsheet_would_run_is_quoted(candidates: pd.DataFrame, tmp_path: Path) -> None:
