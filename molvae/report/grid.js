@@ -155,7 +155,7 @@
     const failed = make("select", {class: "control"}, make("option", {value: ""}, "any"), ...failures.map(one => make("option", {value: one}, one.replaceAll("_", " "))));
     const sub = make("input", {type: "search", class: "control", placeholder: "SMARTS or SMILES", spellcheck: "false", autocomplete: "off"});
     const like = make("input", {type: "search", class: "control", placeholder: "SMILES", spellcheck: "false", autocomplete: "off"});
-    const least = make("input", {type: "number", class: "control", min: "0", max: "1", step: "0.05", value: "0.4", "aria-label": "least similarity"});
+    const least = make("input", {type: "number", class: "control", min: "0", max: "1", step: "0.05", value: "0.4", "aria-label": "lowest similarity"});
     const labelled = (label, control) => { control.setAttribute("aria-label", label); return make("label", {}, label, control); };
     const chooser = make("div", {class: "menu"});
     const clear = make("button", {type: "button", class: "button"}, "Clear filters");
@@ -165,7 +165,7 @@
         "passed" in at ? labelled("Checks", pass) : null,
         failures.length ? labelled("Failed check", failed) : null,
         withRDKit ? labelled("Substructure", sub) : null,
-        withRDKit ? make("div", {class: "field"}, "Similarity to, at least", make("div", {class: "row"}, like, least)) : null,
+        withRDKit ? make("div", {class: "field"}, "Similarity to a molecule, at least", make("div", {class: "row"}, like, least)) : null,
         make("details", {class: "chooser"}, make("summary", {class: "button"}, "Columns"), chooser),
         clear),
       error);

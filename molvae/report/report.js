@@ -215,7 +215,7 @@
       sets.push({label: `Pareto front of the molecules that passed (${best.length})`, data: best, showLine: true, stepped: false, borderColor: color("--accent2"), borderWidth: 1.6,
         pointStyle: "rectRot", radius: 5.5, hoverRadius: 8, backgroundColor: color("--accent2"), order: 1});
       byId("scatter").setAttribute("role", "img");
-      byId("scatter").setAttribute("aria-label", `${titleOf(b)} by ${titleOf(a)} of ${rows.length} molecules; the arrow keys visit them, Enter opens one`);
+      byId("scatter").setAttribute("aria-label", `${titleOf(b)} by ${titleOf(a)} of ${rows.length} molecules; the arrow keys move between them, Enter opens one`);
       return {datasets: sets, x: titleOf(a), y: titleOf(b)};
     });
     for (const [select, better] of [[x, xBetter], [y, yBetter]]) select.addEventListener("change", () => { guess(select, better); scatter.update(); });
@@ -242,10 +242,10 @@
         });
         const path = map.path.map(row => grid.rows[row]).filter(row => shown.has(row)).map(row => ({row, ...place(row), lines: [`score ${short(cell(row, "score"))}`]}))
           .filter(point => Number.isFinite(point.x));
-        sets.push({label: "path of the highest score", data: path, showLine: true, borderColor: color("--accent2"), borderWidth: 1.5, pointStyle: "rectRot", radius: 4.5, hoverRadius: 8,
+        sets.push({label: "best so far", data: path, showLine: true, borderColor: color("--accent2"), borderWidth: 1.5, pointStyle: "rectRot", radius: 4.5, hoverRadius: 8,
           backgroundColor: color("--accent2"), order: 1});
         byId("map").setAttribute("role", "img");
-        byId("map").setAttribute("aria-label", `Map of the latent vectors of ${rows.length} molecules; the arrow keys visit them, Enter opens one`);
+        byId("map").setAttribute("aria-label", `Map of the latent vectors of ${rows.length} molecules; the arrow keys move between them, Enter opens one`);
         return {datasets: sets, x: "component 1", y: "component 2"};
       });
       mapHue.addEventListener("change", drawn.update);
@@ -301,7 +301,7 @@
         type: "line", data: {datasets: [{data: explore.surrogate.map(([calls, , rank]) => ({x: calls, y: rank})), borderWidth: 2, pointRadius: 4, spanGaps: true}]},
         options: {animation: false, maintainAspectRatio: false, parsing: false, interaction: {mode: "nearest", axis: "x", intersect: false},
           plugins: {legend: {display: false}, tooltip: {displayColors: false, callbacks: {
-            title: items => `until molecule ${explore.surrogate[items[0].dataIndex][0].toLocaleString("en")}`,
+            title: items => `up to molecule ${explore.surrogate[items[0].dataIndex][0].toLocaleString("en")}`,
             label: item => { const [, n, rank, error] = explore.surrogate[item.dataIndex]; return [`Spearman ${rank === null ? "undefined" : rank.toFixed(2)}`, `mean absolute error ${short(error)}`, `${n} predictions`]; }}}}},
       });
       charts.push(() => {

@@ -118,7 +118,7 @@ def test_the_grid_filters_by_number_reason_substructure_and_similarity(grid: Wat
     assert page.locator(".tabulator-row .structure .mark").count() > 0
     page.get_by_label("Substructure").fill("")
     page.get_by_label("similarity to this SMILES").fill(molecules()["smiles"][4])
-    page.get_by_label("least similarity").fill("1")
+    page.get_by_label("lowest similarity").fill("1")
     sync_api.expect(page.locator(".status output")).to_have_text("1 of 60 rows shown")
     assert grid.ids() == ["C000004"]
     page.get_by_label("Substructure").fill("C(")
