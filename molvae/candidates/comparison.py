@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def rescored(self) -> pd.DataFrame:
-        """The molecules of both runs with another score, with the `difference`; the best of the later run first."""
+        """The molecules of both runs with a different score, with the `difference`; the best of the later run first."""
         shared = self.molecules[self.molecules["status"] == "both"]
         difference = shared["score_later"] - shared["score_earlier"]
         found = shared.assign(difference=difference)[difference.abs() > _TOLERANCE]
@@ -262,8 +262,8 @@ class Comparison:
 def compare_candidates(earlier: Path | str | pd.DataFrame, later: Path | str | pd.DataFrame) -> Comparison:
     """Compare two runs: what the later one found that the earlier one did not.
 
-    Molecules are the same if their canonical SMILES are. With the folders of runs, the settings are compared, too:
-    scores under different objectives are not comparable.
+    Two molecules are the same if their canonical SMILES are equal. With the folders of runs, the settings are also
+    compared: scores under different objectives are not comparable.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class TermScore:
     weight : float or None
         Weight in the mean; None if it is not known. Conditions have no weight.
     is_condition : bool
-        Whether a desirability of 0 makes the score 0, whatever the other terms are.
+        Whether a desirability of 0 makes the score 0, regardless of the other terms.
     percentile : float
         Percentage of the scored molecules that are not better in this term.
     at_ideal : float
@@ -124,7 +124,7 @@ class Explanation:
     other : dict or None
         Row of the candidate that it is compared with: the best one, or for the best one the next.
     other_label : str
-        What this is, such as `rank 2`.
+        Label of this candidate, such as `rank 2`.
     checks : tuple of (str, str)
         Name of each check, with `pass` or the reason why the molecule fails.
     nearest_change : Change or None

@@ -137,7 +137,7 @@ def plot_scores(molecules: "pd.DataFrame") -> str:
 
 
 def plot_shared(rescored: "pd.DataFrame") -> str:
-    """The scores of molecules that are in both runs and have another score in each.
+    """The scores of molecules that are in both runs and have a different score in each.
 
     Parameters
     ----------

@@ -26,13 +26,14 @@ class Step:
     round : int or None
         Round of the search; None if the molecule is not in the table.
     move : str
-        Move of the optimizer that made it; "" if it is not known.
+        Move of the optimizer that generated it; "" if it is not known.
     parent_id, mate_id : str or None
         Ids of the parents.
     mate_smiles : str or None
         SMILES of the second parent.
     change : Change or None
-        What changed from the parent; None without a parent, if its structure is not known, or if the time was up.
+        What changed from the parent; None without a parent, if its structure is not known, or if the time limit was
+        exceeded.
     """
 
     candidate_id: str
@@ -47,7 +48,7 @@ class Step:
 
     @property
     def origin(self) -> str:
-        """How it was made, for a molecule without a parent; "" otherwise."""
+        """How a molecule without a parent was generated; "" otherwise."""
         if self.parent_id:
             return ""
         if self.round is None:
@@ -58,7 +59,7 @@ class Step:
 
     @property
     def description(self) -> str:
-        """What changed from the parent, or how it was made, in one line."""
+        """What changed from the parent, or how it was generated, in one line."""
         if self.origin:
             return self.origin
         return str(self.change) if self.change else "not compared with its parent"

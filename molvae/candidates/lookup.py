@@ -46,8 +46,8 @@ def find_candidate(table: pd.DataFrame, molecule: str) -> int:
         Candidate table.
     molecule : str
         A candidate_id (`C000123`, `C123`), `best`, a rank (`1` or `#1`: rows as in candidates.csv, best first), an
-        InChIKey, or a SMILES in any form. With several goals, `best` is the best compromise. An id of the table comes
-        first, should it look like a rank.
+        InChIKey, or a SMILES in any form. With several goals, `best` is the best compromise. A word that is an
+        id of the table is read as an id, even if it looks like a rank.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def find_candidate(table: pd.DataFrame, molecule: str) -> int:
     Raises
     ------
     InputError
-        No candidate is meant; the message names similar ones.
+        No candidate matches; the message names similar ones.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def _first(values: pd.Series, wanted: str | None) -> int | None:
 
 
 def _explain_unknown(table: pd.DataFrame, word: str) -> str:
-    """Why no candidate is meant, and which ones are similar."""
+    """Why no candidate matches, and which ones are similar."""
     key = _INCHIKEY.fullmatch(word)
     if key:
         near = _same_skeleton(table, key[1])

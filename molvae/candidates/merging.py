@@ -13,8 +13,8 @@ def merge_candidates(
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """One table of the candidates of several runs, for `pick_candidates`.
 
-    Of a molecule that is in several runs, one row is kept: an eligible one if there is one, of these the one with the
-    highest score, of these that of the first run. Its values are those of this run.
+    If several runs have a molecule, one of its rows is kept: eligible rows come first, then the highest score, then the
+    first run.
 
     Parameters
     ----------

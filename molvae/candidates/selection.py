@@ -130,7 +130,8 @@ def pick_candidates(
     - `sphere`: the same with spheres: by descending score, each molecule that is not within `cutoff` of an earlier
       center is the center of a new sphere
 
-    Ties are won by the higher score, then by the earlier row. The same input gives the same picks.
+    Of equal molecules, the one with the higher score is picked, then the one in the earlier row. The same input gives
+    the same picks.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def _find(table: pd.DataFrame, items: Iterable[str]) -> _Found:
 
 
 def _standardize(raw: Sequence[str]) -> list[str | None]:
-    """The standardized SMILES; None for what is no SMILES. Long lists are read by several processes."""
+    """The standardized SMILES; None for a string that is not a SMILES. Long lists are read by several processes."""
     if len(raw) <= _MIN_FOR_PROCESSES:
         return [standardize(one).smiles for one in raw]
     chunks = (raw[begin : begin + _CHUNK_ROWS] for begin in range(0, len(raw), _CHUNK_ROWS))

@@ -22,7 +22,7 @@ MAX_POINTS = 5
 _POINT = re.compile(r"\[\*:(\d+)\]")
 _RING = re.compile(r"\[[^\]]*\]|%\d\d|\d")
 _MAX_MATCHES = 200
-_MAX_TRIES = 20  # random writings per writing that is asked for
+_MAX_TRIES = 20  # random SMILES per SMILES that is needed
 
 
 class FixedAtoms(NamedTuple):

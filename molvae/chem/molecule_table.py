@@ -9,7 +9,7 @@ import pandas as pd
 from molvae.inputs import SMILES_NAMES, plain_name
 
 N_DRAWN = 20
-"""Most rows that are drawn."""
+"""Largest number of rows that are drawn."""
 _N_COLUMNS = 12
 _N_DRAWN_COLUMNS = 3
 _CELL = 'style="text-align:left;vertical-align:middle;white-space:normal;max-width:24em"'
@@ -23,9 +23,9 @@ _SMILES = (
 class MoleculeTable(pd.DataFrame):
     """A pandas table that a notebook shows with structures.
 
-    It is a `pandas.DataFrame` in all other respects, and what pandas makes of it, such as `table.head(5)` or
-    `table[table["qed"] > 0.7]`, is drawn too. Columns with SMILES are found by their names. At most 20 rows and 12
-    columns are shown, and the others are counted; `pandas.DataFrame(table)` shows the plain table.
+    It is a `pandas.DataFrame` in all other respects, and tables derived from it, such as `table.head(5)` or
+    `table[table["qed"] > 0.7]`, also show structures. Columns with SMILES are found by their names. At most 20 rows and
+    12 columns are shown, and the others are counted; `pandas.DataFrame(table)` shows the plain table.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ def table_html(table: pd.DataFrame, drawn: list[int], n_rows: int = N_DRAWN, n_c
     drawn : list of int
         Positions of the columns with SMILES.
     n_rows : int, default=20
-        Most rows that are shown.
+        Largest number of rows that are shown.
     n_columns : int, default=12
-        Most columns that are shown.
+        Largest number of columns that are shown.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def structure_html(smiles: object) -> str:
     Parameters
     ----------
     smiles : object
-        SMILES; a value that is no SMILES is shown as text.
+        SMILES; a value that is not a SMILES is shown as text.
 
     Returns
     -------

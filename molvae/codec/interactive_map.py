@@ -28,7 +28,7 @@ class Panel:
     x_label, y_label : str
         Labels of the axes.
     xy : ndarray of shape (n, 2)
-        Coordinates of the molecules; NaN where one is not on the map.
+        Coordinates of the molecules; NaN for a molecule that is not on the map.
     """
 
     title: str
@@ -46,9 +46,9 @@ class InteractiveMap:
     page : str
         The HTML page, complete and without links.
     n_molecules : int
-        Molecules on the page.
+        Number of molecules on the page.
     n_drawn : int
-        Molecules whose structures it holds.
+        Number of molecules with a structure.
     """
 
     page: str
@@ -85,7 +85,7 @@ class InteractiveMap:
         return f"InteractiveMap({self.n_molecules:,} molecules, {self.n_drawn:,} structures, {size:.1f} MB)"
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own, so that its scripts and styles do not mix with those of the notebook."""
+        """The page in its own frame, so that its scripts and styles do not mix with those of the notebook."""
         return (
             f'<iframe srcdoc="{escape(self.page)}" title="{escape(repr(self))}" '
             'style="width:100%;min-width:700px;height:640px;border:0"></iframe>'
@@ -116,7 +116,7 @@ def make_map(
     label : str
         Name of the values.
     n_structures : int
-        Molecules that are drawn, the first ones.
+        Number of molecules that are drawn; these are the first ones.
 
     Returns
     -------

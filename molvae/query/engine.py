@@ -180,7 +180,7 @@ def _run(connection: duckdb.DuckDBPyConnection, statement: Statement, tables: Ta
 
 
 def _cause(error: duckdb.Error, tables: Tables, request: Request) -> Exception:
-    """What went wrong inside a query: an error of a function of molecules comes with its type in the message."""
+    """The cause of an error inside a query: an error of a function of molecules comes with its type in the message."""
     message = str(error)
     if OutOfTime.__name__ in message:
         return InputError(OUT_OF_TIME.format(seconds=request.seconds))

@@ -41,8 +41,9 @@ def query(
     """Select rows of the candidate tables of one or many runs with SQL.
 
     A query is a condition, as after WHERE (ORDER BY and LIMIT may follow), or a complete SELECT ... FROM candidates ...
-    in DuckDB's SQL, with joins, WITH, aggregates and window functions. The tables are united by column names; a column
-    that a run lacks is NULL there. The columns `run`, `campaign` and `date` say where a row comes from.
+    in DuckDB's SQL, with joins, WITH, aggregates and window functions. The rows of all tables are combined, and
+    columns are matched by name; a column that a run lacks is NULL there. The columns `run`, `campaign` and `date` say
+    which run a row is from.
 
     Functions of molecules, such as `similar_to('SMILES')`, `has('SMARTS')` and `scaffold()`, are listed in
     `molvae.query.functions.FUNCTIONS`. They use the column `smiles`; to use another column, put it first:
@@ -60,12 +61,12 @@ def query(
     text : str
         The query.
     seconds : float, default=60.0
-        Time limit, without the time to read the tables.
+        Time limit; reading the tables does not count.
     gigabytes : float, default=2.0
-        Limit of memory, in addition to that of the tables. On macOS, the process is ended within a tenth of a second
+        Memory limit; the memory of the tables does not count. On macOS, the process is ended within a tenth of a second
         after it exceeds the limit.
     codec : str, Path or None, default=None
-        Name or folder of the codec for `latent_distance` and `domain`; None takes that of the runs.
+        Name or folder of the codec for `latent_distance` and `domain`; None uses the codec of the runs.
 
     Returns
     -------

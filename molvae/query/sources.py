@@ -1,4 +1,4 @@
-"""The candidate tables of a query, united by column names."""
+"""The candidate tables of a query as one table; columns are matched by name."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +106,7 @@ def find_sources(sources: Sequence[Source]) -> tuple[Source, ...]:
 
 
 def content_key(sources: Sequence[Source]) -> tuple[object, ...]:
-    """What the united table depends on.
+    """What the combined table depends on.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def content_key(sources: Sequence[Source]) -> tuple[object, ...]:
 
 
 def read_sources(sources: Sequence[Source]) -> Tables:
-    """Read the tables and unite them by column names.
+    """Read the tables as one table; columns are matched by name.
 
     Numbers and integers in one column become numbers, any other mixture of types becomes text, with a note.
 

@@ -132,7 +132,7 @@ def _rdkit() -> str:
 def _policy(styles: Sequence[str], scripts: Sequence[str], has_structures: bool) -> str:
     """The security policy: only these styles and scripts, and nothing from the network.
 
-    RDKit needs WebAssembly, and its JavaScript layer creates functions from text of its own (`unsafe-eval`).
+    RDKit needs WebAssembly, and its JavaScript layer creates functions from its own code (`unsafe-eval`).
     """
     evaluated = " 'wasm-unsafe-eval' 'unsafe-eval'" if has_structures else ""
     parts = ["default-src 'none'", f"style-src {_digests(styles)}"]

@@ -135,7 +135,7 @@ class CommandScorer:
 def _wait(
     process: "subprocess.Popen[bytes]", limit: float, outputs: Sequence[IO[bytes]], is_stopped: Event
 ) -> str | None:
-    """Wait for the command; what went wrong, or None."""
+    """Wait for the command; its error, or None."""
     end = time.monotonic() + limit
     status = None
     while status is None:

@@ -1,4 +1,4 @@
-"""Terms that count what speaks against a molecule (structural alerts, violated rules), and the partial CNS MPO."""
+"""Terms that count the problems of a molecule (structural alerts, violated rules), and the partial CNS MPO."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
