@@ -154,8 +154,8 @@ def draw_colored_svg(smiles: str | None, width: int = 200, height: int = 150) ->
 
     Examples
     --------
-    >>> draw_colored_svg("CCO").count('fill="#d0342c"')
-    1
+    >>> draw_colored_svg("CCO").count('fill="#d0342c"')  # the letters O and H
+    2
     """
     svg = draw_svg(smiles, width, height)
     size = (

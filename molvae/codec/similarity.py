@@ -154,8 +154,9 @@ class MoleculeMap:
     def _numbers(self, values: Iterable[float]) -> np.ndarray:
         """One number per row (n,), float64; NaN where there is none."""
         n = len(self.table)
+        aligned = align(values, self.table.index, n, "values")
         try:
-            numbers = np.asarray(list(align(values, self.table.index, n, "values")), np.float64)
+            numbers = np.asarray(list(aligned), np.float64)
         except (TypeError, ValueError):
             raise InputError("values: expected one number per row of the map") from None
         if numbers.shape != (n,):

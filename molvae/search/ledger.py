@@ -238,18 +238,18 @@ class Ledger:
         columns = {
             "candidate_id": pd.Series(names, dtype="str"),
             "smiles": pd.Series(list(self.row), dtype="str"),
-            "raw_smiles": pd.Series([one.raw_smiles for one in self.candidates], dtype="str"),
+            "score": self.score,
+            **self.terms,
+            **({"front": fronts(self.objectives)} if self._goals else {}),
             "round": np.array([one.round for one in self.candidates], np.int64),
             "move": pd.Series([one.move for one in self.candidates], dtype="str"),
             "parent_id": pd.Series([name_of.get(one.parents[0]) for one in self.candidates], dtype="str"),
             "mate_id": pd.Series([name_of.get(one.parents[1]) for one in self.candidates], dtype="str"),
-            "latent_row": np.arange(len(names), dtype=np.int64),
             "predicted_score": mean,
             "predicted_std": std,
-            "score": self.score,
-            **self.terms,
-            **({"front": fronts(self.objectives)} if self._goals else {}),
             "unscored_reason": pd.Series([self.reasons.get(one) for one in self.row], dtype="str"),
+            "raw_smiles": pd.Series([one.raw_smiles for one in self.candidates], dtype="str"),
+            "latent_row": np.arange(len(names), dtype=np.int64),
         }
         return check_table(pd.DataFrame(columns), PROPOSAL_COLUMNS, "search")
 
