@@ -102,7 +102,7 @@ def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
         campaign = tomllib.loads(path.read_text(encoding="utf-8"))
         terms = campaign.get("objective", {}).get("terms", {})
         if not all(isinstance(term, dict) for term in terms.values()):
-            raise ValueError("[objective.terms] holds values in place of tables")
+            raise ValueError("[objective.terms] has values; expected tables")
         if any(not isinstance(term.get("weight", 1.0), int | float) for term in terms.values()):
             raise ValueError("a weight in [objective.terms] is not a number")
     except (OSError, ValueError, AttributeError) as error:
