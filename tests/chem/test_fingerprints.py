@@ -15,6 +15,8 @@ from molvae.chem.fingerprints import (
     nearest_references,
     nearest_similarities,
     on_bits,
+    packed_bits,
+    packed_similarities,
     tanimoto,
 )
 from molvae.chem.molecules import standardize
@@ -56,6 +58,16 @@ def test_bits_are_those_of_rdkit():
 
 def test_a_larger_radius_sets_more_bits():
     assert (morgan_bits(SMILES, radius=3).sum(axis=1) >= morgan_bits(SMILES, radius=1).sum(axis=1)).all()
+
+
+def test_packed_similarities_are_exact():
+    """In single precision, 2/5 is above 0.4 and 7/10 below 0.7, which a condition of a query would show."""
+    others = np.frombuffer(b"".join(map(packed_bits, RINGS)), np.uint8).reshape(len(RINGS), -1)
+    generator = AllChem.GetMorganGenerator(radius=2, fpSize=2048)
+    prints = [generator.GetFingerprint(Chem.MolFromSmiles(one)) for one in RINGS]
+    for smiles, own in zip(RINGS, prints, strict=True):
+        expected = DataStructs.BulkTanimotoSimilarity(own, prints)
+        assert packed_similarities(packed_bits(smiles), others).tolist() == expected
 
 
 def test_tanimoto_is_that_of_rdkit():
