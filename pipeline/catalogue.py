@@ -176,6 +176,11 @@ def _resolve(word: str) -> list[FoundTable]:
         return _of_runs(matches, path)
     if path.is_symlink():
         raise InputError(f"{path}: is a link to {path.readlink()}, which does not exist; {_HINT}")
+    if word == LATEST:
+        raise InputError(
+            f"{word}: no {RUNS}/{LATEST} in {Path.cwd()}; change to the folder that contains {RUNS}/, or give a run "
+            "folder or a candidate file"
+        )
     raise InputError(f"{word}: no such run or file{_suggest(word)}; {_HINT}")
 
 

@@ -153,7 +153,7 @@ def read_sources(sources: Sequence[Source]) -> Tables:
     own = {name.lower() for name in columns}
     if len(parts) > 1 and "run" in own:
         where = next(part.where for part in parts if "run" in map(str.lower, map(str, part.table)))
-        raise InputError(f"{where}: has its own column run, a name that a query of several runs needs; rename it")
+        raise InputError(f"{where}: has a column run, a name that a query of several runs needs; rename it")
     added = tuple(name for name in RUN_COLUMNS if name not in own)
     decimals: dict[str, DecimalColumn] = {}
     notes: list[str] = []

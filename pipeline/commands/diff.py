@@ -35,8 +35,8 @@ def diff(
 ) -> None:
     """Compare two runs: new, lost and better molecules and scaffolds.
 
-    With one run, it is compared with the last complete run of the same campaign before it; without a run, latest is.
-    Scores under different objectives are not comparable; settings that differ are listed.
+    One run is compared with the last complete run of the same campaign before it; without a run, it is latest.
+    Scores under different objectives are not comparable; the settings that differ are listed.
 
     \b
     Examples:

@@ -51,7 +51,7 @@ def query(
 ) -> None:
     """Query the candidates of one or many runs with SQL.
 
-    The table is named candidates; `molvae columns` lists its columns; run, campaign and date are added.
+    The table is named candidates. `molvae columns` lists its columns; a query also has run, campaign and date.
     Functions such as similar_to('SMILES'), has('SMARTS') and scaffold() use the column smiles, or another column given
     first. Prints a table on a terminal and CSV in a pipe.
 

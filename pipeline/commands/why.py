@@ -24,8 +24,8 @@ def why(
 ) -> None:
     """Explain why a candidate has its score.
 
-    Prints its rank, its terms next to those of its parent and of the best candidate, what changed from its start
-    molecule on, its checks, and the most similar molecules. The page of -o has the structures and every step.
+    Prints its rank, its terms next to those of its parent and of the best candidate, what changed at each step from
+    its start molecule, its checks, and the most similar molecules. -o writes a page with structures and every step.
 
     \b
     Examples:

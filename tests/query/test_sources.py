@@ -119,7 +119,7 @@ def test_a_column_of_the_user_named_run_is_kept_or_refused(candidates: pd.DataFr
         path = folder / "candidates.parquet"
         pd.read_parquet(path).assign(Run=["x", "y", "z", "w"]).to_parquet(path)
     assert query(tmp_path / "a", "run = 'y'")["candidate_id"].tolist() == ["C000002"]
-    with pytest.raises(InputError, match=r"column run of its own"):
+    with pytest.raises(InputError, match=r"has a column run, "):
         query([tmp_path / "a", tmp_path / "b"], "score > 0")
 
 
