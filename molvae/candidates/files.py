@@ -1,7 +1,7 @@
 """Write a candidate table as candidates.csv, .parquet and .sdf, and read it back."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -342,11 +342,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
         for name, cell, raw in zip(names, cells, row.cells, strict=True):
             # molvae has written its own columns, even if a spreadsheet has removed the quotation marks since
             columns[name].append(unescape_formula(raw) if name in kinds else cell)
+    _refuse_groups({name: columns[name] for name in names if kinds.get(name) == "number"}, separator, path)
     return pd.DataFrame(
-        {
-            name: _from_cells(columns[name], kinds.get(name, "text"), f"{path}: column {name}", separator)
-            for name in names
-        }
+        {name: _from_cells(columns[name], kinds.get(name, "text"), f"{path}: column {name}") for name in names}
     )
 
 
@@ -407,10 +405,8 @@ def _records(text: str, separator: str, path: Path) -> Iterator[_Record]:
         cells, begin = [], position
 
 
-def _from_cells(cells: Sequence[str], kind: str, where: str, separator: str) -> pd.Series:
+def _from_cells(cells: Sequence[str], kind: str, where: str) -> pd.Series:
     values = []
-    if kind == "number":
-        _refuse_groups(cells, where, separator)
     for row, cell in enumerate(cells, start=1):
         try:
             values.append(_READERS[kind](cell))
@@ -421,18 +417,20 @@ def _from_cells(cells: Sequence[str], kind: str, where: str, separator: str) -> 
     return pd.Series(values, dtype=_TYPES[kind])
 
 
-def _refuse_groups(cells: Sequence[str], where: str, separator: str) -> None:
-    """Refuse `1,234` and `1.234` where the mark can be a thousands separator, by the column and the separator."""
+def _refuse_groups(columns: Mapping[str, Sequence[str]], separator: str, path: Path) -> None:
+    """Refuse `1,234` and `1.234` where the mark can be a thousands separator, by the other numbers of the file."""
+    cells = [cell for column in columns.values() for cell in column]
     is_comma = any(_DECIMAL_COMMA.fullmatch(cell) and not _GROUPED[","].fullmatch(cell) for cell in cells)
-    grouped = _GROUPED["." if is_comma else ","]
     if not is_comma and separator != ",":
         return
-    for row, cell in enumerate(cells, start=1):
-        if grouped.fullmatch(cell):
-            raise InputError(
-                f"{where}, row {row}: {cell} can have a decimal or a thousands separator; save numbers without "
-                "thousands separators"
-            )
+    grouped = _GROUPED["." if is_comma else ","]
+    for name, column in columns.items():
+        for row, cell in enumerate(column, start=1):
+            if grouped.fullmatch(cell):
+                raise InputError(
+                    f"{path}: column {name}, row {row}: {cell} can have a decimal or a thousands separator; save "
+                    "numbers with one decimal separator and without thousands separators"
+                )
 
 
 def _read_number(cell: str) -> float:
