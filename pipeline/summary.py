@@ -24,7 +24,7 @@ _FILES = {
     "candidates.parquet": "the same table with numbers in full precision",
     "candidates.sdf": "the same table with structures",
     POSES: "docked poses of the best candidates",
-    "report.html": "structures, funnel and scores of the search",
+    "report.html": "all molecules with structures, and plots of the search",
 }
 
 
@@ -62,8 +62,8 @@ def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
     lines += ["", f"Files in {name}"]
     lines += [f"  {file:<20}{meaning}" for file, meaning in _FILES.items() if file != POSES or has_poses]
     if is_eligible(candidates).any():
-        lines += ["", f"  {'why is the best the best?':<26}molvae why {name} best"]
-        lines += [f"  {'which 24 do I order?':<26}molvae pick {name} -n 24"]
+        lines += ["", "Next", f"  {'explain the best molecule':<28}molvae why {name} best"]
+        lines += [f"  {'pick 24 molecules to order':<28}molvae pick {name} -n 24"]
     return "\n".join(lines)
 
 
