@@ -33,7 +33,7 @@ def test_summary_has_the_funnel_the_best_candidates_and_the_files(run: RunDir, c
     assert "latent vectors decoded                12,000" in text
     assert "C000001           0.812  CC(=O)Nc1ccc(O)cc1" in text
     assert "C000003" not in text, "it failed a check"
-    assert text.splitlines()[-8] == "Files in runs/mine"
+    assert text.splitlines()[-9] == "Files in runs/mine"
     assert text.splitlines()[-1].endswith("molvae pick runs/mine -n 24")
     assert "rounds" not in text
 
