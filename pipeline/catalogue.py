@@ -69,7 +69,7 @@ def find_tables(words: Sequence[str | Path]) -> list[FoundTable]:
     for path in found:
         first = by_run.setdefault(path.parent, path)
         if first != path and _is_run(path.parent):
-            terminal.report(f"note: {first} and {path} are tables of the same run, whose molecules count twice")
+            terminal.report(f"note: {first} and {path} are tables of the same run; its molecules are counted twice")
     return list(found.values())
 
 

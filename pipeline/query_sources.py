@@ -42,7 +42,7 @@ def _describe(table: FoundTable) -> "Source":
         section = dict(settings.get("codec") or {})
     except (OSError, ValueError, TypeError) as error:
         terminal.report(
-            f"note: {run.campaign}: not readable ({first_line(error)}), so that the codec is not known; "
+            f"note: {run.campaign}: not readable ({first_line(error)}), so the codec is not known; "
             "latent_distance and domain use the default one"
         )
         return Source(table.path, table.run, table.campaign, table.date)

@@ -310,7 +310,7 @@ def explain_error(error: duckdb.Error, columns: Sequence[str]) -> str:
         near = [folded[name] for name in difflib.get_close_matches(missing[1].lower(), folded, n=3)]
         hint = f"did you mean {' or '.join(near)}? " if near else "strings need single quotes. "
         names = ", ".join(columns[:_MAX_NAMES])
-        more = f" and {len(columns) - _MAX_NAMES} others (molvae columns)" if len(columns) > _MAX_NAMES else ""
+        more = f" and {len(columns) - _MAX_NAMES} others (see molvae columns)" if len(columns) > _MAX_NAMES else ""
         return f"query: no column {missing[1]}; {hint}Columns: {names}{more}"
     doubtful = re.search(r'Ambiguous reference to column name "(.*?)"', message)
     if doubtful:

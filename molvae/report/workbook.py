@@ -26,7 +26,7 @@ _CREATED = datetime(2000, 1, 1, tzinfo=UTC)  # the same table gives the same byt
 def write_workbook(path: Path, table: pd.DataFrame) -> list[str]:
     """Write a table as an Excel workbook; the file is written completely or not at all.
 
-    Numbers are numbers in every language of Excel, with six significant digits. Text stays text: none is run as a
+    Numbers are stored as numbers, in every language version of Excel, with six significant digits. No text is run as a
     formula or read as a date. The header is frozen and has filters. With a column `smiles`, the first column shows the
     structures.
 
@@ -80,7 +80,7 @@ def write_workbook(path: Path, table: pd.DataFrame) -> list[str]:
 
 
 def _write_cell(sheet: "Worksheet", row: int, column: int, value: object, style: object) -> bool:
-    """Write a value as what it is; returns whether it was cut."""
+    """Write a value with its type; returns whether it was cut."""
     if value is None or value is pd.NA or value != value:
         return False
     if isinstance(value, bool):

@@ -118,8 +118,8 @@ def pick(
     table, eligible, latent = _read(found, where)
     if where is None and len(table) and include is None and not eligible.any():
         raise InputError(
-            f"expected candidates that passed every check with a score above 0, got none among {len(table):,}; choose "
-            "which may be picked with --where"
+            f"expected candidates that passed every check and have a score above 0, got none of {len(table):,}; give "
+            "another condition with --where"
         )
     lists = [[] if path is None else _read_list(path) for path in (include, exclude)]
     selection = pick_candidates(
