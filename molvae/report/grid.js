@@ -425,7 +425,7 @@
       if (made.length || parents.length) {
         used.add("round"); used.add("move"); used.add("is_start");
         body.append(make("h3", {}, "Origin"), made.length ? make("p", {class: "sub"}, made.join(", ")) : "", make("div", {class: "lineage"}, ...parents));
-        if (line.length > 1) body.append(make("details", {}, make("summary", {}, `Ancestors (${line.length})`),
+        if (line.length > 1) body.append(make("details", {}, make("summary", {}, `Lineage (${line.length})`),
           make("div", {class: "lineage"}, ...line.map(one => figure(smilesOf(one), link(one, titleOf(one)), [scoreText(one), empty(cell(one, "move")) ? "" : cell(one, "move")].filter(Boolean).join(", "))))));
       }
       if (!empty(cell(row, "nearest_reference_smiles"))) body.append(make("h3", {}, "Nearest reference molecule"), make("div", {class: "lineage"},

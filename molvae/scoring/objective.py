@@ -218,7 +218,7 @@ class Objective:
             columns |= {f"value_{name}_{column}": extra for column, extra in values.extra.items()}
             if taken := table.keys() & columns.keys():
                 raise InputError(
-                    f"[objective.terms] {name}: another term has the column {min(taken)}, too; rename one of the terms"
+                    f"[objective.terms] {name}: another term also has the column {min(taken)}; rename one of the terms"
                 )
             table |= columns
             table[f"score_{name}"] = term.score(values.value) * term.trust(values.extra)
