@@ -33,7 +33,11 @@ def replacing(path: Path) -> Iterator[Path]:
         The file cannot be written, e.g. because the disk is full or the folder does not exist.
     """
     part = path.with_name(f"{PART_PREFIX}{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    part.open("xb").close()
+    try:
+        part.open("xb").close()
+    except OSError as error:
+        error.filename = str(path)  # the user knows this name
+        raise
     try:
         yield part
         with part.open("rb+") as file:

@@ -6,6 +6,7 @@ Large packages are imported only where they are needed: `--help` does not import
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
@@ -106,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows an escape for other characters
+            stream.reconfigure(errors="backslashreplace")
     # Waiting threads must sleep: if another program runs, spinning threads make small matrix products many times
     # slower. One thread is as fast as two: the matrix products are small, and RDKit does the rest of the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

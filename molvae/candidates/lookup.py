@@ -67,7 +67,7 @@ def find_candidate(table: pd.DataFrame, molecule: str) -> int:
     >>> [find_candidate(table, one) for one in ("best", "2", "c1", "OCC")]
     [1, 0, 0, 1]
     """
-    word = molecule.strip()
+    word = molecule.strip().encode("utf-8", "replace").decode("utf-8")  # bytes of a shell that are not UTF-8
     exact = np.flatnonzero(table["candidate_id"].astype(str) == word)  # ids of yours may look like a rank
     found = int(exact[0]) if len(exact) else _by_rank(table, word)
     if found is None:

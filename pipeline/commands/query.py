@@ -1,5 +1,6 @@
 """`molvae query`: SQL queries of the candidate tables of one or many runs."""
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,6 +144,8 @@ def _print_csv(table: "pd.DataFrame") -> None:
 
     from ..result_files import kinds_of
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # in every language, as in a file
     kinds = kinds_of(table)
     columns = [[cell_text(value, kinds[str(name)]) for value in table[name]] for name in table]
     sys.stdout.write(csv_line(kinds))

@@ -118,6 +118,7 @@ def test_a_candidate_is_found_by_rank_id_or_structure(table: pd.DataFrame, word:
         ("Cc1ccccc1F", "C000003"),
         ("5", "1 to 4"),
         ("nonsense", "C000001 to C000004"),
+        ("\udcff", "C000001 to C000004"),
         ("RDOXTESZEPMUJZ-UHFFFAOYSA-M", "C000002"),
     ],
 )

@@ -211,6 +211,14 @@ def test_every_line_of_a_long_error_starts_with_the_program(
     assert capsys.readouterr().err == "molvae: a\nmolvae: b\n"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_utf_8_is_not_an_error(encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "molvae.pipeline.cli", "columns"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert ("Å²" if encoding == "latin-1" else "\\xc5\\xb2").encode(encoding) in done.stdout
+
+
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     code = (
         "from molvae.pipeline import cli\n"

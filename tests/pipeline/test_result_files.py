@@ -7,6 +7,7 @@ from molvae.pipeline import cli
 from molvae.candidates.files import read_candidates, write_candidates
 from molvae.chem.molecules import canonicalize
 from molvae.datasets import open_molecules
+from molvae.files import replacing
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +108,10 @@ def test_values_of_any_type_are_printed(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert run("a", "select [1, 2] as list, date '2026-11-30' as day, null as n, {'a': [1.5]} as s") == 0
     assert capsys.readouterr().out.splitlines()[1].split("  ") == ["[1, 2]", "2026-11-30", "", " {a: [1.5]}"]
+
+
+def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "a.csv"
+    with pytest.raises(OSError, match=r"gone") as caught, replacing(path):
+        pass
+    assert caught.value.filename == str(path)
