@@ -61,7 +61,7 @@ def read_molecules(molecules: object, what: str = "molecules") -> Molecules:
     ----------
     molecules : object
         A list or another iterable of molecules, an array, a Series, a table with one column or one known SMILES column;
-        or a single molecule (str, rdkit.Chem.Mol or `Standardized`).
+        or a single molecule (str, rdkit.Chem.Mol, `Decoded` or `Standardized`).
     what : str, default="molecules"
         Name of the argument, for error messages.
 
@@ -81,7 +81,7 @@ def read_molecules(molecules: object, what: str = "molecules") -> Molecules:
     [7, 3]
     """
     if _is_one_molecule(molecules):
-        return Molecules([molecules], None)
+        return Molecules([_written(molecules)], None)
     if isinstance(molecules, pd.DataFrame):
         return read_molecules(_molecule_column(molecules, what), what)
     if isinstance(molecules, pd.Series):
@@ -102,7 +102,7 @@ def read_molecules(molecules: object, what: str = "molecules") -> Molecules:
         name = "None" if molecules is None else f"a {type(molecules).__name__}"
         raise InputError(f"{what}: expected a SMILES, an RDKit molecule, a list or a Series of them, got {name}{hint}")
     to_list = getattr(molecules, "to_pylist", None)  # an array of pyarrow
-    return Molecules(list(to_list() if callable(to_list) else molecules), None)
+    return Molecules([_written(one) for one in (to_list() if callable(to_list) else molecules)], None)
 
 
 def read_library(reference: object, what: str = "reference") -> "Mapping[str, str | None] | list[str]":
@@ -250,7 +250,18 @@ def _is_one_molecule(molecules: object) -> bool:
         return True
     if isinstance(molecules, tuple) and getattr(molecules, "_fields", ())[:2] == ("smiles", "reason"):
         return True  # Standardized
+    if _is_decoded(molecules):
+        return True
     return any(base.__module__.startswith("rdkit.") and base.__name__ == "Mol" for base in type(molecules).__mro__)
+
+
+def _is_decoded(molecule: object) -> bool:
+    return isinstance(molecule, tuple) and getattr(molecule, "_fields", ()) == ("raw_smiles", "smiles", "reason")
+
+
+def _written(molecule: Any) -> Any:
+    """The SMILES of a `Decoded`, the raw one if it is invalid; any other value unchanged."""
+    return (molecule.smiles or molecule.raw_smiles) if _is_decoded(molecule) else molecule
 
 
 def _molecule_column(table: pd.DataFrame, what: str) -> pd.Series:

@@ -398,3 +398,14 @@ def test_options_are_keyword_only(codec):
         parameters = inspect.signature(getattr(Codec, method)).parameters.values()
         positional = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
         assert all(one.default is inspect.Parameter.empty for one in positional), method
+
+
+def test_what_a_codec_decodes_can_be_passed_on(codec):
+    decoded = codec.sample(4, seed=0)
+    encoding = codec.encode(decoded)
+    assert encoding.ok.all()
+    assert encoding.smiles == [one.smiles for one in decoded]
+    assert codec.encode(decoded[0]).smiles == [decoded[0].smiles]
+    assert compute(decoded, ["logp"])["logp"].notna().all()
+    invalid = decoded[0]._replace(smiles=None, raw_smiles="C1CC", reason="invalid SMILES")
+    assert not codec.encode([invalid, decoded[1]]).ok[0]
