@@ -30,7 +30,7 @@ check: $(READY)
 	$(BIN)/python docs/figures.py --check
 	$(THREADS) $(BIN)/pytest -n 2 --dist loadfile \
 		--cov=molvae --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
-	$(THREADS) $(BIN)/pytest -m slow tests/test_wheel.py
+	$(THREADS) $(BIN)/pytest -n 2 -m slow tests/test_notebooks.py tests/test_wheel.py
 	$(DOCS)
 
 docs: $(READY)

@@ -40,7 +40,7 @@ _MIN_FOR_PROCESSES, _CHUNK_ROWS = 5_000, 500
 _DIGITS = 6  # similarities that differ by less are ties, on every machine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Selection:
     """Picked candidates, with alternates.
 
@@ -97,6 +97,9 @@ class Selection:
             )
         lines.append(f"mean score: {picks['mean_score']:.3f}; of the best: {best['mean_score']:.3f}")
         return lines
+
+    def __repr__(self) -> str:
+        return f"Selection({len(self.picks):,} picks, {len(self.alternates):,} alternates)"
 
     def _repr_html_(self) -> str:
         """For a notebook: the picks with structures, the comparison and the notes."""

@@ -6,7 +6,8 @@ the fitted hyperparameters; `load_model` fits the model again from them, with th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ MODEL_FILE, TRAINING_FILE, CARD_FILE = "model.json", "training.csv", "card.json"
 DROPPED_FILE, EVALUATION_FILE, REPORT_FILE = "dropped.csv", "out_of_fold.csv", "report.html"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AssayModel:
     """A model that predicts the target of an assay.
 
@@ -62,9 +63,19 @@ class AssayModel:
     unit: str
     task: Task
     sha256: str
-    card: dict[str, Any] = field(repr=False)
-    regressor: MoleculeRegressor = field(repr=False)
-    training_bits: np.ndarray = field(repr=False)
+    card: dict[str, Any]
+    regressor: MoleculeRegressor
+    training_bits: np.ndarray
+
+    def __repr__(self) -> str:
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"AssayModel({self.name!r}, {self.target}{unit}, {len(self.training_bits):,} molecules)"
+
+    def _repr_html_(self) -> str:
+        """The model and its evaluation, for notebooks: one column per split of the measured molecules."""
+        metrics = pd.DataFrame(self.card.get("evaluation", {}))
+        table = metrics.to_html(float_format="{:.3g}".format) if len(metrics) else "<p>Not evaluated.</p>"
+        return f"<p>{escape(repr(self))}</p>{table}"
 
     def predict(self, smiles: Sequence[str | None]) -> pd.DataFrame:
         """Predict the target of molecules.

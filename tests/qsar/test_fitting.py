@@ -62,6 +62,14 @@ def test_report_is_one_file_with_the_metrics(fitted: tuple[Path, AssayModel]) ->
     assert "nan" not in html.lower().replace("nanumber", "")
 
 
+def test_notebooks_show_the_model_in_one_line_with_its_errors(fitted: tuple[Path, AssayModel]) -> None:
+    model = fitted[1]
+    assert repr(model) == "AssayModel('gaussian_process', pIC50 (-log10(mol/L)), 149 molecules)"
+    html = model._repr_html_()
+    assert html.count("<th>scaffold</th>") == html.count("<th>rmse</th>") == 1
+    assert f"{model.card['evaluation']['scaffold']['rmse']:.3g}" in html
+
+
 def test_loaded_model_gives_the_same_predictions(fitted: tuple[Path, AssayModel]) -> None:
     folder, model = fitted
     loaded = load_model(folder)
