@@ -1,5 +1,6 @@
 """Latent vectors of candidates, and the functions that need a codec."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,7 +188,23 @@ class LatentVectors:
                     f"{path}: expected {codec.n_latent} latent dimensions, as codec {codec.name} has, got an array of "
                     f"shape {shape}"
                 )
+            made_by = _codec_of(path)
+            if made_by is not None and made_by != codec.sha256:
+                raise InputError(
+                    f"{path}: made by another codec (sha256 {made_by[:12]}) than {codec.name} is now "
+                    f"({codec.sha256[:12]}); latent_distance(smiles, ...) encodes the SMILES instead"
+                )
         return self._arrays[run]
+
+
+def _codec_of(latent: Path) -> str | None:
+    """The SHA-256 of the codec of a search, by the manifest next to its latent vectors; None if it is not known."""
+    try:
+        return str(
+            json.loads(latent.with_name("manifest.json").read_text(encoding="utf-8"))["inputs"]["codec"]["sha256"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _cosine_distances(z: np.ndarray, query: np.ndarray) -> list[float | None]:

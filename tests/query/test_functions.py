@@ -1,5 +1,6 @@
 """The functions of molecules; docs/query.md matches the code (`python tests/query/test_functions.py` updates it)."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,11 @@ class TestLatentVectors:
             query(source, f"latent_distance('{lead}') < 1")
         np.save(tmp_path / "latent.npy", np.zeros((4, 7), np.float32))
         with pytest.raises(InputError, match="128"):
+            query(source, f"latent_distance('{lead}') < 1")
+        np.save(tmp_path / "latent.npy", np.ones((4, 128), np.float32))
+        manifest = {"inputs": {"codec": {"path": "moses", "sha256": "0" * 64}}}
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        with pytest.raises(InputError, match=r"another codec.*moses"):
             query(source, f"latent_distance('{lead}') < 1")
 
     def test_runs_with_different_codecs_are_refused(self, run: Path) -> None:
