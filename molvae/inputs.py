@@ -256,7 +256,7 @@ def _is_one_molecule(molecules: object) -> bool:
 
 
 def _is_decoded(molecule: object) -> bool:
-    return isinstance(molecule, tuple) and getattr(molecule, "_fields", ()) == ("raw_smiles", "smiles", "reason")
+    return tuple(getattr(molecule, "__dataclass_fields__", ())) == ("raw_smiles", "smiles", "reason")
 
 
 def _written(molecule: Any) -> Any:

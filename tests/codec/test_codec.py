@@ -407,5 +407,5 @@ def test_what_a_codec_decodes_can_be_passed_on(codec):
     assert encoding.smiles == [one.smiles for one in decoded]
     assert codec.encode(decoded[0]).smiles == [decoded[0].smiles]
     assert compute(decoded, ["logp"])["logp"].notna().all()
-    invalid = decoded[0]._replace(smiles=None, raw_smiles="C1CC", reason="invalid SMILES")
+    invalid = replace(decoded[0], smiles=None, raw_smiles="C1CC", reason="invalid SMILES")
     assert not codec.encode([invalid, decoded[1]]).ok[0]
