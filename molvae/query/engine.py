@@ -30,7 +30,7 @@ from molvae.query.latent import LatentVectors
 from molvae.query.memory import limited_memory
 from molvae.query.request import LOADED, OUT_OF_MEMORY, OUT_OF_TIME, Answer, Request, Source
 from molvae.query.sources import Tables, content_key, find_sources, read_sources
-from molvae.query.statement import Statement, check_text, explain_error, read_statement
+from molvae.query.statement import Statement, check_text, explain_error, read_statement, shown_name
 
 _BATCH_ROWS = 10_000
 _WATCH_SECONDS = 1.0
@@ -167,7 +167,7 @@ def _run(connection: duckdb.DuckDBPyConnection, statement: Statement, tables: Ta
                     )
                 batches.append(batch)
             found = pa.Table.from_batches(batches, reader.schema)
-            names = _unique(found.column_names)
+            names = _unique(list(map(shown_name, found.column_names)))
             return pd.concat([to_pandas(column) for column in found.columns], axis=1, keys=names)
     except duckdb.InterruptException:
         raise InputError(OUT_OF_TIME.format(seconds=request.seconds)) from None

@@ -246,6 +246,29 @@ def _complete_call(node: dict[str, Any], by_row: bool) -> tuple[Function, str | 
     return function, pattern
 
 
+def shown_name(name: str) -> str:
+    """The name of a column of a result, with the functions as the user wrote them.
+
+    Parameters
+    ----------
+    name : str
+        Name that DuckDB gives the column.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Examples
+    --------
+    >>> shown_name("min(_latent_distance_of_row(run, latent_row, smiles, 'CCO'))")
+    "min(latent_distance('CCO'))"
+    >>> shown_name("max(_any_has(parent_smiles, 'N'))")
+    "max(has(parent_smiles, 'N'))"
+    """
+    return re.sub(rf"\b{OF_ANY}(\w+\()", r"\1", name.replace(f"{OF_ROW}(run, latent_row, smiles, ", "latent_distance("))
+
+
 def _read_pattern(function: Function, value: dict[str, Any]) -> str:
     """The SMARTS or the canonical SMILES of a literal."""
     if not _is_text(value):

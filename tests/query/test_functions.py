@@ -178,3 +178,11 @@ class TestLatentVectors:
 
 if __name__ == "__main__":
     PAGE.write_text(rewrite(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_columns_are_named_as_the_user_wrote_the_functions(run: Path) -> None:
+    table = query(
+        run, "select max(similar_to(raw_smiles, 'CCO')), count(*) filter (has(raw_smiles, 'N')) from candidates"
+    )
+    assert not any("_any_" in name for name in table)
+    assert next(iter(table)) == "max(similar_to(raw_smiles, 'CCO'))"
