@@ -154,7 +154,7 @@ def test_design_command_with_plugins(installed: Environment, tmp_path: Path) -> 
     changes = [f"objective.terms.halogens.{key}={value}" for key, value in term.items()]
     changes += ["search.budget=40", "starts.n=20", "checks.few_halogens=0"]  # the assay is in the wheel
     installed.molvae("design", "--out", "run", *(part for change in changes for part in ("--set", change)))
-    candidates = pd.read_csv(installed.folder / "run" / "candidates.csv")
+    candidates = pd.read_parquet(installed.folder / "run" / "candidates.parquet")
     assert len(candidates) == 40
     assert candidates["smiles"].is_unique
     assert candidates["score"].between(0, 1).all()
