@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ N_NEIGHBORS, N_BITS = 5, 2048
 WIDTH = 80
 
 _N_FIRST, _N_LAST = 2, 5
+_N_MEASURED = 3
 _MIN_GAIN = 0.005
 _TOLERANCE = 1e-4  # a CSV file holds six significant digits
 _MEANS = {
@@ -99,6 +100,31 @@ class Neighbor:
     distance: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A measured molecule that is similar to the candidate.
+
+    Parameters
+    ----------
+    term : str
+        The term whose model was fitted to it.
+    smiles : str
+        Canonical SMILES.
+    value : float
+        The measured value; the median of several.
+    unit : str
+        Its unit; "" for a plain number.
+    similarity : float
+        Tanimoto similarity to the candidate.
+    """
+
+    term: str
+    smiles: str
+    value: float
+    unit: str
+    similarity: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Why a candidate has its score; shown as text with `print` and with structures in notebooks.
@@ -129,6 +155,8 @@ class Explanation:
         Name of each check, with `pass` or the reason why the molecule fails.
     nearest_change : Change or None
         The difference between the nearest reference molecule and the candidate.
+    measured : tuple of Measured
+        The most similar molecules of each assay, the most similar ones first; empty without a model.
     by_latent, by_fingerprint : tuple of Neighbor
         The nearest candidates by latent distance, and by similarity.
     notes : tuple of str
@@ -149,6 +177,7 @@ class Explanation:
     other_label: str
     checks: tuple[tuple[str, str], ...]
     nearest_change: Change | None
+    measured: tuple[Measured, ...]
     by_latent: tuple[Neighbor, ...]
     by_fingerprint: tuple[Neighbor, ...]
     notes: tuple[str, ...]
@@ -173,6 +202,7 @@ class Explanation:
             *([self._terms_table()] if self.terms else []),
             self._lineage_table(),
             self._checks_text(),
+            self._measured_text(),
             self._neighbors_text(),
             [line for note in self.notes for line in _wrap(f"note: {note}")],
         ]
@@ -314,6 +344,17 @@ class Explanation:
                 lines += _wrap(f"change from it: {self.nearest_change}", indent="  ")
         return lines
 
+    def _measured_text(self) -> list[str]:
+        lines = []
+        for term in dict.fromkeys(one.term for one in self.measured):
+            found = [one for one in self.measured if one.term == term]
+            unit = f", {found[0].unit}" if found[0].unit else ""
+            lines.append(f"Most similar measured molecules ({term}{unit})")
+            for one in found:
+                lead = f"  {'':<9} {one.value:>6.4g}  Tanimoto {one.similarity:.2f}  "
+                lines.append(lead + _cut(one.smiles, WIDTH - len(lead)))
+        return lines
+
     def _neighbors_text(self, n: int = 2) -> list[str]:
         lines = []
         for title, found in (("fingerprint", self.by_fingerprint), ("latent distance", self.by_latent)):
@@ -413,6 +454,7 @@ def explain_candidate(run: RunData, molecule: str) -> Explanation:
         other_label="rank 2" if not place else "rank 1",
         checks=tuple(checks),
         nearest_change=compare_structures(reference, candidate["smiles"]) if isinstance(reference, str) else None,
+        measured=tuple(_measured(run, candidate["smiles"])),
         by_latent=tuple(by_latent),
         by_fingerprint=tuple(by_fingerprint),
         notes=tuple(notes),
@@ -598,6 +640,16 @@ def _neighbors(run: RunData, row: int) -> tuple[list[Neighbor], list[Neighbor]]:
         ]  # fmt: skip
 
     return pick(distance), pick(-similarity)
+
+
+def _measured(run: RunData, smiles: str) -> Iterator[Measured]:
+    """The most similar measured molecules of each term that has a model."""
+    for term, table in run.measured.items():
+        members = table["smiles"].astype(str).tolist()
+        similarity = _similarity(smiles, members)
+        for row in np.argsort(-similarity, kind="stable")[:_N_MEASURED]:
+            value = float(table["value"].iloc[row])
+            yield Measured(term, members[row], value, run.units.get(term, ""), float(similarity[row]))
 
 
 def _similarity(one: str, others: Sequence[str]) -> np.ndarray:

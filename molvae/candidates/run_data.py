@@ -2,13 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table
 from molvae.candidates.files import arrange, find_candidates, read_candidates
@@ -20,6 +21,7 @@ LATENT = Path("3-search") / "latent.npy"
 SEARCH_MANIFEST = Path("3-search") / "manifest.json"
 MODELS = Path("0-fit") / "models"
 MODEL = "model.json"
+TRAINING = "training.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,8 @@ class RunData:
         SHA-256 of each file and model that the search used, by its name.
     units : mapping of str to str, optional
         Unit of the value of each term; "" for a plain number.
+    measured : mapping of str to DataFrame, optional
+        Training molecules of the model of each term that has one: `smiles` and `value`.
     notes : tuple of str, default=()
         What is missing, one sentence each.
     """
@@ -50,6 +54,7 @@ class RunData:
     campaign: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    measured: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,8 +97,12 @@ def read_run(source: Path | str | pd.DataFrame) -> RunData:
     latent, missing = _read_latent(folder / LATENT, table)
     terms = campaign.get("objective", {}).get("terms", {})
     units = {term: _unit(settings, folder / MODELS / term / MODEL) for term, settings in terms.items()}
+    measured = {
+        term: _read_measured(_model_folders(settings, folder / MODELS / term)) for term, settings in terms.items()
+    }
     notes = tuple(note for note in (problem, missing) if note)
-    return RunData(name, table, latent, campaign, _read_inputs(folder / SEARCH_MANIFEST), units, notes)
+    known = {term: molecules for term, molecules in measured.items() if molecules is not None}
+    return RunData(name, table, latent, campaign, _read_inputs(folder / SEARCH_MANIFEST), units, known, notes)
 
 
 def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
@@ -137,13 +146,30 @@ def _unit(settings: Mapping[str, Any], model: Path) -> str:
     known = list_properties()
     if str(settings.get("property")) in known:
         return known[str(settings["property"])].unit
-    folder = settings.get("model")
-    for path in (model, Path(str(folder)) / MODEL) if folder else (model,):
+    for folder in _model_folders(settings, model.parent):
         try:
-            return str(json.loads(path.read_text(encoding="utf-8")).get("unit", ""))
+            return str(json.loads((folder / MODEL).read_text(encoding="utf-8")).get("unit", ""))
         except (OSError, ValueError, AttributeError):
             continue
     return ""
+
+
+def _model_folders(settings: Mapping[str, Any], fitted: Path) -> list[Path]:
+    """Where the model of a term can be: fitted in the run, or given by its settings."""
+    given = settings.get("model")
+    return [fitted, Path(str(given))] if given else [fitted]
+
+
+def _read_measured(folders: Sequence[Path]) -> pd.DataFrame | None:
+    """The training molecules of a model; None if there are none that can be read."""
+    for folder in folders:
+        try:
+            table = pd.read_csv(folder / TRAINING)
+        except (OSError, ValueError):
+            continue
+        if {"smiles", "value"} <= set(table) and len(table) and is_numeric_dtype(table["value"]):
+            return table[["smiles", "value"]].dropna()
+    return None
 
 
 def require_rows(run: RunData) -> None:

@@ -212,6 +212,19 @@ def test_neighbors_by_latent_distance_and_fingerprint(run: Path) -> None:
     assert why.by_fingerprint[0].similarity == max(one.similarity for one in why.by_fingerprint)
 
 
+def test_the_most_similar_measured_molecules_have_their_values(run: Path) -> None:
+    assert explain(run, "C1").measured == ()
+    path = run / MODELS / "potency" / "training.csv"
+    path.write_text("smiles,value\nCCO,4.1\nOc1ccccc1,6.25\nCc1ccccc1O,7.5\nCCN,5\n", encoding="utf-8")
+    found = explain(run, "C1").measured
+    assert [(one.smiles, one.value) for one in found[:2]] == [("Oc1ccccc1", 6.25), ("Cc1ccccc1O", 7.5)]
+    assert (found[0].term, found[0].unit, found[0].similarity) == ("potency", "-log10(mol/L)", 1.0)
+    assert len(found) == 3
+    assert "6.25  Tanimoto 1.00  Oc1ccccc1" in str(explain(run, "C1"))
+    path.write_text("molecule\nCCO\n", encoding="utf-8")
+    assert explain(run, "C1").measured == ()
+
+
 def test_a_molecule_without_a_score_is_explained_by_its_reason(run: Path) -> None:
     why = explain(run, "C4")
     assert (why.rank, why.rank_passed, why.limiting) == (0, 0, ())
