@@ -203,17 +203,18 @@ def _of_folder(path: Path) -> FoundTable | None:
 def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
     """The tables among folders and files, by date; a link to another one does not count twice."""
     found: dict[Path, FoundTable] = {}
-    n_incomplete = 0
+    incomplete: list[str] = []
     for path in paths:
         try:
             table = _of_folder(path) if path.is_dir() else _of_file(path) if path.name in _TABLES else None
         except InputError:
-            n_incomplete += 0 if path.is_symlink() else 1
+            incomplete += [] if path.is_symlink() else [path.name]
             continue
         if table is not None:
             found.setdefault(path.resolve(), table)
-    if n_incomplete:
-        terminal.report(f"note: {where}: {n_incomplete} runs are not complete and are skipped")
+    if incomplete:
+        named = ", ".join(incomplete[:3]) + (f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else "")
+        terminal.report(f"note: {where}: incomplete runs are skipped: {named}")
     if not found:
         raise InputError(f"{where}: contains no complete run and no candidate table; {_HINT}")
     return sorted(found.values(), key=lambda table: (table.date, table.run))

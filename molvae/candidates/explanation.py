@@ -609,13 +609,24 @@ def _checks(candidate: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str]:
     """The checks with their results, and a note if only the failed ones are known."""
     columns = [name for name in candidate if name.startswith("check_") and isinstance(candidate[name], str)]
     if columns:
-        return [(name.removeprefix("check_").replace("_", " "), candidate[name]) for name in columns], ""
+        return [(_check_label(name.removeprefix("check_")), candidate[name]) for name in columns], ""
     names, reasons = candidate.get("failed_checks"), candidate.get("reason")
     listed = names.split(", ") if isinstance(names, str) else []
     parts = reasons.split("; ") if isinstance(reasons, str) else []
     if len(listed) == len(parts):
-        return [(name.replace("_", " "), reason) for name, reason in zip(listed, parts, strict=True)], ""
+        return [(_check_label(name), reason) for name, reason in zip(listed, parts, strict=True)], ""
     return [(", ".join(listed) or "checks", reasons or "failed")] if reasons else [], ""
+
+
+def _check_label(name: str) -> str:
+    """What a molecule that passes the check is."""
+    labels = {
+        "in_reference": "not in the reference library",
+        "in_training": "not in the training set",
+        "in_domain": "in the domain of the codec",
+        "in_model_domain": "in the domain of the models",
+    }
+    return labels.get(name, name.replace("_", " "))
 
 
 def _neighbors(run: RunData, row: int) -> tuple[list[Neighbor], list[Neighbor]]:
