@@ -135,7 +135,7 @@ def _write_smi(table: "pd.DataFrame", out: Path, title: str) -> None:
 
 
 def _write_sdf(table: "pd.DataFrame", out: Path, title: str) -> None:
-    from molvae.chem.drawing import mol_block
+    from molvae.chem.drawing import sdf_record
     from molvae.chem.molecules import canonicalize
     from molvae.files import replacing
     from molvae.tables import cell_text
@@ -146,11 +146,8 @@ def _write_sdf(table: "pd.DataFrame", out: Path, title: str) -> None:
         for row, values in enumerate(table.to_dict("records")):
             smiles = canonicalize(values["smiles"]).smiles
             n_invalid += smiles is None
-            file.write(mol_block(smiles, title=_one_line("" if ids is None else ids[row] or "")))
-            for name, value in values.items():
-                field = str(name).replace(">", "_").replace("<", "_")
-                file.write(f">  <{_one_line(field)}>\n{_one_line(cell_text(value, kinds[str(name)]))}\n\n")
-            file.write("$$$$\n")
+            fields = {str(name): cell_text(value, kinds[str(name)]) for name, value in values.items()}
+            file.write(sdf_record(smiles, "" if ids is None else ids[row] or "", fields))
     if n_invalid:
         terminal.report(f"note: {out}: {n_invalid:,} rows without a valid SMILES have no structure")
 
@@ -192,12 +189,6 @@ def _mark(out: Path) -> None:
     content = out.read_bytes()
     with replacing(out) as part:
         part.write_bytes(b"\xef\xbb\xbf" + content)
-
-
-def _one_line(text: str) -> str:
-    """The text on one line; a space precedes text that an SDF reader would read as a field or the end of a record."""
-    line = " ".join(text.splitlines())
-    return " " + line if line.startswith(("$$$$", ">")) else line
 
 
 _WRITERS: Mapping[str, Callable[["pd.DataFrame", Path, str], None]] = {

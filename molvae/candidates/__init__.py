@@ -1,1 +1,1 @@
-"""The candidate table: its columns, how it is built, and its files."""
+"""The candidate table: how it is built, read and written; explanations of candidates, comparisons of runs, picks."""

@@ -1,6 +1,5 @@
 """What a later run found that an earlier one did not: molecules, scaffolds, scores and settings."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ import pandas as pd
 
 from molvae.candidates.lookup import rank_candidates
 from molvae.candidates.run_data import RunData, read_run, require_rows
+from molvae.candidates.screen import WIDTH, cut, fraction, wrap
 from molvae.chem.fingerprints import nearest_references
 from molvae.chem.scaffolds import murcko
 
 N_TOP = 100
-WIDTH = 80
 
 _TOLERANCE = 2e-4  # a CSV file holds six significant digits
 _MIN_GAIN = 0.005
@@ -169,13 +168,13 @@ class Comparison:
         """The comparison as text of 80 columns."""
         parts = [
             [" and ".join(_labelled(one, label) for one, label in ((self.earlier, "earlier"), (self.later, "later")))],
-            [line for sentence in self.answer for line in _wrap(sentence)],
+            [line for sentence in self.answer for line in wrap(sentence)],
             self._settings_text(),
             self._counts_text(),
             self._best_text(),
             self._scaffolds_text(),
             self._changes_text(),
-            [line for note in self.notes for line in _wrap(f"note: {note}")],
+            [line for note in self.notes for line in wrap(f"note: {note}")],
         ]
         return "\n".join("\n".join(part) + "\n" for part in parts if part).rstrip("\n")
 
@@ -201,7 +200,7 @@ class Comparison:
             return []
         lines = ["Settings that differ"]
         for setting in self.settings[:n]:
-            lines += _wrap(f"{setting.name}: {_cut(setting.earlier, 50)} -> {_cut(setting.later, 50)}", indent="  ")
+            lines += wrap(f"{setting.name}: {cut(setting.earlier, 50)} -> {cut(setting.later, 50)}", indent="  ")
         more = len(self.settings) - n
         return [*lines, f"  and {more} more; -o FILE.html lists all"] if more > 0 else lines
 
@@ -219,9 +218,9 @@ class Comparison:
         lines.append(f"  {'molecule':<10}{'score':>6}{'similarity':>12}  {'scaffold':<8}  SMILES")
         for row in self.best_new.head(n).to_dict("records"):
             kind = "new" if row["scaffold_status"] == "new" else "known" if row["scaffold"] else "none"
-            numbers = f"{_fraction(row['score_later']):>6}{row['similarity']:>12.2f}"
+            numbers = f"{fraction(row['score_later'], 3):>6}{row['similarity']:>12.2f}"
             lead = f"  {row['candidate_id_later']:<10}{numbers}  {kind:<8}  "
-            lines.append(lead + _cut(row["smiles"], WIDTH - len(lead)))
+            lines.append(lead + cut(row["smiles"], WIDTH - len(lead)))
         return lines
 
     def _scaffolds_text(self, n: int = 5) -> list[str]:
@@ -231,8 +230,8 @@ class Comparison:
         lines = [f"New scaffolds of molecules that passed every check: {len(found):,}"]
         lines.append(f"  {'molecule':<10}{'score':>6}{'molecules':>12}  scaffold")
         for row in found.head(n).to_dict("records"):
-            lead = f"  {row['best_id_later']:<10}{_fraction(row['best_later']):>6}{row['n_later']:>12,}  "
-            lines.append(lead + _cut(row["scaffold"], WIDTH - len(lead)))
+            lead = f"  {row['best_id_later']:<10}{fraction(row['best_later'], 3):>6}{row['n_later']:>12,}  "
+            lines.append(lead + cut(row["scaffold"], WIDTH - len(lead)))
         return lines
 
     def _changes_text(self, n: int = 4) -> list[str]:
@@ -242,10 +241,10 @@ class Comparison:
             lines = [f"Molecules with a different score: {len(found):,}; the best of the later run"]
             lines.append(f"  {'molecule':<10}{'earlier':>8}{'rank':>7}{'later':>8}{'rank':>7}  SMILES")
             for row in found.head(n).to_dict("records"):
-                scores = f" {_fraction(row['score_earlier']):>7} {row['rank_earlier']:>6,}"
-                scores += f" {_fraction(row['score_later']):>7} {row['rank_later']:>6,}"
+                scores = f" {fraction(row['score_earlier'], 3):>7} {row['rank_earlier']:>6,}"
+                scores += f" {fraction(row['score_later'], 3):>7} {row['rank_later']:>6,}"
                 lead = f"  {row['candidate_id_later']:<10}{scores}  "
-                lines.append(lead + _cut(row["smiles"], WIDTH - len(lead)))
+                lines.append(lead + cut(row["smiles"], WIDTH - len(lead)))
             return lines if len(found) else []
         found = self.improved
         if found.empty:
@@ -253,9 +252,9 @@ class Comparison:
         lines = [f"Scaffolds of both runs with a better molecule in the later run: {len(found):,}"]
         lines.append(f"  {'molecule':<10}{'earlier':>8}{'later':>8}  SMILES")
         for row in found.head(n).to_dict("records"):
-            scores = f" {_fraction(row['best_earlier']):>7} {_fraction(row['best_later']):>7}"
+            scores = f" {fraction(row['best_earlier'], 3):>7} {fraction(row['best_later'], 3):>7}"
             lead = f"  {row['best_id_later']:<10}{scores}  "
-            lines.append(lead + _cut(row["best_smiles_later"], WIDTH - len(lead)))
+            lines.append(lead + cut(row["best_smiles_later"], WIDTH - len(lead)))
         return lines
 
 
@@ -471,19 +470,5 @@ def _count(statuses: pd.Series) -> dict[str, int]:
     return {"earlier": n["lost"] + n["both"], "later": n["new"] + n["both"], **n}
 
 
-def _fraction(value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
-
-
 def _plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else f"{text[: max(room - 3, 1)]}..."
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

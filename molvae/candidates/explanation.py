@@ -13,12 +13,12 @@ import pandas as pd
 from molvae.candidates.lineage import Step, trace_lineage
 from molvae.candidates.lookup import find_candidate, rank_candidates
 from molvae.candidates.run_data import RunData, read_run, require_rows
+from molvae.candidates.screen import WIDTH, cut, fraction, wrap
 from molvae.checks.check import PASS
 from molvae.chem.changes import Change, compare_structures
 from molvae.chem.fingerprints import on_bits
 
 N_NEIGHBORS, N_BITS = 5, 2048
-WIDTH = 80
 
 _N_FIRST, _N_LAST = 2, 5
 _N_MEASURED = 3
@@ -204,7 +204,7 @@ class Explanation:
             self._checks_text(),
             self._measured_text(),
             self._neighbors_text(),
-            [line for note in self.notes for line in _wrap(f"note: {note}")],
+            [line for note in self.notes for line in wrap(f"note: {note}")],
         ]
         return "\n".join("\n".join(part) + "\n" for part in parts if part).rstrip("\n")
 
@@ -262,13 +262,13 @@ class Explanation:
     def _head(self) -> list[str]:
         row = self.candidate
         name = f"{row['candidate_id']} of {self.run}"
-        lines = [name, f"  {_cut(row['smiles'], WIDTH - 2)}", ""]
+        lines = [name, f"  {cut(row['smiles'], WIDTH - 2)}", ""]
         for sentence in self.answer:
-            lines += _wrap(sentence)
+            lines += wrap(sentence)
         predicted = row.get("predicted_score")
         if _is_number(predicted):
             spread = f" ± {row['predicted_std']:.3f}" if _is_number(row.get("predicted_std")) else ""
-            lines += _wrap(f"Before it was scored, the surrogate predicted {predicted:.3f}{spread}.")
+            lines += wrap(f"Before it was scored, the surrogate predicted {predicted:.3f}{spread}.")
         return lines
 
     def _terms_table(self) -> list[str]:
@@ -282,24 +282,24 @@ class Explanation:
         lines = ["  ".join(heads)]
         for term in self.terms:
             cells = [
-                f"{_cut(term.name, widest):<{widest}}",
+                f"{cut(term.name, widest):<{widest}}",
                 f"{_short(term.value):>9}",
-                f"{_fraction(term.desirability):>6}",
+                f"{fraction(term.desirability, 2):>6}",
             ]
             cells += [_pair(term.parent)] if has_parent else []
             cells += [_pair(term.other)] if other else []
-            cells += [f"{_integer(term.percentile):>5}", f"{_fraction(term.at_ideal, 3):>6}"]
+            cells += [f"{_integer(term.percentile):>5}", f"{fraction(term.at_ideal, 3):>6}"]
             lines.append("  ".join(cells))
-        lines += _wrap(
+        lines += wrap(
             "desir.: desirability (also the second number of other molecules); perc.: % of scored molecules that are "
             f"not better{'; at 1: score if this desirability were 1' if self.combination else ''}"
         )
-        lines += _wrap(f"score: {self.combination}") if self.combination else []
+        lines += wrap(f"score: {self.combination}") if self.combination else []
         for term in self.terms:
             extra = ", ".join(f"{name} {_short(value)}" for name, value in term.extra.items() if _is_number(value))
             unit = f" in {term.unit}" if term.unit else ""
             if extra or unit:
-                lines += _wrap(f"{term.name}{unit}{': ' if extra else ''}{extra}")
+                lines += wrap(f"{term.name}{unit}{': ' if extra else ''}{extra}")
         return lines
 
     def _lineage_table(self) -> list[str]:
@@ -317,9 +317,7 @@ class Explanation:
             text += f"; second parent {step.mate_id}" if step.mate_id else ""
             first, *rest = textwrap.wrap(text, WIDTH - 38, max_lines=2, placeholder=" ...") or [""]
             number = "" if step.round is None else str(step.round)
-            lead = (
-                f"{number:>5}  {_cut(step.move, 12):<12} {_cut(step.candidate_id, 9):<9} {_fraction(step.score, 3):>6}"
-            )
+            lead = f"{number:>5}  {cut(step.move, 12):<12} {cut(step.candidate_id, 9):<9} {fraction(step.score, 3):>6}"
             lines += [f"{lead}  {first}", *(f"{'':<38}{line}" for line in rest)]
         return lines
 
@@ -331,17 +329,17 @@ class Explanation:
             lines = [f"Checks: all {n} passed" if n else "Checks: all passed"]
         elif failed:
             lines = [f"Checks: {len(failed)} of {n} failed" if n > len(failed) else "Checks failed"]
-            lines += [line for name, reason in failed for line in _wrap(f"{name}: {reason}", indent="  ")]
+            lines += [line for name, reason in failed for line in wrap(f"{name}: {reason}", indent="  ")]
         else:
-            lines = _wrap(f"Checks failed: {self.candidate.get('reason') or 'no reason is recorded'}")
+            lines = wrap(f"Checks failed: {self.candidate.get('reason') or 'no reason is recorded'}")
         row = self.candidate
         if isinstance(row.get("nearest_reference"), str):
             similarity = row["nearest_reference_similarity"]
-            lines += _wrap(f"Nearest reference molecule: {row['nearest_reference']} (Tanimoto {similarity:.2f})")
+            lines += wrap(f"Nearest reference molecule: {row['nearest_reference']} (Tanimoto {similarity:.2f})")
             if row.get("nearest_reference_smiles") != row["nearest_reference"]:
-                lines.append(f"  {_cut(str(row.get('nearest_reference_smiles')), WIDTH - 2)}")
+                lines.append(f"  {cut(str(row.get('nearest_reference_smiles')), WIDTH - 2)}")
             if self.nearest_change is not None:
-                lines += _wrap(f"change from it: {self.nearest_change}", indent="  ")
+                lines += wrap(f"change from it: {self.nearest_change}", indent="  ")
         return lines
 
     def _measured_text(self) -> list[str]:
@@ -352,7 +350,7 @@ class Explanation:
             lines.append(f"Most similar measured molecules ({term}{unit})")
             for one in found:
                 lead = f"  {'':<9} {one.value:>6.4g}  Tanimoto {one.similarity:.2f}  "
-                lines.append(lead + _cut(one.smiles, WIDTH - len(lead)))
+                lines.append(lead + cut(one.smiles, WIDTH - len(lead)))
         return lines
 
     def _neighbors_text(self, n: int = 2) -> list[str]:
@@ -362,10 +360,8 @@ class Explanation:
                 lines.append(f"Most similar candidates by {title}")
             for one in found[:n]:
                 distance = f"  distance {one.distance:.3g}" if title == "latent distance" else ""
-                lead = (
-                    f"  {one.candidate_id:<9} {_fraction(one.score, 3):>6}  Tanimoto {one.similarity:.2f}{distance}  "
-                )
-                lines.append(lead + _cut(one.smiles, WIDTH - len(lead)))
+                lead = f"  {one.candidate_id:<9} {fraction(one.score, 3):>6}  Tanimoto {one.similarity:.2f}{distance}  "
+                lines.append(lead + cut(one.smiles, WIDTH - len(lead)))
         return lines
 
 
@@ -686,22 +682,12 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _fraction(value: float, digits: int = 2) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
-
-
 def _integer(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.0f}"
 
 
 def _pair(pair: tuple[float, float]) -> str:
-    return f"{_short(pair[0]):>9}  {_fraction(pair[1]):>5}"
-
-
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else f"{text[: max(room - 3, 1)]}..."
+    return f"{_short(pair[0]):>9}  {fraction(pair[1], 2):>5}"
 
 
 def _article(text: str) -> str:
@@ -712,7 +698,3 @@ def _article(text: str) -> str:
         if text == "not in this table"
         else text
     )
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table, describe_column
-from molvae.chem.drawing import mol_block
+from molvae.chem.drawing import sdf_record
 from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.errors import InputError, first_line
 from molvae.files import replacing
@@ -198,16 +198,8 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
 def _write_sdf(table: pd.DataFrame, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in table.to_dict("records"):
-            file.write(mol_block(row["smiles"], title=_one_line(row["candidate_id"])))
-            for name, value in row.items():
-                file.write(f">  <{name}>\n{_one_line(_cell(value))}\n\n")
-            file.write("$$$$\n")
-
-
-def _one_line(text: str) -> str:
-    """The text on one line; a space precedes text that an SDF reader would read as a field or the end of a record."""
-    line = " ".join(text.splitlines())
-    return " " + line if line.startswith(("$$$$", ">")) else line
+            fields = {str(name): _cell(value) for name, value in row.items()}
+            file.write(sdf_record(row["smiles"], row["candidate_id"], fields))
 
 
 def to_numbers(cells: pd.Series) -> pd.Series:

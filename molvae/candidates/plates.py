@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from molvae.candidates.selection import PICK
-from molvae.chem.drawing import mol_block
+from molvae.chem.drawing import sdf_record
 from molvae.errors import InputError
 from molvae.files import replacing
 from molvae.tables import csv_line
@@ -139,11 +139,8 @@ def _write_csv(file: IO[str], table: pd.DataFrame) -> None:
 def _write_sdf(file: IO[str], table: pd.DataFrame) -> None:
     columns = {str(name): _cells(str(name), table[name]) for name in table}
     for row, smiles in enumerate(table["smiles"]):
-        file.write(mol_block(smiles, title=_one_line(columns["candidate_id"][row])))
-        for name, cells in columns.items():
-            field = _one_line(name.replace(">", "_").replace("<", "_"))
-            file.write(f">  <{field}>\n{_one_line(cells[row])}\n\n")
-        file.write("$$$$\n")
+        fields = {name: cells[row] for name, cells in columns.items()}
+        file.write(sdf_record(smiles, fields["candidate_id"], fields))
 
 
 def _cells(name: str, column: pd.Series) -> list[str]:
@@ -157,9 +154,3 @@ def _cells(name: str, column: pd.Series) -> list[str]:
 
 def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
-
-
-def _one_line(text: str) -> str:
-    """The text on one line; a space precedes text that an SDF reader would read as a field or the end of a record."""
-    line = " ".join(text.splitlines())
-    return " " + line if line.startswith(("$$$$", ">")) else line

@@ -1,7 +1,7 @@
 """Structure drawings: inline SVG for reports and notebooks, and mol blocks with 2-D coordinates for SDF files."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -47,6 +47,40 @@ def mol_block(smiles: str | None, title: str = "") -> str:
         rdCoordGen.AddCoords(mol)
         block = Chem.MolToMolBlock(mol)
     return title + block
+
+
+def sdf_record(smiles: str | None, title: str, fields: Mapping[str, str]) -> str:
+    """Write a molecule as a record of an SDF, with 2-D coordinates and data fields.
+
+    Parameters
+    ----------
+    smiles : str or None
+        Canonical SMILES; see `mol_block`.
+    title : str
+        First line of the record.
+    fields : mapping of str to str
+        Data fields by name. Text is written on one line, and names without angle brackets.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> sdf_record("CO", "C7", {"score": "0.5"}).splitlines()[-4:]
+    ['>  <score>', '0.5', '', '$$$$']
+    """
+    lines = (
+        f">  <{_one_line(name.replace('<', '_').replace('>', '_'))}>\n{_one_line(text)}\n\n"
+        for name, text in fields.items()
+    )
+    return f"{mol_block(smiles, title=_one_line(title))}{''.join(lines)}$$$$\n"
+
+
+def _one_line(text: str) -> str:
+    """The text on one line; a space precedes text that an SDF reader would read as a field or the end of a record."""
+    line = " ".join(text.splitlines())
+    return " " + line if line.startswith(("$$$$", ">")) else line
 
 
 def draw_svg(
