@@ -3,12 +3,19 @@
 import fcntl
 import os
 import shutil
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from molvae.errors import InputError
 from molvae.files import PART_PREFIX
+
+_FLOCK = ("start", "length", "process", "type", "whence"), "qqihh"
+"""The fields of struct flock and their types: those of macOS."""
+if sys.platform == "linux":
+    _FLOCK = ("type", "whence", "start", "length", "process"), "hhqqi"
 
 
 def check_new_folder(path: Path) -> None:
@@ -92,3 +99,32 @@ def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
                 f"{folder}: another molvae process is writing to it; wait until it ends, or choose another folder"
             ) from None
         yield
+
+
+def lock_holder(lock: Path) -> int | None:
+    """The process that holds a lock of `folder_lock`; the lock is only looked at.
+
+    Parameters
+    ----------
+    lock : Path
+        The lock file. This process must not hold the lock, because closing the file would release it.
+
+    Returns
+    -------
+    int or None
+        Number of the process, or 0 if it is on another machine; None if no process holds the lock.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    names, form = _FLOCK
+    question = {"type": fcntl.F_WRLCK, "whence": os.SEEK_SET}
+    try:
+        with lock.open("rb") as file:
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(form, *(question.get(name, 0) for name in names)))
+    except FileNotFoundError:
+        return None
+    found = dict(zip(names, struct.unpack(form, answer), strict=True))
+    return None if found["type"] == fcntl.F_UNLCK else max(int(found["process"]), 0)

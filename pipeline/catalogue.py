@@ -41,7 +41,7 @@ class FoundTable:
 
 
 def find_tables(words: Sequence[str | Path]) -> list[FoundTable]:
-    """Find candidate tables. In folders and patterns, runs that are not complete are skipped with a note.
+    """Find candidate tables. In folders and patterns, incomplete and unreadable runs are skipped with a note.
 
     Parameters
     ----------
@@ -146,10 +146,10 @@ def find_previous(table: FoundTable) -> FoundTable:
     run = (table.path if table.path.is_dir() else table.path.parent).resolve()
     earlier = []
     for path in sorted(run.parent.iterdir()):
-        if path.is_symlink() or not _is_run(path) or path == run:
+        if path.is_symlink() or _is_hidden(path) or path == run:
             continue
-        with contextlib.suppress(InputError):  # not complete
-            found = _of_folder(path)
+        with contextlib.suppress(InputError, OSError):  # not complete, or not readable
+            found = _of_folder(path) if _is_run(path) else None
             if found and found.campaign == table.campaign and (found.date, found.run) < (table.date, table.run):
                 earlier.append(found)
     if not earlier:
@@ -205,12 +205,19 @@ def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
     found: dict[Path, FoundTable] = {}
     incomplete: list[str] = []
     for path in paths:
+        if _is_hidden(path):  # such as a run that is being removed
+            continue
         try:
             table = _of_folder(path) if path.is_dir() else _of_file(path) if path.name in _TABLES else None
+            problem = "" if table is None else _find_damage(_file_of(table))
         except InputError:
             incomplete += [] if path.is_symlink() else [path.name]
             continue
-        if table is not None:
+        except OSError as error:
+            table, problem = None, (error.strerror or str(error)).lower()
+        if problem:
+            terminal.report(f"note: {path}: cannot be read and is skipped ({problem})")
+        elif table is not None:
             found.setdefault(path.resolve(), table)
     if incomplete:
         named = ", ".join(incomplete[:3]) + (f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else "")
@@ -218,6 +225,25 @@ def _of_runs(paths: Sequence[Path], where: Path) -> list[FoundTable]:
     if not found:
         raise InputError(f"{where}: contains no complete run and no candidate table; {_HINT}")
     return sorted(found.values(), key=lambda table: (table.date, table.run))
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _find_damage(path: Path) -> str:
+    """What is wrong with a table, by its first and last bytes; "" if nothing is."""
+    if path.suffix != ".parquet":
+        path.open("rb").close()
+        return ""
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+        file.seek(max(0, path.stat().st_size - len(_MAGIC)))
+        tail = file.read()
+    return "" if head == tail == _MAGIC else f"{path.name} is truncated or not a Parquet file"
+
+
+_MAGIC = b"PAR1"  # the first and the last bytes of every Parquet file
 
 
 def _file_of(table: FoundTable) -> Path:
@@ -251,4 +277,7 @@ def _suggest(word: str) -> str:
 def _names() -> Iterator[str]:
     runs = Path(RUNS)
     if runs.is_dir():
-        yield from (entry.name for entry in runs.iterdir() if _is_run(entry))
+        for entry in runs.iterdir():
+            with contextlib.suppress(OSError):
+                if not _is_hidden(entry) and _is_run(entry):
+                    yield entry.name

@@ -33,6 +33,7 @@ from .commands import (
     qsar,
     query,
     refit,
+    runs,
     sample,
     serve,
     sweep,
@@ -62,7 +63,7 @@ COMMANDS = (
 )
 """In the order of `molvae --help`."""
 
-GROUPS = (qsar.group,)
+GROUPS = (runs.group, qsar.group)
 """Commands with subcommands."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -42,7 +42,7 @@ def scheduled(campaign: str, changes: list[str]) -> None:
         run = earlier or runs.start(loaded, None)
         _print(f"{run.path} {'resumed' if earlier else 'started'}")
         log_file = run.log
-        with run.lock():
+        with run.lock(), runs.recording_failure(run):
             run.tidy()
             with logging_to(run.log):
                 design.fn(str(run.path))

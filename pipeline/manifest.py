@@ -15,7 +15,7 @@ from molvae.errors import InputError
 from molvae.files import sha256_of, write_text
 from molvae.settings import Settings
 
-from . import terminal
+from . import clock, terminal
 from .log import log
 from .run_dir import MANIFEST, clear_folder
 from .terminal import elapsed
@@ -35,11 +35,14 @@ class Entry(Settings):
         Hash of its content.
     rows : int or None, default=None
         Number of rows; None if it is not a table.
+    size : int or None, default=None
+        Bytes; None if it is not a file, and in manifests of earlier releases.
     """
 
     path: str
     sha256: str
     rows: int | None = None
+    size: int | None = None
 
 
 class Counts(Settings):
@@ -90,6 +93,11 @@ class Manifest(Settings):
         Duration of the stage, in seconds.
     packages : dict of str to str
         Versions of Python and of the main packages.
+    started, finished : str, default=""
+        When the attempt that completed the stage started, and when it finished: ISO 8601 in UTC. They are not part of
+        the key. "" in manifests of earlier releases.
+    facts : dict of str to float or None
+        Results in short, by name.
     """
 
     stage: str
@@ -103,6 +111,9 @@ class Manifest(Settings):
     stopped: str
     seconds: float
     packages: dict[str, str]
+    started: str = ""
+    finished: str = ""
+    facts: dict[str, float | None] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -154,11 +165,14 @@ class Outcome:
         The numbers of rows.
     stopped : str, default="done"
         Why the stage ended.
+    facts : mapping of str to float or None
+        Results in short, by name, for lists of runs.
     """
 
     outputs: Mapping[str, int | None]
     counts: Counts
     stopped: str = "done"
+    facts: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -237,9 +251,9 @@ class Plan:
             _report(f"{self.stage}: already complete, skipped")
         else:
             clear_folder(self.folder, keep={self.checkpoint})
-            start = time.monotonic()
+            start, started = time.monotonic(), clock.now()
             try:
-                manifest = self._close(body(self.folder), time.monotonic() - start)
+                manifest = self._close(body(self.folder), time.monotonic() - start, started)
             except BaseException:
                 clear_folder(self.folder, keep={self.checkpoint})
                 raise
@@ -248,7 +262,7 @@ class Plan:
         clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
         return manifest
 
-    def _close(self, outcome: Outcome, seconds: float) -> Manifest:
+    def _close(self, outcome: Outcome, seconds: float, started: str) -> Manifest:
         manifest = Manifest(
             stage=self.stage,
             version=self.version,
@@ -261,6 +275,9 @@ class Plan:
             stopped=outcome.stopped,
             seconds=round(seconds, 2),
             packages=_packages(),
+            started=started,
+            finished=clock.now(),
+            facts=dict(outcome.facts),
         )
         write_text(self.folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
         return manifest
@@ -284,7 +301,7 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
         Its path, hash and number of rows.
     """
     name = path.relative_to(base) if path.is_relative_to(base) else path
-    return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows)
+    return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows, size=path.stat().st_size)
 
 
 def _report(line: str) -> None:

@@ -1,6 +1,7 @@
 """The run folder: every path in it, the lock for writing, and the link `latest`; no other module builds these paths."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from molvae.errors import InputError
 from molvae.files import PART_PREFIX, replacing, write_text
-from molvae.folders import folder_lock
+from molvae.folders import folder_lock, lock_holder
+
+from . import clock
 
 RUNS = "runs"
 LATEST = "latest"
@@ -25,6 +28,7 @@ POSES = "poses.sdf"
 """A further result file, of a campaign that docks molecules."""
 
 _LOCK, _LOG, _CAMPAIGN = ".lock", "run.log", "campaign.toml"
+_START, _FAILURE, _PINNED = "start.json", "failure.json", ".pinned"
 _held: set[Path] = set()
 
 
@@ -132,6 +136,16 @@ class RunDir:
     def log(self) -> Path:
         """The log; every resume appends to it."""
         return self.path / _LOG
+
+    @property
+    def start(self) -> Path:
+        """When the run was started, and which earlier runs count; it does not exist in runs of earlier releases."""
+        return self.path / _START
+
+    @property
+    def failure(self) -> Path:
+        """Why the last attempt failed; it does not exist after another start of the run."""
+        return self.path / _FAILURE
 
     @property
     def published(self) -> tuple[Path, ...]:
@@ -250,18 +264,27 @@ class RunDir:
                 _held.remove(key)
 
     def is_locked(self) -> bool:
-        """Whether another process holds the lock.
+        """Whether another process holds the lock. The lock itself is not touched.
 
         Returns
         -------
         bool
             True if another process writes to the run.
         """
-        try:
-            with self.lock():
-                return False
-        except InputError:
-            return True
+        return self.path.resolve() not in _held and lock_holder(self.path / _LOCK) is not None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether `molvae runs clean` must keep the run."""
+        return (self.path / _PINNED).exists()
+
+    def pin(self) -> None:
+        """Let `molvae runs clean` keep the run."""
+        (self.path / _PINNED).touch()
+
+    def unpin(self) -> None:
+        """Undo `pin`."""
+        (self.path / _PINNED).unlink(missing_ok=True)
 
     # completion
 
@@ -286,12 +309,20 @@ class RunDir:
         Returns
         -------
         float
-            Seconds since the epoch; 0 if the last stage is not complete.
+            Seconds since the epoch; 0 if the last stage is not complete. It is in the manifest of the last stage. In
+            runs of earlier releases, it is the time at which this file was written, which a copy may change.
         """
+        path = self.stages[-1] / MANIFEST
         try:
-            return (self.stages[-1] / MANIFEST).stat().st_mtime
+            written = path.stat().st_mtime
         except OSError:
             return 0.0
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return written
+        finished = clock.seconds_of(content.get("finished")) if isinstance(content, dict) else None
+        return written if finished is None else finished
 
     def link_latest(self) -> None:
         """Link `latest` to this complete run, unless it links to a run that was completed later.
@@ -351,4 +382,4 @@ def write_campaign(run: RunDir, text: str) -> None:
 
 
 def _is_own(entry: Path) -> bool:
-    return entry.name in (_LOCK, _LOG) or entry.name.startswith(PART_PREFIX)
+    return entry.name in (_LOCK, _LOG, _START) or entry.name.startswith(PART_PREFIX)

@@ -1,14 +1,17 @@
 """Start, find and finish runs."""
 
+import contextlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from molvae.errors import InputError
+from molvae.errors import InputError, MolvaeError, first_line
+from molvae.files import write_text
 
-from . import terminal
+from . import clock, terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
 from .manifest import Manifest
@@ -92,8 +95,53 @@ def start(campaign: Campaign, out: Path | None) -> RunDir:
     with run.lock():
         if run.campaign.exists():
             raise InputError(f"{run.path}: another process started a run in this folder; choose another --out")
+        write_text(run.start, json.dumps({"created": clock.now()}, indent=1) + "\n")
         write_campaign(run, campaign.to_toml())
     return run
+
+
+@contextlib.contextmanager
+def recording_failure(run: RunDir) -> Iterator[None]:
+    """Write an error of the block to `failure.json`, for lists of runs; the record of an earlier attempt is removed.
+
+    Parameters
+    ----------
+    run : RunDir
+        The run, which this process has locked.
+
+    Yields
+    ------
+    None
+        While errors are recorded. A stop request is not an error.
+    """
+    run.failure.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(OSError):  # the disk may be full
+            content = {"failed": clock.now(), "reason": describe_failure(error)}
+            write_text(run.failure, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        raise
+
+
+def describe_failure(error: Exception) -> str:
+    """What a person needs to know of an error of a run.
+
+    Parameters
+    ----------
+    error : Exception
+        The error.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    if isinstance(error, MolvaeError):
+        return first_line(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    return f"failed unexpectedly ({type(error).__name__}: {first_line(error)})"
 
 
 def find_unfinished(campaign: Campaign) -> RunDir | None:

@@ -105,7 +105,9 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     counts = Counts(into=n, kept=n_passed, dropped=failed)
     outputs = {name: None if name == REPORT else n for name in PUBLISHED}
     outputs |= {} if comparison is None else {run.comparison.name: len(comparison)}
-    return Outcome(outputs | ({POSES: None} if docking else {}), counts)
+    passed = candidates["score"][candidates["passed"]].dropna()
+    results = {"best_score": float(passed.max()) if len(passed) else None}
+    return Outcome(outputs | ({POSES: None} if docking else {}), counts, facts=results)
 
 
 def _compare(run: RunDir, campaign: Campaign, proposals: pd.DataFrame) -> pd.DataFrame | None:

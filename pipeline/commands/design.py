@@ -60,7 +60,7 @@ def design(
         print(f"{_shorten(run.path)} is already complete.\n")
         runs.finish(run)
     else:
-        with run.lock(), _logged(run):
+        with run.lock(), _logged(run), runs.recording_failure(run):
             _run_stages(run)
             runs.finish(run)
         seconds = None if resume else time.monotonic() - start

@@ -118,7 +118,7 @@ def test_the_run_ends_with_a_summary(stopped: list[tuple[int, str, str]], folder
 def test_a_complete_run_leaves_only_its_files(stopped: list[tuple[int, str, str]], folder: Path) -> None:
     assert {path.name for path in (folder / "mine").iterdir()} == {
         "1-featurize", "3-search", "4-validate", ".lock", "campaign.toml", "candidates.csv", "candidates.parquet",
-        "candidates.sdf", "report.html", "run.log",
+        "candidates.sdf", "report.html", "run.log", "start.json",
     }  # fmt: skip
     assert not list((folder / "home").iterdir()), "nothing is written to the home folder"
     if Path("/proc").is_dir():

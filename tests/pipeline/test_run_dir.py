@@ -128,6 +128,21 @@ def test_latest_links_to_the_run_completed_last(tmp_path: Path, monkeypatch: pyt
     assert os.readlink("runs/latest") == second.path.name, "a relative link survives moving the folder"
 
 
+def test_latest_follows_the_recorded_times_and_not_those_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (complete(RunDir.create_named(Path("runs"), "a")) for _ in range(2))
+    for run, hour in ((first, 1), (second, 2)):
+        (run.validate / "manifest.json").write_text(f'{{"finished": "2026-11-30T0{hour}:00:00.000Z"}}')
+    os.utime(second.validate / "manifest.json", (1000, 1000))
+    second.link_latest()
+    first.link_latest()
+    assert Path("runs/latest").resolve() == second.path
+    (first.validate / "manifest.json").write_text('{"finished": "at night"}')
+    assert first.completed_at() == (first.validate / "manifest.json").stat().st_mtime
+
+
 def test_latest_of_a_run_elsewhere_is_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = complete(RunDir.create(tmp_path / "elsewhere" / "mine"))
