@@ -34,6 +34,8 @@ Notation = Literal["smiles", "random_smiles", "selfies"]
 SPECIALS = {"<pad>": PAD, "<begin>": BEGIN, "<end>": END, "<mask>": MASK}
 _LONG_SYMBOL = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d")
 _FIRST_PRIVATE = 0xE000  # long symbols become characters of Unicode's private use area
+_MERGE_ROWS = 100_000  # the trainer needs 2.7 kB per molecule; with more, held-out molecules have as many tokens
+_LENGTH_ROWS = 2_000  # molecules that are tokenized at a time to find the longest
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class TokenFeaturizer:
         Parameters
         ----------
         smiles : iterable of str
-            Canonical SMILES; molecules that the notation cannot express are skipped.
+            Canonical SMILES; molecules that the notation cannot express are skipped. Symbols and the maximum length
+            are those of all molecules; merges are learned from at most 100,000 of them, evenly spaced.
         vocabulary_size : int, default=500
             Maximum number of tokens, including the four special tokens.
         length : int, optional
@@ -112,7 +115,8 @@ class TokenFeaturizer:
             min_frequency=2,
         )
         tokenizer = Tokenizer(models.BPE())
-        tokenizer.train_from_iterator((_shorten(text, characters) for text in corpus), trainer)
+        chosen = corpus[:: -(-len(corpus) // _MERGE_ROWS)]
+        tokenizer.train_from_iterator((_shorten(text, characters) for text in chosen), trainer)
         plain = {character: symbol for symbol, character in characters.items()}
         merges = tuple(
             (_lengthen(left, plain), _lengthen(right, plain))
@@ -120,7 +124,9 @@ class TokenFeaturizer:
         )
         if length is None:
             draft = cls(symbols, merges, 2**15)
-            length = max(len(ids) for ids in draft._ids([_shorten(text, characters) for text in corpus])) + 1
+            parts = (corpus[begin : begin + _LENGTH_ROWS] for begin in range(0, len(corpus), _LENGTH_ROWS))
+            length = max(len(ids) for part in parts for ids in draft._ids([_shorten(one, characters) for one in part]))
+            length += 1
         return cls(symbols, merges, length, notation)
 
     @property

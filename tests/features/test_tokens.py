@@ -8,7 +8,7 @@ from rdkit import Chem
 from molvae.bundled import bundled
 from molvae.errors import CodecError, InputError
 from molvae.feature_spec import BEGIN, END, MASK, PAD
-from molvae.features import TokenFeaturizer
+from molvae.features import TokenFeaturizer, tokens
 from molvae.features.fingerprints import FingerprintFeaturizer
 from molvae.features.tokens import describe_symbol, split_symbols
 
@@ -103,6 +103,19 @@ def test_learning_is_deterministic_and_loading_inverts_saving(featurizer, tmp_pa
     assert TokenFeaturizer.from_corpus(CORPUS, vocabulary_size=28) == featurizer
     featurizer.save(tmp_path / "featurizer.json")
     assert TokenFeaturizer.load(tmp_path / "featurizer.json") == featurizer
+
+
+def test_a_large_corpus_is_sampled_for_merges_but_not_for_symbols_and_length(monkeypatch):
+    corpus = ["CCO", "CCCCCCCCCC[Si]", "CCN", "OOOOOOOOOOOOOOO"] * 5 + ["CCO"]
+    monkeypatch.setattr(tokens, "_MERGE_ROWS", 11)  # every second molecule, from the first
+    sampled = TokenFeaturizer.from_corpus(corpus)
+    assert sampled.merges == TokenFeaturizer.from_corpus(["CCO", "CCN"] * 5 + ["CCO"]).merges
+    assert "[Si]" in sampled.symbols
+    assert sampled.encode(corpus).ok.all()
+    monkeypatch.setattr(tokens, "_LENGTH_ROWS", 3)
+    assert TokenFeaturizer.from_corpus(corpus) == sampled
+    monkeypatch.setattr(tokens, "_MERGE_ROWS", 21)
+    assert len(TokenFeaturizer.from_corpus(corpus).merges) > len(sampled.merges)
 
 
 def test_an_empty_corpus_or_a_small_vocabulary_is_refused():
