@@ -1,5 +1,16 @@
 """Exceptions of molvae. Every message states what was expected, what was found, where, and what to do."""
 
+import errno
+import os
+from pathlib import Path
+
+_ADVICE = {
+    errno.ENOSPC: "free some space or choose a folder on another disk",
+    errno.EDQUOT: "free some space or choose a folder on another disk",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose a folder on another file system",
+    errno.EIO: "the disk may be failing: check it, or choose a folder on another disk",
+} | dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you can write to")
+
 
 class MolvaeError(Exception):
     """A job cannot be finished; a command ends with exit code 1."""
@@ -36,3 +47,43 @@ def first_line(error: BaseException) -> str:
     'bad valence'
     """
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file cannot be read or written, and what to do.
+
+    Parameters
+    ----------
+    error : OSError
+        The error of the system.
+
+    Returns
+    -------
+    str
+        The reason in lower case; where something can be done, a semicolon and the advice follow.
+
+    Examples
+    --------
+    >>> reason_of(OSError(errno.ENOSPC, "No space left on device"))
+    'no space left on device; free some space or choose a folder on another disk'
+    """
+    text = os.strerror(error.errno) if error.errno else first_line(error)
+    return "; ".join(filter(None, [text.lower(), _ADVICE.get(error.errno or 0)]))
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """The exception for a file or folder that cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    error : OSError
+        The error of the system.
+
+    Returns
+    -------
+    InputError
+        With the path, the reason and what to do.
+    """
+    return InputError(f"{path}: cannot be written: {reason_of(error)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 PART_PREFIX = ".part-"
 """Prefix of the temporary name of a file."""
+_PROBE_BYTES = 1_000_000
 
 
 @contextlib.contextmanager
@@ -34,18 +35,60 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f"{PART_PREFIX}{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        part.open("xb").close()
-    except OSError as error:
-        error.filename = str(path)  # the user knows this name
-        raise
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        with named_errors(path, part):
+            part.open("xb").close()
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
         _sync_folder(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error of the block is the one to report
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def named_errors(path: Path, written: Path | None = None) -> Iterator[None]:
+    """Give the errors of writing a file its name and their number; Python and libraries give them without.
+
+    Parameters
+    ----------
+    path : Path
+        The file as the user knows it.
+    written : Path or None
+        The file that the block writes, if it has another name.
+
+    Yields
+    ------
+    None
+        While the file is written.
+
+    Raises
+    ------
+    OSError
+        The error of the block, with number and file name. The errors of other files are unchanged.
+    """
+    written = written or path
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, str(written), written):
+            raise
+        number = error.errno or _write_once_more(written)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _write_once_more(path: Path) -> int | None:
+    """The number of the error that writing to the file gives; numpy raises errors without one."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(bytes(_PROBE_BYTES))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

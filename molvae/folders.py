@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from molvae.errors import InputError
+from molvae.errors import InputError, reason_of
 from molvae.files import PART_PREFIX
 
 _FLOCK = ("start", "length", "process", "type", "whence"), "qqihh"
@@ -89,7 +89,7 @@ def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        Another process holds the lock.
+        Another process holds the lock, or the file system has no locks.
     """
     with lock.open("a") as file:
         try:
@@ -98,6 +98,11 @@ def folder_lock(lock: Path, folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{folder}: another molvae process is writing to it; wait until it ends, or choose another folder"
             ) from None
+        except OSError as error:  # such as ENOLCK and EOPNOTSUPP; without a lock, two processes could write to it
+            raise InputError(
+                f"{folder}: the file system has no locks ({reason_of(error)}), so molvae cannot keep a second process "
+                "from writing to it; choose a folder on another file system, or mount this one with locks"
+            ) from error
         yield
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn, Protocol, runtime_checkable
 
 import typer
 
-from molvae.errors import InputError, MissingPackageError, MolvaeError, first_line
+from molvae.errors import InputError, MissingPackageError, MolvaeError, first_line, reason_of
 
 from .commands import (
     columns,
@@ -66,8 +66,11 @@ COMMANDS = (
 GROUPS = (runs.group, qsar.group)
 """Commands with subcommands."""
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_OF_THE_SYSTEM = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOLCK),
+}
+"""Errors that a user can do something about; others are bugs."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 for _command in COMMANDS:
@@ -215,11 +218,8 @@ def _end_by_line(error: _LineError) -> int:
 
 def _end_by_system(error: OSError) -> int:
     where = f"{error.filename}: " if error.filename else ""
-    reason = (error.strerror or str(error)).lower()
-    if error.errno in _NO_SPACE:
-        return _print_error(f"{where}{reason}; free some space or choose a folder on another disk", error, REFUSED)
-    if error.errno in _NO_ACCESS:
-        return _print_error(f"{where}{reason}", error, REFUSED)
+    if error.errno in _OF_THE_SYSTEM:
+        return _print_error(f"{where}{reason_of(error)}", error, REFUSED)
     return _end_by_crash(error)
 
 

@@ -1,5 +1,6 @@
 """Stage 0: read the assay tables; hold molecules out, choose the start molecules, and fit the models of the score."""
 
+from molvae.files import write_text
 from molvae.qsar.fitting import fit_and_write
 from molvae.qsar.model import AssayModel
 from molvae.workers import LocalProcesses, Mapper
@@ -54,7 +55,7 @@ def _fit(run: RunDir, campaign: Campaign, mapper: Mapper) -> Outcome:
         counts.dropped["held out"] = n_held_out
         _show(f"{n_held_out:,} molecules are held out, {len(assays.held_out.series):,} of them in series")
     if assays.starts is not None:
-        assays.starts.to_csv(run.starts, index=False, lineterminator="\n")
+        write_text(run.starts, assays.starts.to_csv(index=False, lineterminator="\n"))
         outputs[run.starts.name] = len(assays.starts)
     into = kept = 0
     for name, assay in assays.training.items():

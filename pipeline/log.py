@@ -2,11 +2,34 @@
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from molvae.errors import reason_of
+
 log = logging.getLogger("pipeline")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file; if it cannot be written, the run goes on, and the terminal says so once."""
+
+    _is_broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Print one line on stderr in place of a traceback."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_broken:
+            self._is_broken = True
+            print(f"note: {self.baseFilename}: the log cannot be written: {reason_of(error)}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the file; what it cannot hold is lost."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 @contextlib.contextmanager
@@ -25,7 +48,7 @@ def logging_to(path: Path) -> Iterator[None]:
     None
         While the handler is active.
     """
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S %Z")
     )

@@ -147,10 +147,28 @@ class Manifest(Settings):
         bool
             False if the stage has to run again.
         """
-        try:
-            return all(sha256_of(folder / entry.path) == entry.sha256 for entry in self.outputs)
-        except OSError:
-            return False
+        return self.find_change(folder) is None
+
+    def find_change(self, folder: Path) -> str | None:
+        """The first output that is missing or has changed.
+
+        Parameters
+        ----------
+        folder : Path
+            The stage folder.
+
+        Returns
+        -------
+        str or None
+            Its path, relative to the stage folder; None if every output is unchanged.
+        """
+        for entry in self.outputs:
+            try:
+                if sha256_of(folder / entry.path) != entry.sha256:
+                    return entry.path
+            except OSError:
+                return entry.path
+        return None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from . import clock, terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
 from .manifest import Manifest
-from .run_dir import LATEST, RUNS, RunDir, write_campaign
+from .run_dir import LATEST, MANIFEST, RUNS, RunDir, write_campaign
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
@@ -181,6 +181,28 @@ def is_complete(run: RunDir) -> bool:
     last_stage = run.stages[-1]
     manifest = Manifest.read(last_stage)
     return manifest is not None and manifest.is_whole(last_stage)
+
+
+def find_damage(run: RunDir) -> list[Path]:
+    """Find the files of complete stages that are missing or have changed since they were written.
+
+    Parameters
+    ----------
+    run : RunDir
+        The run.
+
+    Returns
+    -------
+    list of Path
+        At most one file per stage; the stage runs again.
+    """
+    found = []
+    for stage in run.stages:
+        if (stage / MANIFEST).exists():
+            manifest = Manifest.read(stage)
+            change = MANIFEST if manifest is None else manifest.find_change(stage)
+            found += [stage / change] if change else []
+    return found
 
 
 def finish(run: RunDir) -> None:

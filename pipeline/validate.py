@@ -15,6 +15,7 @@ from molvae.candidates.files import write_candidates
 from molvae.checks.check import PASS
 from molvae.chem.properties import compute
 from molvae.codec import Codec, load_codec
+from molvae.files import write_text
 from molvae.qsar.model import TRAINING_FILE, load_model
 from molvae.report.explore import N_KNOWN, map_search
 from molvae.report.pareto import goals_of
@@ -90,7 +91,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     write_candidates(folder, candidates)
     comparison = _compare(run, campaign, proposals)
     if comparison is not None:
-        comparison.to_csv(run.comparison, index=False, lineterminator="\n")
+        write_text(run.comparison, comparison.to_csv(index=False, lineterminator="\n"))
     facts = {}
     if docking is not None:
         terminal.show("  docking the best candidates again, for their poses")

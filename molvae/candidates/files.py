@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from molvae.candidates.columns import CANDIDATE_COLUMNS, check_table, describe_column
 from molvae.chem.drawing import sdf_record
 from molvae.chem.molecule_table import MoleculeTable, with_structures
-from molvae.errors import InputError, first_line
+from molvae.errors import InputError, cannot_write, first_line
 from molvae.files import replacing
 from molvae.tables import csv_line, unescape_formula, unmark
 
@@ -71,10 +71,7 @@ def write_candidates(folder: Path, table: pd.DataFrame) -> list[Path]:
             with replacing(path) as part:
                 write(columns, part)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"{path}: cannot be written ({reason}); free some space or choose another folder"
-            ) from None
+            raise cannot_write(path, error) from error
     return paths
 
 

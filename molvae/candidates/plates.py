@@ -8,7 +8,7 @@ import pandas as pd
 
 from molvae.candidates.selection import PICK
 from molvae.chem.drawing import sdf_record
-from molvae.errors import InputError
+from molvae.errors import InputError, cannot_write
 from molvae.files import replacing
 from molvae.tables import csv_line
 
@@ -125,8 +125,7 @@ def write_picks(path: Path, table: pd.DataFrame, excel: bool = False) -> None:
         with replacing(path) as part, part.open("w", encoding=encoding, newline="") as file:
             (_write_sdf if is_sdf else _write_csv)(file, short)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None
+        raise cannot_write(path, error) from error
 
 
 def _write_csv(file: IO[str], table: pd.DataFrame) -> None:

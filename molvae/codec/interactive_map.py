@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvae.errors import InputError
+from molvae.errors import cannot_write
 from molvae.files import write_text
 
 _WIDTH, _HEIGHT = 180, 120  # of a structure, in pixels
@@ -77,7 +77,7 @@ class InteractiveMap:
         try:
             write_text(path, self.page)
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+            raise cannot_write(path, error) from error
         return path
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from molvae.autoencoder import Autoencoder, ModelSettings, build
 from molvae.codec.description import CODEC_NAME, VERSION, checked_bytes, content_sha256, read_description
 from molvae.codec.domain import DomainCalibration
-from molvae.errors import CodecError, InputError
+from molvae.errors import CodecError, InputError, cannot_write
 from molvae.features.featurizer import Featurizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
@@ -69,7 +69,7 @@ def write_codec(codec: StoredCodec, folder: Path) -> None:
             _write(codec, Path(draft, folder.name))
             Path(draft, folder.name).replace(folder)
     except OSError as error:
-        raise InputError(f"{folder}: cannot write the codec ({error.strerror})") from None
+        raise cannot_write(folder, error) from error
 
 
 def _write(codec: StoredCodec, folder: Path) -> None:

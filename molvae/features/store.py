@@ -1,6 +1,8 @@
 """Features on disk: written in chunks, in bounded memory, and memory-mapped for training."""
 
+import contextlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +12,7 @@ import numpy as np
 
 from molvae.errors import InputError
 from molvae.feature_spec import MAX_DEGREE, PAD, FeatureSpec
+from molvae.files import named_errors, write_text
 
 SPEC_NAME = "features.json"
 LABELS_NAME, LABELLED_NAME = "properties.npy", "labelled.npy"
@@ -355,8 +358,12 @@ class FeatureWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for array in (self._output, self._view, self._labels, self._labelled, self._bits):
-            if array is not None:
+            if array is None:
+                continue
+            if kind is None:
                 array.close()
+            else:
+                array.abandon()
         if kind is None:
             content = {
                 "n": self._output.n,
@@ -365,7 +372,7 @@ class FeatureWriter:
                 "properties": self._names,
                 FINGERPRINTS: asdict(self._bits.spec) if self._bits else None,
             }
-            (self._folder / SPEC_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            write_text(self._folder / SPEC_NAME, json.dumps(content, indent=1) + "\n")
 
 
 def filled_lengths(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
@@ -441,6 +448,11 @@ class _ArrayWriter:
         if self._lengths is not None:
             self._lengths.close()
 
+    def abandon(self) -> None:
+        self._data.abandon()
+        if self._lengths is not None:
+            self._lengths.abandon()
+
 
 class _GrowingArray:
     """A .npy file that grows by rows; its header, with the number of rows, is written on closing."""
@@ -449,17 +461,29 @@ class _GrowingArray:
 
     def __init__(self, path: Path, dtype: type[np.generic], tail: tuple[int, ...] = ()) -> None:
         self.n = 0
-        self._dtype, self._tail = np.dtype(dtype), tail
+        self._path, self._dtype, self._tail = path, np.dtype(dtype), tail
         self._file = path.open("wb")
         self._file.write(b"\0" * self._HEADER)
 
     def append(self, rows: np.ndarray) -> None:
-        self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        with named_errors(self._path):
+            self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
         self.n += len(rows)
 
     def close(self) -> None:
+        with named_errors(self._path):
+            self._write_header()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file without its header; after an error, the bytes that are still in memory are lost."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _write_header(self) -> None:
         header = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': {(self.n, *self._tail)}, }}"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + (self._HEADER - 10).to_bytes(2, "little"))
         self._file.write(header.ljust(self._HEADER - 11).encode() + b"\n")
-        self._file.close()

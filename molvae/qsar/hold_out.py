@@ -11,6 +11,7 @@ from molvae.chem.fingerprints import nearest_references
 from molvae.chem.scaffolds import murcko
 from molvae.datasets.columns import few
 from molvae.errors import InputError
+from molvae.files import write_text
 from molvae.qsar.assay import MIN_MOLECULES, Assay
 from molvae.workers import Serial
 
@@ -67,7 +68,7 @@ class HeldOut:
         path : Path
             The CSV file.
         """
-        self.table.to_csv(path, index=False, lineterminator="\n")
+        write_text(path, self.table.to_csv(index=False, lineterminator="\n"))
 
     @classmethod
     def read(cls, path: Path, similarity: float) -> "HeldOut":

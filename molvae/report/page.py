@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from molvae.errors import InputError
+from molvae.errors import cannot_write
 from molvae.files import write_text
 
 _FOLDER = Path(__file__).parent
@@ -92,8 +92,7 @@ def write_page(path: Path, text: str) -> None:
     try:
         write_text(path, text.encode("utf-8", "replace").decode())  # file names need not be Unicode
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None
+        raise cannot_write(path, error) from error
 
 
 def pack(data: object) -> str:

@@ -23,8 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from molvae.errors import InputError
-from molvae.files import replacing
+from molvae.errors import InputError, reason_of
+from molvae.files import named_errors, replacing
 
 _VERSION = 1
 _SUFFIX = ".tsv"
@@ -75,7 +75,7 @@ class ScoreCache:
                 with replacing(self.path / "scorer.json") as part:
                     part.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise InputError(f"cache: {folder}: cannot be written: {error.strerror or error}") from error
+            raise InputError(f"cache: {folder}: cannot be written: {reason_of(error)}") from error
         self._lines: dict[str, bytes] = {}  # SMILES -> JSON; parsed when it is needed
         self._n_read: dict[Path, int] = {}  # bytes read of each file
         self._damaged: set[Path] = set()
@@ -115,7 +115,7 @@ class ScoreCache:
             return
         lines = b"".join(_seal(one.encode() + b"\t" + text) for one, text in new.items())
         path, self._file = self._file or self._new_file(), None  # if writing fails, the next attempt has a new file
-        with path.open("ab") as file:
+        with named_errors(path), path.open("ab") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())

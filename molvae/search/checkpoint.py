@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from molvae.errors import InputError
+from molvae.errors import InputError, cannot_write, reason_of
 from molvae.files import PART_PREFIX, replacing
 
 _FORMAT = 2
@@ -87,7 +87,7 @@ class Checkpoint:
         except FileExistsError:
             raise InputError(f"{path}: expected a folder with the checkpoint of a search, got a file") from None
         except OSError as error:
-            raise InputError(f"{path}: the checkpoint cannot be read or written ({error.strerror or error})") from None
+            raise InputError(f"{path}: the checkpoint cannot be read or written: {reason_of(error)}") from error
 
     @classmethod
     def _read(cls, path: Path) -> Self:
@@ -139,7 +139,7 @@ class Checkpoint:
             self._size += len(content)
             self._write_state(state)
         except OSError as error:
-            raise InputError(f"{self.path}: the checkpoint cannot be written ({error.strerror or error})") from None
+            raise cannot_write(self.path, error) from error
 
     def _write_state(self, state: Record) -> None:
         values = {"format": _FORMAT, "size": self._size} | state.values

@@ -56,9 +56,16 @@ def design(
     from .. import runs  # imports RDKit; torch only after the campaign is found to be valid
 
     run = earlier or runs.start(runs.load(campaign, changes or ()), out)
-    if runs.is_complete(run):  # needs no lock: the folder may be read-only
+    damaged = runs.find_damage(run) if earlier else []
+    for path in damaged:
+        terminal.report(f"note: {_shorten(path)}: has changed since it was written; the stage runs again")
+    if not damaged and runs.is_complete(run):  # needs no lock: the folder may be read-only
         print(f"{_shorten(run.path)} is already complete.\n")
-        runs.finish(run)
+        try:
+            runs.finish(run)
+        except OSError as error:
+            error.add_note(_how_to_resume(run))
+            raise
     else:
         with run.lock(), _logged(run), runs.recording_failure(run):
             _run_stages(run)
@@ -88,14 +95,18 @@ def _logged(run: RunDir) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        with logging_to(run.log):
+        with contextlib.suppress(OSError), logging_to(run.log):  # the folder may be gone
             log.error("the run ended early", exc_info=error)
         if isinstance(error, Exception) and not isinstance(error, MolvaeError):
             error.add_note(f"details: {_shorten(run.log)}")
         is_refusal = isinstance(error, InputError) and not isinstance(error.__context__, OSError)
         if not is_refusal:  # the input is part of the run and would fail again
-            error.add_note(f"resume with: molvae design --resume {_shorten(run.path)}")
+            error.add_note(_how_to_resume(run))
         raise
+
+
+def _how_to_resume(run: RunDir) -> str:
+    return f"resume with: molvae design --resume {_shorten(run.path)}"
 
 
 def _shorten(path: Path) -> str:

@@ -168,7 +168,7 @@ def test_files_are_replaced_and_a_failure_keeps_the_old_files(candidates: pd.Dat
 
 
 def test_a_missing_folder_is_reported(candidates: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"candidates.csv: .*No such file or directory"):
+    with pytest.raises(InputError, match=r"candidates.csv: .*no such file or directory"):
         write_candidates(tmp_path / "nowhere", candidates)
 
 

@@ -172,7 +172,11 @@ def test_a_wrong_command_line_gives_one_line_and_exit_code_2(
             2,
             "/x/a.csv: no space left on device; ",
         ),
-        (OSError(errno.EROFS, "Read-only file system", "/x/a.csv"), 2, "/x/a.csv: read-only file system\n"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/x/a.csv"),
+            2,
+            "/x/a.csv: read-only file system; choose a folder",
+        ),
         (MemoryError(), 1, "molvae: out of memory\n"),
         (ZeroDivisionError("by\nzero"), 1, "molvae: failed unexpectedly (ZeroDivisionError: by); "),
     ],

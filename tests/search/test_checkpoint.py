@@ -165,7 +165,7 @@ def test_a_file_or_another_folder_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere/search.*No such file"):
+    with pytest.raises(InputError, match=r"nowhere/search.*no such file"):
         Checkpoint.open(tmp_path / "nowhere" / "search")
 
 
