@@ -1,13 +1,17 @@
 """Runs of a campaign on a schedule, each in a separate folder."""
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from prefect import flow
+from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import EntrypointType
+from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.server.schemas.schedules import CronSchedule
 
@@ -96,7 +100,17 @@ def next_starts(cron: str, zone: str, n: int = 3) -> list[datetime]:
     return list(starts)
 
 
-def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: str) -> None:
+class _Runner(Runner):
+    """Prefect's runner, which also remembers that SIGTERM stopped it: Prefect handles the signal and returns."""
+
+    is_terminated = False
+
+    def handle_sigterm(self, signum: int, frame: object) -> None:
+        self.is_terminated = True
+        super().handle_sigterm(signum, frame)
+
+
+def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: str) -> int:
     """Run the campaign on the schedule, one run at a time, until the process is stopped.
 
     Parameters
@@ -111,12 +125,21 @@ def serve(name: str, campaign: Path, changes: Sequence[str], cron: str, zone: st
         The schedule, as for `next_starts`.
     zone : str
         Name of the time zone.
+
+    Returns
+    -------
+    int
+        The signal that stopped the process.
     """
-    scheduled.serve(
-        name=name,
+    runner = _Runner(name=name, limit=1)
+    deployment = scheduled.to_deployment(
+        name,
         schedule=Cron(cron, timezone=zone),
         parameters={"campaign": str(find_campaign(campaign).absolute()), "changes": list(changes)},
         entrypoint_type=EntrypointType.MODULE_PATH,
-        limit=1,
-        print_starting_message=False,
     )
+    assert isinstance(deployment, RunnerDeployment)  # a coroutine only inside an event loop
+    runner.add_deployment(deployment)
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SystemExit: a second SIGTERM
+        asyncio.run(runner.start())
+    return signal.SIGTERM if runner.is_terminated else signal.SIGINT

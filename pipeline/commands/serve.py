@@ -59,12 +59,11 @@ def serve(
         print("\n".join(f"  {start:%a %Y-%m-%d %H:%M %Z}" for start in starts))
         print(f"Run folders: {RUNS}/{name}-TIME. Press Ctrl-C to stop.", flush=True)
         sigterm_handler = signal.getsignal(signal.SIGTERM)
-        try:
-            deploy.serve(name=name, campaign=campaign, changes=changes or (), cron=cron, zone=zone)
-        except SystemExit:  # Prefect handles SIGTERM itself and raises this
-            signal.signal(signal.SIGTERM, sigterm_handler)
-            signal.raise_signal(signal.SIGTERM)
-    raise KeyboardInterrupt  # Prefect also handles Ctrl-C itself and returns; it returns for no other reason
+        stopped_by = deploy.serve(name=name, campaign=campaign, changes=changes or (), cron=cron, zone=zone)
+    if stopped_by == signal.SIGTERM:  # Prefect handles both signals itself and returns
+        signal.signal(signal.SIGTERM, sigterm_handler)
+        signal.raise_signal(signal.SIGTERM)
+    raise KeyboardInterrupt
 
 
 def _use_zone(zone: str) -> None:

@@ -68,15 +68,15 @@ def test_a_run_is_scheduled(tmp_path: Path) -> None:
         assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
         assert len(runs) >= 3
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert error == "molvae: stopped\n"
+    assert process.returncode == 143
+    assert error == "molvae: stopped by SIGTERM\n"
 
 
 @pytest.mark.slow
 def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -> None:
-    options = ["--cron", "* * * * *", "--set", "search.budget=1500", "--set", "search.batch_size=10"]
+    options = ["--cron", "* * * * *", "--set", "search.budget=300", "--set", "search.batch_size=10"]
     first = serve("lead_like.toml", *options, cwd=tmp_path)
     deadline = time.monotonic() + 150
     while not list(tmp_path.glob("runs/*/3-search/checkpoint-*")):
@@ -94,10 +94,10 @@ def test_a_scheduled_run_resumes_after_the_schedule_was_killed(tmp_path: Path) -
         assert next(line for line in lines if str(run) in line).endswith(f"{run} resumed\n")
         assert next(line for line in lines if str(run) in line).endswith(f"{run} completed\n")
     finally:
-        second.send_signal(signal.SIGTERM)
+        second.send_signal(signal.SIGINT)
         _, error = second.communicate(timeout=60)
-    assert second.returncode == 143
-    assert error == "molvae: stopped by SIGTERM\n"
+    assert second.returncode == 130
+    assert error == "molvae: stopped\n"
     assert (tmp_path / "runs" / "latest").resolve() == run
 
 
