@@ -175,6 +175,18 @@ class ControlsSection(Settings):
         return methods
 
 
+class NotifySection(Settings):
+    """When a run is reported to be starved: an event in Prefect, for notifications. Changes no result.
+
+    Parameters
+    ----------
+    min_passed : int, default=24
+        Number of candidates asked for; a run is starved if fewer pass every check.
+    """
+
+    min_passed: int = Field(24, ge=0)
+
+
 class Campaign(Settings):
     """All settings of one run; equal settings give equal candidates on the same machine.
 
@@ -204,6 +216,8 @@ class Campaign(Settings):
         Methods that the search is compared with.
     checks : ChecksSettings
         The checks of the candidates.
+    notify : NotifySection
+        When a run is reported to be starved.
     """
 
     name: str = Field("design", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -218,6 +232,7 @@ class Campaign(Settings):
     hold_out: HoldOutSection | None = None
     controls: ControlsSection | None = None
     checks: ChecksSettings = Field(default_factory=ChecksSettings)
+    notify: NotifySection = NotifySection()
 
     @classmethod
     def section_class(cls, name: str) -> type[Settings] | None:

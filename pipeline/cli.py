@@ -5,7 +5,6 @@ Large packages are imported only where they are needed: `--help` does not import
 """
 
 import contextlib
-import errno
 import io
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Annotated, NoReturn, Protocol, runtime_checkable
 
 import typer
 
-from molvae.errors import InputError, MissingPackageError, MolvaeError, first_line, reason_of
+from molvae.errors import InputError, MissingPackageError, MolvaeError
 
 from .commands import (
     columns,
@@ -40,6 +39,7 @@ from .commands import (
     train,
     why,
 )
+from .failures import OF_THE_SYSTEM, describe_failure, with_notes
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -65,12 +65,6 @@ COMMANDS = (
 
 GROUPS = (runs.group, qsar.group)
 """Commands with subcommands."""
-
-_OF_THE_SYSTEM = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOLCK),
-}
-"""Errors that a user can do something about; others are bugs."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 for _command in COMMANDS:
@@ -155,7 +149,7 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         return _end_by_system(error)
     except MemoryError as error:
-        return _print_error("out of memory", error, FAILED)
+        return _print_error(describe_failure(error), error, FAILED)
     except KeyboardInterrupt as error:
         return _end_by_interrupt(error)
     except Exception as error:
@@ -168,9 +162,8 @@ def _run(arguments: list[str]) -> int:
 
 def _end_by_error(error: Exception) -> int:
     if isinstance(error, MolvaeError):
-        return _print_error(
-            str(error), error, REFUSED if isinstance(error, InputError | MissingPackageError) else FAILED
-        )
+        code = REFUSED if isinstance(error, InputError | MissingPackageError) else FAILED
+        return _print_error(describe_failure(error), error, code)
     if _stops:  # a library caught the stop request and raised another error
         return _end_by_wrapped_stop(error)
     if type(error).__name__ == "Abort":  # Ctrl-C while typer parses the command line
@@ -181,8 +174,7 @@ def _end_by_error(error: Exception) -> int:
 
 
 def _print_error(message: str, error: BaseException, code: int) -> int:
-    notes = [note for note in getattr(error, "__notes__", []) if "\n" not in note]  # longer notes are for the log
-    text = "; ".join([message, *notes])
+    text = with_notes(message, error)
     print("\n".join(f"molvae: {line}" for line in text.splitlines()), file=sys.stderr)
     return code
 
@@ -217,9 +209,8 @@ def _end_by_line(error: _LineError) -> int:
 
 
 def _end_by_system(error: OSError) -> int:
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in _OF_THE_SYSTEM:
-        return _print_error(f"{where}{reason_of(error)}", error, REFUSED)
+    if error.errno in OF_THE_SYSTEM:
+        return _print_error(describe_failure(error), error, REFUSED)
     return _end_by_crash(error)
 
 
@@ -230,7 +221,7 @@ def _end_by_crash(error: BaseException) -> int:
             with os.fdopen(handle, "w", encoding="utf-8") as log:
                 traceback.print_exception(error, file=log)
             error.add_note(f"details: {name}")
-    return _print_error(f"failed unexpectedly ({type(error).__name__}: {first_line(error)})", error, FAILED)
+    return _print_error(describe_failure(error), error, FAILED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from prefect.deployments.runner import RunnerDeployment
@@ -14,21 +15,27 @@ from prefect.flows import EntrypointType
 from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.server.schemas.schedules import CronSchedule
+from prefect.states import Completed, Failed
 
 from molvae.errors import InputError
 
 from . import runs
 from .api import end_with_parent
 from .campaign import find_campaign
-from .flow import design
+from .flow import carry_out, name_run
 from .log import log, logging_to
+from .publishing import has_readers, publishing
+from .reporting import report_failure
 from .run_dir import SERVE_LOG
+
+if TYPE_CHECKING:
+    from prefect.client.schemas import State
 
 _FIELDS = 5
 
 
 @flow(name="molvae-scheduled", validate_parameters=False)
-def scheduled(campaign: str, changes: list[str]) -> None:
+def scheduled(campaign: str, changes: list[str]) -> "State[None]":
     """Resume the unfinished run of the campaign if there is one, else start a new run.
 
     Parameters
@@ -37,26 +44,36 @@ def scheduled(campaign: str, changes: list[str]) -> None:
         Path of the campaign file, which is read at each start.
     changes : list of str
         Changes to its settings, as `section.key=value`.
+
+    Returns
+    -------
+    State
+        Completed or failed, with a sentence.
     """
     end_with_parent(os.getppid())  # no run continues unseen after `molvae serve` ended; the next start resumes it
-    log_file = SERVE_LOG.absolute()
-    try:
-        loaded = runs.load(Path(campaign), changes)
-        earlier = runs.find_unfinished(loaded)
-        run = earlier or runs.start(loaded, None)
-        _print(f"{run.path} {'resumed' if earlier else 'started'}")
-        log_file = run.log
-        with run.lock(), runs.recording_failure(run):
-            run.tidy()
-            with logging_to(run.log):
-                design.fn(str(run.path))
-            runs.finish(run)
-    except Exception as error:
-        with logging_to(log_file):
-            log.error("a scheduled run failed", exc_info=error)
-        _print(f"failed: {error}; details: {log_file}")
-        raise
+    log_file, run = SERVE_LOG.absolute(), None
+    with publishing(Path(campaign).stem, has_readers()) as publisher:
+        try:
+            loaded = runs.load(Path(campaign), changes)
+            publisher.campaign = loaded.name
+            earlier = runs.find_unfinished(loaded)
+            run = earlier or runs.start(loaded, None)
+            log_file = run.log
+            publisher.label(name_run(run, loaded))
+            _print(f"{run.path} {'resumed' if earlier else 'started'}")
+            with run.lock(), runs.recording_failure(run):
+                run.tidy()
+                with logging_to(run.log):
+                    result = carry_out(run, publisher)
+                runs.finish(run)
+        except Exception as error:
+            with logging_to(log_file):
+                log.error("a scheduled run failed", exc_info=error, extra={"send_to_api": False})
+                message = report_failure(error, publisher, log_file, run)
+            _print(f"failed: {message}")
+            return Failed(message=message)
     _print(f"{run.path} completed")
+    return Completed(message=result)
 
 
 def _print(line: str) -> None:

@@ -98,6 +98,8 @@ class Manifest(Settings):
         the key. "" in manifests of earlier releases.
     facts : dict of str to float or None
         Results in short, by name.
+    reused : bool, default=False
+        Whether the stage was complete already and did no work; not stored.
     """
 
     stage: str
@@ -114,6 +116,7 @@ class Manifest(Settings):
     started: str = ""
     finished: str = ""
     facts: dict[str, float | None] = Field(default_factory=dict)
+    reused: bool = Field(default=False, exclude=True)
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -266,7 +269,10 @@ class Plan:
         """
         manifest = self.finished()
         if manifest is not None:
-            _report(f"{self.stage}: already complete, skipped")
+            manifest = manifest.model_copy(update={"reused": True})
+            line = f"{self.stage}: already complete, skipped"
+            log.info("%s", line)
+            terminal.show(line)
         else:
             clear_folder(self.folder, keep={self.checkpoint})
             start, started = time.monotonic(), clock.now()
@@ -276,7 +282,8 @@ class Plan:
                 clear_folder(self.folder, keep={self.checkpoint})
                 raise
             counts = manifest.counts
-            _report(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
+            log.info("%s", describe_counts(manifest))
+            terminal.show(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
         clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
         return manifest
 
@@ -322,9 +329,26 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
     return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows, size=path.stat().st_size)
 
 
-def _report(line: str) -> None:
-    log.info("%s", line)
-    terminal.show(line)
+def describe_counts(manifest: Manifest) -> str:
+    """The line of a stage in the logs.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The record of the stage.
+
+    Returns
+    -------
+    str
+        `stage: in=... kept=... dropped=... seconds=... reasons={...}`; the reasons are JSON, the most frequent first.
+        Reasons do not add up to `dropped` if a row can have several, as in validate.
+    """
+    counts = manifest.counts
+    reasons = {name: n for name, n in sorted(counts.dropped.items(), key=lambda one: -one[1]) if n}
+    return (
+        f"{manifest.stage}: in={counts.into} kept={counts.kept} dropped={counts.into - counts.kept} "
+        f"seconds={manifest.seconds:g} reasons={json.dumps(reasons, ensure_ascii=False)}"
+    )
 
 
 def _packages() -> dict[str, str]:

@@ -19,7 +19,7 @@ def bars() -> Iterator[Report]:
     """
     with ExitStack() as stack:
         step, done, is_estimated = "", 0, False
-        bar = terminal.Bar(None, None)
+        bar = terminal.Bar("", None, "")
 
         def report(progress: Progress) -> None:
             nonlocal step, done, is_estimated, bar

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from molvae.errors import InputError, MolvaeError, first_line
+from molvae.errors import InputError
 from molvae.files import write_text
 
 from . import clock, terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
+from .failures import describe_failure
 from .manifest import Manifest
 from .run_dir import LATEST, MANIFEST, RUNS, RunDir, write_campaign
 
@@ -119,29 +120,9 @@ def recording_failure(run: RunDir) -> Iterator[None]:
         yield
     except Exception as error:
         with contextlib.suppress(OSError):  # the disk may be full
-            content = {"failed": clock.now(), "reason": describe_failure(error)}
+            content = {"failed": clock.now(), "reason": describe_failure(error).splitlines()[0]}
             write_text(run.failure, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         raise
-
-
-def describe_failure(error: Exception) -> str:
-    """What a person needs to know of an error of a run.
-
-    Parameters
-    ----------
-    error : Exception
-        The error.
-
-    Returns
-    -------
-    str
-        One sentence.
-    """
-    if isinstance(error, MolvaeError):
-        return first_line(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
-    return f"failed unexpectedly ({type(error).__name__}: {first_line(error)})"
 
 
 def find_unfinished(campaign: Campaign) -> RunDir | None:

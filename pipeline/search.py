@@ -134,10 +134,10 @@ class _Job:
 
             def report(summary: RoundSummary) -> None:
                 nonlocal done
-                bar.advance(summary["calls"] - done)
-                done = summary["calls"]
+                n_new, done = summary["calls"] - done, summary["calls"]
                 text = _describe(summary, done / (time.monotonic() - begin))
                 bar.describe(f"molecules scored, {text}")
+                bar.advance(n_new)
                 log.info("%s, round %d: %d scored, %d new, %s", name, summary["round"], done, summary["new"], text)
 
             return optimize(

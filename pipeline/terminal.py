@@ -2,15 +2,19 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+Watcher = Callable[[str, int, int | None, str], None]
+"""Called with the label of a bar, the units done, their total (None while it is unknown) and the text after them."""
+
 _live: "Progress | None" = None
 _is_on = False
+_watch: Watcher | None = None
 
 
 @contextlib.contextmanager
@@ -57,6 +61,28 @@ def showing() -> Iterator[None]:
             _live, _is_on = None, False
 
 
+@contextlib.contextmanager
+def watching(watch: Watcher) -> Iterator[None]:
+    """Call a function whenever a bar advances inside the block, also without a terminal.
+
+    Parameters
+    ----------
+    watch : callable
+        See `Watcher`; must return at once.
+
+    Yields
+    ------
+    None
+        While it is called.
+    """
+    global _watch
+    before, _watch = _watch, watch
+    try:
+        yield
+    finally:
+        _watch = before
+
+
 def show(line: str) -> None:
     """Show one line, above the bar if there is one.
 
@@ -101,17 +127,31 @@ def report_notes(read: Iterable[str], written: Iterable[str], out: Path) -> None
 
 
 class Bar:
-    """A progress bar; without a terminal it does nothing.
+    """A progress bar; without a terminal it is not shown.
 
     Parameters
     ----------
-    live : Progress or None
+    label : str
+        Text in front of the bar.
+    total : int or None
+        Number of units; None while it is unknown.
+    unit : str
+        Name of the unit.
+    live : Progress or None, default=None
         The display; None without a terminal.
-    task : TaskID or None
+    task : TaskID or None, default=None
         The bar in the display.
     """
 
-    def __init__(self, live: "Progress | None", task: "TaskID | None") -> None:
+    def __init__(
+        self,
+        label: str,
+        total: int | None,
+        unit: str,
+        live: "Progress | None" = None,
+        task: "TaskID | None" = None,
+    ) -> None:
+        self._label, self._total, self._unit = label, total, unit
         self._live, self._task, self._done = live, task, 0
 
     def advance(self, n: int) -> None:
@@ -125,6 +165,8 @@ class Bar:
         self._done += n
         if self._live is not None and self._task is not None:
             self._live.advance(self._task, n)
+        if _watch is not None:
+            _watch(self._label, self._done, self._total, self._unit)
 
     def describe(self, unit: str) -> None:
         """Replace the text after the counts.
@@ -134,6 +176,7 @@ class Bar:
         unit : str
             Name of the unit, and what else is known.
         """
+        self._unit = unit
         if self._live is not None and self._task is not None:
             self._live.update(self._task, unit=unit)
 
@@ -145,8 +188,11 @@ class Bar:
         fraction_done : float
             Share of the work that is done, in [0, 1].
         """
-        if self._live is not None and self._task is not None and fraction_done > 0:
-            self._live.update(self._task, total=round(self._done / min(fraction_done, 1.0)))
+        if fraction_done <= 0:
+            return
+        self._total = round(self._done / min(fraction_done, 1.0))
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, total=self._total)
 
 
 @contextlib.contextmanager
@@ -168,11 +214,11 @@ def bar(label: str, total: int | None, unit: str) -> Iterator[Bar]:
         The bar.
     """
     if _live is None:
-        yield Bar(None, None)
+        yield Bar(label, total, unit)
         return
     live, task = _live, _live.add_task(label, total=total, unit=unit)
     try:
-        yield Bar(live, task)
+        yield Bar(label, total, unit, live, task)
     finally:
         live.remove_task(task)
 

@@ -49,6 +49,8 @@ PIPELINE = {
     "commands": 8,
     "deploy": 7,
     "flow": 6,
+    "reporting": 5,
+    "publishing": 4,
     "sweep": 6,
     "fit": 5,
     "featurize": 5,
@@ -61,6 +63,7 @@ PIPELINE = {
     "run_states": 4,
     "runs": 4,
     "summary": 4,
+    "overview": 4,
     "assays": 3,
     "catalogue": 3,
     "manifest": 3,
@@ -74,6 +77,7 @@ PIPELINE = {
     "run_dir": 2,
     "api": 1,
     "clock": 1,
+    "failures": 1,
     "log": 1,
     "terminal": 1,
     "version": 1,
@@ -92,7 +96,7 @@ ALLOWED = {
     "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),
     "rdkit": ("molvae.chem", "molvae.workers"),
     "chembl_structure_pipeline": ("molvae.chem",),
-    "prefect": ("pipeline.flow", "pipeline.deploy", "pipeline.api"),
+    "prefect": ("pipeline.flow", "pipeline.publishing", "pipeline.deploy", "pipeline.api"),
 }
 
 AUTOENCODER_PARTS = {"corruption", "encoders", "bottlenecks", "decoders", "reconstruction", "regularizers"}

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from molvae.search.ledger import START, Ledger
+from molvae.search.ledger import START, Ledger, RoundSummary
 
+COLLAPSE_ROUNDS = 10
+"""Number of rounds over which a search is found to have collapsed."""
+_COLLAPSE_SHARE = 0.05
 _N_MISSING = 3
 _N_BEST = 10
 _SAME = 1e-3  # scores that differ by less are called the same
@@ -67,6 +70,26 @@ def describe_scores(ledger: Ledger) -> dict[str, str]:
             "does not distinguish them, make it stricter"
         }
     return {}
+
+
+def collapsed_share(history: Sequence[RoundSummary]) -> float | None:
+    """Whether the last rounds found hardly any new molecule: the search has collapsed.
+
+    Parameters
+    ----------
+    history : sequence of RoundSummary
+        The rounds so far.
+
+    Returns
+    -------
+    float or None
+        Mean share of new molecules in the last ten rounds if it is below 5 %; None if it is not, or after fewer rounds.
+    """
+    shares = [one["new_share"] for one in history[-COLLAPSE_ROUNDS:] if one["new_share"] is not None]
+    if len(shares) < COLLAPSE_ROUNDS:
+        return None
+    mean = float(np.mean(shares))
+    return mean if mean < _COLLAPSE_SHARE else None
 
 
 def _causes(ledger: Ledger, rows: Sequence[int]) -> str:

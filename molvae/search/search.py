@@ -16,7 +16,7 @@ from molvae.inputs import read_molecules
 from molvae.search.breeding import Breeder
 from molvae.search.checkpoint import Checkpoint, Record
 from molvae.search.ledger import Candidate, Ledger, RoundSummary, pack, unpack
-from molvae.search.notes import describe_scores, describe_starts
+from molvae.search.notes import collapsed_share, describe_scores, describe_starts
 from molvae.search.oracle import Answer, Scores, read_scores
 from molvae.search.result import SearchResult
 from molvae.search.settings import SearchSettings
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 60
 _STILL_CALLS = 200  # a note is given after this many scored molecules without a change of the ten best
 _STILL_SHARE = 0.2  # or after this share of all scored molecules, if that is more
-_COLLAPSE_ROUNDS = 10
-_COLLAPSE_SHARE = 0.05
 
 
 class Search:
@@ -282,11 +280,11 @@ class Search:
         elif n - self._improved_at >= max(_STILL_CALLS, _STILL_SHARE * n) and "still" not in self._noted:
             self._noted.append("still")
             self._note(f"after {n:,} molecules: the ten best are the same as after {self._improved_at:,}")
-        shares = [one["new_share"] for one in self.history[-_COLLAPSE_ROUNDS:] if one["new_share"] is not None]
-        if len(shares) == _COLLAPSE_ROUNDS and np.mean(shares) < _COLLAPSE_SHARE and "collapse" not in self._noted:
+        share = collapsed_share(self.history)
+        if share is not None and "collapse" not in self._noted:
             self._noted.append("collapse")
             self._note(
-                f"after {n:,} molecules: only {np.mean(shares):.1%} of the decoded latent vectors give new molecules; "
+                f"after {n:,} molecules: only {share:.1%} of the decoded latent vectors give new molecules; "
                 "the search has little left to find near its best molecules"
             )
 

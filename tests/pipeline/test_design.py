@@ -151,7 +151,7 @@ def test_candidates_of_the_run_are_explained_with_its_files(stopped: list[tuple[
 def test_the_log_contains_all_three_starts(stopped: list[tuple[int, str, str]], folder: Path) -> None:
     text = (folder / "mine" / "run.log").read_text()
     assert text.count("the run ended early") == 2
-    assert "prefect.flow_runs: Finished in state Completed()" in text
+    assert "prefect.flow_runs: Finished in state Completed('150 molecules scored, " in text
     assert "featurize: already complete" in text
     assert f"search: encodes and decodes in {choose_precision(CODEC_DEVICE)}" in text
 
