@@ -9,7 +9,9 @@ _ADVICE = {
     errno.EDQUOT: "free some space or choose a folder on another disk",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose a folder on another file system",
     errno.EIO: "the disk may be failing: check it, or choose a folder on another disk",
+    errno.ENOMEM: "close other programs, raise the limit of memory (ulimit -v), or use a machine with more",
 } | dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you can write to")
+_OUT_OF_MEMORY = ("allocate memory", "failed to map segment", "bad_alloc", "out of memory")
 
 
 class MolvaeError(Exception):
@@ -67,8 +69,18 @@ def reason_of(error: OSError) -> str:
     >>> reason_of(OSError(errno.ENOSPC, "No space left on device"))
     'no space left on device; free some space or choose a folder on another disk'
     """
+    if error.errno == errno.ENOSPC and error.filename and _has_no_inodes(Path(error.filename).parent):
+        return "no space left on device: it has no inodes; free some space by removing files, or choose another disk"
     text = os.strerror(error.errno) if error.errno else first_line(error)
     return "; ".join(filter(None, [text.lower(), _ADVICE.get(error.errno or 0)]))
+
+
+def _has_no_inodes(folder: Path) -> bool:
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    return room.f_files > 0 and room.f_favail == 0
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
@@ -87,3 +99,32 @@ def cannot_write(path: Path, error: OSError) -> InputError:
         With the path, the reason and what to do.
     """
     return InputError(f"{path}: cannot be written: {reason_of(error)}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, or one that led to it, says that memory ran out; libraries raise several types.
+
+    Parameters
+    ----------
+    error : BaseException
+        The exception.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_out_of_memory(ImportError("libtorch.so: failed to map segment from shared object"))
+    True
+    """
+    one: BaseException | None = error
+    while one is not None:
+        if (
+            isinstance(one, MemoryError)
+            or getattr(one, "errno", None) == errno.ENOMEM
+            or any(text in str(one).lower() for text in _OUT_OF_MEMORY)
+        ):
+            return True
+        one = one.__cause__ or one.__context__
+    return False

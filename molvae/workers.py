@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 _WALL_PER_CPU = 10
 _MAX_DEATHS = 2
+_MAX_STARTS, _START_PAUSE = 3, 1.0
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}  # RDKit frees many small blocks: 10 % faster
 _TIMER_SLACK = 0.02  # share of the time limit that may already have elapsed when a row starts
@@ -247,11 +248,7 @@ class _Pool:
         try:
             worker = self._idle.get_nowait()
         except Empty:
-            worker = _Worker(self._task)
-            self._all.append(worker)
-            if self._is_closed:
-                worker.kill()
-            worker.wait_until_ready()
+            worker = self._start()
         try:
             answer = worker.ask(rows)
         except (EOFError, OSError):
@@ -263,6 +260,20 @@ class _Pool:
             return _Death(row, self._explain(status))
         self._idle.put(worker)
         return answer
+
+    def _start(self) -> "_Worker":
+        """A worker that is ready; one that is killed while it starts, as if memory runs out, is started again."""
+        for n_left in reversed(range(_MAX_STARTS)):
+            worker = _Worker(self._task)
+            self._all.append(worker)
+            if self._is_closed:
+                worker.kill()
+            if worker.wait_until_ready(may_be_killed=bool(n_left) and not self._is_closed):
+                break
+            self._all.remove(worker)
+            worker.release()
+            time.sleep(_START_PAUSE)
+        return worker
 
     def _explain(self, status: int) -> str:
         if status in (-signal.SIGPROF, -signal.SIGALRM):
@@ -304,16 +315,25 @@ class _Worker:
         self._connection = self._files.enter_context(Connection(ours.detach()))
         self._task = task
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, may_be_killed: bool) -> bool:
+        """Wait; False if the worker was killed and this is no error."""
         try:
             self._connection.send_bytes(self._task)
             problem = self._connection.recv()
         except (EOFError, OSError):
             _, status = self.wait()
-            problem = f"it exited with status {status}; {self._end_of_stderr()}"
+            is_killed = status == -signal.SIGKILL
+            if is_killed and may_be_killed:
+                return False
+            problem = (
+                "it was killed; the machine may be out of memory"
+                if is_killed
+                else f"it exited with status {status}; {self._end_of_stderr()}"
+            )
         if problem:
             self.kill()
             raise MolvaeError(f"a worker process could not start: {problem}")
+        return True
 
     def ask(self, rows: list[Any]) -> list[Any]:
         self._connection.send(rows)

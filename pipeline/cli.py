@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn, Protocol, runtime_checkable
 
 import typer
 
-from molvae.errors import InputError, MissingPackageError, MolvaeError
+from molvae.errors import InputError, MissingPackageError, MolvaeError, is_out_of_memory
 
 from .commands import (
     columns,
@@ -215,6 +215,8 @@ def _end_by_system(error: OSError) -> int:
 
 
 def _end_by_crash(error: BaseException) -> int:
+    if is_out_of_memory(error):
+        return _print_error(describe_failure(error), error, FAILED)
     if not any("run.log" in note for note in getattr(error, "__notes__", [])):
         with contextlib.suppress(OSError):  # the disk may be full
             handle, name = tempfile.mkstemp(prefix="molvae-error-", suffix=".log")

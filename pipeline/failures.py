@@ -2,7 +2,7 @@
 
 import errno
 
-from molvae.errors import MolvaeError, first_line, reason_of
+from molvae.errors import MolvaeError, first_line, is_out_of_memory, reason_of
 
 OF_THE_SYSTEM = frozenset(
     {
@@ -38,8 +38,8 @@ def describe_failure(error: BaseException) -> str:
     """
     if isinstance(error, MolvaeError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory"
+    if is_out_of_memory(error):
+        return reason_of(OSError(errno.ENOMEM, "out of memory"))
     if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{reason_of(error)}"

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from molvae.autoencoder import Autoencoder, ModelSettings, build
 from molvae.codec.description import CODEC_NAME, VERSION, checked_bytes, content_sha256, read_description
 from molvae.codec.domain import DomainCalibration
-from molvae.errors import CodecError, InputError, cannot_write
+from molvae.errors import CodecError, InputError, cannot_write, is_out_of_memory
 from molvae.features.featurizer import Featurizer
 from molvae.features.tokens import TokenFeaturizer
 from molvae.features.views import FEATURIZER_NAME, VIEW_NAME, load_featurizer
@@ -143,6 +143,8 @@ def read_codec(folder: Path) -> StoredCodec:
             sha256=content["sha256"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
         raise CodecError(f"{folder}: its files do not match each other ({error}); download the codec again") from None
 
 

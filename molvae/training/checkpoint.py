@@ -105,15 +105,22 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
         content = json.loads(index.read_text(encoding="utf-8"))
         files = dict(content.pop("files"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{index}: has changed since it was written; start the training again") from None
+        raise InputError(
+            f"{index}: has changed since it was written; delete {index.parent} to start the training again"
+        ) from None
     tensors: dict[str, Tensor] = {}
     for name, digest in files.items():
         path = index.with_name(name)
         if not path.exists():
-            raise InputError(f"{path}: missing, but {index.name} lists it; start the training again")
+            raise InputError(
+                f"{path}: missing, but {index.name} lists it; delete {index.parent} to start the training again"
+            )
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise InputError(f"{path}: has changed since it was written (sha256 differs); start the training again")
+            raise InputError(
+                f"{path}: has changed since it was written (sha256 differs); delete {index.parent} to start the "
+                "training again"
+            )
         tensors |= load(data)
     return tensors, content
 

@@ -177,7 +177,7 @@ def test_a_wrong_command_line_gives_one_line_and_exit_code_2(
             2,
             "/x/a.csv: read-only file system; choose a folder",
         ),
-        (MemoryError(), 1, "molvae: out of memory\n"),
+        (MemoryError(), 1, "molvae: cannot allocate memory; close other programs"),
         (ZeroDivisionError("by\nzero"), 1, "molvae: failed unexpectedly (ZeroDivisionError: by); "),
     ],
 )

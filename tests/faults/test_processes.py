@@ -1,0 +1,84 @@
+"""Worker processes that are killed or out of memory, and the memory of the run itself."""
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from molvae.pipeline.run_dir import RunDir
+
+from molvae.workers import LocalProcesses, WorkerFailure
+
+from .harness import Lab, results
+
+
+def square_slowly(row: int) -> int:
+    time.sleep(0.002)
+    return row * row
+
+
+def use_memory(row: int) -> int:
+    return len(bytearray(row * 1_000_000))
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the workers of a process."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) == pid and b"molvae.workers" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_rows_of_a_killed_worker_are_computed_by_another() -> None:
+    """As the kernel does if memory runs out: every row has its result, in order."""
+    chunks = [range(start, start + 50) for start in range(0, 500, 50)]
+    results, n_killed = [], 0
+    for chunk in LocalProcesses(2)(square_slowly, chunks):
+        results += chunk
+        if n_killed < 3:
+            os.kill(children_of(os.getpid())[0], signal.SIGKILL)
+            n_killed += 1
+    assert results == [row * row for row in range(500)]
+
+
+def test_a_row_that_needs_too_much_memory_costs_only_itself() -> None:
+    rows = [1, 2, 5_000, 3]
+    (found,) = LocalProcesses(1)(use_memory, [rows], megabytes=500)
+    assert found == [1_000_000, 2_000_000, WorkerFailure("out of memory: more than 500 MB"), 3_000_000]
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_change_no_candidate(lab: Lab, small: RunDir) -> None:
+    """Ready or not: every few seconds, a worker of the run is killed."""
+    run = lab.copy(small)
+    process = lab.start("design", "--resume", "run")
+    n_killed = 0
+    while process.poll() is None:
+        for worker in children_of(process.pid)[:1] if n_killed < 6 else ():
+            os.kill(worker, signal.SIGKILL)
+            n_killed += 1
+            time.sleep(3)
+        time.sleep(0.05)
+    ending = lab.finish(process)
+    assert ending.code == 0, ending
+    assert n_killed > 1
+    assert results(run) == results(small)
+    lab.heals(run, small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [300, 700, 1200])
+def test_a_limit_of_memory_is_named(megabytes: int, lab: Lab, small: RunDir) -> None:
+    """It is reached while packages are imported, or while the codec is read."""
+    run = lab.copy(small, "1-featurize")
+    limit = (megabytes * 1_000_000, megabytes * 1_000_000)
+    ending = lab.resume(run, before=lambda: resource.setrlimit(resource.RLIMIT_AS, limit))
+    ending.is_refused("cannot allocate memory; close other programs", code=1)
+    lab.heals(run, small)
