@@ -3,6 +3,7 @@
 # make check    format, lint, types, dependencies, figures, tests, wheel, documentation
 # make docs     the documentation site, in site/ (python3 -m http.server -d site shows it)
 # make bench    molecules per second on this machine
+# make soak     every injected fault, and large jobs; takes hours (docs/reliability.md)
 #
 # Needs Python 3.11 or newer with pip; another interpreter: make design PYTHON=/path/to/python3.11
 
@@ -14,7 +15,7 @@ ARGS ?=
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: design test check docs bench setup
+.PHONY: design test check docs bench soak setup
 .DEFAULT_GOAL := design
 
 design: $(READY)
@@ -38,6 +39,12 @@ docs: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
+
+soak: $(READY)
+	$(THREADS) $(BIN)/pytest -m "slow or not slow" tests/faults tests/pipeline/test_resume.py
+	$(THREADS) $(BIN)/python benchmarks/load.py campaigns
+	$(THREADS) $(BIN)/python benchmarks/load.py library data/moses_train.csv.gz
+	$(THREADS) $(BIN)/python benchmarks/load.py candidates
 
 setup: $(READY)
 

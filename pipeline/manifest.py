@@ -23,6 +23,8 @@ from .version import installed
 
 PACKAGES = ("molvae", "numpy", "pandas", "prefect", "pyarrow", "rdkit", "tokenizers", "torch")
 
+_CHECKSUM = "checksum"  # a key of the file, not of the manifest
+
 
 class Entry(Settings):
     """A file that a stage read or wrote.
@@ -133,9 +135,25 @@ class Manifest(Settings):
             None if the stage is not complete or the file is invalid.
         """
         try:
-            return cls.from_dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), MANIFEST)
-        except (OSError, ValueError, InputError):
+            content = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+            checksum = content.pop(_CHECKSUM, None)  # earlier releases wrote none
+            if checksum is not None and checksum != _checksum_of(content):
+                return None
+            return cls.from_dict(content, MANIFEST)
+        except (OSError, ValueError, TypeError, InputError):
             return None
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest of a stage, with a checksum of its content.
+
+        Parameters
+        ----------
+        folder : Path
+            The stage folder.
+        """
+        content = json.loads(self.model_dump_json())
+        content[_CHECKSUM] = _checksum_of(content)
+        write_text(folder / MANIFEST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def is_whole(self, folder: Path) -> bool:
         """Whether every output exists and is unchanged.
@@ -304,8 +322,12 @@ class Plan:
             finished=clock.now(),
             facts=dict(outcome.facts),
         )
-        write_text(self.folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        manifest.write(self.folder)
         return manifest
+
+
+def _checksum_of(content: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:

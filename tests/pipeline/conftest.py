@@ -71,6 +71,7 @@ class RunFolders:
         """Change values of the manifest of the last stage; None removes one."""
         path = run.validate / "manifest.json"
         manifest = json.loads(path.read_text()) | values
+        manifest.pop("checksum", None)
         path.write_text(json.dumps({name: value for name, value in manifest.items() if value is not None}))
 
     @staticmethod

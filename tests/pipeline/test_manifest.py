@@ -55,7 +55,7 @@ def test_a_changed_input_runs_again(tmp_path: Path) -> None:
     assert body.calls == 2
 
 
-@pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
+@pytest.mark.parametrize("damage", ["change", "remove", "manifest", "count"])
 def test_a_damaged_stage_runs_again(tmp_path: Path, damage: str) -> None:
     body, folder = Body(), tmp_path / "stage"
     make_plan(folder).carry_out(body)
@@ -63,6 +63,10 @@ def test_a_damaged_stage_runs_again(tmp_path: Path, damage: str) -> None:
         (folder / "out.csv").write_text("a\n2\n")
     elif damage == "remove":
         (folder / "out.csv").unlink()
+    elif damage == "count":
+        text = (folder / MANIFEST).read_text()
+        assert '"into": 3' in text
+        (folder / MANIFEST).write_text(text.replace('"into": 3', '"into": 7'))
     else:
         (folder / MANIFEST).write_text('{"stage": "stage"')
     make_plan(folder).carry_out(body)
