@@ -42,7 +42,7 @@ def fit(run: RunDir, mapper: Mapper | None = None) -> Manifest | None:
     settings["terms"] = {name: term.model_dump(mode="json") for name, term in campaign.assays.items()}
     inputs = {name: file_entry(path, run.path) for name, path in assay_files(campaign).items()}
     plan = Plan("fit", VERSION, run.fit, settings, campaign.seed, inputs)
-    return plan.carry_out(lambda folder: _fit(run, campaign, mapper or LocalProcesses()))
+    return plan.carry_out(lambda folder: _fit(run, campaign, mapper or LocalProcesses()), run.of_siblings(run.fit))
 
 
 def _fit(run: RunDir, campaign: Campaign, mapper: Mapper) -> Outcome:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import platform
+import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -102,6 +104,8 @@ class Manifest(Settings):
         Results in short, by name.
     reused : bool, default=False
         Whether the stage was complete already and did no work; not stored.
+    reused_from : str, default=""
+        Name of the run whose files were taken; "" if the stage did its own work.
     """
 
     stage: str
@@ -119,6 +123,7 @@ class Manifest(Settings):
     finished: str = ""
     facts: dict[str, float | None] = Field(default_factory=dict)
     reused: bool = Field(default=False, exclude=True)
+    reused_from: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -269,8 +274,10 @@ class Plan:
         manifest = Manifest.read(self.folder)
         return manifest if manifest and manifest.key == self.key and manifest.is_whole(self.folder) else None
 
-    def carry_out(self, body: Callable[[Path], Outcome]) -> Manifest:
-        """Run the stage, unless it is complete, and write its manifest.
+    def carry_out(
+        self, body: Callable[[Path], Outcome], others: Sequence[Path] = (), *, uses_seed: bool = True
+    ) -> Manifest:
+        """Run the stage, unless it is complete or can be taken from another run, and write its manifest.
 
         The files of an earlier attempt are removed first. If the body fails, its files are removed, too. In both cases
         the checkpoint of this plan is kept.
@@ -279,6 +286,11 @@ class Plan:
         ----------
         body : callable
             Takes the stage folder and writes the outputs to it.
+        others : sequence of Path, default=()
+            The folders of this stage in other runs. If one of them has the same key, was made with the same packages
+            and is unchanged, its files are taken: as hard links, or as copies where the file system has no links.
+        uses_seed : bool, default=True
+            Whether the seed changes the files; if not, a folder with another seed can be taken.
 
         Returns
         -------
@@ -292,18 +304,61 @@ class Plan:
             log.info("%s", line)
             terminal.show(line)
         else:
+            manifest = self._take(others, uses_seed) or self._run(body)
+        clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
+        return manifest
+
+    def _run(self, body: Callable[[Path], Outcome]) -> Manifest:
+        clear_folder(self.folder, keep={self.checkpoint})
+        start, started = time.monotonic(), clock.now()
+        try:
+            manifest = self._close(body(self.folder), time.monotonic() - start, started)
+        except BaseException:
             clear_folder(self.folder, keep={self.checkpoint})
-            start, started = time.monotonic(), clock.now()
+            raise
+        counts = manifest.counts
+        log.info("%s", describe_counts(manifest))
+        terminal.show(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
+        return manifest
+
+    def _take(self, others: Sequence[Path], uses_seed: bool) -> Manifest | None:
+        """Take the files from another run; None if no run has them, or if they changed or vanished meanwhile."""
+        start, started = time.monotonic(), clock.now()
+        packages = _packages() if others else {}
+        for other in others:
+            found = Manifest.read(other)
+            if found is None or found.stage != self.stage or found.packages != packages:
+                continue
+            plan = self if uses_seed else replace(self, seed=found.seed)
+            if found.key != plan.key:
+                continue
+            clear_folder(self.folder, keep={self.checkpoint})
             try:
-                manifest = self._close(body(self.folder), time.monotonic() - start, started)
+                for entry in found.outputs:
+                    link_or_copy(other / entry.path, self.folder / entry.path)
+            except FileNotFoundError:  # a run that is being removed
+                continue
             except BaseException:
                 clear_folder(self.folder, keep={self.checkpoint})
                 raise
-            counts = manifest.counts
+            if not found.is_whole(self.folder):
+                continue
+            manifest = found.model_copy(
+                update={
+                    "key": self.key,
+                    "seed": self.seed,
+                    "inputs": dict(self.inputs),
+                    "seconds": round(time.monotonic() - start, 2),
+                    "started": started,
+                    "finished": clock.now(),
+                    "reused_from": other.parent.name,
+                }
+            )
+            write_text(self.folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
             log.info("%s", describe_counts(manifest))
-            terminal.show(f"{self.stage}: {counts.into:,} in, {counts.kept:,} kept; {elapsed(manifest.seconds)}")
-        clear_folder(self.folder, keep={MANIFEST, *(entry.path.split("/")[0] for entry in manifest.outputs)})
-        return manifest
+            terminal.show(f"{self.stage}: {manifest.counts.kept:,} kept; taken from {other.parent.name}")
+            return manifest
+        return None
 
     def _close(self, outcome: Outcome, seconds: float, started: str) -> Manifest:
         manifest = Manifest(
@@ -349,6 +404,30 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
     """
     name = path.relative_to(base) if path.is_relative_to(base) else path
     return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows, size=path.stat().st_size)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the file system has no links.
+
+    Parameters
+    ----------
+    source : Path
+        A file that is never changed in place.
+    target : Path
+        Its second name, which does not exist; its folder is created.
+
+    Raises
+    ------
+    OSError
+        `source` does not exist, or `target` cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def describe_counts(manifest: Manifest) -> str:

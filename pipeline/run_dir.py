@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
+import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,8 @@ POSES = "poses.sdf"
 """A further result file, of a campaign that docks molecules."""
 
 _LOCK, _LOG, _CAMPAIGN = ".lock", "run.log", "campaign.toml"
-_START, _FAILURE, _PINNED = "start.json", "failure.json", ".pinned"
+_START, _FAILURE, _PINNED, _EARLIER = "start.json", "failure.json", ".pinned", "earlier"
+_NAME = re.compile(r'\Aname = "([A-Za-z0-9._-]+)"\n')  # the first line of settings that molvae wrote
 _held: set[Path] = set()
 
 
@@ -143,6 +146,11 @@ class RunDir:
         return self.path / _START
 
     @property
+    def earlier_molecules(self) -> Path:
+        """The molecules that earlier runs reported, as of the start; it does not exist without an earlier run."""
+        return self.path / _EARLIER / "molecules.parquet"
+
+    @property
     def failure(self) -> Path:
         """Why the last attempt failed; it does not exist after another start of the run."""
         return self.path / _FAILURE
@@ -233,6 +241,61 @@ class RunDir:
     def comparison(self) -> Path:
         """The search compared with its controls; one row per method."""
         return self.validate / "comparison.csv"
+
+    # other runs
+
+    def campaign_name(self) -> str:
+        """The name of the campaign.
+
+        Returns
+        -------
+        str
+            Its name; "" if the settings have none.
+
+        Raises
+        ------
+        OSError
+            The settings cannot be read.
+        ValueError
+            They are not valid TOML.
+        """
+        text = self.campaign.read_text(encoding="utf-8")
+        found = _NAME.match(text)
+        return found[1] if found else str(tomllib.loads(text).get("name", ""))
+
+    def siblings(self) -> "list[RunDir]":
+        """The other runs in the same folder, if the name of that folder is `runs`; a run elsewhere stands alone.
+
+        Returns
+        -------
+        list of RunDir
+            Runs in any state, by name; links, hidden folders and folders that cannot be read are skipped.
+        """
+        folder = self.path.parent
+        if folder.name != RUNS:
+            return []
+        found = []
+        for path in sorted(folder.iterdir()):
+            with contextlib.suppress(OSError):
+                if path != self.path and not path.name.startswith(".") and not path.is_symlink():
+                    found += [RunDir(path)] if (path / _CAMPAIGN).is_file() else []
+        return found
+
+    def of_siblings(self, stage: Path) -> list[Path]:
+        """The folders of a stage in the other runs, the newest name first.
+
+        Parameters
+        ----------
+        stage : Path
+            The folder of the stage in this run.
+
+        Returns
+        -------
+        list of Path
+            Folders of complete stages.
+        """
+        folders = [other.path / stage.name for other in reversed(self.siblings())]
+        return [folder for folder in folders if (folder / MANIFEST).exists()]
 
     # writing
 
@@ -382,4 +445,4 @@ def write_campaign(run: RunDir, text: str) -> None:
 
 
 def _is_own(entry: Path) -> bool:
-    return entry.name in (_LOCK, _LOG, _START) or entry.name.startswith(PART_PREFIX)
+    return entry.name in (_LOCK, _LOG, _START, _EARLIER) or entry.name.startswith(PART_PREFIX)

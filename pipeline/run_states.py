@@ -1,9 +1,7 @@
 """The state of every run in a folder, read from the run folders alone; an unreadable one is a row with a reason."""
 
 import json
-import re
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +14,6 @@ from .manifest import Entry, Manifest
 from .run_dir import LATEST, MANIFEST, PUBLISHED, RUNS, RunDir
 
 State = Literal["running", "unfinished", "failed", "completed", "damaged"]
-
-_NAME = re.compile(r'\Aname = "([A-Za-z0-9._-]+)"\n')  # the first line of settings that molvae wrote
 
 
 @dataclass(frozen=True)
@@ -148,31 +144,6 @@ def find_any_run(word: str, folder: Path) -> RunDir:
     raise InputError(f"{word}: no such run in {folder}; `molvae runs` lists them")
 
 
-def campaign_name(run: RunDir) -> str:
-    """The name of the campaign of a run.
-
-    Parameters
-    ----------
-    run : RunDir
-        The run.
-
-    Returns
-    -------
-    str
-        Its name.
-
-    Raises
-    ------
-    OSError
-        The settings cannot be read.
-    ValueError
-        They are not valid TOML.
-    """
-    text = run.campaign.read_text(encoding="utf-8")
-    found = _NAME.match(text)
-    return found[1] if found else str(tomllib.loads(text).get("name", ""))
-
-
 def started_at(run: RunDir) -> str | None:
     """When a run was started.
 
@@ -239,7 +210,7 @@ def _state_of(path: Path, latest: Path | None) -> RunState | None:
 
 def _describe(run: RunDir, is_latest: bool) -> RunState:
     try:
-        campaign, problem = campaign_name(run), ""
+        campaign, problem = run.campaign_name(), ""
     except ValueError as error:
         campaign, problem = "", f"{run.campaign.name}: not readable ({first_line(error)})"
     found = RunState(

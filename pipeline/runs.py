@@ -14,6 +14,7 @@ from molvae.files import write_text
 from . import clock, terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
+from .earlier import record_start
 from .failures import describe_failure
 from .manifest import Manifest
 from .run_dir import LATEST, MANIFEST, RUNS, RunDir, write_campaign
@@ -96,7 +97,7 @@ def start(campaign: Campaign, out: Path | None) -> RunDir:
     with run.lock():
         if run.campaign.exists():
             raise InputError(f"{run.path}: another process started a run in this folder; choose another --out")
-        write_text(run.start, json.dumps({"created": clock.now()}, indent=1) + "\n")
+        record_start(run, campaign.name)
         write_campaign(run, campaign.to_toml())
     return run
 
@@ -119,7 +120,7 @@ def recording_failure(run: RunDir) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        with contextlib.suppress(OSError):  # the disk may be full
+        with contextlib.suppress(OSError, InputError):  # the disk may be full
             content = {"failed": clock.now(), "reason": describe_failure(error).splitlines()[0]}
             write_text(run.failure, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         raise

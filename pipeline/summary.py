@@ -13,6 +13,7 @@ from molvae.chem.scaffolds import first_per_scaffold
 from molvae.report.report import funnel_steps
 
 from .campaign import Campaign
+from .earlier import earlier_runs
 from .manifest import Manifest
 from .run_dir import POSES, RunDir
 from .terminal import elapsed
@@ -51,6 +52,7 @@ def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
     took = elapsed(sum(manifest.seconds for manifest in manifests if manifest) if seconds is None else seconds)
     lines = [f"{run.path.name}: {len(candidates):,} molecules scored in {took}", ""]
     lines += [f"  {label:<38}{n:>6,}" for label, n in funnel_steps(candidates, search["funnel"])]
+    lines += _earlier(candidates, earlier_runs(run))
     lines += ["", *_best(candidates)]
     if "front" in candidates:
         lines += ["", *_front(candidates, Campaign.load(run.campaign).objective.goals)]
@@ -65,6 +67,19 @@ def summarize(run: RunDir, name: str, seconds: float | None = None) -> str:
         lines += ["", "Next", f"  {'explain the best molecule':<28}molvae why {name} best"]
         lines += [f"  {'pick 24 molecules to order':<28}molvae pick {name} -n 24"]
     return "\n".join(lines)
+
+
+def _earlier(candidates: pd.DataFrame, earlier: Sequence[str]) -> list[str]:
+    """How many molecules are new, compared with the earlier runs of the campaign."""
+    if not earlier or "first_seen" not in candidates:
+        return []
+    seen, passed = candidates["first_seen"].notna(), candidates["passed"]
+    runs = "1 earlier run" if len(earlier) == 1 else f"{len(earlier):,} earlier runs"
+    text = (
+        f"Compared with {runs} of the campaign: {int((~seen).sum()):,} new, {int(seen.sum()):,} seen before; of those "
+        f"that passed every check, {int((passed & ~seen).sum()):,} new, {int((passed & seen).sum()):,} seen before."
+    )
+    return ["", *textwrap.wrap(text, _WIDTH)]
 
 
 def _compare(table: pd.DataFrame) -> list[str]:

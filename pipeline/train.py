@@ -75,7 +75,7 @@ def train(run: RunDir) -> Manifest:
         outputs: dict[str, int | None] = {path.relative_to(folder).as_posix(): None for path in run.codec.iterdir()}
         return Outcome(outputs | {LOG_NAME: None}, Counts(into=n, kept=n), str(codec.card["stopped"]))
 
-    return plan.carry_out(body)
+    return plan.carry_out(body, run.of_siblings(run.train))
 
 
 def train_codec(config: Path, features: Path, out: Path, resume: bool, start: str | None) -> Codec:

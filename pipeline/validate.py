@@ -27,11 +27,12 @@ from molvae.workers import LocalProcesses
 from . import terminal
 from .assays import goodness, model_files, read_held_out
 from .campaign import Campaign, molecules_path
+from .earlier import earlier_runs, read_seen
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry, installed
 from .run_dir import POSES, PUBLISHED, REPORT, RunDir
 
-VERSION = 4
+VERSION = 5
 
 N_REFERENCE = 300
 """Number of reference molecules whose properties the report shows."""
@@ -59,6 +60,8 @@ def validate(run: RunDir) -> Manifest:
         if is_used:
             inputs[path.stem] = file_entry(path, run.path)
     inputs |= {name: file_entry(path, run.path) for name, path in model_files(run, campaign).items()}
+    if run.earlier_molecules.exists():
+        inputs["earlier molecules"] = file_entry(run.earlier_molecules, run.path)
     settings = campaign.model_dump(mode="json", include={"name", "checks", "hold_out"})
     docking = None
     if campaign.objective.has_poses:
@@ -84,6 +87,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
             codec=codec,
             conditions=campaign.objective.conditions,
             domains=campaign.objective.domains,
+            seen=read_seen(run),
             progress=bar.advance,
         )
     for name, reason in candidates.attrs["skipped"].items():
@@ -92,7 +96,12 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     comparison = _compare(run, campaign, proposals)
     if comparison is not None:
         write_text(run.comparison, comparison.to_csv(index=False, lineterminator="\n"))
+    n_seen = int(candidates["first_seen"].notna().sum())
     facts = {}
+    if n_earlier := len(earlier_runs(run)):
+        facts["earlier runs"] = (
+            f"{n_earlier:,} ({len(candidates) - n_seen:,} molecules are new, {n_seen:,} seen before)"
+        )
     if docking is not None:
         terminal.show("  docking the best candidates again, for their poses")
         facts["docked poses"] = f"{POSES} ({write_poses(folder / POSES, docking, candidates):,} candidates)"
@@ -107,7 +116,11 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
     outputs = {name: None if name == REPORT else n for name in PUBLISHED}
     outputs |= {} if comparison is None else {run.comparison.name: len(comparison)}
     passed = candidates["score"][candidates["passed"]].dropna()
-    results = {"best_score": float(passed.max()) if len(passed) else None}
+    results = {
+        "best_score": float(passed.max()) if len(passed) else None,
+        "n_new": len(candidates) - n_seen,
+        "n_seen": n_seen,
+    }
     return Outcome(outputs | ({POSES: None} if docking else {}), counts, facts=results)
 
 

@@ -66,6 +66,7 @@ PIPELINE = {
     "overview": 4,
     "assays": 3,
     "catalogue": 3,
+    "earlier": 3,
     "manifest": 3,
     "latent_tables": 3,
     "result_files": 3,

@@ -27,6 +27,7 @@ def build_candidates(
     codec: TrainedCodec | None = None,
     conditions: Mapping[str, str] | None = None,
     domains: Mapping[str, float] | None = None,
+    seen: pd.DataFrame | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> MoleculeTable:
     """The candidate table of the molecules that a search scored.
@@ -49,6 +50,9 @@ def build_candidates(
         Terms that a model predicts, each with the lowest similarity to a training molecule in its applicability domain;
         see `ObjectiveSettings.domains`. A molecule whose `value_<term>_similarity` is lower fails the check
         `in_model_domain`.
+    seen : DataFrame, optional
+        Molecules that earlier runs reported: `smiles` (canonical, unique), `first_seen`, `first_run`. None: the table
+        does not have the last two columns.
     progress : callable, optional
         Called after each chunk of reference molecules that was compared, with their number.
 
@@ -95,6 +99,11 @@ def build_candidates(
         for column in ("parent_id", "mate_id")
         if column in proposals
     }
+    if seen is not None:
+        by_smiles = seen.set_index("smiles")
+        for column in ("first_seen", "first_run"):
+            found = by_smiles[column].reindex(smiles)
+            described[column] = pd.Series([one if isinstance(one, str) else None for one in found], dtype=object)
     described = pd.concat([described, pd.DataFrame(parents), compute(smiles, DESCRIPTORS)], axis=1)
     nearest = _nearest_reference(smiles, library, progress)
     candidates = pd.concat([proposals.reset_index(drop=True), checked, described, nearest], axis=1)

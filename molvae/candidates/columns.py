@@ -88,6 +88,13 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     ),
     Column("is_start", "flag", "whether it is a start molecule", needed=False),
     Column("is_known", "flag", "whether it is in the reference library or the codec's training set", needed=False),
+    Column(
+        "first_seen",
+        "text",
+        "when the first run of the campaign that reported it was completed, in UTC; empty if no earlier run did",
+        needed=False,
+    ),
+    Column("first_run", "text", "name of that run; empty if no earlier run reported it", needed=False),
     Column("round", "integer", "round of the search; 0: the start molecules, or the first draws if there are none"),
     Column(
         "move",

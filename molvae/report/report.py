@@ -254,9 +254,8 @@ def _data(order: pd.DataFrame, report: Report, marks: Mapping[int, list[int]]) -
         table.insert(0, "failed_checks", failed)
     given = known_columns(table)
     data = grid_data(table[list(given)], name="candidates")
-    data["columns"] = [
-        column | ({"visible": False} if column["name"] in _MORE_HIDDEN else {}) for column in data["columns"]
-    ]
+    hidden = {*_MORE_HIDDEN, *(name for name in ("first_seen",) if name in table and table[name].isna().all())}
+    data["columns"] = [column | ({"visible": False} if column["name"] in hidden else {}) for column in data["columns"]]
     return data | {
         "marks": {str(row): atoms for row, atoms in marks.items()},
         "lead": report.lead,
@@ -265,7 +264,9 @@ def _data(order: pd.DataFrame, report: Report, marks: Mapping[int, list[int]]) -
     }
 
 
-_MORE_HIDDEN = ("scaffold", "is_start", "is_known", "predicted_score", "parent_id", "open_stereo_centers")
+_MORE_HIDDEN = (
+    "scaffold", "is_start", "is_known", "first_run", "predicted_score", "parent_id", "open_stereo_centers"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,19 @@ def test_the_first_of_equally_similar_references_is_taken(
     assert candidates.set_index("candidate_id").loc["C1", "nearest_reference"] == "Cc1ccccc1O"
 
 
+def test_molecules_that_earlier_runs_reported_are_marked(proposals: pd.DataFrame, tmp_path) -> None:
+    second = proposals["smiles"].iloc[1]
+    seen = pd.DataFrame({"smiles": [second, "CCCCl"], "first_seen": "2026-11-30T02:00:00Z", "first_run": "lead-1"})
+    candidates = build_candidates(proposals, ["NCC"], settings=SETTINGS, seen=seen)
+    write_candidates(tmp_path, candidates)
+    for table in (candidates, pd.read_csv(tmp_path / "candidates.csv")):
+        marked = table.set_index("smiles")[["first_seen", "first_run"]]
+        assert marked.loc[second].tolist() == ["2026-11-30T02:00:00Z", "lead-1"]
+        assert marked.drop(second).isna().all(axis=None)
+    assert "first_seen" not in build_candidates(proposals, ["NCC"], settings=SETTINGS)
+    assert build_candidates(proposals, ["NCC"], settings=SETTINGS, seen=seen[:0])["first_run"].isna().all()
+
+
 def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
     candidates = build_candidates(proposals, ["CCO"])
     assert list(candidates.attrs["skipped"]) == ["in_training", "in_domain"]
@@ -113,7 +126,7 @@ def test_skipped_checks_are_reported(proposals: pd.DataFrame) -> None:
 
 
 def test_the_table_has_the_documented_columns(proposals: pd.DataFrame) -> None:
-    optional = {"front", "best_compromise", "unscored_reason"}  # of several goals, and of a search
+    optional = {"front", "best_compromise", "unscored_reason", "first_seen", "first_run"}  # not of every search
     names = {column.name for column in CANDIDATE_COLUMNS if not column.name.endswith("*")} - optional
     assert names <= set(build_candidates(proposals, ["CCO"]))
     assert set(proposals) >= {column.name for column in PROPOSAL_COLUMNS if not column.name.endswith("*")} - optional

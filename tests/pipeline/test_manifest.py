@@ -1,8 +1,10 @@
 """A stage is complete if its manifest has the key of the plan and its outputs are unchanged; else it runs again."""
 
+import os
 from pathlib import Path
 
 import pytest
+from molvae.pipeline import clock
 from molvae.pipeline.manifest import Counts, Manifest, Outcome, Plan, file_entry
 from molvae.pipeline.run_dir import MANIFEST
 
@@ -112,3 +114,72 @@ def test_the_manifest_is_read_back_unchanged(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path / "stage") == manifest
     assert manifest.packages["numpy"]
     assert Manifest.read(tmp_path) is None
+
+
+def two_runs(tmp_path: Path, **changes: object) -> tuple[Plan, Plan]:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "two" / "in.csv").write_text("x")
+    return make_plan(tmp_path / "one" / "stage"), make_plan(tmp_path / "two" / "stage", **changes)
+
+
+def test_a_stage_of_another_run_with_the_same_key_is_taken(tmp_path: Path) -> None:
+    body = Body()
+    one, two = two_runs(tmp_path)
+    first = one.carry_out(body)
+    taken = two.carry_out(body, [tmp_path / "none", one.folder])
+    assert (body.calls, taken.reused_from) == (1, "one")
+    assert (taken.counts, taken.outputs, taken.key) == (first.counts, first.outputs, first.key)
+    assert (two.folder / "out.csv").samefile(one.folder / "out.csv")
+    assert two.finished() == taken
+
+
+@pytest.mark.parametrize(
+    ("change", "uses_seed", "calls"),
+    [({"seed": 1}, True, 2), ({"seed": 1}, False, 1), ({"settings": {"a": 2}}, False, 2), ({"version": 2}, False, 2)],
+)
+def test_a_stage_is_taken_only_if_nothing_that_matters_differs(
+    tmp_path: Path, change: dict, uses_seed: bool, calls: int
+) -> None:
+    body = Body()
+    one, two = two_runs(tmp_path, **change)
+    one.carry_out(body)
+    taken = two.carry_out(body, [one.folder], uses_seed=uses_seed)
+    assert body.calls == calls
+    assert taken.key == two.key
+    assert two.finished() == taken
+
+
+@pytest.mark.parametrize("damage", ["changed file", "missing file", "other package"])
+def test_a_damaged_or_outdated_stage_of_another_run_is_not_taken(tmp_path: Path, damage: str) -> None:
+    body = Body()
+    one, two = two_runs(tmp_path)
+    one.carry_out(body)
+    if damage == "changed file":
+        (one.folder / "out.csv").write_text("a\n2\n")
+    elif damage == "missing file":
+        (one.folder / "out.csv").unlink()
+    else:
+        text = (one.folder / MANIFEST).read_text()
+        (one.folder / MANIFEST).write_text(text.replace('"rdkit": "', '"rdkit": "0.'))
+    assert two.carry_out(body, [one.folder]).reused_from == ""
+    assert body.calls == 2
+    assert (two.folder / "out.csv").read_text() == "a\n1\n"
+
+
+def test_a_stage_is_copied_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    one, two = two_runs(tmp_path)
+    one.carry_out(Body())
+    two.carry_out(Body(), [one.folder])
+    assert not (two.folder / "out.csv").samefile(one.folder / "out.csv")
+    assert (two.folder / "out.csv").read_text() == "a\n1\n"
+
+
+def test_the_manifest_records_when_the_stage_ran(tmp_path: Path) -> None:
+    before = clock.now()
+    manifest = make_plan(tmp_path / "stage").carry_out(Body())
+    assert before <= manifest.started <= manifest.finished <= clock.now()

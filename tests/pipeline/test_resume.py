@@ -19,6 +19,7 @@ from molvae.pipeline.search import search
 from molvae.pipeline.validate import validate
 
 from molvae.codec import ToyCodec
+from molvae.errors import InputError
 from molvae.files import sha256_of
 from molvae.qsar import fit_assay
 
@@ -331,3 +332,42 @@ high = -3.0
     assert results(run_stages(run)) == results(whole)
     assert (run.path / "poses.sdf").read_bytes() == (whole.path / "poses.sdf").read_bytes()
     assert (run.path / "poses.sdf").read_text().count("$$$$") > 0
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+def test_a_library_that_is_gone_or_changed_is_named_and_its_molecules_are_kept(
+    change: str, uninterrupted: RunDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = copy(uninterrupted, f"library-{change}")
+    library = run.path.parent / f"library-{change}.smi"
+    shutil.copyfile(run.path.parent / "library.smi", library)
+    run.campaign.write_text(run.campaign.read_text().replace("library.smi", library.name))
+    manifest = (run.featurize / "manifest.json").read_text()
+    (run.featurize / "manifest.json").write_text(manifest.replace("library.smi", library.name))
+    if change == "gone":
+        library.unlink()
+    else:
+        library.write_text("CCO a\n")
+    with caplog.at_level("WARNING", "pipeline"):
+        kept = featurize(run)
+    assert kept.reused
+    assert sha256_of(run.molecules) == sha256_of(uninterrupted.molecules)
+    (warning,) = [record.message for record in caplog.records if library.name in record.message]
+    assert ("no such file" in warning) == (change == "gone")
+    old, new = sha256_of(run.path.parent / "library.smi")[:12], "" if change == "gone" else sha256_of(library)[:12]
+    assert (old in warning and new in warning) == (change == "changed")
+
+
+def test_another_library_in_the_settings_is_read(uninterrupted: RunDir) -> None:
+    run = copy(uninterrupted, "other-library")
+    other = run.path.parent / "other.smi"
+    other.write_text("CCO a\nCCN b\n")
+    run.campaign.write_text(run.campaign.read_text().replace("library.smi", other.name))
+    assert featurize(run).counts.kept == 2
+
+
+def test_a_library_that_is_gone_before_it_was_read_stops_the_run(started: RunDir) -> None:
+    run = copy(started, "never-read")
+    run.campaign.write_text(run.campaign.read_text().replace("library.smi", "gone.smi"))
+    with pytest.raises(InputError, match=r"gone\.smi"):
+        featurize(run)
