@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from molvae.errors import InputError
+from molvae.errors import InputError, MolvaeError
 from molvae.files import replacing, write_text
 from molvae.scoring.objective import Objective
 from molvae.search.ledger import RoundSummary
@@ -86,6 +86,7 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
         name: job.run(f"control {name}", _control_settings(settings, name), checkpoint / name, is_control=True)
         for name in campaign.control_methods
     }
+    _check_scores(result)
     _write(run, result, controls)
     _note_failures(result)
     from_cache = _report_cache(campaign, objective)
@@ -107,6 +108,21 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
     return Outcome(
         outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped, notes=from_cache), result.stop_reason
     )
+
+
+def _check_scores(result: SearchResult) -> None:
+    """Raise MolvaeError if no molecule has a score: the run has no candidates."""
+    counts, n = result.funnel, len(result.table)
+    if n == 0:
+        raise MolvaeError(
+            f"no molecule was scored: of {counts['n_proposed']:,} decoded latent vectors, {counts['n_valid']:,} gave a "
+            f"valid molecule; {counts['n_infeasible']:,} of these violate [search.constraints] or cannot be encoded; "
+            "relax the constraints or use another codec"
+        )
+    if result.table["score"].isna().all():
+        reasons = result.table["unscored_reason"].value_counts()
+        last = f"; most frequent reason: {reasons.index[0]} ({reasons.iloc[0]:,})" if len(reasons) else ""
+        raise MolvaeError(f"none of {n:,} molecules has a score{last}; check the terms of [objective]")
 
 
 def _report_cache(campaign: Campaign, objective: Objective) -> dict[str, int]:

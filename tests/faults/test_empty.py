@@ -98,9 +98,18 @@ def test_a_search_that_decodes_nothing(lab: Lab) -> None:
     text = (lab.folder / "my.toml").read_text().replace("seconds = 0.2\n", "")
     (lab.folder / "my.toml").write_text(text + "[search.constraints.properties]\nmol_weight = [5000, 5001]\n")
     ending = lab.run("design", "my.toml", "--out", "run")
-    ending.is_refused("no molecule", code=1)
+    ending.is_refused("no molecule was scored", "relax the constraints or use another codec", code=1)
     assert not (lab.folder / "run" / "candidates.csv").exists()
     assert not (lab.folder / "runs" / "latest").exists()
+
+
+@pytest.mark.slow
+def test_no_score_at_all_where_failures_are_allowed(lab: Lab) -> None:
+    write(lab, 'python = "scores.py:score"\nmax_failed = 1.0')
+    (lab.folder / "scores.py").write_text(NAN)
+    ending = lab.run("design", "my.toml", "--out", "run")
+    ending.is_refused("none of 60 molecules has a score", "mine", code=1)
+    assert not (lab.folder / "run" / "candidates.csv").exists()
 
 
 @pytest.mark.slow
