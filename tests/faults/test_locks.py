@@ -101,3 +101,24 @@ def test_a_run_that_is_moved_while_it_is_running(lab: Lab, small: RunDir) -> Non
     ending.is_refused("run/3-search", "no such file or directory")
     assert not run.path.exists(), "nothing is written to the old place"
     lab.heals(moved, small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["removed", "changed"])
+def test_a_library_that_is_gone_or_changed_between_attempts(change: str, lab: Lab, small: RunDir) -> None:
+    """The stage that read it is complete, so the run keeps what it has read, and says so."""
+    library = lab.folder / "library.smi"
+    shutil.copyfile(small.path.parent / "library.smi", library)
+    run = lab.copy(small)
+    text = run.campaign.read_text()
+    run.campaign.write_text(text.replace(str(small.path.parent / "library.smi"), str(library)))
+    assert lab.resume(run, faults=[kills("rename", "3-search/checkpoint-*/state.bin", after=2)]).code == -signal.SIGKILL
+    if change == "removed":
+        library.unlink()
+    else:
+        library.write_text("CCCCCO g\n")
+    ending = lab.resume(run)
+    assert ending.code == 0, ending
+    assert f"{library}: " in ending.err
+    assert "the run keeps the 4 molecules" in ending.err
+    assert results(run) == results(small)
