@@ -354,7 +354,7 @@ class Plan:
                     "reused_from": other.parent.name,
                 }
             )
-            write_text(self.folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+            manifest.write(self.folder)
             log.info("%s", describe_counts(manifest))
             terminal.show(f"{self.stage}: {manifest.counts.kept:,} kept; taken from {other.parent.name}")
             return manifest

@@ -14,6 +14,7 @@ from molvae.files import PART_PREFIX, replacing, write_text
 
 CHECKPOINT_NAME = "checkpoint.json"
 _PIECE_BYTES = 15_000_000
+_CHECKSUM = "checksum"
 
 
 class LoopState(TypedDict):
@@ -75,10 +76,15 @@ def save_pieces(index: Path, tensors: dict[str, Tensor], content: IndexContent |
         with replacing(path) as part:
             part.write_bytes(data)
         digests[path.name] = digest
-    write_text(index, json.dumps({**(content or {}), "files": digests}, indent=1) + "\n")
+    listed: dict[str, object] = {**(content or {}), "files": digests}
+    write_text(index, json.dumps({**listed, _CHECKSUM: _checksum_of(listed)}, indent=1) + "\n")
     stale = [path for path in index.parent.glob(f"{index.stem}-*.safetensors") if path.name not in digests]
     for path in (*stale, *index.parent.glob(f"{PART_PREFIX}{index.stem}-*")):  # the latter are left by killed processes
         path.unlink()
+
+
+def _checksum_of(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
@@ -103,6 +109,9 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
     """
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
+        checksum = content.pop(_CHECKSUM, None)  # earlier releases wrote none
+        if checksum is not None and checksum != _checksum_of(content):
+            raise ValueError
         files = dict(content.pop("files"))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
