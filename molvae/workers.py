@@ -37,6 +37,7 @@ _MAX_STARTS, _START_PAUSE = 3, 1.0
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}  # RDKit frees many small blocks: 10 % faster
 _TIMER_SLACK = 0.02  # share of the time limit that may already have elapsed when a row starts
+# -P in every command line below: modules of the working folder, such as a json.py that came with data, are not run
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from molvae.workers import _serve; "
     "_serve(*map(int, sys.argv[2:]))"
@@ -304,7 +305,7 @@ class _Worker:
         arguments = [json.dumps(sys.path), str(theirs.fileno()), str(self._row_file.fileno())]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, *arguments],
+                [sys.executable, "-P", "-c", _START, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,

@@ -5,7 +5,6 @@ Large packages are imported only where they are needed: `--help` does not import
 """
 
 import contextlib
-import io
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ import typer
 
 from molvae.errors import InputError, MissingPackageError, MolvaeError, is_out_of_memory
 
+from . import terminal
 from .commands import (
     columns,
     decode,
@@ -105,9 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows an escape for other characters
-            stream.reconfigure(errors="backslashreplace")
+    terminal.protect_output()
     # Waiting threads must sleep: if another program runs, spinning threads make small matrix products many times
     # slower. One thread is as fast as two: the matrix products are small, and RDKit does the rest of the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from molvae.errors import reason_of
+from molvae.printable import printable
 
 log = logging.getLogger("pipeline")
 
@@ -32,6 +33,13 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+class _LineFormatter(logging.Formatter):
+    """Formats records without control characters; its further lines are indented, so none looks like a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record)).replace("\n", "\n    ")
+
+
 @contextlib.contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Log to a file inside the block, including the logs of Prefect and Python warnings.
@@ -50,7 +58,7 @@ def logging_to(path: Path) -> Iterator[None]:
     """
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S %Z")
+        _LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S %Z")
     )
     root = logging.getLogger()
     handlers_before = [*root.handlers]

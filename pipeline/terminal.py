@@ -1,10 +1,13 @@
-"""Progress of a running job on stderr: a bar on a terminal, and one line per step everywhere."""
+"""Progress of a running job on stderr: a bar on a terminal, and one line per step everywhere; safe output."""
 
 import contextlib
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
+
+from molvae.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,6 +18,55 @@ Watcher = Callable[[str, int, int | None, str], None]
 _live: "Progress | None" = None
 _is_on = False
 _watch: Watcher | None = None
+
+
+class _PrintableStream(io.TextIOWrapper):
+    """Standard output or error; what a file or a user named cannot send commands to the terminal."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(
+            stream.buffer,
+            encoding=stream.encoding,
+            errors="backslashreplace",  # a terminal that is not UTF-8 shows an escape for other characters
+            newline="\n",
+            line_buffering=stream.line_buffering or stream.isatty(),
+            write_through=stream.write_through,
+        )
+        self.below = stream
+        """The stream without this protection, for progress bars and for tables as data."""
+
+    def write(self, text: str, /) -> int:
+        super().write(printable(text))
+        return len(text)
+
+
+def protect_output() -> None:
+    """Let everything that this process prints be free of control characters.
+
+    Standard output and error are replaced; `plain` gives the original ones.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, _PrintableStream):
+            stream.flush()
+            setattr(sys, name, _PrintableStream(stream))
+
+
+def plain(stream: TextIO) -> TextIO:
+    """The stream without the protection of `protect_output`.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Standard output or error.
+
+    Returns
+    -------
+    TextIO
+        The original stream; what was printed before is flushed.
+    """
+    stream.flush()
+    return stream.below if isinstance(stream, _PrintableStream) else stream
 
 
 @contextlib.contextmanager
@@ -46,7 +98,7 @@ def showing() -> Iterator[None]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    console = Console(file=plain(sys.stderr), highlight=False, soft_wrap=True)
     _is_on = True
     if not console.is_terminal:
         try:
@@ -92,7 +144,7 @@ def show(line: str) -> None:
         The line.
     """
     if _live is not None:
-        _live.console.print(line, markup=False)
+        _live.console.print(printable(line), markup=False)
     elif _is_on:
         print(line, file=sys.stderr, flush=True)
 

@@ -179,7 +179,7 @@ def _report(
         | facts,
         lead=campaign.lead.smiles if campaign.lead else None,
         reference=compute(_sample(library, N_REFERENCE), DESCRIPTORS),
-        search_map=map_search(np.load(run.latent), _known(run, campaign), codec),
+        search_map=map_search(np.load(run.latent, allow_pickle=False), _known(run, campaign), codec),
     )
     write_report(path, report)
 

@@ -41,6 +41,7 @@ LAYERS = {
     "molvae.devices": 2,
     "molvae.figures": 2,
     "molvae.bundled": 1,
+    "molvae.printable": 1,
 }
 """Package or single module -> layer; those of one layer do not import each other."""
 

@@ -1,6 +1,7 @@
 """Interactive maps of molecules: one HTML page without links, for notebooks and as a file."""
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Sequence
@@ -148,9 +149,20 @@ def make_map(
         "note": f"{len(on_map):,} of {len(smiles):,} molecules are on the map"
         + ("." if len(drawings) == len(on_map) else f", {len(drawings):,} of them with a structure."),
     }
-    page = _PAGE.replace("@CONTENT@", json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
-    page = page.replace("@DRAWINGS@", _pack(drawings))
+    # the content comes last: a name may contain one of these words
+    page = _PAGE.replace("@POLICY@", _policy(_PAGE)).replace("@DRAWINGS@", _pack(drawings))
+    page = page.replace("@CONTENT@", json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
     return InteractiveMap(page, len(on_map), len(drawings))
+
+
+def _policy(page: str) -> str:
+    """The security policy: only the script of the page, and nothing from the network."""
+    script = page.split("<script>", 1)[1].split("</script>", 1)[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'; "
+        "form-action 'none'"
+    )
 
 
 def _pack(drawings: Sequence[str]) -> str:

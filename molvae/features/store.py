@@ -149,10 +149,10 @@ class StoredArray:
         ValueError
             Data and lengths do not match.
         """
-        data = np.load(folder / f"{name}.npy", mmap_mode="r")
+        data = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         if spec.kind not in _RAGGED:
             return cls(spec, data, None)
-        lengths = np.load(folder / f"{name}_lengths.npy")
+        lengths = np.load(folder / f"{name}_lengths.npy", allow_pickle=False)
         offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         if offsets[-1] != len(data):
             raise ValueError(f"{name}: data and lengths do not match")
@@ -264,8 +264,12 @@ class FeatureStore:
             n, names, view_spec = content["n"], tuple(content["properties"]), content[ENCODER_INPUT]
             output = StoredArray.open(folder, DECODER_OUTPUT, FeatureSpec(**content[DECODER_OUTPUT]))
             view = StoredArray.open(folder, ENCODER_INPUT, FeatureSpec(**view_spec)) if view_spec else None
-            labelled = np.load(folder / LABELLED_NAME) if names else np.zeros(0, np.int64)
-            labels = np.load(folder / LABELS_NAME, mmap_mode="r") if names else np.zeros((0, 0), np.float32)
+            labelled = np.load(folder / LABELLED_NAME, allow_pickle=False) if names else np.zeros(0, np.int64)
+            labels = (
+                np.load(folder / LABELS_NAME, mmap_mode="r", allow_pickle=False)
+                if names
+                else np.zeros((0, 0), np.float32)
+            )
             spec = content.get(FINGERPRINTS)
             bits = StoredArray.open(folder, FINGERPRINTS, FeatureSpec(**spec)) if spec else None
             n_bits = len(labels if bits is None else bits)

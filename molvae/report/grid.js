@@ -23,8 +23,12 @@
     return a - b;
   };
 
+  /* Tabulator reads titles and tooltips as HTML; names of columns come from files. */
+  const asHTML = text => { const box = make("span"); box.textContent = text; return box.innerHTML; };
+  const labelOf = cell => { const box = make("textarea"); box.innerHTML = cell.getColumn().getDefinition().title; return box.value; };
+
   const rangeEditor = (cell, rendered, success) => {
-    const title = cell.getColumn().getDefinition().title;
+    const title = labelOf(cell);
     const [low, high] = ["min", "max"].map(name => make("input", {
       type: "text", inputmode: "decimal", placeholder: name, "aria-label": `${title}: ${name}imum`, class: name,
     }));
@@ -46,14 +50,14 @@
     return !(value < low) && !(value > high);
   };
   const choiceEditor = (cell, rendered, success, cancel, {choices}) => {
-    const select = make("select", {"aria-label": `${cell.getColumn().getDefinition().title}: filter`});
+    const select = make("select", {"aria-label": `${labelOf(cell)}: filter`});
     select.append(make("option", {value: ""}, "all"), ...choices.map(([value, label]) => make("option", {value}, label)));
     select.addEventListener("change", () => success(select.value));
     select.addEventListener("keydown", event => event.stopPropagation());
     return select;
   };
   const textEditor = (cell, rendered, success) => {
-    const input = make("input", {type: "text", placeholder: "contains", "aria-label": `${cell.getColumn().getDefinition().title}: contains`});
+    const input = make("input", {type: "text", placeholder: "contains", "aria-label": `${labelOf(cell)}: contains`});
     let timer = 0;
     input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => success(input.value), 200); });
     input.addEventListener("keydown", event => event.stopPropagation());
@@ -87,7 +91,7 @@
   molvae.grid = (element, data) => {
     const {columns, name} = data;
     const field = index => `c${index}`;
-    const at = Object.fromEntries(columns.map((column, index) => [column.name, index]));
+    const at = Object.assign(Object.create(null), Object.fromEntries(columns.map((column, index) => [column.name, index])));
     const n = columns.length ? data.values[0].length : 0;
     const rows = Array.from({length: n}, (_, row) => {
       const one = {row};
@@ -120,7 +124,7 @@
     };
     const definition = (column, index) => {
       const one = {
-        title: column.title, field: field(index), visible: column.visible, headerTooltip: column.hint || column.name, sorter: compare,
+        title: asHTML(column.title), field: field(index), visible: column.visible, headerTooltip: asHTML(column.hint || column.name), sorter: compare,
         formatter: textual(column), headerSortStartingDir: column.kind === "number" || column.kind === "flag" ? "desc" : "asc",
       };
       if (column.kind === "number" || column.kind === "integer")

@@ -18,6 +18,7 @@ from molvae.files import write_text
 
 _FOLDER = Path(__file__).parent
 _VENDOR = _FOLDER / "vendor"
+_RDKIT = "vendor/RDKit_minimal.js"
 _SOURCE_MAP = re.compile(r"(//|/\*)# sourceMappingURL=\S+( \*/)?\n?")
 
 
@@ -61,7 +62,7 @@ def render_page(
     str
         HTML. The same arguments give the same text.
     """
-    inline = [_read(name) for name in (["vendor/RDKit_minimal.js"] if has_structures else []) + list(scripts)]
+    inline = [_read(name) for name in ([_RDKIT] if has_structures else []) + list(scripts)]
     css = [_read(name) for name in styles]
     return _environment().get_template(template).render(
         styles=css,
@@ -120,7 +121,59 @@ def pack(data: object) -> str:
 @cache
 def _read(name: str) -> Markup:
     """A style or a script. References to source maps are removed: developer tools would load them."""
-    return Markup(_SOURCE_MAP.sub("", (_FOLDER / name).read_text(encoding="utf-8")))
+    text = _SOURCE_MAP.sub("", (_FOLDER / name).read_text(encoding="utf-8"))
+    return Markup(_without_eval(text) if name == _RDKIT else text)
+
+
+_CLOSURES = {
+    # calls a method of RDKit: converts `this` and the arguments, and frees what the conversion has allocated
+    "return new Function(args1,invokerFnBody)": """
+return (humanName, throwBindingError, invoker, fn, runDestructors, fromRetWire, toClassParamWire, ...rest) => {
+  const converters = rest.splice(useStackFrame ? 2 : 0, argCount);
+  const free = rest.slice(useStackFrame ? 2 : 0);
+  return function (...args) {
+    const destructors = needsDestructorStack ? [] : null, wired = [], sp = useStackFrame ? stackSave() : 0;
+    let rv;
+    try {
+      if (isClassMethodFunc) wired.push(toClassParamWire(destructors, this));
+      for (let i = 0; i < argCount; ++i) wired.push(converters[i](destructors, args[i]));
+      rv = invoker(fn, ...wired);
+    } finally { if (useStackFrame) stackRestore(sp); }
+    if (needsDestructorStack) runDestructors(destructors);
+    else {
+      let next = 0;
+      argTypes.slice(isClassMethodFunc ? 1 : 2).forEach((type, i) => {
+        if (type.destructorFunction !== null) free[next++](wired[i]);
+      });
+    }
+    if (returns) return fromRetWire(rv);
+  };
+};
+""",
+    # calls a function of JavaScript for RDKit
+    "var invokerFunction=new Function(Object.keys(captures),functionBody)(...Object.values(captures));": """
+const callValue = (handle, methodName, from) => {
+  const values = argFromPtr.map((read, i) => read(from + i * GenericWireTypeSize));
+  if (kind === 0) return Emval.toValue(handle)(...values);
+  if (kind === 1) return Emval.toValue(handle)[getStringOrSymbol(methodName)](...values);
+  return kind === 2 ? new (Emval.toValue(handle))(...values) : values[values.length - 1];
+};
+var invokerFunction = retType.isVoid
+  ? (handle, methodName, destructorsRef, from) => { callValue(handle, methodName, from); }
+  : (handle, methodName, destructorsRef, from) =>
+      emval_returnValue(toReturnWire, destructorsRef, callValue(handle, methodName, from));
+""",
+}
+"""Code in RDKit's JavaScript that creates a function from a string -> the same function as a closure."""
+
+
+def _without_eval(text: str) -> str:
+    """RDKit's JavaScript without functions from strings, so that the security policy of a page can forbid them."""
+    for old, new in _CLOSURES.items():
+        if text.count(old) != 1:
+            raise RuntimeError(f"{_RDKIT} has changed: {old}")
+        text = text.replace(old, new)
+    return text
 
 
 @cache
@@ -131,9 +184,9 @@ def _rdkit() -> str:
 def _policy(styles: Sequence[str], scripts: Sequence[str], has_structures: bool) -> str:
     """The security policy: only these styles and scripts, and nothing from the network.
 
-    RDKit needs WebAssembly, and its JavaScript layer creates functions from its own code (`unsafe-eval`).
+    RDKit needs WebAssembly (`wasm-unsafe-eval`); no page creates code from strings.
     """
-    evaluated = " 'wasm-unsafe-eval' 'unsafe-eval'" if has_structures else ""
+    evaluated = " 'wasm-unsafe-eval'" if has_structures else ""
     parts = ["default-src 'none'", f"style-src {_digests(styles)}"]
     if scripts:
         parts.append(f"script-src {_digests(scripts)}{evaluated}")

@@ -116,7 +116,7 @@ def ranks(n_processes: int, features: Path, work: Path) -> Iterator[Rank]:
         try:
             for rank in range(1, n_processes):
                 task = Task(features=str(features), work=str(work), store=store, rank=rank, n=n_processes)
-                command = [sys.executable, "-m", "molvae.training.worker", json.dumps(task)]
+                command = [sys.executable, "-P", "-m", "molvae.training.worker", json.dumps(task)]
                 others.append(subprocess.Popen(command, env=_worker_environment()))
             join(store, Rank(0, n_processes))
             yield Rank(0, n_processes)

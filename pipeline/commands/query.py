@@ -144,12 +144,14 @@ def _print_csv(table: "pd.DataFrame") -> None:
 
     from ..result_files import kinds_of
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # in every language, as in a file
+    output = terminal.plain(sys.stdout)
+    if isinstance(output, io.TextIOWrapper):
+        output.reconfigure(encoding="utf-8")  # in every language, as in a file
     kinds = kinds_of(table)
     columns = [[cell_text(value, kinds[str(name)]) for value in table[name]] for name in table]
-    sys.stdout.write(csv_line(kinds))
-    sys.stdout.writelines(map(csv_line, zip(*columns, strict=True)))
+    output.write(csv_line(kinds))
+    output.writelines(map(csv_line, zip(*columns, strict=True)))
+    output.flush()
 
 
 def _print_functions() -> None:

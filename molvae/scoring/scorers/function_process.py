@@ -72,7 +72,7 @@ class FunctionProcess:
         environment = {"PYTHONHASHSEED": "0"} | os.environ | (_ONE_THREAD if is_one_of_several else {})
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._out,
                 stderr=self._err,
