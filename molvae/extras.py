@@ -8,6 +8,7 @@ _EXTRAS = {
     "admet_ai": "admet",
     "cma": "search",
     "dimorphite_dl": "charge",
+    "distributed": "dask",
     "dockstring": "docking",
     "fcd_torch": "evaluate",
     "gemmi": "docking",

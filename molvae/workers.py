@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import deque
@@ -128,10 +129,8 @@ class LocalProcesses:
         megabytes: int = 2000,
     ) -> Iterator[list[R | WorkerFailure]]:
         """The results of each chunk, in order; see `Mapper`."""
-        if not seconds_per_row > 0:
-            raise InputError(f"seconds_per_row: expected more than 0, got {seconds_per_row}")
         n_workers = self.n_workers or n_cores()
-        pool = _Pool(pickle.dumps((function, seconds_per_row, megabytes)), seconds_per_row)
+        pool = _Pool(pack_task(function, seconds_per_row, megabytes), seconds_per_row)
         threads = ThreadPoolExecutor(n_workers, thread_name_prefix="molvae-pool")  # each waits for one worker
         pending: deque[Future[list[R | WorkerFailure]]] = deque()
         try:
@@ -171,6 +170,87 @@ class Serial:
             yield results
 
 
+class StandingWorkers:
+    """Worker processes that stay for later chunks, for a process that receives chunks one by one, in several threads.
+
+    Parameters
+    ----------
+    n_tasks : int, default=4
+        Number of functions whose workers stay; those of the least recently used one end first.
+    """
+
+    def __init__(self, n_tasks: int = 4) -> None:
+        self._n_tasks = n_tasks
+        self._pools: dict[bytes, _Pool] = {}  # the least recently used first
+        self._lock = threading.Lock()
+
+    def run(self, task: bytes, rows: Sequence[Any]) -> list[Any]:
+        """The results of one chunk; a row that crashes its worker or exceeds a limit is a `WorkerFailure`.
+
+        Parameters
+        ----------
+        task : bytes
+            What `pack_task` returned.
+        rows : sequence
+            The rows.
+
+        Returns
+        -------
+        list
+            One result per row; see `Mapper`.
+
+        Raises
+        ------
+        MolvaeError
+            The function has a bug, or a worker cannot start.
+        """
+        with self._lock:
+            pool = self._pools.pop(task, None) or _Pool(task, pickle.loads(task)[1])
+            self._pools[task] = pool
+            pool.n_users += 1
+            spare = [key for key, one in self._pools.items() if not one.n_users]
+            surplus = [self._pools.pop(key) for key in spare[: max(0, len(self._pools) - self._n_tasks)]]
+        try:
+            for one in surplus:
+                one.close()
+                one.release()
+            return pool.run(list(rows))
+        finally:
+            with self._lock:
+                pool.n_users -= 1
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.close()
+            pool.release()
+
+
+def pack_task(function: Callable[[T], R], seconds_per_row: float, megabytes: int) -> bytes:
+    """Pickle a function with its limits, for workers.
+
+    Parameters
+    ----------
+    function, seconds_per_row, megabytes
+        As for `Mapper`.
+
+    Returns
+    -------
+    bytes
+        What `StandingWorkers.run` takes.
+
+    Raises
+    ------
+    InputError
+        `seconds_per_row` is not above 0.
+    """
+    if not seconds_per_row > 0:
+        raise InputError(f"seconds_per_row: expected more than 0, got {seconds_per_row}")
+    return pickle.dumps((function, seconds_per_row, megabytes))
+
+
 def n_cores() -> int:
     """Number of CPU cores available to this process.
 
@@ -208,6 +288,7 @@ class _Pool:
         self._idle: LifoQueue[_Worker] = LifoQueue()
         self._all: list[_Worker] = []
         self._is_closed = False
+        self.n_users = 0  # threads that run chunks, if the pool is one of several
 
     def run(self, rows: list[Any]) -> list[Any]:
         """The results of one chunk. If a worker dies, its row is run separately from the others."""

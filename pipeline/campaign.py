@@ -187,6 +187,57 @@ class NotifySection(Settings):
     min_passed: int = Field(24, ge=0)
 
 
+class RunnerSection(Settings):
+    """Where the work per molecule is done; the candidates do not depend on it.
+
+    Parameters
+    ----------
+    kind : {"local", "dask"}, default="local"
+        "local": worker processes on this machine; "dask": the workers of an existing Dask cluster.
+    workers : int or None, default=None
+        Number of local worker processes; None: one per core.
+    address : str or None, default=None
+        Address of the Dask scheduler, such as `tcp://10.0.0.5:8786`; None: the environment variable
+        DASK_SCHEDULER_ADDRESS.
+    wait_seconds : float, default=60.0
+        How long to wait for the Dask scheduler, and for a worker while the cluster has none.
+    """
+
+    kind: Literal["local", "dask"] = Field("local", description="local worker processes, or an existing Dask cluster")
+    workers: int | None = Field(None, ge=1, le=10_000, description="number of local worker processes")
+    address: str | None = Field(
+        None, pattern=r"^(tcp|tls|ws|wss)://\S+:\d+$", description="address of the Dask scheduler"
+    )
+    wait_seconds: float = Field(60.0, gt=0, le=86_400, description="how long to wait for the cluster, in seconds")
+
+    @property
+    def scheduler(self) -> str:
+        """The address of the Dask scheduler.
+
+        Raises
+        ------
+        InputError
+            Neither `address` nor the environment variable gives it.
+        """
+        address = self.address or os.environ.get(_ADDRESS)
+        if not address:
+            raise InputError(
+                f'[runner] kind = "dask" needs address = "tcp://HOST:PORT", or the environment variable {_ADDRESS}'
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if self.kind == "local" and self.address is not None:
+            raise PydanticCustomError("runner", 'address belongs to kind = "dask"; add it, or remove address')
+        if self.kind == "dask" and self.workers is not None:
+            raise PydanticCustomError("runner", 'workers belongs to kind = "local"; a Dask cluster has its own workers')
+        return self
+
+
+_ADDRESS = "DASK_SCHEDULER_ADDRESS"
+
+
 class Campaign(Settings):
     """All settings of one run; equal settings give equal candidates on the same machine.
 
@@ -218,6 +269,8 @@ class Campaign(Settings):
         The checks of the candidates.
     notify : NotifySection
         When a run is reported to be starved.
+    runner : RunnerSection
+        Where the work per molecule is done.
     """
 
     name: str = Field("design", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -233,6 +286,7 @@ class Campaign(Settings):
     controls: ControlsSection | None = None
     checks: ChecksSettings = Field(default_factory=ChecksSettings)
     notify: NotifySection = NotifySection()
+    runner: RunnerSection = RunnerSection()
 
     @classmethod
     def section_class(cls, name: str) -> type[Settings] | None:

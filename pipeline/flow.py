@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 
 from molvae.codec.description import DEFAULT_NAME
 from molvae.errors import first_line
-from molvae.workers import LocalProcesses
+from molvae.workers import Mapper
 
 from . import terminal
 from .assays import needs_assays
@@ -24,6 +24,7 @@ from .manifest import Manifest
 from .publishing import API_PROBLEMS, Publisher, has_readers, publishing, quiet_prefect
 from .reporting import CACHED, DONE, SKIPPED, RunReport, report_failure
 from .run_dir import RunDir
+from .runner import open_mapper
 from .search import search
 from .train import train
 from .validate import validate
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS = 5
 
 
-def _fit(run: RunDir) -> Manifest | None:
+def _fit(run: RunDir, mapper: Mapper) -> Manifest | None:
     from .fit import fit  # imports scikit-learn, which a campaign without an assay does not need
 
-    return fit(run, LocalProcesses())
+    return fit(run, mapper)
 
 
-STAGES: dict[str, tuple[str, Callable[[RunDir], Manifest | None]]] = {
+STAGES: dict[str, tuple[str, Callable[[RunDir, Mapper], Manifest | None]]] = {
     "fit": ("Hold molecules out, choose the start molecules and fit the models of the score (0-fit).", _fit),
-    "featurize": ("Standardize the reference library (1-featurize).", lambda run: featurize(run, LocalProcesses())),
-    "train": ("Train a codec on the library (2-train).", train),
+    "featurize": ("Standardize the reference library (1-featurize).", featurize),
+    "train": ("Train a codec on the library (2-train).", lambda run, _: train(run)),
     "search": ("Propose and score molecules (3-search).", search),
     "validate": ("Check every molecule and write the report (4-validate).", validate),
 }
@@ -92,7 +93,8 @@ def _run_stage(stage: str, run: RunDir, campaign: Campaign) -> tuple[str, str]:
         if reason := _skip_reason(stage, campaign):
             return Completed(name=SKIPPED, message=reason)
         try:
-            manifest = work(RunDir(Path(run)))
+            with open_mapper(RunDir(Path(run))) as mapper:
+                manifest = work(RunDir(Path(run)), mapper)
         except Exception as error:  # raised below, without what Prefect adds
             errors.append(error)
             return Failed(message=with_notes(describe_failure(error), error))

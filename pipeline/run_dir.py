@@ -242,6 +242,11 @@ class RunDir:
         """The search compared with its controls; one row per method."""
         return self.validate / "comparison.csv"
 
+    @property
+    def shards(self) -> Path:
+        """Results from a Dask cluster; the folder exists until its stage is complete."""
+        return self.path / ".shards"
+
     # other runs
 
     def campaign_name(self) -> str:

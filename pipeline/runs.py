@@ -18,6 +18,7 @@ from .earlier import record_start
 from .failures import describe_failure
 from .manifest import Manifest
 from .run_dir import LATEST, MANIFEST, RUNS, RunDir, write_campaign
+from .runner import check_runner
 
 
 def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
@@ -38,7 +39,7 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
     Raises
     ------
     InputError
-        The campaign, library, a scorer, an assay table, codec or lead cannot be used.
+        The campaign, library, a scorer, an assay table, codec, lead or Dask cluster cannot be used.
     """
     loaded = Campaign.load(campaign, changes)
 
@@ -70,6 +71,7 @@ def load(campaign: Path | None, changes: Sequence[str]) -> Campaign:
                 raise InputError(f"{where}: codec {codec.name} cannot encode it: {encoding.reason[0]}")
     if needs_assays(loaded):
         read_assays(loaded)
+    check_runner(loaded.runner)
     return loaded
 
 

@@ -20,7 +20,7 @@ from molvae.search.optimizers import CONTROLS
 from molvae.search.result import SearchResult
 from molvae.search.settings import SearchSettings
 from molvae.seeds import generator
-from molvae.workers import LocalProcesses
+from molvae.workers import LocalProcesses, Mapper
 
 from . import terminal
 from .assays import fitted_objective, model_files
@@ -37,13 +37,15 @@ _BATCH = 256
 _CONTROL_BATCH = 100
 
 
-def search(run: RunDir) -> Manifest:
+def search(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     """Run stage 3, or resume it from the checkpoint of an interrupted attempt.
 
     Parameters
     ----------
     run : RunDir
         Folder of the run; stage 1 is complete.
+    mapper : Mapper or None
+        Scores molecules; None uses worker processes on this machine.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def search(run: RunDir) -> Manifest:
         inputs["molecules"] = file_entry(run.molecules, run.path)
     if campaign.starts is not None:
         inputs["starts"] = file_entry(run.starts, run.path)
-    objective = Objective(fitted_objective(run, campaign), LocalProcesses())
+    objective = Objective(fitted_objective(run, campaign), mapper or LocalProcesses())
     own = {str(run.models / name) for name in campaign.assays}  # are inputs already, by a name that no copy changes
     inputs |= {
         f"scorer {path}": Entry(path=path, sha256=sha256)

@@ -22,7 +22,7 @@ from molvae.report.pareto import goals_of
 from molvae.report.report import HeldOutSeries, Report, funnel_steps, write_report
 from molvae.scoring.objective import Objective
 from molvae.scoring.poses import write_poses
-from molvae.workers import LocalProcesses
+from molvae.workers import LocalProcesses, Mapper
 
 from . import terminal
 from .assays import goodness, model_files, read_held_out
@@ -39,19 +39,22 @@ N_REFERENCE = 300
 _NOTED = 0.1  # share of the molecules
 
 
-def validate(run: RunDir) -> Manifest:
+def validate(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     """Run stage 4, and copy its files to the top of the run folder.
 
     Parameters
     ----------
     run : RunDir
         Folder of the run; stages 1 to 3 are complete.
+    mapper : Mapper or None
+        Runs the work per molecule; None uses worker processes on this machine.
 
     Returns
     -------
     Manifest
         Files of the stage, and the number of molecules that failed each check.
     """
+    mapper = mapper or LocalProcesses()
     campaign = Campaign.load(run.campaign)
     codec = load_codec(run.codec if campaign.train else campaign.finished_codec)
     inputs = {path.stem: file_entry(path, run.path) for path in (run.proposals, run.history, run.molecules)}
@@ -65,16 +68,18 @@ def validate(run: RunDir) -> Manifest:
     settings = campaign.model_dump(mode="json", include={"name", "checks", "hold_out"})
     docking = None
     if campaign.objective.has_poses:
-        docking = Objective(campaign.objective, LocalProcesses())
+        docking = Objective(campaign.objective, mapper)
         settings["objective"] = campaign.objective.model_dump(mode="json")
         inputs |= {f"scorer {path}": Entry(path=path, sha256=sha256) for path, sha256 in docking.identity().items()}
     plan = Plan("validate", VERSION, run.validate, settings, campaign.seed, inputs)
-    manifest = plan.carry_out(lambda folder: _validate(run, campaign, codec, docking, folder))
+    manifest = plan.carry_out(lambda folder: _validate(run, campaign, codec, docking, folder=folder, mapper=mapper))
     run.publish()
     return manifest
 
 
-def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective | None, folder: Path) -> Outcome:
+def _validate(
+    run: RunDir, campaign: Campaign, codec: Codec, docking: Objective | None, *, folder: Path, mapper: Mapper
+) -> Outcome:
     proposals = pd.read_parquet(run.proposals)
     molecules = pq.read_table(run.molecules, columns=["id", "smiles"])
     reference = dict(zip(molecules["smiles"].to_pylist(), molecules["id"].to_pylist(), strict=True))
@@ -88,6 +93,7 @@ def _validate(run: RunDir, campaign: Campaign, codec: Codec, docking: Objective 
             conditions=campaign.objective.conditions,
             domains=campaign.objective.domains,
             seen=read_seen(run),
+            mapper=mapper,
             progress=bar.advance,
         )
     for name, reason in candidates.attrs["skipped"].items():

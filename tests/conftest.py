@@ -1,5 +1,8 @@
 """Fixtures that several folders use."""
 
+import os
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,3 +67,60 @@ def candidates() -> pd.DataFrame:
             "open_stereo_centers": [0, 0, 0, 0],
         }
     )
+
+
+class _Cluster:
+    """A Dask scheduler and workers with one thread each, as processes on this machine."""
+
+    def __init__(self, path: Path | None, log: Path, allowed_failures: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self._port}"
+        paths = [str(path)] if path else []
+        self._env = os.environ | {
+            "PYTHONPATH": os.pathsep.join([*paths, *sys.path]),
+            "OMP_NUM_THREADS": "1",
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures),
+        }
+        self._log = log
+        self.scheduler = self._start("dask_scheduler", "--port", str(self._port))
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def add_worker(self) -> None:
+        name = f"worker-{len(self.workers)}"
+        self.workers.append(self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--name", name))
+
+    def close(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            process.kill()
+            process.wait()
+
+    def _start(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        command = [
+            sys.executable,
+            "-m",
+            f"distributed.cli.{module}",
+            *arguments,
+            "--host",
+            "127.0.0.1",
+            "--no-dashboard",
+        ]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, env=self._env, stdout=log, stderr=log, cwd=self._log.parent)
+
+
+@pytest.fixture
+def start_cluster(tmp_path: Path) -> Iterator[Callable[..., _Cluster]]:
+    """Start a Dask cluster: `start_cluster(n_workers=2, path=None)`; its workers can import modules from `path`."""
+    clusters: list[_Cluster] = []
+
+    def start(n_workers: int = 2, path: Path | None = None, allowed_failures: int = 3) -> _Cluster:
+        clusters.append(_Cluster(path, tmp_path / "cluster.log", allowed_failures))
+        for _ in range(n_workers):
+            clusters[-1].add_worker()
+        return clusters[-1]
+
+    yield start
+    for cluster in clusters:
+        cluster.close()

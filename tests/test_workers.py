@@ -277,3 +277,20 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
+
+
+def test_standing_workers_stay_for_later_chunks_and_bisect_crashes(hostile):
+    standing = workers.StandingWorkers(n_tasks=2)
+    try:
+        task = workers.pack_task(hostile.pid, 5, 300)
+        assert standing.run(task, [0]) == standing.run(task, [1])
+        double = workers.pack_task(hostile.double, 5, 300)
+        assert standing.run(double, [1, "exit", 3]) == [2, WorkerFailure("crash: the worker exited with status 3"), 6]
+        before = standing.run(task, [0])
+        standing.run(workers.pack_task(hostile.busy, 5, 300), [0.0])  # a third function: double is used least recently
+        assert standing.run(task, [0]) == before
+        assert len(standing._pools) == 2
+        with pytest.raises(MolvaeError, match="AttributeError"):
+            standing.run(double, ["bug"])
+    finally:
+        standing.close()

@@ -1,6 +1,7 @@
 """The candidate table of a search: the scored molecules, checked and compared with the reference library."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -8,15 +9,18 @@ import pandas as pd
 from molvae.candidates.columns import CANDIDATE_COLUMNS, DESCRIPTORS, PROPOSAL_COLUMNS, START, check_table
 from molvae.checks.check import PASS, CheckContext, Library, TrainedCodec
 from molvae.checks.known import find_known
-from molvae.checks.run import run_checks
+from molvae.checks.run import CHUNK_ROWS, MIN_FOR_MAPPER, run_checks
 from molvae.checks.settings import ChecksSettings
 from molvae.chem.fingerprints import nearest_references
 from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.chem.molecules import inchikey, parse, to_smiles
 from molvae.chem.properties import compute, count_open_stereo_centers
 from molvae.chem.scaffolds import murcko
-from molvae.errors import InputError
+from molvae.errors import InputError, MolvaeError
 from molvae.inputs import read_library
+from molvae.workers import LocalProcesses, Mapper, WorkerFailure
+
+_SECONDS = 20.0  # CPU time per molecule
 
 
 def build_candidates(
@@ -28,6 +32,7 @@ def build_candidates(
     conditions: Mapping[str, str] | None = None,
     domains: Mapping[str, float] | None = None,
     seen: pd.DataFrame | None = None,
+    mapper: Mapper | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> MoleculeTable:
     """The candidate table of the molecules that a search scored.
@@ -53,6 +58,8 @@ def build_candidates(
     seen : DataFrame, optional
         Molecules that earlier runs reported: `smiles` (canonical, unique), `first_seen`, `first_run`. None: the table
         does not have the last two columns.
+    mapper : Mapper, optional
+        Checks and describes many molecules, and reads a large library; None uses worker processes on this machine.
     progress : callable, optional
         Called after each chunk of reference molecules that was compared, with their number.
 
@@ -84,15 +91,12 @@ def build_candidates(
         raise InputError("reference: expected at least one molecule, got none")
     smiles = proposals["smiles"].tolist()
     context = CheckContext(library, codec, _unmet(proposals, conditions or {}), _outside(proposals, domains or {}))
-    checked = run_checks(smiles, settings, context)
-    described = pd.DataFrame(
-        {
-            "scaffold": pd.Series([murcko(one) or None for one in smiles], dtype=object),
-            "inchikey": [inchikey(one) for one in smiles],
-            "open_stereo_centers": [count_open_stereo_centers(parse(one)) for one in smiles],
-            "is_start": proposals["move"].to_numpy() == START if "move" in proposals else False,
-            "is_known": _are_known(smiles, checked, library, codec),
-        }
+    mapper = mapper or LocalProcesses()
+    checked = run_checks(smiles, settings, context, mapper)
+    structures, descriptors = _describe_all(smiles, mapper)
+    described = structures.assign(
+        is_start=proposals["move"].to_numpy() == START if "move" in proposals else False,
+        is_known=_are_known(smiles, checked, library, codec),
     )
     parents = {
         column.replace("_id", "_smiles"): _smiles_of(proposals[column], proposals)
@@ -104,8 +108,8 @@ def build_candidates(
         for column in ("first_seen", "first_run"):
             found = by_smiles[column].reindex(smiles)
             described[column] = pd.Series([one if isinstance(one, str) else None for one in found], dtype=object)
-    described = pd.concat([described, pd.DataFrame(parents), compute(smiles, DESCRIPTORS)], axis=1)
-    nearest = _nearest_reference(smiles, library, progress)
+    described = pd.concat([described, pd.DataFrame(parents), descriptors], axis=1)
+    nearest = _nearest_reference(smiles, library, mapper, progress)
     candidates = pd.concat([proposals.reset_index(drop=True), checked, described, nearest], axis=1)
     candidates = candidates.sort_values(
         ["passed", "score"], ascending=False, kind="stable", na_position="last", ignore_index=True
@@ -135,6 +139,38 @@ def is_eligible(candidates: pd.DataFrame) -> pd.Series:
     """
     score = candidates["score"]
     return candidates["passed"] & (score.notna() if (score < 0).any() else score > 0)
+
+
+def _describe_all(smiles: Sequence[str], mapper: Mapper) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scaffold, InChIKey and open stereocenters of each molecule; and its descriptors."""
+    if len(smiles) <= MIN_FOR_MAPPER:
+        structures, descriptors = [_describe(one) for one in smiles], compute(smiles, DESCRIPTORS)
+    else:
+        chunks = (smiles[begin : begin + CHUNK_ROWS] for begin in range(0, len(smiles), CHUNK_ROWS))
+        answers = list(chain.from_iterable(mapper(_describe_fully, chunks, seconds_per_row=_SECONDS)))
+        for one, answer in zip(smiles, answers, strict=True):
+            if isinstance(answer, WorkerFailure):
+                raise MolvaeError(f"candidate {one}: cannot be described: {answer.reason}")
+        found = [answer for answer in answers if not isinstance(answer, WorkerFailure)]
+        structures = [structure for structure, _ in found]
+        values = np.array([numbers for _, numbers in found])
+        dtypes = compute(smiles[:1], DESCRIPTORS).dtypes
+        descriptors = pd.DataFrame({name: values[:, i].astype(dtypes[name]) for i, name in enumerate(DESCRIPTORS)})
+    scaffolds, keys, open_centers = zip(*structures, strict=True) if structures else ((), (), ())
+    columns = {
+        "scaffold": pd.Series(scaffolds, dtype=object),
+        "inchikey": list(keys),
+        "open_stereo_centers": list(open_centers),
+    }
+    return pd.DataFrame(columns), descriptors
+
+
+def _describe(smiles: str) -> tuple[str | None, str | None, int]:
+    return murcko(smiles) or None, inchikey(smiles), count_open_stereo_centers(parse(smiles))
+
+
+def _describe_fully(smiles: str) -> tuple[tuple[str | None, str | None, int], list[float]]:
+    return _describe(smiles), [float(value) for value in compute([smiles], DESCRIPTORS).iloc[0]]
 
 
 def _are_known(
@@ -187,11 +223,11 @@ def _outside(proposals: pd.DataFrame, domains: Mapping[str, float]) -> dict[str,
 
 
 def _nearest_reference(
-    smiles: list[str], library: Mapping[str, str | None], progress: Callable[[int], None] | None
+    smiles: list[str], library: Mapping[str, str | None], mapper: Mapper, progress: Callable[[int], None] | None
 ) -> pd.DataFrame:
     """The most similar library molecule for each molecule; the first one if several are equally similar."""
     members = list(library)
-    row, similarity = nearest_references(smiles, members, progress=progress)
+    row, similarity = nearest_references(smiles, members, mapper, progress)
     nearest = [members[i] for i in row]
     return pd.DataFrame(
         {

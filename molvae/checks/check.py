@@ -105,9 +105,12 @@ class CheckEntry(Generic[L]):
         value.
     passes : str
         Which molecules pass, for the documentation.
+    needs_only_molecule : bool, default=False
+        Whether the check ignores the context, so that worker processes can make it from the limit.
     """
 
     make: Callable[[L, CheckContext], Check]
     default: L | Literal[False]
     read: Callable[[object], L]
     passes: str
+    needs_only_molecule: bool = False

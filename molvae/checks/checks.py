@@ -284,7 +284,8 @@ def property_range(name: str, default: tuple[float, float], label: str) -> Check
         return InRange(name, label, *limits)
 
     unit = PROPERTIES[name].unit if name in PROPERTIES else ""
-    return CheckEntry(make, default, read_range, f"{label} in this range{f', in {unit}' if unit else ''}")
+    passes = f"{label} in this range{f', in {unit}' if unit else ''}"
+    return CheckEntry(make, default, read_range, passes, needs_only_molecule=True)
 
 
 def list_checks() -> dict[str, CheckEntry[Any]]:
@@ -362,23 +363,51 @@ CHECKS: dict[str, CheckEntry[Any]] = {
         read_flag,
         "in the applicability domain of every model of the objective: `min_similarity` to a training molecule",
     ),
-    "fragments": CheckEntry(lambda *_: check_fragments, True, read_flag, "a single fragment"),
-    "radicals": CheckEntry(lambda *_: check_radicals, True, read_flag, "no unpaired electrons"),
+    "fragments": CheckEntry(lambda *_: check_fragments, True, read_flag, "a single fragment", needs_only_molecule=True),
+    "radicals": CheckEntry(
+        lambda *_: check_radicals, True, read_flag, "no unpaired electrons", needs_only_molecule=True
+    ),
     "stability": CheckEntry(
-        lambda *_: check_stability, True, read_flag, "no unstable or strained group ([groups](#unstable-groups))"
+        lambda *_: check_stability,
+        True,
+        read_flag,
+        "no unstable or strained group ([groups](#unstable-groups))",
+        needs_only_molecule=True,
     ),
     "unseen_rings": CheckEntry(
-        lambda *_: check_rings, True, read_flag, "every ring system is in MOSES or a sample of ChEMBL at least twice"
+        lambda *_: check_rings,
+        True,
+        read_flag,
+        "every ring system is in MOSES or a sample of ChEMBL at least twice",
+        needs_only_molecule=True,
     ),
     "require": CheckEntry(
-        lambda smarts, _: HasSubstructures(smarts, wanted=True), False, read_patterns, "all of these SMARTS match"
+        lambda smarts, _: HasSubstructures(smarts, wanted=True),
+        False,
+        read_patterns,
+        "all of these SMARTS match",
+        needs_only_molecule=True,
     ),
     "forbid": CheckEntry(
-        lambda smarts, _: HasSubstructures(smarts, wanted=False), False, read_patterns, "none of these SMARTS matches"
+        lambda smarts, _: HasSubstructures(smarts, wanted=False),
+        False,
+        read_patterns,
+        "none of these SMARTS matches",
+        needs_only_molecule=True,
     ),
-    "charge": CheckEntry(lambda limits, _: NetCharge(*limits), (0.0, 0.0), read_range, "net charge in this range"),
+    "charge": CheckEntry(
+        lambda limits, _: NetCharge(*limits),
+        (0.0, 0.0),
+        read_range,
+        "net charge in this range",
+        needs_only_molecule=True,
+    ),
     "elements": CheckEntry(
-        lambda symbols, _: AllowedElements(symbols), _ELEMENTS, read_elements, "only these elements"
+        lambda symbols, _: AllowedElements(symbols),
+        _ELEMENTS,
+        read_elements,
+        "only these elements",
+        needs_only_molecule=True,
     ),
     "mol_weight": property_range("mol_weight", (150.0, 500.0), "MW"),
     "logp": property_range("logp", (-2.0, 5.0), "logP"),
@@ -387,12 +416,22 @@ CHECKS: dict[str, CheckEntry[Any]] = {
     "hba": property_range("hba", (0.0, 10.0), "H-bond acceptors"),
     "rotatable_bonds": property_range("rotatable_bonds", (0.0, 10.0), "rotatable bonds"),
     "rings": property_range("rings", (0.0, 6.0), "rings"),
-    "ring_size": CheckEntry(lambda high, _: RingSize(high), 8.0, read_highest, "no ring with more atoms"),
+    "ring_size": CheckEntry(
+        lambda high, _: RingSize(high), 8.0, read_highest, "no ring with more atoms", needs_only_molecule=True
+    ),
     "sa_score": CheckEntry(
-        lambda high, _: InRange("sa_score", "SA score", 1.0, high), 5.0, read_highest, "SA score up to this value"
+        lambda high, _: InRange("sa_score", "SA score", 1.0, high),
+        5.0,
+        read_highest,
+        "SA score up to this value",
+        needs_only_molecule=True,
     ),
     "alerts": CheckEntry(
-        lambda catalogs, _: NoAlerts(catalogs), ("PAINS", "BRENK"), read_catalogs, "no alert of these rule sets matches"
+        lambda catalogs, _: NoAlerts(catalogs),
+        ("PAINS", "BRENK"),
+        read_catalogs,
+        "no alert of these rule sets matches",
+        needs_only_molecule=True,
     ),
 }
 """Name of a check -> its entry. The name is the key in the settings; the column is `check_<name>`."""

@@ -1,6 +1,9 @@
 """Run the checks over molecules: one row per molecule, one column per check."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any
 
 import pandas as pd
 
@@ -11,8 +14,14 @@ from molvae.chem.molecule_table import MoleculeTable, with_structures
 from molvae.chem.molecules import canonicalize, parse
 from molvae.errors import InputError
 from molvae.inputs import read_library, read_molecules
+from molvae.workers import Mapper, WorkerFailure
 
 NOT_CHECKED = "not checked: invalid SMILES"
+MIN_FOR_MAPPER = 1_000
+"""Fewer molecules are checked in less time than worker processes need to start."""
+CHUNK_ROWS = 200
+"""Molecules per chunk of a mapper; each takes a few milliseconds."""
+_SECONDS = 20.0
 
 
 def check_molecules(
@@ -66,7 +75,10 @@ def check_molecules(
 
 
 def run_checks(
-    smiles: Sequence[str], settings: ChecksSettings | None = None, context: CheckContext | None = None
+    smiles: Sequence[str],
+    settings: ChecksSettings | None = None,
+    context: CheckContext | None = None,
+    mapper: Mapper | None = None,
 ) -> pd.DataFrame:
     """The results of all checks, for molecules given as canonical SMILES.
 
@@ -81,6 +93,8 @@ def run_checks(
         Limits; by default those of an oral drug.
     context : CheckContext, optional
         Reference library and codec.
+    mapper : Mapper, optional
+        Runs the checks that need only the molecule, if there are many molecules; None runs them in this process.
 
     Returns
     -------
@@ -105,8 +119,9 @@ def run_checks(
     table = pd.DataFrame(index=range(len(raw_smiles)))
     failed = {row: {"invalid": reason} for row, reason in invalid.items()}
     checks, skipped = _make_checks(settings, context or CheckContext())
+    mapped = _map_checks(molecules, checks, settings, mapper) if mapper and len(molecules) > MIN_FOR_MAPPER else {}
     for name, check in checks.items():
-        results = check(list(molecules.values()))
+        results = mapped[name] if name in mapped else check(list(molecules.values()))
         if len(results) != len(molecules):
             raise InputError(f"check {name}: expected {len(molecules)} results, one per molecule, got {len(results)}")
         reasons = dict(zip(molecules, results, strict=True))
@@ -124,6 +139,35 @@ def run_checks(
         table.index = index
     table.attrs["skipped"] = skipped
     return table
+
+
+def _map_checks(
+    molecules: Mapping[int, Molecule], checks: Mapping[str, Check], settings: ChecksSettings | None, mapper: Mapper
+) -> dict[str, list[str | None]]:
+    """The results of the checks that need only the molecule, by name."""
+    entries = list_checks()
+    limits = (settings or ChecksSettings()).limits()
+    chosen = tuple((name, limits[name]) for name in checks if entries[name].needs_only_molecule)
+    smiles = [one.smiles for one in molecules.values()]
+    chunks = (smiles[begin : begin + CHUNK_ROWS] for begin in range(0, len(smiles), CHUNK_ROWS))
+    answers = list(chain.from_iterable(mapper(partial(_check_one, limits=chosen), chunks, seconds_per_row=_SECONDS)))
+    return {
+        name: [f"not checked: {one.reason}" if isinstance(one, WorkerFailure) else one.get(name) for one in answers]
+        for name, _ in chosen
+    }
+
+
+def _check_one(smiles: str, limits: tuple[tuple[str, Any], ...]) -> dict[str, str]:
+    """The reasons for which a molecule fails, by the name of the check."""
+    molecule = [Molecule(smiles, parse(smiles))]
+    results = ((name, check(molecule)[0]) for name, check in _checks_of(limits).items())
+    return {name: reason for name, reason in results if reason}
+
+
+@lru_cache(maxsize=4)
+def _checks_of(limits: tuple[tuple[str, Any], ...]) -> dict[str, Check]:
+    entries = list_checks()
+    return {name: entries[name].make(limit, CheckContext()) for name, limit in limits}
 
 
 def _make_checks(settings: ChecksSettings | None, context: CheckContext) -> tuple[dict[str, Check], dict[str, str]]:

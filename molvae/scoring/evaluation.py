@@ -8,10 +8,12 @@ import numpy as np
 from molvae.errors import MolvaeError
 from molvae.scoring.cache import Result, ScoreCache
 from molvae.scoring.scorer import Scorer, Values
+from molvae.scoring.scorers.batches import is_cluster
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
 
 _MIN_TRIED = 20  # molecules before the share of failures counts
+_STEPS_AT_ONCE = 4  # on a cluster: per worker
 
 
 class Evaluation:
@@ -81,8 +83,11 @@ class Evaluation:
         self.n_cached += len(found)
         self._count(list(found.values()), self._term.max_failed)
         missing = [one for one in unique if one not in found]
-        for begin in range(0, len(missing), self._term.n_per_step):
-            part = missing[begin : begin + self._term.n_per_step]
+        n_per_step = self._term.n_per_step
+        if missing and is_cluster(mapper):  # else its workers wait for the last molecule of each step
+            n_per_step *= _STEPS_AT_ONCE * getattr(mapper, "n_workers", 1)
+        for begin in range(0, len(missing), n_per_step):
+            part = missing[begin : begin + n_per_step]
             results, final = _rows(self._scorer(part, mapper), len(part))
             found |= dict(zip(part, results, strict=True))
             self.n_computed += len(part)

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from molvae.errors import InputError
 from molvae.scoring.scorer import Values
 from molvae.scoring.scorers.answers import hash_files, read_answer
-from molvae.scoring.scorers.batches import MAX_MEGABYTES, score_batches
+from molvae.scoring.scorers.batches import MAX_MEGABYTES, in_threads, is_cluster, on_cluster, score_batches
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper
 
@@ -49,7 +49,7 @@ class CommandTerm(CostlyTerm):
     seconds : float, default=60.0
         Time limit per molecule; the limit of a call is this times the number of its molecules.
     processes : int, default=1
-        Number of calls at the same time.
+        Number of calls at the same time on this machine; on a Dask cluster, each worker thread makes a call.
     files : tuple of Path, default=()
         Files that the command uses, besides those among its arguments; if one changes, values are computed again.
     """
@@ -108,10 +108,28 @@ class CommandScorer:
 
     def __call__(self, smiles: Sequence[str], mapper: Mapper) -> Values:
         """Run the command; see `Scorer.__call__`."""
-        return score_batches(smiles, self._settings.batch_size, self._settings.processes, self._run, self._where)
+        one = self._settings
+        if is_cluster(mapper):
+            call_all = on_cluster(mapper, self, one.model_dump_json(), one.seconds * one.batch_size)
+        else:
+            call_all = in_threads(self.score_batch, one.processes)
+        return score_batches(smiles, one.batch_size, call_all, self._where)
 
-    def _run(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
-        """Run the command once; the values, or why there are none."""
+    def score_batch(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
+        """Run the command once.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            SMILES.
+        is_stopped : Event
+            Asks to stop the command.
+
+        Returns
+        -------
+        Values or str
+            The values, or why there are none.
+        """
         limit = self._settings.seconds * len(smiles)
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write("".join(f"{one}\n" for one in smiles).encode())

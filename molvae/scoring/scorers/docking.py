@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from molvae.chem.ligands import Pose, list_stereoisomers, read_poses, write_pdbqt
-from molvae.errors import InputError, first_line
+from molvae.errors import InputError, MolvaeError, first_line
 from molvae.extras import require
 from molvae.files import sha256_of
 from molvae.scoring.scorer import Values
@@ -248,6 +248,8 @@ def _prepare_vina(receptor: Receptor, seed: int) -> Any:
     """
     from vina import Vina
 
+    if sha256_of(receptor.path) != receptor.sha256:
+        raise MolvaeError(f"{receptor.path}: differs from the receptor of the same path on the machine of the run")
     vina = Vina(sf_name="vina", cpu=1, seed=seed, verbosity=0)
     vina.set_receptor(str(receptor.path))
     vina.compute_vina_maps(center=list(receptor.box.center), box_size=list(receptor.box.size))

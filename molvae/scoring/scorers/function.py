@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from molvae.errors import InputError, first_line
 from molvae.scoring.scorer import Values
 from molvae.scoring.scorers.answers import hash_files, join
-from molvae.scoring.scorers.batches import score_batches
+from molvae.scoring.scorers.batches import in_threads, is_cluster, on_cluster, score_batches
 from molvae.scoring.scorers.function_process import FunctionProcess
 from molvae.scoring.term import CostlyTerm, Term
 from molvae.workers import Mapper, n_cores
@@ -33,7 +33,8 @@ class FunctionTerm(CostlyTerm):
     python : str
         File and function, as in ``"my_scores.py:score"``. A relative path starts at the campaign file.
     parallel : bool, default=False
-        Whether the function may be called in several processes, with one molecule per call.
+        Whether the function may be called in several processes, with one molecule per call; on a Dask cluster, by its
+        workers.
     batch_size : int, default=100
         Largest number of molecules per call, unless `parallel`.
     seconds : float, default=60.0
@@ -96,13 +97,30 @@ class FunctionScorer:
         """Call the function; see `Scorer.__call__`."""
         if not smiles:
             return join([])
-        is_parallel = self._settings.parallel
-        n_at_once = (getattr(mapper, "n_workers", 1) or n_cores()) if is_parallel else 1
-        size = 1 if is_parallel else self._settings.batch_size
-        return score_batches(smiles, size, n_at_once, self._call, f"{self._path.name}:{self._name}")
+        one = self._settings
+        size = 1 if one.parallel else one.batch_size
+        if one.parallel and is_cluster(mapper):
+            call_all = on_cluster(mapper, self, one.model_dump_json(), one.seconds * size)
+        else:
+            n_at_once = (getattr(mapper, "n_workers", 1) or n_cores()) if one.parallel else 1
+            call_all = in_threads(self.score_batch, n_at_once)
+        return score_batches(smiles, size, call_all, f"{self._path.name}:{self._name}")
 
-    def _call(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
-        """Call the function in an idle process."""
+    def score_batch(self, smiles: Sequence[str], is_stopped: Event) -> Values | str:
+        """Call the function in an idle process.
+
+        Parameters
+        ----------
+        smiles : sequence of str
+            SMILES.
+        is_stopped : Event
+            Asks to stop waiting.
+
+        Returns
+        -------
+        Values or str
+            The values, or why there are none.
+        """
         try:
             process = self._idle.pop()
         except IndexError:
