@@ -13,13 +13,30 @@ from molvae.printable import printable
 log = logging.getLogger("pipeline")
 
 
-class _LogFile(logging.FileHandler):
-    """A log file; if it cannot be written, the run goes on, and the terminal says so once."""
+class LogFile(logging.FileHandler):
+    """A log file; if it cannot be written, the run goes on, and the terminal says so once.
+
+    Prefect replaces the handlers of the process if it finds none of a class whose name begins with a letter.
+
+    Parameters
+    ----------
+    path : Path
+        The file; lines are appended.
+    """
 
     _is_broken = False
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+
     def handleError(self, record: logging.LogRecord) -> None:
-        """Print one line on stderr in place of a traceback."""
+        """Print one line on stderr in place of a traceback.
+
+        Parameters
+        ----------
+        record : LogRecord
+            The line that could not be written.
+        """
         error = sys.exception()
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -56,7 +73,7 @@ def logging_to(path: Path) -> Iterator[None]:
     None
         While the handler is active.
     """
-    handler = _LogFile(path, encoding="utf-8")
+    handler = LogFile(path)
     handler.setFormatter(
         _LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S %Z")
     )
