@@ -186,7 +186,7 @@ class DaskCluster:
                 found += self._finish(self._submit(shard._replace(rows=rows, digest=f"{shard.digest}-{part}")))
             return found
         if n_losses + 1 < _MAX_LOSSES:
-            return self._finish(self._submit(shard), n_losses + 1)
+            return self._finish(self._submit(shard._replace(digest=f"{shard.digest}-again")), n_losses + 1)
         return [WorkerFailure(_FAILED_AGAIN)]
 
     def _wait_for(self, shard: "_Shard") -> bytes | None:

@@ -121,7 +121,7 @@ def test_a_row_that_ends_its_dask_workers_costs_one_row(rows, tmp_path, start_cl
 @pytest.mark.slow
 def test_a_cluster_without_workers_or_scheduler_is_one_sentence(rows, tmp_path, start_cluster):
     cluster = start_cluster(path=tmp_path)
-    mapper = DaskCluster(cluster.address, wait_seconds=10)
+    mapper = DaskCluster(cluster.address)
     answers = mapper(rows.slow, ([i] * 50 for i in range(100)))
     next(answers)
     for process in cluster.workers:
