@@ -41,7 +41,7 @@ class GaussianProcessSettings(base.Settings):
     max_train : int, default=1500
         Largest number of scored molecules to fit to: half of them the best, half the newest.
     noise : float, default=0.01
-        Variance of the noise of a value; the variance of the values is 1.
+        Variance of the noise of a value; the variance of the values is 1. At least 0.001, because of single precision.
     mix : str, default="auto"
         Mix of the kernels, a key of `MIXES`; "auto" takes the mix with the highest marginal likelihood on the 150 best
         molecules, and chooses again every 50 scored molecules.
@@ -49,7 +49,7 @@ class GaussianProcessSettings(base.Settings):
 
     name: Literal["gaussian_process"] = "gaussian_process"
     max_train: int = Field(1500, ge=2, le=20_000, description="largest number of molecules to fit to")
-    noise: float = Field(0.01, gt=0, description="variance of the noise of a value")
+    noise: float = Field(0.01, ge=1e-3, description="variance of the noise of a value")
     mix: str = Field("auto", description="weights of the kernels")
 
     @field_validator("mix")
@@ -84,7 +84,7 @@ class GaussianProcess:
         self._mix = "fingerprints" if self._settings.mix == "auto" else self._settings.mix
         self._n_at_choice = -_CHOOSE_EVERY
         self._train = np.zeros(0, np.int64)  # row of each training molecule among the scored ones
-        self._kernel = np.zeros((0, 0))  # of the training molecules
+        self._kernel = np.zeros((0, 0), np.float32)  # of the training molecules
         self._kernel_mix = ""
 
     def fit(self, smiles: Sequence[str], z: np.ndarray, values: np.ndarray) -> bool:
@@ -98,8 +98,9 @@ class GaussianProcess:
         train = self._choose_training(order)
         self._fitted = self._features.of([smiles[row] for row in train], MIXES[self._mix])
         self._update_kernel(train)
-        self._factor = cho_factor(self._kernel + self.noise * np.eye(len(train)), lower=True, check_finite=False)
-        targets = np.stack([normal_quantiles(one)[train] for one in (order, *_goals(values))], axis=1)
+        matrix = _add_to_diagonal(self._kernel, self.noise)
+        self._factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        targets = np.stack([normal_quantiles(one)[train] for one in (order, *_goals(values))], axis=1, dtype=np.float32)
         self._weights = cho_solve(self._factor, targets, check_finite=False)  # (m, 1) or (m, 1 + k)
         return True
 
@@ -141,7 +142,7 @@ class GaussianProcess:
         y = normal_quantiles(order[best])
         likelihood = {}
         for name, weights in MIXES.items():
-            kernel = kernel_matrix(features, features, weights) + self.noise * np.eye(len(best))
+            kernel = _add_to_diagonal(kernel_matrix(features, features, weights).astype(float), self.noise)
             lower = np.linalg.cholesky(kernel)
             whitened = solve_triangular(lower, y, lower=True)
             amplitude = whitened @ whitened / len(best)
@@ -152,15 +153,27 @@ class GaussianProcess:
         """Compute the kernel of the training molecules; entries of the last fit are reused."""
         weights = MIXES[self._mix]
         is_old = np.isin(train, self._train) if self._kernel_mix == self._mix else np.zeros(len(train), bool)
-        kernel = np.empty((len(train), len(train)))
+        kernel = np.empty((len(train), len(train)), np.float32)
         old_rows = np.searchsorted(self._train, train[is_old])
-        kernel[np.ix_(is_old, is_old)] = self._kernel[np.ix_(old_rows, old_rows)]
+        n_old = len(old_rows)
+        old = self._kernel.take(old_rows, 0).take(old_rows, 1)
+        if is_old[:n_old].all():  # as always, except after ties: scored molecules do not return once they are left out
+            kernel[:n_old, :n_old] = old
+        else:
+            kernel[np.ix_(is_old, is_old)] = old
         if not is_old.all():
             new = tuple(part[~is_old] for part in self._fitted)
             block = kernel_matrix(new, self._fitted, weights)
             kernel[~is_old] = block
             kernel[:, ~is_old] = block.T
         self._train, self._kernel, self._kernel_mix = train, kernel, self._mix
+
+
+def _add_to_diagonal(matrix: np.ndarray, number: float) -> np.ndarray:
+    """A copy of a symmetric matrix, with a number added to its diagonal, in Fortran order for LAPACK."""
+    copy = matrix.copy()
+    copy[np.diag_indices(len(copy))] += number
+    return copy.T
 
 
 def _goals(values: np.ndarray) -> list[np.ndarray]:

@@ -93,7 +93,8 @@ class FeatureCache:
 def kernel_matrix(a: Columns, b: Columns, weights: Sequence[float]) -> np.ndarray:
     """Weighted sum of the kernels.
 
-    An entry depends on its two molecules only, bit for bit, and not on the other rows.
+    An entry depends on its two molecules only, bit for bit, and not on the other rows. Single precision halves the time
+    of a round with many scored molecules.
 
     Parameters
     ----------
@@ -105,30 +106,33 @@ def kernel_matrix(a: Columns, b: Columns, weights: Sequence[float]) -> np.ndarra
     Returns
     -------
     ndarray of shape (n, m)
-        Similarities, float64; 1 for equal molecules if the weights sum to 1.
+        Similarities, float32; 1 for equal molecules if the weights sum to 1.
     """
-    total = np.zeros((len(a[0]), len(b[0])))
+    total = np.zeros((len(a[0]), len(b[0])), np.float32)
     for number, weight in enumerate(weights[:_N_FINGERPRINTS]):
         if weight:
-            total += weight * _tanimoto(a[number], b[number])
+            total += np.float32(weight) * _tanimoto(a[number], b[number])
     for first, part in ((2, 2), (4, 3)):
         if any(weights[first : first + 2]):
             squared = _squared_distance(a[part], b[part])
             for number in (first, first + 1):
                 if weights[number]:
-                    total += weights[number] * np.exp(squared / (-2 * _WIDTHS[number] ** 2))
+                    scale = np.float32(-0.5 / _WIDTHS[number] ** 2)
+                    total += np.float32(weights[number]) * np.exp(squared * scale)
     return total
 
 
 def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Similarities of bits; the sums are whole numbers below 2**24, so they are exact in float32."""
     common = a @ b.T
-    return np.asarray(common / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - common, 1))
+    union = a.sum(axis=1)[:, None] + b.sum(axis=1)
+    union -= common
+    return np.asarray(np.divide(common, np.maximum(union, 1, out=union), out=common))
 
 
 def _squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances, summed column by column, so that rounding does not depend on the other rows."""
-    total = np.zeros((len(a), len(b)))
+    total = np.zeros((len(a), len(b)), np.float32)
     for x, y in zip(a.T, b.T, strict=True):
         total += (x[:, None] - y) ** 2
     return total
