@@ -329,8 +329,9 @@ class LeadRun(NamedTuple):
 def execute_lead(run: LeadRun, folder: Path, deadline: float, codec: Any = None, goal: Goal = GOAL) -> str | None:
     """Optimize a lead and write its file; returns a line that describes it, or None after the deadline (Unix time).
 
-    The score is the mean of QED / 0.9 and of the similarity / 0.4, each at most 1; so it is 1 for a success, and no
-    molecule gains from more than is required.
+    Molecules with a similarity below 0.4 violate a constraint and are not scored. The score is the mean of QED / 0.9
+    and of the similarity / 0.4, each at most 1; so it is 1 for a success, and no molecule gains from more than is
+    required.
     """
     if time.time() > deadline:
         return None
@@ -341,7 +342,8 @@ def execute_lead(run: LeadRun, folder: Path, deadline: float, codec: Any = None,
     begin, target = time.process_time(), _FINGERPRINTS.GetFingerprint(Chem.MolFromSmiles(run.smiles))
     is_success, calls, n_scored, reason = False, 0, 0, ""
     try:
-        settings = run.settings | {"method": run.method}
+        constraints = {"similar_to": [run.smiles], "similarity": [goal.similarity, 1.0]}
+        settings = {"constraints": constraints} | run.settings | {"method": run.method}
         search = Search(
             codec, budget=run.budget, start=[run.smiles], seed=run.seed, settings=settings, notify=lambda note: None
         )

@@ -32,7 +32,7 @@ from .run_dir import RunDir
 if TYPE_CHECKING:
     from molvae.codec import Codec
 
-VERSION = 3
+VERSION = 4
 _BATCH = 256
 _CONTROL_BATCH = 100
 

@@ -1,6 +1,6 @@
 """One round of a search: breed latent vectors, decode them, predict scores, and choose the molecules to score."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,9 @@ _N_ENCODED = 64
 
 _N_AT_FULL = 1_000
 """Number of scored molecules beyond which generations become smaller: an oracle that is called so often is cheap."""
+
+_MAX_GROWTH = 4.0
+"""Largest factor of the number of proposals, if most new molecules violate a constraint."""
 
 
 class Breeder:
@@ -94,6 +97,7 @@ class Breeder:
         )
         known = _Known(ledger, pending, self._stereoisomers)
         n_bred = max(_n_proposals(s.proposals, len(ledger)), s.proposals_per_call * n)
+        n_bred = round(n_bred * _growth(self.counts))
         n_generations = s.generations if can_predict else 1
         pool: dict[str, Candidate] = {}
         for _ in range(n_generations):
@@ -299,6 +303,12 @@ class _Known:
             return False
         self._seen.add(key)
         return True
+
+
+def _growth(counts: Mapping[str, int]) -> float:
+    """Factor of the number of proposals that keeps the number of feasible ones, at most 4."""
+    n_feasible = counts["n_unique"] - counts["n_infeasible"]
+    return min(_MAX_GROWTH, max(1.0, counts["n_unique"] / max(1, n_feasible)))
 
 
 def _n_proposals(n: int, n_scored: int) -> int:

@@ -34,7 +34,8 @@ class SearchSettings(Settings):
         after the first also breed from the molecules with the best predictions.
     proposals : int, default=200
         Number of latent vectors decoded per generation. It decreases after 1,000 scored molecules, to a third after
-        3,000, because a search with so many calls has a cheap oracle.
+        3,000, because a search with so many calls has a cheap oracle. It increases up to fourfold if many new molecules
+        violate a constraint.
     proposals_per_call : int, default=10
         Smallest number of latent vectors decoded per generation for each molecule to score. It takes precedence over
         `proposals` in large batches, and after many scored molecules.

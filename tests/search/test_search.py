@@ -190,6 +190,28 @@ def test_infeasible_molecules_are_not_scored_and_are_counted(codec):
     assert result.funnel["n_infeasible"] > 0
 
 
+def test_generations_grow_up_to_fourfold_if_most_molecules_are_infeasible(codec):
+    decoded = []
+
+    class Counting(type(codec)):
+        def decode(self, z, **options):
+            decoded.append(len(z))
+            return super().decode(z, **options)
+
+    def sizes(settings):
+        decoded.clear()
+        search = Search(Counting(), budget=24, settings=SMALL | {"patience": 3} | settings)
+        while smiles := search.ask():
+            search.tell(smiles, [len(one) for one in smiles])
+        return list(decoded)
+
+    assert set(sizes({})) == {SMALL["proposals"]}
+    some = sizes({"constraints": {"forbidden": ["N"]}})
+    assert some[0] == SMALL["proposals"] < max(some) <= 4 * SMALL["proposals"]
+    none = sizes({"constraints": {"required": ["[Si]"]}})
+    assert none == [SMALL["proposals"], *[4 * SMALL["proposals"]] * (len(none) - 1)]
+
+
 def test_a_start_molecule_that_violates_a_constraint_is_noted_and_scored(codec):
     settings = SMALL | {"constraints": {"required": ["c1ccccc1"]}}
     result = optimize(size, codec=codec, budget=20, settings=settings, start=[LEAD], notify=lambda note: None)
