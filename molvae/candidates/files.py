@@ -19,6 +19,7 @@ from molvae.tables import csv_line, unescape_formula, unmark
 
 CANDIDATE_FILES = ("candidates.csv", "candidates.parquet", "candidates.sdf")
 
+_PART_ROWS = 1000
 _SEPARATORS = ",;\t|"
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -171,10 +172,17 @@ def known_columns(names: Iterable[Hashable]) -> dict[str, str]:
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     kinds = known_columns(table)
     are_text = [kinds[str(name)] == "text" for name in table]
-    columns = [[_cell(value) for value in table[name]] for name in table]
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(csv_line(map(str, table)))
-        file.writelines(csv_line(cells, are_text) for cells in zip(*columns, strict=True))
+        for part in _parts(table):
+            columns = [[_cell(value) for value in part[name]] for name in part]
+            file.writelines(csv_line(cells, are_text) for cells in zip(*columns, strict=True))
+
+
+def _parts(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows in parts, so that the text of a large table is never in memory as a whole."""
+    for begin in range(0, len(table), _PART_ROWS):
+        yield table.iloc[begin : begin + _PART_ROWS]
 
 
 def _cell(value: object) -> str:
@@ -194,9 +202,10 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def _write_sdf(table: pd.DataFrame, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in table.to_dict("records"):
-            fields = {str(name): _cell(value) for name, value in row.items()}
-            file.write(sdf_record(row["smiles"], row["candidate_id"], fields))
+        for part in _parts(table):
+            for row in part.to_dict("records"):
+                fields = {str(name): _cell(value) for name, value in row.items()}
+                file.write(sdf_record(row["smiles"], row["candidate_id"], fields))
 
 
 def to_numbers(cells: pd.Series) -> pd.Series:
