@@ -7,6 +7,7 @@ scheduled runs. If PREFECT_API_URL is set, that API is used instead.
 import base64
 import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import secrets
@@ -20,9 +21,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from molvae.errors import MolvaeError
+from molvae.errors import InputError, MolvaeError
 
 STARTUP_SECONDS = 180
 _WATCH_SECONDS = 0.5
@@ -47,7 +49,7 @@ QUIET = {
 
 
 @contextlib.contextmanager
-def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
+def api(log: Path, schedules: bool = False, ui: "UserInterface | None" = None) -> Iterator[Callable[[], None]]:
     """Run a Prefect API while the block runs.
 
     Prefect must be imported inside the block, not before; it may be imported before the API is ready.
@@ -58,6 +60,8 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
         File to which the errors of the server are appended.
     schedules : bool, default=False
         Whether the server also starts scheduled runs.
+    ui : UserInterface or None, default=None
+        Where the server shows Prefect's user interface; None: it has none, and a free loopback port.
 
     Yields
     ------
@@ -67,13 +71,14 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
     if url := os.environ.get("PREFECT_API_URL"):
         yield lambda: _check_reachable(url)
         return
+    host = _reachable(ui.host).strip("[]") if ui else "127.0.0.1"
     home = Path(tempfile.mkdtemp(prefix="molvae-prefect-"))
     environment_before = dict(os.environ)
     try:
-        with _listen() as listener, log.open("ab") as output:
+        with _listen(ui) as listener, log.open("ab") as output:
             port = listener.getsockname()[1]
-            password = secrets.token_hex(16)
-            os.environ.update(_environment(port, home, password))
+            password = ui.password if ui else secrets.token_hex(16)
+            os.environ.update(_environment(port, home, password, ui))
             arguments = [json.dumps(sys.path), str(listener.fileno()), str(os.getpid()), str(home)]
             server = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START.format(__name__), *arguments],
@@ -85,7 +90,7 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
                 start_new_session=True,  # Ctrl-C reaches only this process, which then ends the server
             )
         try:
-            yield lambda: _wait_until_healthy(port, password, server, log)
+            yield lambda: _wait_until_healthy(host, port, password, server, log)
         finally:
             server.terminate()
             try:
@@ -99,15 +104,55 @@ def api(log: Path, schedules: bool = False) -> Iterator[Callable[[], None]]:
         os.environ.update(environment_before)
 
 
-def _listen() -> socket.socket:
-    """A listening socket on a free loopback port; connections wait in its queue until the server is ready."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
+@dataclass(frozen=True)
+class UserInterface:
+    """Where a server shows Prefect's user interface.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on.
+    port : int
+        Its port.
+    password : str
+        What a user of it and of the API has to give, after `molvae:`.
+    """
+
+    host: str
+    port: int
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine reach it."""
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+    @property
+    def url(self) -> str:
+        """What a user opens in a browser."""
+        is_any = self.host in ("0.0.0.0", "::")
+        host = socket.gethostname() if is_any else f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def _listen(ui: UserInterface | None) -> socket.socket:
+    """A listening socket; connections wait in its queue until the server is ready."""
+    host, port = (ui.host, ui.port) if ui else ("127.0.0.1", 0)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"--host {host} --port {port}: {reason}; choose another address or port") from None
     listener.listen(64)
     return listener
 
 
-def _environment(port: int, home: Path, password: str) -> dict[str, str]:
+def _environment(port: int, home: Path, password: str, ui: UserInterface | None) -> dict[str, str]:
     """The settings of server and client; a home folder or database chosen by the user is kept."""
     changes = {
         **QUIET,
@@ -121,9 +166,22 @@ def _environment(port: int, home: Path, password: str) -> dict[str, str]:
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     }
     changes |= {name: value for name, value in defaults.items() if name not in os.environ}
+    if ui is not None:
+        changes |= {
+            "PREFECT_UI_ENABLED": "true",
+            "PREFECT_UI_API_URL": "/api",
+            "PREFECT_LOGGING_TO_API_ENABLED": "true",
+        }
+        changes["PREFECT_API_URL"] = f"http://{_reachable(ui.host)}:{port}/api"
     for name in ("NO_PROXY", "no_proxy"):
-        changes[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+        changes[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", ui.host if ui else None]))
     return changes
+
+
+def _reachable(host: str) -> str:
+    """The address at which this machine reaches a server that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_reachable(url: str) -> None:
@@ -143,13 +201,13 @@ def _server_environment(schedules: bool) -> dict[str, str]:
     return environment if schedules else {**environment, "PREFECT__SERVER_EPHEMERAL": "1"}
 
 
-def _wait_until_healthy(port: int, password: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_healthy(host: str, port: int, password: str, server: subprocess.Popen[bytes], log: Path) -> None:
     token = base64.b64encode(f"molvae:{password}".encode()).decode()
     deadline = time.monotonic() + STARTUP_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise MolvaeError(f"the Prefect server exited at startup with code {server.returncode}; details: {log}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        connection = http.client.HTTPConnection(host, port, timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/api/health", headers={"Authorization": f"Basic {token}"})
             if connection.getresponse().status == http.HTTPStatus.OK:

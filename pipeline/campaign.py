@@ -381,6 +381,24 @@ class Campaign(Settings):
         return campaign
 
 
+def complete(sections: dict[str, object], base: Path) -> dict[str, object]:
+    """Make relative paths of a campaign absolute, and fill in what its lead determines.
+
+    Parameters
+    ----------
+    sections : dict
+        The sections, not yet validated; they are changed.
+    base : Path
+        Folder that relative paths start from.
+
+    Returns
+    -------
+    dict
+        The sections.
+    """
+    return _fill_lead(_absolute(sections, base))
+
+
 def molecules_path(section: MoleculesSection) -> Path:
     """The path of the reference library.
 

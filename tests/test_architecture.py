@@ -48,8 +48,9 @@ LAYERS = {
 """Package or single module -> layer; those of one layer do not import each other."""
 
 PIPELINE = {
-    "cli": 9,
-    "commands": 8,
+    "cli": 10,
+    "commands": 9,
+    "serving": 8,
     "deploy": 7,
     "flow": 6,
     "reporting": 5,
@@ -76,6 +77,8 @@ PIPELINE = {
     "result_files": 3,
     "text_table": 3,
     "tables": 2,
+    "form": 3,
+    "schedules": 3,
     "campaign": 2,
     "train_section": 1,
     "progress": 2,
@@ -101,7 +104,14 @@ ALLOWED = {
     "safetensors": ("molvae.training", "molvae.codec", "molvae.latent"),
     "rdkit": ("molvae.chem", "molvae.workers"),
     "chembl_structure_pipeline": ("molvae.chem",),
-    "prefect": ("pipeline.flow", "pipeline.publishing", "pipeline.deploy", "pipeline.api"),
+    "prefect": (
+        "pipeline.flow",
+        "pipeline.publishing",
+        "pipeline.deploy",
+        "pipeline.serving",
+        "pipeline.schedules",
+        "pipeline.api",
+    ),
 }
 
 AUTOENCODER_PARTS = {"corruption", "encoders", "bottlenecks", "decoders", "reconstruction", "regularizers"}

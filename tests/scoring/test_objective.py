@@ -295,5 +295,5 @@ def test_a_property_plugin_cannot_replace_a_builtin_term(install_plugin, name):
 
 def test_the_terms_with_a_scorer_of_their_own_are_known_everywhere():
     """The registry, the hint for an unknown property, and the names that a plug-in cannot take agree."""
-    assert set(registry._SPECIAL) == set(OTHER_TERMS)
+    assert set(registry.SPECIAL) == set(OTHER_TERMS)
     assert set(OTHER_TERMS) <= {*properties._RESERVED, *PROPERTIES}

@@ -27,7 +27,7 @@ from molvae.scoring.scorers.sklearn_model import SklearnScorer
 from molvae.scoring.scorers.substructures import FunctionalGroupScorer, SubstructureScorer
 from molvae.scoring.term import Term
 
-_SPECIAL: dict[str, type[Scorer]] = {
+SPECIAL: dict[str, type[Scorer]] = {
     "alerts": AlertsScorer,
     "charge_at_ph": ChargeScorer,
     "cns_mpo_4_of_6": CnsMpoScorer,
@@ -79,9 +79,9 @@ def find_scorer(keys: Mapping[str, Any]) -> type[Scorer]:
         raise InputError(f"{expected}; got {' and '.join(named) or 'none of them'}")
     value = keys[named[0]]
     if named == ["property"]:
-        return _SPECIAL.get(value, PropertyScorer) if isinstance(value, str) else PropertyScorer
+        return SPECIAL.get(value, PropertyScorer) if isinstance(value, str) else PropertyScorer
     if named == ["scorer"]:
-        plugins = load_plugins("molvae.scorers", {*SCORERS, *_SPECIAL}, type)
+        plugins = load_plugins("molvae.scorers", {*SCORERS, *SPECIAL}, type)
         if value not in plugins:
             raise InputError(f"scorer: no package provides {value!r}; known: {', '.join(plugins) or 'none'}")
         return plugins[value]
