@@ -57,7 +57,23 @@ def campaign_schema() -> Schema:
 
     schema = _schema_of(Campaign)
     schema["properties"]["train"] |= {"anyOf": [_schema_of(TrainSection), {"type": "null"}]}
+    _order(schema, "Campaign")
     return schema
+
+
+def _order(schema: Any, name: str) -> None:
+    """Keep the order of the keys, which a database may lose, and name sections as in a campaign file."""
+    if isinstance(schema, list):
+        for one in schema:
+            _order(one, name)
+    elif isinstance(schema, dict):
+        if str(schema.get("title", "")).endswith(("Section", "Settings")):
+            schema["title"] = name
+        for position, (key, value) in enumerate(schema.get("properties", {}).items()):
+            value["position"] = position
+            _order(value, key.replace("_", " ").capitalize())
+        for key in ("anyOf", "items", "additionalProperties"):
+            _order(schema.get(key), name)
 
 
 def _schema_of(model: type[Settings]) -> Schema:
@@ -158,9 +174,23 @@ def _add_checks(schema: Schema) -> None:
             "title": name,
             "description": f"{entry.passes[:1].upper()}{entry.passes[1:]}; false omits the check.",
             "default": list(limit) if isinstance(limit, tuple) else limit,
-            "anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "array"}, {"type": "string"}],
+            **_limit_schema(limit),
         }
     schema["additionalProperties"] = False
+
+
+def _limit_schema(limit: object) -> Schema:
+    """The values that a check accepts, by its default limit."""
+    off = {"type": "boolean", "const": False, "title": "off"}
+    if limit is True:
+        return {"type": "boolean"}
+    if isinstance(limit, float):
+        return {"anyOf": [{"type": "number"}, off]}
+    if isinstance(limit, tuple) and all(isinstance(one, float) for one in limit):
+        return {"anyOf": [{"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}, off]}
+    if isinstance(limit, tuple):
+        return {"anyOf": [{"type": "array", "items": {"type": "string"}}, off]}
+    return {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "array"}, {"type": "string"}]}
 
 
 _CHANGES: dict[type, Callable[[Schema], None]] = {

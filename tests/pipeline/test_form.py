@@ -42,6 +42,8 @@ def test_every_key_has_a_description() -> None:
 def test_the_form_has_every_section() -> None:
     assert set(SCHEMA["properties"]) == set(Campaign.model_fields)
     assert "$ref" not in str(SCHEMA)
+    assert [one["position"] for one in SCHEMA["properties"].values()] == list(range(len(Campaign.model_fields)))
+    assert (SCHEMA["properties"]["checks"]["title"], SCHEMA["properties"]["search"]["title"]) == ("Checks", "Search")
     assert section("train")["training"]["properties"]["batch_size"]["minimum"] == 1
     assert section("search")["evolution"]["properties"]
     assert section("search")["method"]["enum"][0] == "evolution"
@@ -89,6 +91,8 @@ def with_change(path: str, value: object) -> dict[str, Any]:
         ("train.training.batch_size", 0),
         ("checks.mol_wight", [0, 500]),
         ("hold_out.similarity", 1.5),
+        ("checks.mol_weight", [0]),
+        ("checks.fragments", 3),
     ],
 )
 def test_nonsense_is_refused(path: str, value: object) -> None:
