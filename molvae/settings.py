@@ -12,6 +12,10 @@ from pydantic_core import ErrorDetails
 
 from molvae.errors import InputError
 
+_MAX_BYTES = 10_000_000
+"""Largest settings file."""
+_MAX_DOTS = 1_000
+
 
 class Settings(BaseModel):
     """Base class of all settings: immutable; unknown keys, NaN and infinity are errors."""
@@ -131,13 +135,54 @@ def read_toml(path: Path) -> dict[str, Any]:
         The file is missing, cannot be read, or is not valid TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        if not path.is_file() and path.exists() and not path.is_dir():
+            raise InputError(f"{path}: expected a regular file, got a pipe or a device")  # reading it may never end
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_BYTES / 1e6:g} MB; expected a TOML settings file")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of a TOML settings file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a text file ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+    where : str
+        What the error message starts with.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    InputError
+        It is not valid TOML, or nested too deeply.
+
+    Examples
+    --------
+    >>> parse_toml("budget = 500", "campaign.toml")
+    {'budget': 500}
+    """
+    keys = (line if line.lstrip().startswith("[") else line.partition("=")[0] for line in text.splitlines())
+    if any(key.count(".") > _MAX_DOTS for key in keys):  # the time of the parser grows with the square of this number
+        raise InputError(f"{where}: not valid TOML: a key has more than {_MAX_DOTS:,} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{where}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # also of a number with thousands of digits
+        raise InputError(f"{where}: not valid TOML: {error}") from None
 
 
 def _explain(cls: type[Settings], problem: ErrorDetails, where: str) -> str:

@@ -1,7 +1,6 @@
 """The settings of one run, section by section, from a campaign file and --set."""
 
 import os
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +18,7 @@ from molvae.scoring.objective import ObjectiveSettings
 from molvae.scoring.scorers.assay_table import AssayTableTerm
 from molvae.search.optimizers import find_optimizer
 from molvae.search.settings import SearchSettings
-from molvae.settings import Settings, read_toml
+from molvae.settings import Settings, parse_toml, read_toml
 
 if TYPE_CHECKING:
     from .train_section import TrainSection
@@ -447,8 +446,8 @@ def _apply(data: _Table, change: str) -> None:
     if not equals or not key or not all(sections):
         raise InputError(f"--set {change}: expected section.key=value, for example --set search.budget=500")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+        value = parse_toml(f"value = {text}", "--set")["value"]
+    except (InputError, KeyError):
         value = text.strip()
     table = data
     for depth, section in enumerate(sections, 1):
@@ -473,7 +472,7 @@ def _absolute(data: _Table, base: Path) -> _Table:
             table[key] = str(_find_file(table[key], base))
     objective = data.get("objective")
     if isinstance(objective, dict) and isinstance(objective.get("cache"), str):
-        objective["cache"] = str((base / Path(objective["cache"]).expanduser()).absolute())
+        objective["cache"] = str((base / _home(objective["cache"])).absolute())
     terms = objective.get("terms") if isinstance(objective, dict) else None
     for term in terms.values() if isinstance(terms, dict) else ():
         if isinstance(term, dict):
@@ -490,9 +489,7 @@ def _absolute_term(term: _Table, base: Path) -> None:
             term[key] = str(_find_file(path, base))
     files = term.get("files")
     if isinstance(files, list):
-        term["files"] = [
-            str((base / Path(one).expanduser()).absolute()) if isinstance(one, str) else one for one in files
-        ]
+        term["files"] = [str((base / _home(one)).absolute()) if isinstance(one, str) else one for one in files]
     command = term.get("command")
     if isinstance(command, list):
         term["command"] = [
@@ -509,11 +506,19 @@ def _check_lead(data: _Table, where: str) -> None:
         raise InputError(f"{where} [lead] smiles: {reason}")
 
 
+def _home(name: str) -> Path:
+    """A path whose `~` is the home folder; the name of an unknown user stays."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def _find_file(name: str, base: Path) -> Path:
     """A path from `base`; if nothing is there and the name is that of a bundled file, the bundled file."""
-    path = (base / Path(name).expanduser()).absolute()
+    path = (base / _home(name)).absolute()
     is_name = Path(name).name == name and name not in ("", ".", "..")
-    return bundled(name) if is_name and not path.exists() and bundled(name).is_file() else path
+    return bundled(name) if is_name and not os.path.exists(path) and bundled(name).is_file() else path
 
 
 def _fill_lead(data: _Table) -> _Table:

@@ -256,7 +256,7 @@ def _describe(path: Path, run: Path) -> FoundTable:
     folder = RunDir(run)
     try:
         name = str(tomllib.loads(folder.campaign.read_text(encoding="utf-8")).get("name", ""))
-    except (OSError, ValueError):  # damaged; the table may still be whole
+    except (RecursionError, OSError, ValueError):  # damaged; the table may still be whole
         name = ""
     return FoundTable(path, run.name, name, _iso(folder.completed_at()))
 

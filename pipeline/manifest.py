@@ -145,7 +145,7 @@ class Manifest(Settings):
             if checksum is not None and checksum != _checksum_of(content):
                 return None
             return cls.from_dict(content, MANIFEST)
-        except (OSError, ValueError, TypeError, InputError):
+        except (RecursionError, OSError, ValueError, TypeError, InputError):
             return None
 
     def write(self, folder: Path) -> None:

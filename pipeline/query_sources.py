@@ -40,7 +40,7 @@ def _describe(table: FoundTable) -> "Source":
     try:
         settings = tomllib.loads(run.campaign.read_text(encoding="utf-8"))
         section = dict(settings.get("codec") or {})
-    except (OSError, ValueError, TypeError) as error:
+    except (RecursionError, OSError, ValueError, TypeError) as error:
         terminal.report(
             f"note: {run.campaign}: not readable ({first_line(error)}), so the codec is not known; "
             "latent_distance and domain use the default one"

@@ -145,7 +145,7 @@ def _molecules(found: dict[str, Any]) -> str:
 def _history(run: RunDir) -> dict[str, Any]:
     try:
         content = json.loads(run.history.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (RecursionError, OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 

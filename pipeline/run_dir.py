@@ -387,7 +387,7 @@ class RunDir:
             return 0.0
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (RecursionError, OSError, ValueError):
             return written
         finished = clock.seconds_of(content.get("finished")) if isinstance(content, dict) else None
         return written if finished is None else finished

@@ -161,7 +161,7 @@ def started_at(run: RunDir) -> str | None:
         created = json.loads(run.start.read_text(encoding="utf-8"))["created"]
         if clock.seconds_of(created) is not None:
             return str(created)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (RecursionError, OSError, ValueError, LookupError, TypeError):
         pass
     try:
         return clock.iso(run.campaign.stat().st_mtime)

@@ -114,7 +114,7 @@ def _read_campaign(path: Path) -> tuple[dict[str, Any], str]:
             raise ValueError("[objective.terms] has values; expected tables")
         if any(not isinstance(term.get("weight", 1.0), int | float) for term in terms.values()):
             raise ValueError("a weight in [objective.terms] is not a number")
-    except (OSError, ValueError, AttributeError) as error:
+    except (RecursionError, OSError, ValueError, AttributeError) as error:
         return {}, f"{path.name} is not readable ({first_line(error)}), so the settings of the run are not known"
     return campaign, ""
 
@@ -137,7 +137,7 @@ def _read_inputs(path: Path) -> dict[str, str]:
     try:
         inputs = json.loads(path.read_text(encoding="utf-8")).get("inputs", {})
         return {str(name): str(entry["sha256"]) for name, entry in inputs.items()}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+    except (RecursionError, OSError, ValueError, AttributeError, KeyError, TypeError):
         return {}
 
 
@@ -149,7 +149,7 @@ def _unit(settings: Mapping[str, Any], model: Path) -> str:
     for folder in _model_folders(settings, model.parent):
         try:
             return str(json.loads((folder / MODEL).read_text(encoding="utf-8")).get("unit", ""))
-        except (OSError, ValueError, AttributeError):
+        except (RecursionError, OSError, ValueError, AttributeError):
             continue
     return ""
 

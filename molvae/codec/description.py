@@ -113,7 +113,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         version = content["version"]
     except FileNotFoundError:
         raise CodecError(f"{folder}: not a codec ({CODEC_NAME} is missing)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise CodecError(f"{path}: damaged ({error}); download the codec again") from None
     if version != VERSION:
         raise CodecError(
@@ -121,6 +121,11 @@ def read_description(folder: Path) -> dict[str, Any]:
         )
     if content.get("sha256") != content_sha256(content):
         raise CodecError(f"{path}: changed since it was written (sha256 differs); download the codec again")
+    files = content.get("files")
+    if not isinstance(files, dict) or not all(
+        name not in ("", ".", "..") and Path(name).name == name for name in files
+    ):
+        raise CodecError(f"{path}: damaged (files: expected names of files in this folder); download the codec again")
     return content
 
 

@@ -56,7 +56,7 @@ def read_description(path: Path, kind: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, found = content["version"], content["kind"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (RecursionError, OSError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"{path}: not a readable featurizer ({error}); create it again") from None
     if version != _VERSION:
         raise CodecError(f"{path}: featurizer version {version}; this release reads version {_VERSION}")

@@ -275,7 +275,7 @@ class FeatureStore:
             n_bits = len(labels if bits is None else bits)
             if {len(output), len(view or output)} != {n} or {len(labels), n_bits} != {len(labelled)}:
                 raise ValueError("arrays of different length")
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (RecursionError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: features are missing or incomplete ({error}); compute them with `molvae featurize`"
             ) from None

@@ -224,7 +224,7 @@ def load_featurizer(path: Path) -> Featurizer:
     """
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["kind"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (RecursionError, OSError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"{path}: not a readable featurizer ({error}); create it again") from None
     known = registered_featurizers()
     if not isinstance(kind, str) or kind not in known:

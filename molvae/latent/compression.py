@@ -535,7 +535,7 @@ def open_compressed(path: Path) -> CompressedVectors:
         }
         quantizer: Quantizer = QUANTIZERS[header["quantizer"]].from_arrays(arrays)
         n_bytes = quantizer.n_bytes
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its header is damaged ({error}); write it again") from error
     expected = _START.size + n_header + n * n_bytes
     if size != expected:

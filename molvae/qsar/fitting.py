@@ -317,7 +317,7 @@ def parse_settings(changes: list[str]) -> dict[str, object]:
         key, sign, value = change.partition("=")
         try:
             found[key.strip()] = tomllib.loads(f"value = {value}")["value"] if sign else None
-        except tomllib.TOMLDecodeError:
+        except (RecursionError, ValueError):
             sign = ""
         if not sign or not key.strip():
             raise InputError(f"--set {change}: expected KEY=VALUE, e.g. n_trees=500")

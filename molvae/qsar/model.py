@@ -212,7 +212,7 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
         raise InputError(f"{folder}: expected the folder of a model that molvae qsar fit has written; no {name} in it")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (RecursionError, ValueError):
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{path}: damaged: not a JSON object; fit the model again")

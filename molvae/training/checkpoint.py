@@ -113,12 +113,14 @@ def load_pieces(index: Path) -> tuple[dict[str, Tensor], IndexContent]:
         if checksum is not None and checksum != _checksum_of(content):
             raise ValueError
         files = dict(content.pop("files"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (RecursionError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{index}: has changed since it was written; delete {index.parent} to start the training again"
         ) from None
     tensors: dict[str, Tensor] = {}
     for name, digest in files.items():
+        if Path(name).name != name:
+            raise InputError(f"{index}: lists {name}, which is not a file in its folder; start the training again")
         path = index.with_name(name)
         if not path.exists():
             raise InputError(

@@ -60,5 +60,5 @@ def read_source(folder: Path) -> FeatureSource | None:
             return FeatureSource(str(content["name"]), str(content["sha256"]))
         entry = json.loads((folder / _MANIFEST_NAME).read_text(encoding="utf-8"))["inputs"]["molecules"]
         return FeatureSource(Path(entry["path"]).name, str(entry["sha256"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (RecursionError, OSError, ValueError, KeyError, TypeError):
         return None
