@@ -91,6 +91,7 @@ def _run_stage(stage: str, run: RunDir, campaign: Campaign) -> tuple[str, str]:
     )
     def run_stage(run: str) -> "State[None]":
         if reason := _skip_reason(stage, campaign):
+            log.info("%s: skipped, %s", stage, reason)
             return Completed(name=SKIPPED, message=reason)
         try:
             with open_mapper(RunDir(Path(run))) as mapper:
@@ -132,6 +133,7 @@ def run_flow(run: str) -> None:
     name, is_on = name_run(folder, campaign), has_readers()
     results: list[str] = []
     errors: list[Exception] = []
+    is_gone = False
 
     @flow(name="molvae-design", flow_run_name=name, validate_parameters=False)
     def design(run: str) -> "State[None]":
@@ -152,9 +154,11 @@ def run_flow(run: str) -> None:
         if not results and not errors:
             raise
         log.warning("Prefect's API is gone (%s); it does not know how the run ended", first_line(error))
-        terminal.show("  note: Prefect's API is gone; it does not know how the run ended")
+        is_gone = True
     finally:
         EventsWorker.drain_all(timeout=_DRAIN_SECONDS)
+    if is_gone:
+        terminal.show("  note: Prefect's API is gone; it does not know how the run ended")
     if errors:
         raise errors[0]
 

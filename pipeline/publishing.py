@@ -50,7 +50,8 @@ _MAX_LINES = 5000  # kept while the API does not answer
 _MAX_LINE = 20_000  # characters
 _LINES_PER_CALL = 200
 
-_LOGGERS = ("pipeline", "molvae", "prefect.flow_runs", "prefect.task_runs")
+_LOGGERS = ("pipeline", "molvae", "prefect.flow_runs")  # states of tasks are shown as such
+_SERVICES = ("prefect._internal.concurrency", "prefect.events.clients")  # print events that could not be sent, in full
 _ENGINE = ("prefect.engine", "prefect.flow_runs", "prefect.task_runs")
 API_PROBLEMS = (httpx.HTTPError, httpx.InvalidURL, PrefectException, OSError, ValueError)
 """What a call of the API can raise; ValueError includes an answer that is not what Prefect expects."""
@@ -350,10 +351,9 @@ def quiet_prefect() -> Iterator[None]:
         While Prefect sends no log lines.
     """
     for name in _ENGINE:
-        logger = logging.getLogger(name)
-        if _drop_traceback not in logger.filters:
-            logger.addFilter(_drop_traceback)
-    logging.getLogger("prefect._internal").setLevel(logging.CRITICAL)  # events that could not be sent, in full
+        logging.getLogger(name).addFilter(_drop_traceback)
+    for name in _SERVICES:
+        logging.getLogger(name).addFilter(_drop_line)
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
 
@@ -373,3 +373,7 @@ class _LineHandler(logging.Handler):
 def _drop_traceback(record: logging.LogRecord) -> bool:
     record.exc_info = None
     return True
+
+
+def _drop_line(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.CRITICAL

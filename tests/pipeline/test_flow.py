@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import io
 import json
 import os
 import queue
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from molvae.pipeline import cli
 from molvae.pipeline.api import api
 
 from molvae.candidates.files import read_candidates
@@ -141,19 +139,16 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(server: Server, folder: Path) -> Night:
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(_Lines()) as shown:
-        patch.chdir(folder)
-        (folder / "down").touch()
-        assert cli._run(["design", "night.toml", "--out", "mine"]) == 1
-        (folder / "down").unlink()
-        with contextlib.redirect_stdout(_Lines()):
-            assert cli._run(["design", "--resume", "mine"]) == 0
+    (folder / "down").touch()
+    first = design(server, folder, "night.toml", "--out", "mine")
+    _, shown = first.communicate()
+    assert first.returncode == 1, shown
+    (folder / "down").unlink()
+    second = design(server, folder, "--resume", "mine")
+    _, shown_then = second.communicate()
+    assert second.returncode == 0, shown_then
     failed, completed = server.flow_runs("night_ly: mine")
-    return Night(folder / "mine", failed, completed, shown.getvalue())
-
-
-class _Lines(io.StringIO):
-    pass
+    return Night(folder / "mine", failed, completed, shown + shown_then)
 
 
 def states(server: Server, run: dict) -> dict[str, tuple[str, str]]:
@@ -254,6 +249,36 @@ def test_each_event_is_emitted_once(server: Server, night: Night) -> None:
     assert "the license server is down" in payloads["failed"]["sentence"]
     assert f"{passed} candidates passed every check, 30 were asked for" in str(payloads["starved"])
     assert payloads["finished"]["counts"]["passed"] == passed
+
+
+def test_a_scheduled_run_shows_the_same(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from molvae.pipeline.deploy import scheduled
+
+    monkeypatch.chdir(folder)
+    (folder / "runs").mkdir(exist_ok=True)
+    (folder / "down").touch()
+    arguments = {"campaign": str(folder / "night.toml"), "changes": ["search.seed=1"]}
+    refused = scheduled(**arguments, return_state=True)
+    assert refused.name == "Failed"
+    assert "[search] seed" in str(refused.message)  # the sentence of a campaign that cannot be read
+    arguments["changes"] = ["seed=1"]
+    failed = scheduled(**arguments, return_state=True)
+    assert failed.name == "Failed"
+    assert "the license server is down" in str(failed.message)
+    (folder / "down").unlink()
+    assert scheduled(**arguments, return_state=True).name == "Completed"
+    (run,) = folder.glob("runs/night_ly-*")
+    first, second = server.flow_runs(run.name)
+    assert first["state"]["message"] == failed.message
+    assert {name: state for name, (state, _) in states(server, second).items()} == {
+        "night_ly: fit": "Skipped",
+        "night_ly: featurize": "Cached",
+        "night_ly: train": "Skipped",
+        "night_ly: search": "Completed",
+        "night_ly: validate": "Completed",
+    }
+    names = [event["event"] for event in server.events(run.name, 5)]
+    assert names == [f"molvae.run.{name}" for name in ("started", "failed", "resumed", "starved", "finished")]
 
 
 class _Receiver(BaseHTTPRequestHandler):
