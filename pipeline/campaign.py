@@ -237,6 +237,29 @@ class RunnerSection(Settings):
 _ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
+class RunSection(Settings):
+    """How a run follows the earlier runs of its campaign, which are in the same folder `runs`.
+
+    Parameters
+    ----------
+    continue_from : "last" or None, default=None
+        "last": the search continues that of the last complete run, with all molecules that it scored. `budget` is then
+        the number of further molecules. If codec, objective, seed or another setting of the search changed, the
+        search starts anew, with a note. None: every run starts anew.
+    total_budget : int or None, default=None
+        Largest number of molecules to score in all runs together; None: no limit.
+    """
+
+    continue_from: Literal["last"] | None = None
+    total_budget: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _has_a_total(self) -> Self:
+        if self.total_budget is not None and self.continue_from is None:
+            raise ValueError('total_budget needs continue_from = "last"; the budget of one run is [search] budget')
+        return self
+
+
 class Campaign(Settings):
     """All settings of one run; equal settings give equal candidates on the same machine.
 
@@ -270,6 +293,8 @@ class Campaign(Settings):
         When a run is reported to be starved.
     runner : RunnerSection
         Where the work per molecule is done.
+    run : RunSection or None, default=None
+        How a run follows the earlier ones.
     """
 
     name: str = Field("design", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -286,6 +311,7 @@ class Campaign(Settings):
     checks: ChecksSettings = Field(default_factory=ChecksSettings)
     notify: NotifySection = NotifySection()
     runner: RunnerSection = RunnerSection()
+    run: RunSection | None = None
 
     @classmethod
     def section_class(cls, name: str) -> type[Settings] | None:
@@ -332,6 +358,11 @@ class Campaign(Settings):
     def assays(self) -> dict[str, AssayTableTerm]:
         """The terms whose model is fitted in the run, by name."""
         return {name: term for name, term in self.objective.terms.items() if isinstance(term, AssayTableTerm)}
+
+    @property
+    def continues(self) -> bool:
+        """Whether the search continues that of the last run of the campaign."""
+        return self.run is not None and self.run.continue_from is not None
 
     @property
     def finished_codec(self) -> str | None:

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import platform
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +12,7 @@ from typing import Self
 from pydantic import Field, JsonValue
 
 from molvae.errors import InputError
-from molvae.files import sha256_of, write_text
+from molvae.files import link_or_copy, sha256_of, write_text
 from molvae.settings import Settings
 
 from . import clock, terminal
@@ -404,30 +402,6 @@ def file_entry(path: Path, base: Path, rows: int | None = None) -> Entry:
     """
     name = path.relative_to(base) if path.is_relative_to(base) else path
     return Entry(path=name.as_posix(), sha256=sha256_of(path), rows=rows, size=path.stat().st_size)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; copy it where the file system has no links.
-
-    Parameters
-    ----------
-    source : Path
-        A file that is never changed in place.
-    target : Path
-        Its second name, which does not exist; its folder is created.
-
-    Raises
-    ------
-    OSError
-        `source` does not exist, or `target` cannot be written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
 
 
 def describe_counts(manifest: Manifest) -> str:

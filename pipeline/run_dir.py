@@ -26,6 +26,8 @@ MANIFEST = "manifest.json"
 REPORT = "report.html"
 PUBLISHED = ("candidates.csv", "candidates.parquet", "candidates.sdf", REPORT)
 """The result files; they are written to 4-validate and copied to the top of the run folder."""
+SEARCH_STATE = "state"
+"""Folder with the state of a search, in the stage folder and in a run that continues it."""
 POSES = "poses.sdf"
 """A further result file, of a campaign that docks molecules."""
 
@@ -151,6 +153,11 @@ class RunDir:
         return self.path / _EARLIER / "molecules.parquet"
 
     @property
+    def earlier_search(self) -> Path:
+        """The search that this run continues, as of the start: its manifest and its state; else it does not exist."""
+        return self.path / _EARLIER / "search"
+
+    @property
     def failure(self) -> Path:
         """Why the last attempt failed; it does not exist after another start of the run."""
         return self.path / _FAILURE
@@ -231,6 +238,11 @@ class RunDir:
     def history(self) -> Path:
         """The scores by round, the counts of the funnel, the notes and the stop reason."""
         return self.search / "history.json"
+
+    @property
+    def search_state(self) -> Path:
+        """State of the search, if the next run of the campaign continues it."""
+        return self.search / SEARCH_STATE
 
     @property
     def controls(self) -> Path:

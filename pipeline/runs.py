@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from molvae.errors import InputError
-from molvae.files import write_text
+from molvae.files import PART_PREFIX, link_or_copy, write_text
 
 from . import clock, terminal
 from .assays import needs_assays, read_assays
 from .campaign import Campaign, molecules_path
-from .earlier import record_start
+from .earlier import copy_start, record_start
 from .failures import describe_failure
 from .manifest import Manifest
 from .run_dir import LATEST, MANIFEST, RUNS, RunDir, write_campaign
@@ -99,9 +100,60 @@ def start(campaign: Campaign, out: Path | None) -> RunDir:
     with run.lock():
         if run.campaign.exists():
             raise InputError(f"{run.path}: another process started a run in this folder; choose another --out")
-        record_start(run, campaign.name)
+        record_start(run, campaign.name, continues=campaign.continues)
         write_campaign(run, campaign.to_toml())
     return run
+
+
+def derive(source: RunDir, changes: Sequence[str], out: Path | None) -> RunDir:
+    """Create a run with the settings of another one, some of them changed; the other one stays as it is.
+
+    The new run starts with the files of the other one: as hard links, and its checkpoints as copies. Stages that the
+    changes do not affect are then complete; the others run again, and the last one always. The same earlier runs count.
+
+    Parameters
+    ----------
+    source : RunDir
+        The other run, in any state.
+    changes : sequence of str
+        Changes to its settings, as `section.key=value`.
+    out : Path or None
+        The new run folder; None: runs/NAME-TIME.
+
+    Returns
+    -------
+    RunDir
+        The new run.
+
+    Raises
+    ------
+    InputError
+        The settings cannot be used, `out` contains files, or another process writes to `source` or to `out`.
+    """
+    campaign = load(source.campaign, changes)
+    if source.is_locked():
+        raise InputError(f"{source.path}: another process writes to this run; wait until it ends")
+    run = RunDir.create_named(Path(RUNS), campaign.name) if out is None else RunDir.create(out)
+    with run.lock():
+        if run.campaign.exists():
+            raise InputError(f"{run.path}: another process started a run in this folder; choose another --out")
+        for stage in source.stages[:-1]:  # a complete last stage would mark the new run as complete
+            for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+                _take_over(path, run.path / path.relative_to(source.path))
+        copy_start(source, run)
+        write_campaign(run, campaign.to_toml())
+    return run
+
+
+def _take_over(path: Path, target: Path) -> None:
+    """Link a file, or copy it if it belongs to a checkpoint, which changes in place."""
+    if path.name.startswith(PART_PREFIX):
+        return
+    if any(part.startswith("checkpoint-") for part in path.parts):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    else:
+        link_or_copy(path, target)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from molvae.errors import InputError, MolvaeError
-from molvae.files import replacing, write_text
+from molvae.files import link_or_copy, replacing, write_text
 from molvae.scoring.objective import Objective
 from molvae.search.ledger import RoundSummary
 from molvae.search.loop import optimize
@@ -27,6 +27,7 @@ from .assays import fitted_objective, model_files
 from .campaign import Campaign
 from .log import log
 from .manifest import Counts, Entry, Manifest, Outcome, Plan, file_entry
+from .night import Night, plan_night
 from .run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -72,14 +73,29 @@ def search(run: RunDir, mapper: Mapper | None = None) -> Manifest:
     settings = campaign.model_dump(mode="json", include={"search", "lead", "starts", "controls"})
     settings["objective"] = campaign.objective.score_settings()
     plan = Plan("search", VERSION, run.search, settings, campaign.seed, inputs)
-    return plan.carry_out(lambda folder: _search(run, campaign, codec, objective, folder / plan.checkpoint))
+    night = plan_night(run, campaign, plan)
+    if campaign.run is not None and campaign.continues:
+        state = {f"earlier {path.relative_to(night.state)}": path for path in night.state_files}
+        plan = replace(
+            plan,
+            settings=settings | {"run": campaign.run.model_dump(mode="json")},
+            inputs=inputs | {name: file_entry(path, run.path) for name, path in state.items()},
+        )
+    return plan.carry_out(
+        lambda folder: _search(run, campaign, codec, objective, folder / plan.checkpoint, night=night)
+    )
 
 
-def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objective, checkpoint: Path) -> Outcome:
+def _search(
+    run: RunDir, campaign: Campaign, codec: "Codec", objective: Objective, checkpoint: Path, *, night: Night
+) -> Outcome:
     from molvae.devices import CODEC_DEVICE, choose_precision
 
     log.info("search: encodes and decodes in %s", choose_precision(CODEC_DEVICE))
-    settings = campaign.search
+    settings = campaign.search.model_copy(update={"budget": night.budget})
+    for note in night.notes:
+        _note(note)
+    night.put_state(checkpoint)
     starts = [*([campaign.lead.smiles] if campaign.lead else []), *settings.start]
     starts += _assay_starts(run, campaign, codec) + _library_starts(run, campaign, codec)
     job = _Job(campaign, codec, objective, starts or None)
@@ -89,13 +105,15 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
         for name in campaign.control_methods
     }
     _check_scores(result)
-    _write(run, result, controls)
+    _write(run, result, controls, night.notes)
     _note_failures(result)
     from_cache = _report_cache(campaign, objective)
     n = len(result.table)
     outputs = {run.proposals.name: n, run.latent.name: n, run.history.name: None}
     if controls:
         outputs[run.controls.name] = sum(len(control.table) for control in controls.values())
+    if campaign.continues:
+        outputs |= dict.fromkeys(_keep_state(checkpoint, run))
     counts = result.funnel
     if "n_lost" in counts:
         _note(
@@ -108,7 +126,10 @@ def _search(run: RunDir, campaign: Campaign, codec: "Codec", objective: Objectiv
         "duplicate, or not chosen for scoring": counts["n_valid"] - counts["n_infeasible"] - n,
     }
     return Outcome(
-        outputs, Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped, notes=from_cache), result.stop_reason
+        outputs,
+        Counts(into=result.funnel["n_proposed"], kept=n, dropped=dropped, notes=from_cache),
+        result.stop_reason,
+        facts={"budget": night.budget},
     )
 
 
@@ -125,6 +146,16 @@ def _check_scores(result: SearchResult) -> None:
         reasons = result.table["unscored_reason"].value_counts()
         last = f"; most frequent reason: {reasons.index[0]} ({reasons.iloc[0]:,})" if len(reasons) else ""
         raise MolvaeError(f"none of {n:,} molecules has a score{last}; check the terms of [objective]")
+
+
+def _keep_state(checkpoint: Path, run: RunDir) -> list[str]:
+    """Keep the checkpoints of the search and its controls as outputs, for the next run; return their names."""
+    names = []
+    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+        target = run.search_state / path.relative_to(checkpoint)
+        link_or_copy(path, target)
+        names.append(target.relative_to(run.search).as_posix())
+    return names
 
 
 def _report_cache(campaign: Campaign, objective: Objective) -> dict[str, int]:
@@ -148,12 +179,13 @@ class _Job:
     def run(self, name: str, settings: SearchSettings, checkpoint: Path, is_control: bool = False) -> SearchResult:
         """Run one method, with progress; the notes of a control repeat those of the search and are only logged."""
         with terminal.bar(name, settings.budget, "molecules scored") as bar:
-            done, begin = 0, time.monotonic()
+            done, before, begin = 0, None, time.monotonic()
 
             def report(summary: RoundSummary) -> None:
-                nonlocal done
+                nonlocal done, before
+                before = summary["calls"] - summary["new"] if before is None else before  # scored in other attempts
                 n_new, done = summary["calls"] - done, summary["calls"]
-                text = _describe(summary, done / (time.monotonic() - begin))
+                text = _describe(summary, (done - before) / (time.monotonic() - begin))
                 bar.describe(f"molecules scored, {text}")
                 bar.advance(n_new)
                 log.info("%s, round %d: %d scored, %d new, %s", name, summary["round"], done, summary["new"], text)
@@ -265,7 +297,7 @@ def _encodable(source: _Source, n: int, campaign: Campaign, codec: "Codec") -> l
     return starts
 
 
-def _write(run: RunDir, result: SearchResult, controls: Mapping[str, SearchResult]) -> None:
+def _write(run: RunDir, result: SearchResult, controls: Mapping[str, SearchResult], notes: Sequence[str]) -> None:
     with replacing(run.proposals) as part:
         result.table.sort_values("latent_row").to_parquet(part, index=False)  # in the order of scoring
     with replacing(run.latent) as part:
@@ -280,7 +312,7 @@ def _write(run: RunDir, result: SearchResult, controls: Mapping[str, SearchResul
     content = {
         "funnel": result.funnel,
         "history": _records(result),
-        "notes": result.notes,
+        "notes": [*notes, *result.notes],
         "stop_reason": result.stop_reason,
         "controls": {name: _records(control) for name, control in controls.items()},
     }

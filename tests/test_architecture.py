@@ -65,6 +65,7 @@ PIPELINE = {
     "run_description": 5,
     "query_sources": 4,
     "run_states": 4,
+    "night": 4,
     "runs": 4,
     "summary": 4,
     "overview": 4,

@@ -53,7 +53,7 @@ class Search:
         Called with each note as it occurs, such as a skipped start molecule; default: `warnings.warn`.
     checkpoint : Path or str, optional
         Folder that is updated by `ask` and `tell`. If it holds the checkpoint of a search with the same arguments, that
-        search resumes; molecules without a score are in `pending`.
+        search resumes; molecules without a score are in `pending`. With a larger budget than before, it continues.
 
     Attributes
     ----------
@@ -294,9 +294,16 @@ class Search:
 
     # Checkpoint
 
-    def _save(self, asked: Sequence[Candidate], told: Sequence[Candidate]) -> None:
+    def _save(
+        self,
+        asked: Sequence[Candidate],
+        told: Sequence[Candidate],
+        checkpoint: Checkpoint | None = None,
+        **more: int,
+    ) -> None:
         """Write what is new since the last record."""
-        if self._checkpoint is None:
+        checkpoint = checkpoint or self._checkpoint
+        if checkpoint is None:
             return
         values, arrays = pack(asked, self._codec.n_latent)
         first = len(self._ledger) - len(told)
@@ -305,10 +312,10 @@ class Search:
         arrays["seen"] = self._breeder.new_hashes
         values |= {"told": [one.smiles for one in told]}
         values |= {"reasons": [self._ledger.reasons.get(one.smiles) for one in told]}
-        values |= {name: getattr(self, name)[n:] for name, n in self._n_recorded.items()}
+        values |= {name: getattr(self, name)[n:] for name, n in self._n_recorded.items()} | more
         bred, bred_arrays = self._breeder.state()
         state = Record(bred | {name: getattr(self, name) for name in _STATE}, bred_arrays)
-        self._checkpoint.append(Record(values, arrays), state)
+        checkpoint.append(Record(values, arrays), state)
         self._forget_recorded()
 
     def _forget_recorded(self) -> None:
@@ -323,6 +330,11 @@ class Search:
             checkpoint.append(Record(now, {}), self._breeder.state())
             return checkpoint
         (before, _), *records = checkpoint.records
+        budget = [before, *(values for values, _ in records if "budget" in values)][-1]["budget"]
+        is_longer = budget < now["budget"]
+        before = before | {"budget": now["budget"] if is_longer else budget}
+        if is_longer and now["start"][: len(before["start"])] == before["start"]:  # the budget also limits the starts
+            before["start"] = now["start"]
         changed = [
             f"{name} {_shorten(before.get(name))} (now {_shorten(value)})"
             for name, value in now.items()
@@ -335,6 +347,9 @@ class Search:
             )
         if records:
             self._restore(records, checkpoint.state)
+        if is_longer:
+            self.stop_reason, self._n_stalled = None, 0
+            self._save([], [], checkpoint, budget=now["budget"])
         return checkpoint
 
     def _restore(self, records: Sequence[Record], state: Record) -> None:

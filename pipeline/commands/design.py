@@ -30,14 +30,20 @@ def design(
     ] = None,
     changes: Changes = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; takes no other argument.")
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Resume this run. With --set: a new run that takes over its stages.",
+        ),
     ] = None,
 ) -> None:
     """Search for molecules, check them and write the candidates.
 
     Reads a reference library, decodes latent vectors to molecules, scores the molecules until the budget is spent,
     checks them, and writes candidates.csv, .parquet, .sdf and report.html into the run folder. A stopped run resumes
-    with --resume and gives the same candidates.
+    with --resume and gives the same candidates. With --resume and --set, the run stays as it is, and a new run with the
+    changed settings takes over the stages that the change does not affect.
 
     \b
     Examples:
@@ -45,9 +51,10 @@ def design(
       molvae design lead.toml --set lead.smiles="CC(=O)Nc1ccc(O)cc1"
       molvae design --set search.budget=500 --set molecules.path=my.csv
       molvae design --resume runs/lead-20261124-101500
+      molvae design --resume runs/latest --set checks.mol_weight=[200,450]
     """
-    if resume is not None and (campaign is not None or out is not None or changes):
-        given = "CAMPAIGN.toml" if campaign is not None else "--out" if out is not None else "--set"
+    if resume is not None and (campaign is not None or (out is not None and not changes)):
+        given = "CAMPAIGN.toml" if campaign is not None else "--out, or add --set for a new run"
         raise InputError(f"--resume keeps the settings of the run; remove {given}")
     require("prefect", "molvae design")
     start = time.monotonic()
@@ -55,7 +62,10 @@ def design(
     earlier = None if resume is None else RunDir.open(resume)
     from .. import runs  # imports RDKit; torch only after the campaign is found to be valid
 
-    run = earlier or runs.start(runs.load(campaign, changes or ()), out)
+    if earlier is not None and changes:
+        run, earlier = runs.derive(earlier, changes, out), None
+    else:
+        run = earlier or runs.start(runs.load(campaign, changes or ()), out)
     damaged = runs.find_damage(run) if earlier else []
     for path in damaged:
         terminal.report(f"note: {_shorten(path)}: has changed since it was written; the stage runs again")

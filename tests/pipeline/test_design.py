@@ -169,7 +169,7 @@ def test_resuming_a_complete_run_prints_its_summary(stopped: list[tuple[int, str
     [
         (["--resume", "mine", "--out", "other"], "remove --out"),
         (["lead.toml", "--resume", "mine"], "remove CAMPAIGN.toml"),
-        (["--resume", "mine", "--set", "seed=1"], "remove --set"),
+        (["--resume", "mine", "--set", "sed=1"], "sed: unknown key"),
         (["--resume", "gone"], "gone: "),
         (["--resume", "home"], "home: "),
         (["--out", "mine"], "`molvae design --resume mine`"),

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from molvae.pipeline import runs
 from molvae.pipeline.campaign import Campaign
+from molvae.pipeline.earlier import earlier_runs
 from molvae.pipeline.manifest import Counts, Outcome, Plan
 from molvae.pipeline.run_dir import PUBLISHED, RunDir
 
@@ -86,3 +87,33 @@ def test_two_runs_cannot_start_in_one_folder() -> None:
     runs.start(Campaign.load(None), Path("mine"))
     with pytest.raises(InputError, match="--resume mine"):
         runs.start(Campaign.load(None), Path("mine"))
+
+
+def test_a_derived_run_takes_over_stages_and_leaves_the_other_run_alone() -> None:
+    source = runs.start(Campaign.load(Path("lead_like.toml"), ["seed=3"]), None)
+    complete(source)
+    (source.search / "checkpoint-ab").mkdir(parents=True)
+    source.featurize.mkdir()
+    for path in (
+        source.molecules,
+        source.search / "checkpoint-ab" / "rounds.bin",
+        source.search / ".part-x",
+        source.log,
+    ):
+        path.write_bytes(b"1")
+    before = {path: path.read_bytes() for path in source.path.rglob("*") if path.is_file()}
+    run = runs.derive(source, ["checks.in_training=false"], None)
+    assert {path: path.read_bytes() for path in source.path.rglob("*") if path.is_file()} == before
+    found = Campaign.load(run.campaign)
+    assert found.seed == 3
+    assert found.checks.to_toml() != Campaign.load(source.campaign).checks.to_toml()
+    assert run.molecules.samefile(source.molecules)
+    assert runs.is_complete(source)
+    assert not runs.is_complete(run), "the last stage runs again"
+    rounds = "checkpoint-ab/rounds.bin"
+    assert not (run.search / rounds).samefile(source.search / rounds), "a checkpoint grows in place"
+    assert not (run.search / ".part-x").exists()
+    assert not run.log.exists()
+    assert earlier_runs(run) == earlier_runs(source) == (), "the other run does not count as an earlier one"
+    with pytest.raises(InputError, match="budgt"):
+        runs.derive(source, ["search.budgt=3"], None)

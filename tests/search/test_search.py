@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -325,3 +326,42 @@ def test_a_predicted_quantile_is_converted_by_the_known_scores():
     score = from_quantiles(np.array([-9.0, 0.0, 1.0, 4.0]), known)
     assert score[:3].tolist() == pytest.approx([0.0, 0.5, 0.845], abs=0.005)
     assert score[3] > 1.0  # better than all known
+
+
+def count_f(smiles: list[str]) -> list[float]:
+    return [one.count("F") + len(one) / 100 for one in smiles]
+
+
+def test_a_search_continues_with_a_larger_budget_and_scores_nothing_twice(tmp_path: Path) -> None:
+    settings = {"batch_size": 10, "proposals": 20}
+    scored: list[str] = []
+
+    def oracle(smiles: list[str]) -> list[float]:
+        scored.extend(smiles)
+        return count_f(smiles)
+
+    for budget in (30, 60):
+        result = optimize(oracle, codec=ToyCodec(), budget=budget, settings=settings, checkpoint=tmp_path / "search")
+        assert (len(result.table), result.stop_reason) == (budget, "budget")
+    assert len(set(scored)) == len(scored) == 60
+    whole = optimize(count_f, codec=ToyCodec(), budget=60, settings=settings)
+    pd.testing.assert_frame_equal(result.table, whole.table)
+    again = optimize(oracle, codec=ToyCodec(), budget=60, settings=settings, checkpoint=tmp_path / "search")
+    pd.testing.assert_frame_equal(again.table, whole.table)
+    assert len(scored) == 60
+
+
+def test_a_continued_search_resumes_and_its_budget_does_not_shrink(tmp_path: Path) -> None:
+    path, settings = tmp_path / "search", {"batch_size": 10, "proposals": 20}
+    optimize(count_f, codec=ToyCodec(), budget=30, settings=settings, checkpoint=path)
+    search = Search(ToyCodec(), budget=60, settings=settings, checkpoint=path)
+    search.tell(asked := search.ask(), count_f(asked))
+    del search  # as a killed process does
+    search = Search(ToyCodec(), budget=60, settings=settings, checkpoint=path)
+    assert search.n_scored == 40
+    while asked := search.ask():
+        search.tell(asked, count_f(asked))
+    whole = optimize(count_f, codec=ToyCodec(), budget=60, settings=settings)
+    pd.testing.assert_frame_equal(search.result().table, whole.table)
+    with pytest.raises(InputError, match="budget 60"):
+        Search(ToyCodec(), budget=50, settings=settings, checkpoint=path)
