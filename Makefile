@@ -2,6 +2,8 @@
 # make test     set up once, then run make check
 # make check    format, lint, types, dependencies, figures, tests, wheel, documentation
 # make docs     the documentation site, in site/ (python3 -m http.server -d site shows it)
+# make audit    known vulnerabilities of the pinned packages (needs the network)
+# make sbom     sbom.json: the packages that the tests use, and the libraries inside pages (CycloneDX)
 # make bench    molecules per second on this machine
 # make soak     every injected fault, and large jobs; takes hours (docs/reliability.md)
 #
@@ -15,7 +17,7 @@ ARGS ?=
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: design test check docs bench soak setup
+.PHONY: design test check docs audit sbom bench soak setup
 .DEFAULT_GOAL := design
 
 design: $(READY)
@@ -36,6 +38,15 @@ check: $(READY)
 
 docs: $(READY)
 	$(DOCS)
+
+# Not in check: it asks a server. --strict: without it, pip-audit finds nothing where it could not ask.
+audit:
+	@test -x .venv-audit/bin/pip-audit || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
+
+sbom: $(READY)
+	$(BIN)/python docs/sbom.py sbom.json
 
 bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py

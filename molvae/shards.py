@@ -124,6 +124,7 @@ class _Loader(pickle.Unpickler):
             return super().find_class(module, name)
         if package == "molvae" and "." not in name:
             found = super().find_class(module, name)
-            if isinstance(found, type) and (is_dataclass(found) or hasattr(found, "_fields")):
+            is_own = isinstance(found, type) and found.__module__.split(".")[0] == "molvae"  # not an imported name
+            if is_own and (is_dataclass(found) or hasattr(found, "_fields")):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is not a type of results")

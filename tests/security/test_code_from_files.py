@@ -1,17 +1,20 @@
 """No file from outside is run as code: no pickle, no shell, no eval, no modules of the working folder."""
 
 import ast
+import json
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from molvae.errors import InputError
 from molvae.features.store import FeatureStore
+from molvae.shards import ShardStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +24,10 @@ ALLOWED = {
     "molvae/query/engine.py": {"recv"},
     "molvae/query/process.py": {"recv"},
     "molvae/scoring/scorers/function_process.py": {"recv", "exec_module"},  # the function that the campaign names
+    # results from and for the workers of a Dask cluster, which runs code by design
+    "molvae/cluster.py": {"pickle.loads", "pickle.dumps"},
+    # stored results: read by a loader that creates only types of results
+    "molvae/shards.py": {"pickle.UnpicklingError"},
     # a file of RDKit's own package
     "molvae/chem/properties.py": {"pickle.load"},
     # an empty string
@@ -117,6 +124,32 @@ def test_modules_in_the_working_folder_are_not_run(name: str, tmp_path: Path) ->
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "[[3, 1]]\n", done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (Path.touch, "path"),
+        (subprocess.run, ["touch", "path"]),
+        (eval, "open('path', 'w')"),
+        (np.save, "path"),
+        (getattr, "path"),
+    ],
+)
+def test_stored_results_of_workers_run_no_code(function: Any, arguments: Any, tmp_path: Path) -> None:
+    """These files are pickles, which a loader reads that creates numbers, arrays and results of molvae only."""
+    ran = str(tmp_path / "ran")
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return function, (json.loads(json.dumps(arguments).replace("path", ran)),)
+
+    store = ShardStore(tmp_path / "shards")
+    store.write("ab" * 32, pickle.dumps([1.5, "CCO", np.arange(3)]))
+    assert store.read("ab" * 32)[:2] == [1.5, "CCO"]
+    store.write("ab" * 32, pickle.dumps([Bomb()]))
+    assert store.read("ab" * 32) is None
     assert not (tmp_path / "ran").exists()
 
 
