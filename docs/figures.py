@@ -12,6 +12,8 @@ that names it and one that ends it:
     <!-- table of searches: 1000 calls, start zinc250k -->    <!-- table of leads -->
     <!-- table of ablations: 1000 calls, start zinc250k -->   <!-- end of table -->
 
+The table of costs, between `<!-- table of costs -->` and such an end, is made by benchmarks/scale.py.
+
     python docs/figures.py             # write the figures and tables
     python docs/figures.py --check     # fail if one differs from its source, or a figure has no comment
 """
@@ -31,7 +33,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 
 _MARKED = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)(?P<percent> %)?<!-- (?P<codec>\w+) (?P<path>[\w.]+) -->")
 _TABLE = re.compile(
-    r"^<!-- table of (?P<what>searches|ablations|leads)(?:: (?P<calls>\d+) calls, start (?P<start>\w+))? -->\n"
+    r"^<!-- table of (?P<what>searches|ablations|leads|costs)(?:: (?P<calls>\d+) calls, start (?P<start>\w+))? -->\n"
     r"(?:.*\n)*?(?=<!-- end of table -->$)",
     re.MULTILINE,
 )
@@ -77,6 +79,9 @@ def fill(text: str) -> str:
 
 
 def _write_table(match: re.Match[str]) -> str:
+    if match["what"] == "costs":
+        table = runpy.run_path(str(ROOT / "benchmarks" / "scale.py"))["scale_table"]()
+        return f"{match[0].splitlines()[0]}\n\n{table}\n"
     script = _tables()
     if match["what"] == "leads":
         table = script["lead_table"](script["read_rows"](script["LEAD_CSV"]))
