@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -232,3 +233,28 @@ def test_overlapping_runs_follow_the_policy(tmp_path: Path) -> None:
         [sys.executable, "-m", "molvae.pipeline.cli", "design", "--resume", stopped], cwd=tmp_path, check=True
     )
     assert (stopped / "candidates.csv").read_bytes() == (complete / "candidates.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_user_interface_needs_the_password(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    options = ["--every", "1d", "--timezone", "UTC", "--ui", "--host", "0.0.0.0", "--port", str(port)]
+    process = serve("lead_like.toml", *options, cwd=tmp_path)
+    try:
+        assert process.stdout is not None
+        url, auth = process.stdout.readline().split()
+        assert url == f"http://127.0.0.1:{port}/api"
+        lines = [process.stdout.readline() for _ in range(5)]
+        assert auth in lines[2]
+        assert "UTC warning: other machines reach" in lines[3]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
+            assert "<html" in page.read().decode()
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/flows/count", b"{}", timeout=60)
+        assert refused.value.code == HTTPStatus.UNAUTHORIZED
+        wait_for(lambda: post(url, auth, "deployments/count") == 1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
