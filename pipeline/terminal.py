@@ -39,6 +39,11 @@ class _PrintableStream(io.TextIOWrapper):
         super().write(printable(text))
         return len(text)
 
+    def close(self) -> None:
+        """Flush, but leave the stream below open: it belongs to others."""
+        if not self.closed:
+            self.flush()
+
 
 def protect_output() -> None:
     """Let everything that this process prints be free of control characters.

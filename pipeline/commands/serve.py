@@ -69,7 +69,7 @@ def serve(
     \b
     Examples:
       molvae serve lead.toml --cron "0 3 * * *"
-      molvae serve lead.toml cns.toml --cron "30 18 * * 5" --timezone Europe/Berlin
+      molvae serve lead.toml d4.toml --cron "30 18 * * 5" --timezone Europe/Berlin
       molvae serve lead.toml --every 6h --overlap cancel --ui
       molvae serve --schedules nightly.toml
     """

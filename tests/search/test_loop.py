@@ -345,7 +345,7 @@ def test_the_error_of_a_damaged_checkpoint_names_the_file(codec, recorder, tmp_p
     ("changes", "fact"),
     [
         ({"seed": 1}, r"seed 0 \(now 1\)"),
-        ({"budget": 41}, r"budget 40 \(now 41\)"),
+        ({"budget": 39}, r"budget 40 \(now 39\)"),
         ({"method": "prior"}, r"method evolution \(now prior\)"),
         ({"settings": SMALL | {"evolution": {"n_initial": 5}}}, "optimizer .*'n_initial': 16.*'n_initial': 5"),
         ({"start": [LEAD]}, r"start \[\] \(now \['CC\(=O\)N1CCOCC1'\]\)"),
