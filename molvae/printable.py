@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
     Examples
     --------
-    >>> print(printable("C1\\x1b[2K"), printable("µ\\tCCO"))
-    C1\\x1b[2K µ	CCO
+    >>> print(printable("C1\\x1b[2K"))
+    C1\\x1b[2K
     """
     return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)

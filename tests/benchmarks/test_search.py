@@ -279,7 +279,7 @@ def test_a_lead_stops_at_the_first_success(search: ModuleType, tables: ModuleTyp
 
 def test_a_failed_lead_is_counted(search: ModuleType, tables: ModuleType, tmp_path: Path) -> None:
     impossible = make_lead(search)
-    search.execute_lead(impossible, tmp_path, float("inf"), ToyCodec(), search.Goal(qed=1.1))
+    search.execute_lead(impossible, tmp_path, float("inf"), ToyCodec(), search.Goal(qed=1.1, similarity=0.01))
     unread = make_lead(search, lead=8, smiles="[Fe]")
     search.execute_lead(unread, tmp_path, float("inf"), ToyCodec())
     records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]

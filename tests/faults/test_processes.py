@@ -14,6 +14,8 @@ from molvae.workers import LocalProcesses, WorkerFailure
 
 from .harness import Lab, results
 
+ROOT = Path(__file__).parents[2]
+
 
 def square_slowly(row: int) -> int:
     time.sleep(0.002)
@@ -37,8 +39,9 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def test_rows_of_a_killed_worker_are_computed_by_another() -> None:
+def test_rows_of_a_killed_worker_are_computed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the kernel does if memory runs out: every row has its result, in order."""
+    monkeypatch.syspath_prepend(ROOT)  # workers import the function from this file
     chunks = [range(start, start + 50) for start in range(0, 500, 50)]
     results, n_killed = [], 0
     for chunk in LocalProcesses(2)(square_slowly, chunks):
@@ -50,7 +53,8 @@ def test_rows_of_a_killed_worker_are_computed_by_another() -> None:
     assert results == [row * row for row in range(500)]
 
 
-def test_a_row_that_needs_too_much_memory_costs_only_itself() -> None:
+def test_a_row_that_needs_too_much_memory_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
     rows = [1, 2, 5_000, 3]
     (found,) = LocalProcesses(1)(use_memory, [rows], megabytes=500)
     assert found == [1_000_000, 2_000_000, WorkerFailure("out of memory: more than 500 MB"), 3_000_000]

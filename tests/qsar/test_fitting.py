@@ -54,7 +54,8 @@ def test_folder_has_the_card_and_every_row(fitted: tuple[Path, AssayModel]) -> N
 def test_report_is_one_file_with_the_metrics(fitted: tuple[Path, AssayModel]) -> None:
     folder, model = fitted
     html = (folder / "report.html").read_text()
-    assert "http" not in html
+    assert "http:" not in html
+    assert "https:" not in html
     assert f"{model.card['evaluation']['scaffold']['rmse']:.3f}" in html
     assert html.count("<svg") == 6
     assert "pIC50 (-log10(mol/L))" in html

@@ -272,7 +272,7 @@ def test_a_name_that_is_not_unicode_is_written(report: Report, tmp_path: Path) -
 
 
 def test_a_missing_folder_is_reported(report: Report, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"report\.html: .*No such file or directory"):
+    with pytest.raises(InputError, match=r"report\.html: .*no such file or directory"):
         write_report(tmp_path / "nowhere" / "report.html", report)
 
 
